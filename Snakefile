@@ -1,0 +1,43 @@
+# GENOME: population-based evolution of LoRA experts (arXiv 2503.01155).
+# Each question has a target of its own; asking for one makes just what it needs.
+
+from snakemake.utils import min_version
+
+min_version("9.16")
+
+
+configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/inputs.smk"
+include: "workflow/rules/params.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/experts.smk"
+include: "workflow/rules/evolution.smk"
+include: "workflow/rules/baselines.smk"
+include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/figures.smk"
+
+
+localrules:
+    all,
+
+
+rule all:
+    default_target: True
+    input:
+        "results/tables/table2.csv",
+
+
+onstart:
+    own_engine()
+
+
+onsuccess:
+    stop_engine()
+
+
+onerror:
+    stop_engine()

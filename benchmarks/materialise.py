@@ -1,0 +1,87 @@
+"""How long genotypes of gemma-2-2b's size take to become adapter files, and how much memory that needs.
+
+Writes random experts of rank 8 on all linear layers of 26 layers (10,383,360 parameters) in bfloat16, then times one
+noise-free member and a population of 15 with 36 distinct noise terms. Run with `python benchmarks/materialise.py`.
+"""
+
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from genome.adapters import materialise
+from genome.experts import CONFIG, WEIGHTS, load_experts, write_provenance
+from genome.files import write_json
+from genome.genotype import Genotype, Noise, combine
+from genome.tensors import from_float32, header_bytes
+
+LAYERS, RANK = 26, 8
+MODULES = {
+    "self_attn.q_proj": (2048, 2304),
+    "self_attn.k_proj": (1024, 2304),
+    "self_attn.v_proj": (1024, 2304),
+    "self_attn.o_proj": (2304, 2048),
+    "mlp.gate_proj": (9216, 2304),
+    "mlp.up_proj": (9216, 2304),
+    "mlp.down_proj": (2304, 9216),
+}
+"""Linear layers of gemma-2-2b: (outputs, inputs)."""
+
+
+def write_expert(folder: Path, seed: int) -> Path:
+    """Write one expert of random bfloat16 weights."""
+    folder.mkdir()
+    shapes = {
+        f"base_model.model.model.layers.{layer}.{module}.lora_{side}.weight": shape
+        for layer in range(LAYERS)
+        for module, (outputs, inputs) in MODULES.items()
+        for side, shape in (("A", (RANK, inputs)), ("B", (outputs, RANK)))
+    }
+    generator = np.random.default_rng(seed)
+    with (folder / WEIGHTS).open("wb") as file:
+        file.write(header_bytes(dict.fromkeys(shapes, "BF16"), shapes))
+        for shape in shapes.values():
+            file.write(from_float32(generator.standard_normal(shape, dtype=np.float32), "BF16").tobytes())
+    targets = sorted(module.partition(".")[2] for module in MODULES)
+    config = {"peft_type": "LORA", "base_model_name_or_path": "gemma-2-2b", "r": RANK, "lora_alpha": 16}
+    write_json(folder / CONFIG, {**config, "target_modules": targets})
+    write_provenance(folder, folder.name, "random")
+    return folder
+
+
+def population(size: int, terms: int, held: int) -> list[Genotype]:
+    """Return members of ten experts that hold `held` of `terms` distinct noise terms each."""
+    generator = np.random.default_rng(1)
+    members = []
+    for _ in range(size):
+        plain = Genotype(tuple(generator.dirichlet(np.ones(10)).tolist()))
+        seeds = generator.choice(terms, held, replace=False)
+        noise = Genotype((0.0,) * 10, tuple(Noise(int(seed), 0.2, 0.001) for seed in sorted(seeds)))
+        members.append(combine([(1.0, plain), (1.0, noise)]))
+    return members
+
+
+def peak_mib() -> float:
+    """Return the most memory that this process has held, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main() -> None:
+    """Print a line for each case."""
+    with tempfile.TemporaryDirectory() as root:
+        experts = load_experts([write_expert(Path(root) / f"expert{i}", i) for i in range(10)])
+        size = sum(int(np.prod(info.shape)) for info in experts[0].tensors.values())
+        print(f"{len(experts)} experts of {size:,} parameters; {peak_mib():.0f} MiB before")
+        cases = {"1 member, no noise": population(1, 1, 0), "15 members, 36 noise terms": population(15, 36, 11)}
+        for number, (name, members) in enumerate(cases.items()):
+            for repeat in range(3):
+                folders = [Path(root) / f"out{number}-{repeat}-{i}" for i in range(len(members))]
+                start = time.perf_counter()
+                materialise(members, experts, folders)
+                print(f"{name}: {time.perf_counter() - start:.2f} s, peak {peak_mib():.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()

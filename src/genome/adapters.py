@@ -1,0 +1,148 @@
+"""From genotypes to PEFT folders: `w = sum c_k * expert_k + sum d_j * noise_j`.
+
+Sums run in float32 in a fixed order (experts as configured, then noise by seed) and are cast to the experts' type at
+the end, so that a genotype always gives the same bytes. A population is written tensor by tensor: each distinct noise
+term is drawn once a tensor for all members, and memory holds one tensor of every expert and member at a time.
+"""
+
+import hashlib
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from genome.experts import CONFIG, WEIGHTS, Expert
+from genome.files import canonical_json, sha256
+from genome.genotype import Genotype
+from genome.tensors import from_float32, header_bytes, open_tensors
+
+
+def unit_noise(seed: int, density: float, tensor: str, size: int) -> np.ndarray:
+    """Return float32 noise of `size` weights: standard normal on a random share `density`, zero elsewhere (Eq. 4).
+
+    A counter-based generator keyed by (seed, tensor name) makes it independent of the order of tensors, of threads
+    and of the machine. Only the drawn positions cost random numbers: gaps between them are geometric, drawn as
+    floored exponentials.
+    """
+    key = hashlib.sha256(f"{seed}/{tensor}".encode()).digest()[:16]
+    generator = np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little")))
+    if density == 1.0:
+        return generator.standard_normal(size, dtype=np.float32)
+    expected = size * density
+    count = int(expected + 6 * math.sqrt(expected) + 16)
+    rate = -math.log1p(-density)
+    blocks: list[np.ndarray] = []
+    last = -1
+    while last < size:
+        gaps = (generator.standard_exponential(count) / rate).astype(np.int64) + 1
+        blocks.append(last + np.cumsum(gaps))
+        last = int(blocks[-1][-1])
+    positions = np.concatenate(blocks)
+    positions = positions[: np.searchsorted(positions, size)]
+    noise = np.zeros(size, np.float32)
+    noise[positions] = generator.standard_normal(len(positions), dtype=np.float32)
+    return noise
+
+
+def materialise(genotypes: Sequence[Genotype], experts: Sequence[Expert], folders: Sequence[Path]) -> list[str]:
+    """Write each genotype as a PEFT folder and return the folders' adapter ids.
+
+    The folders must not exist. Experts must agree in tensor names, shapes and type (`genome.experts.check_experts`).
+    An adapter id is the SHA-256 of the weights file as served, with rank, alpha and target modules.
+    """
+    first = experts[0]
+    dtypes = {name: info.dtype for name, info in first.tensors.items()}
+    header = header_bytes(dtypes, {name: info.shape for name, info in first.tensors.items()})
+    weights = [open_tensors(expert.path / WEIGHTS) for expert in experts]
+    digests = [hashlib.sha256(header) for _ in genotypes]
+    terms = sorted({(term.seed, term.density) for genotype in genotypes for term in genotype.noise})
+    with ExitStack() as stack:
+        files = []
+        for folder in folders:
+            folder.mkdir(parents=True)
+            shutil.copyfile(first.path / CONFIG, folder / CONFIG)
+            files.append(stack.enter_context((folder / WEIGHTS).open("wb")))
+            files[-1].write(header)
+        for name, dtype in dtypes.items():
+            sources = [tensors[name] for tensors in weights]
+            for member, values in enumerate(_tensor(name, genotypes, sources, terms)):
+                stored = from_float32(values, dtype).tobytes()
+                files[member].write(stored)
+                digests[member].update(stored)
+    return [_adapter_id(digest.hexdigest(), first) for digest in digests]
+
+
+def _tensor(
+    name: str,
+    genotypes: Sequence[Genotype],
+    sources: Sequence[np.ndarray],
+    terms: Sequence[tuple[int, float]],
+) -> list[np.ndarray]:
+    """Return tensor `name` of every genotype, from the experts' tensors and the noise terms in `terms`."""
+    shape, size = sources[0].shape, sources[0].size
+    product = np.empty(size, np.float32)
+    totals = [np.zeros(size, np.float32) for _ in genotypes]
+    for genotype, total in zip(genotypes, totals, strict=True):
+        for coefficient, source in zip(genotype.coefficients, sources, strict=True):
+            if coefficient:
+                np.multiply(source.reshape(-1), np.float32(coefficient), out=product)
+                total += product
+    held = [{(term.seed, term.density): term.coefficient for term in genotype.noise} for genotype in genotypes]
+    for term in terms:
+        noise = unit_noise(*term, name, size)
+        for coefficients, total in zip(held, totals, strict=True):
+            if term in coefficients:
+                np.multiply(noise, np.float32(coefficients[term]), out=product)
+                total += product
+    return [total.reshape(shape) for total in totals]
+
+
+def _adapter_id(digest: str, expert: Expert) -> str:
+    settings = canonical_json([digest, expert.rank, expert.alpha, list(expert.target_modules)])
+    return hashlib.sha256(settings.encode()).hexdigest()
+
+
+def store_genotypes(genotypes: Sequence[Genotype], experts: Sequence[Expert], store: Path) -> list[Path]:
+    """Materialise genotypes into the content-addressed `store` and return their folders, each named by adapter id.
+
+    An engine caches adapters by name and path, so a folder of the store is never rewritten.
+    """
+    store.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=store) as temporary:
+        folders = [Path(temporary) / str(number) for number in range(len(genotypes))]
+        ids = materialise(genotypes, experts, folders)
+        return [_publish(folder, store / name) for folder, name in zip(folders, ids, strict=True)]
+
+
+def store_expert(expert: Expert, store: Path) -> Path:
+    """Put an adapter that is a file of its own (Data Merge, DARE-TIES) into the store and return its folder."""
+    store.mkdir(parents=True, exist_ok=True)
+    name = _adapter_id(sha256(expert.path / WEIGHTS), expert)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=store) as temporary:
+        link_adapter(expert.path, Path(temporary) / "new")
+        return _publish(Path(temporary) / "new", store / name)
+
+
+def _publish(folder: Path, target: Path) -> Path:
+    try:
+        folder.rename(target)
+    except OSError:
+        # Another job has just published the same content; a rename onto a full directory is refused.
+        if not target.is_dir():
+            raise
+    return target
+
+
+def link_adapter(source: Path, target: Path) -> None:
+    """Make `target` a PEFT folder of the files of `source`: hard links, or copies across file systems."""
+    target.mkdir(parents=True)
+    for name in (CONFIG, WEIGHTS):
+        try:
+            os.link(source / name, target / name)
+        except OSError:
+            shutil.copyfile(source / name, target / name)

@@ -1,0 +1,133 @@
+"""An ensemble's answers: from what several models answered to one answer a sample.
+
+Kinds of tasks with one right answer vote; free text takes the answer that is most like the others (paper,
+appendix 6.2.1). Only answers are looked at: no reference, no score and no outcome of a test comes in here. The
+models are given fittest first, and every tie goes to the fittest.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+from genome.errors import GenomeError
+from genome.tasks import KINDS, Task
+
+Answers = Sequence[str | None]
+Pair = tuple[str, str]
+
+CHRF_ORDER, CHRF_BETA = 6, 2
+# Digits that BERTScore's float32 arithmetic holds whatever the make-up of a batch: below them is a tie.
+BERTSCORE_DIGITS = 5
+
+
+def combine(
+    task: Task, samples: Sequence[Any], answers_by_model: Sequence[Answers], similarity: Mapping[str, Any]
+) -> list[str | None]:
+    """Return the ensemble's answer to each sample, None where no model has one.
+
+    answers_by_model: for each model, fittest first, one answer a sample (of `samples` only the number is
+    used); None is a missing answer and takes no part. similarity: {"metric": "chrf"} or {"metric":
+    "bertscore", "model": folder or hub id, "layer": number}, for the kinds that do not vote; GenomeError
+    names a setting that is wrong.
+    """
+    by_sample = [answers for _, *answers in zip(samples, *answers_by_model, strict=True)]
+    if KINDS[task.kind].combine == "vote":
+        return [_vote(answers) for answers in by_sample]
+    return _most_similar(by_sample, similarity)
+
+
+def _vote(answers: Answers) -> str | None:
+    """Return the most frequent answer; of equally frequent ones the first, which is the fittest model's."""
+    votes = Counter(answer for answer in answers if answer is not None)
+    return max(votes, key=votes.__getitem__, default=None)  # a Counter keeps the order of first votes
+
+
+def _most_similar(by_sample: Sequence[Answers], similarity: Mapping[str, Any]) -> list[str | None]:
+    """Return for each sample the answer with the highest mean similarity to the others that are there.
+
+    All pairs of all samples are scored in one call. Similarity is symmetric, so two answers always tie.
+    """
+    present = [[answer for answer in answers if answer and answer.strip()] for answers in by_sample]
+    pairs = dict.fromkeys(
+        pair for answers in present if len(answers) > 2 for pair in combinations(sorted(set(answers)), 2)
+    )
+    scores = dict(zip(pairs, _similarities(list(pairs), similarity), strict=True))
+
+    def likeness(answer: str, answers: list[str]) -> float:
+        # The answer's likeness to itself adds the same to all; fsum, or equal means would not tie in every order.
+        return math.fsum(
+            1.0 if other == answer else scores[min(answer, other), max(answer, other)] for other in answers
+        )
+
+    chosen: list[str | None] = []
+    for answers in present:
+        if len(answers) > 2:
+            chosen.append(max(answers, key=lambda answer, answers=answers: likeness(answer, answers)))
+        else:
+            chosen.append(answers[0] if answers else None)
+    return chosen
+
+
+def _similarities(pairs: list[Pair], similarity: Mapping[str, Any]) -> list[float]:
+    """Return how similar the texts of each pair are, in [0, 1], by the measure that the settings name."""
+    match similarity:
+        case {"metric": "chrf"}:
+            return _chrf(pairs)
+        case {"metric": "bertscore", "model": str(model), "layer": int(layer)}:
+            return _bertscore(pairs, model, layer) if pairs else []
+    raise GenomeError(
+        f"ensemble similarity: {dict(similarity)} is no measure; use {{metric: chrf}} or "
+        "{metric: bertscore, model: FOLDER OR HUB ID OF AN ENCODER, layer: NUMBER}"
+    )
+
+
+def _chrf(pairs: list[Pair]) -> list[float]:
+    """Return the mean of sentence-level chrF (Popović 2015) in both directions; sacrebleu's numbers / 100.
+
+    Written out because a text's n-grams serve all its pairs and both directions, which is five times faster.
+    """
+    ngrams = {text: _character_ngrams(text) for text in dict.fromkeys(text for pair in pairs for text in pair)}
+    scores = []
+    for a, b in pairs:
+        precisions, recalls = [], []
+        for ours, theirs in zip(ngrams[a], ngrams[b], strict=True):
+            if ours and theirs:
+                common = sum(min(count, theirs[gram]) for gram, count in ours.items() if gram in theirs)
+                precisions.append(common / ours.total())
+                recalls.append(common / theirs.total())
+        precision, recall = math.fsum(precisions) / len(precisions), math.fsum(recalls) / len(recalls)
+        scores.append((_f_score(precision, recall) + _f_score(recall, precision)) / 2)
+    return scores
+
+
+def _character_ngrams(text: str) -> list[Counter[str]]:
+    text = "".join(text.split())
+    return [
+        Counter(text[start : start + order] for start in range(len(text) - order + 1))
+        for order in range(1, CHRF_ORDER + 1)
+    ]
+
+
+def _f_score(precision: float, recall: float) -> float:
+    weight = CHRF_BETA**2
+    return (1 + weight) * precision * recall / (weight * precision + recall) if precision + recall else 0.0
+
+
+def _bertscore(pairs: list[Pair], model: str, layer: int) -> list[float]:
+    """Return BERTScore F1 (Zhang et al. 2020) of each pair, without idf and without baseline rescaling."""
+    from bert_score import BERTScorer  # torch and transformers: seconds
+
+    try:
+        scorer = BERTScorer(model_type=model, num_layers=layer, rescale_with_baseline=False)
+    except (OSError, ValueError, AssertionError) as error:
+        raise GenomeError(
+            f"ensemble similarity: layer {layer} of {model!r} cannot be used ({str(error).splitlines()[0]}); "
+            "name the folder or hub id of an encoder and one of its layers"
+        ) from error
+    # Tokenizers that name no maximum cut nothing off, and the encoder fails on longer texts.
+    positions = getattr(scorer._model.config, "max_position_embeddings", 512) - 2
+    scorer._tokenizer.model_max_length = min(scorer._tokenizer.model_max_length, positions)
+    first, second = zip(*pairs, strict=True)
+    return [round(score, BERTSCORE_DIGITS) for score in scorer.score(list(first), list(second))[2].tolist()]

@@ -1,0 +1,87 @@
+"""Drives search methods: scores what they yield, each genotype once in a run, and hands back populations."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from genome.errors import GenomeError
+from genome.experts import Expert
+from genome.genotype import expert, identity
+from genome.methods import GENERATIONS, Search
+from genome.methods.genome import mutation_of
+from genome.operators import initialise, take_experts
+from genome.population import Fitness, Individual, Population, found
+
+Evaluate = Callable[[Sequence[Individual]], list[Fitness]]
+"""Scores individuals of distinct genotypes on validation data, in their order."""
+
+
+def drive(search: Search, scored: Mapping[str, Fitness], experts: Sequence[Expert], evaluate: Evaluate) -> Population:
+    """Run `search` to its end and return its population, which carries everything that has been scored.
+
+    `scored` maps identities to the fitness that the run already knows.
+    """
+    scored = dict(scored)
+    digests = [expert.sha256 for expert in experts]
+
+    def score(individuals: Sequence[Individual]) -> list[Individual]:
+        names = [identity(individual.genotype, digests) for individual in individuals]
+        new = {name: x for name, x in zip(names, individuals, strict=True) if name not in scored}
+        if new:
+            scored.update(zip(new, evaluate(list(new.values())), strict=True))
+        return [replace(x, fitness=scored[name]) for name, x in zip(names, individuals, strict=True)]
+
+    reply = None
+    try:
+        while True:
+            reply = score(search.send(reply))
+    except StopIteration as stop:
+        return replace(stop.value, scored=scored)
+
+
+def score_experts(experts: Sequence[Expert], evaluate: Evaluate) -> Population:
+    """Return the experts themselves as a scored population."""
+    n = len(experts)
+    individuals = [Individual(e.name, expert(i, n), "expert") for i, e in enumerate(experts)]
+    return drive(_found(individuals), {}, experts, evaluate)
+
+
+def found_population(
+    experts: Sequence[Expert],
+    scored_experts: Population,
+    settings: Mapping[str, Any],
+    size: int,
+    seed: int,
+    evaluate: Evaluate,
+) -> Population:
+    """Return generation 0, which GENOME, GENOME+ and Model Swarms of one seed share.
+
+    `settings["initialisation"]` is `pairs` (Eq. 3) or `experts` (the ablation without initialisation).
+    """
+    if size < 2:
+        raise GenomeError(f"population_size: {size}; a population needs at least 2 individuals")
+    if settings["initialisation"] == "experts":
+        individuals = take_experts(scored_experts.members, size, seed, mutation_of(settings))
+    else:
+        individuals = initialise(len(experts), size, seed)
+    return drive(_found(individuals), scored_experts.scored, experts, evaluate)
+
+
+def next_generation(
+    population: Population, settings: Mapping[str, Any], seed: int, experts: Sequence[Expert], evaluate: Evaluate
+) -> Population:
+    """Return the population after one more generation of `settings["method"]`.
+
+    A run that has not improved for `settings["patience"]` generations passes its population on as it is.
+    """
+    patience = settings["patience"]
+    if patience is not None and population.stalled >= patience:
+        return replace(population, generation=population.generation + 1, created=())
+    search = GENERATIONS[settings["method"]](population, settings, seed)
+    following = drive(search, population.scored, experts, evaluate)
+    improved = following.best.score > population.best.score
+    return replace(following, stalled=0 if improved else population.stalled + 1)
+
+
+def _found(individuals: Sequence[Individual]) -> Search:
+    return found((yield list(individuals)))

@@ -1,0 +1,99 @@
+"""Validation fitness of genotypes: adapters into the store, prompts to the engine, responses to scores."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from genome.adapters import store_genotypes
+from genome.engine.client import Engine, Request
+from genome.experts import Expert
+from genome.genotype import expert
+from genome.population import Fitness, Individual
+from genome.tasks import Task
+from genome.tasks.scoring import extract, judge
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One task of a run: its prepared validation samples and its weight in the fitness."""
+
+    task: Task
+    samples: Sequence[dict[str, Any]]
+    weight: float
+
+
+@dataclass
+class Evaluator:
+    """Scores individuals; keeps every response in `records`, a row for each individual and sample.
+
+    `connect` is called when something must be scored for the first time: a job without evaluations needs no engine.
+    """
+
+    objectives: Sequence[Objective]
+    experts: Sequence[Expert]
+    store: Path
+    connect: Callable[[], Engine]
+    records: list[dict[str, Any]] = field(default_factory=list)
+
+    def __call__(self, individuals: Sequence[Individual]) -> list[Fitness]:
+        """Return the fitness of individuals with distinct genotypes; all of their prompts are in flight at once."""
+        engine = self.connect()
+        folders = store_genotypes([individual.genotype for individual in individuals], self.experts, self.store)
+        names = [individual.name for individual in individuals]
+        scores: list[dict[str, float]] = [{} for _ in individuals]
+        responses = respond(engine, folders, [(x.task, x.samples) for x in self.objectives])
+        for objective, by_model in zip(self.objectives, responses, strict=True):
+            task, samples = objective.task, objective.samples
+            answers = [[extract(task, s, r) for s, r in zip(samples, texts, strict=True)] for texts in by_model]
+            for i, judged in enumerate(judge(task, samples, answers)):
+                scores[i][task.name] = judged.value
+                self.records += [
+                    {
+                        "individual": names[i],
+                        "task": task.name,
+                        "sample": s["id"],
+                        "response": r,
+                        "answer": a,
+                        "score": v,
+                    }
+                    for s, r, a, v in zip(samples, by_model[i], answers[i], judged.scores, strict=True)
+                ]
+        total = sum(objective.weight for objective in self.objectives)
+        return [
+            Fitness(sum(x.weight * by_task[x.task.name] for x in self.objectives) / total, by_task)
+            for by_task in scores
+        ]
+
+    def log_perplexity(self) -> list[float]:
+        """Return each expert's log-perplexity on the prompts alone: total NLL / total tokens, the mean over tasks."""
+        n = len(self.experts)
+        engine = self.connect()
+        folders = store_genotypes([expert(i, n) for i in range(n)], self.experts, self.store)
+        values = []
+        for folder in folders:
+            engine.load(folder.name, folder)
+            by_task = [
+                engine.negative_log_likelihood(folder.name, [sample["tokens"] for sample in objective.samples])
+                for objective in self.objectives
+            ]
+            values.append(sum(nll / tokens for nll, tokens in by_task) / len(by_task))
+        return values
+
+
+def respond(
+    engine: Engine, adapters: Sequence[Path], tasks: Sequence[tuple[Task, Sequence[dict[str, Any]]]]
+) -> list[list[list[str]]]:
+    """Return the responses of stored adapters to all samples of all tasks: `[task][adapter][sample]`.
+
+    Every request is in flight at once: the engine is kept busy by all adapters and tasks together.
+    """
+    for folder in adapters:
+        engine.load(folder.name, folder)
+    requests = [
+        Request(folder.name, [sample["tokens"] for sample in samples], task.max_tokens)
+        for task, samples in tasks
+        for folder in adapters
+    ]
+    texts = iter(engine.complete(requests))
+    return [[next(texts) for _ in adapters] for _ in tasks]

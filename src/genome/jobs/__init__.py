@@ -1,0 +1,32 @@
+"""What the workflow's scripts call: one function a stage, from input files to output files.
+
+`settings` is the one JSON text that a rule has in its params: all that decides the stage's result. What does not
+(where the engine runs, which adapters are kept) is handed in beside it, and changing it reruns nothing.
+"""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from genome.errors import GenomeError
+
+log = logging.getLogger("genome")
+
+
+@contextmanager
+def job(logfile: Path | str) -> Iterator[None]:
+    """Run a script's block: log lines go to `logfile`, and a GenomeError ends the job with its one line."""
+    handler = logging.FileHandler(logfile, mode="w", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    except GenomeError as error:
+        log.error("error: %s", error)
+        sys.exit(f"error: {error}")
+    finally:
+        log.removeHandler(handler)
+        handler.close()

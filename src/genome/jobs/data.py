@@ -1,0 +1,102 @@
+"""Stages before a run: splits, prompts, the base model, adapters.
+
+What needs torch is imported by the stage that trains or merges; the others start in a fraction of a second.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from genome.errors import GenomeError
+from genome.experts import WEIGHTS, check_weights, fetch_expert, load_experts
+from genome.files import read_json, read_jsonl, sha256, write_json, write_jsonl
+from genome.jobs import log
+from genome.tasks import parse_task
+from genome.tasks.prompts import prepare
+from genome.tasks.splits import provenance as describe_split
+from genome.tasks.splits import read_rows, split
+
+
+def split_task(settings: str, data_dir: str | None, validation: str, test: str, provenance: str) -> None:
+    """Draw a task's validation and test rows and say where they came from."""
+    resolved = json.loads(settings)
+    task = parse_task(*resolved["task"])
+    rows = read_rows(task, data_dir)
+    sides = split(task, rows, resolved["validation"], resolved["test"], resolved["seed"])
+    for path, side in zip((validation, test), sides, strict=True):
+        write_jsonl(path, side)
+    write_json(provenance, describe_split(task, rows, *sides, {"validation": validation, "test": test}))
+    log.info("%s: %d validation and %d test rows of %d", task.name, *map(len, sides), len(rows))
+
+
+def prepare_prompts(settings: str, rows: str, base: str, prompts: str) -> None:
+    """Render a split's prompts through the base model's chat template and tokenise them."""
+    task = parse_task(*json.loads(settings)["task"])
+    samples = prepare(task, read_jsonl(rows), base)
+    write_jsonl(prompts, samples)
+    log.info(
+        "%s: %d prompts, the longest of %d tokens", task.name, len(samples), max(len(s["tokens"]) for s in samples)
+    )
+
+
+def make_base(settings: str, out: str) -> None:
+    """Train the micro base, or fetch a base model from the hub or a folder."""
+    source = json.loads(settings)["source"]
+    if "generator" in source:
+        from genome.micro.base import pretrain
+
+        losses = pretrain(out)
+        log.info("trained the micro base: loss %.3f after %d steps", losses[-1], len(losses))
+    else:
+        from genome.models import fetch_base
+
+        fetch_base(source, out)
+        log.info("fetched %s", source)
+
+
+def write_corpus(name: str, out: str) -> None:
+    """Write a training corpus of the micro world: `experts/NAME` or `oracles/TASK`."""
+    from genome.micro.world import expert_corpus, oracle_corpus
+
+    kind, _, of = name.partition("/")
+    write_jsonl(out, {"experts": expert_corpus, "oracles": oracle_corpus}[kind](of))
+
+
+def train_adapter(settings: str, base: str, corpora: Sequence[str], out: str) -> None:
+    """Train one LoRA adapter on the union of `corpora`; experts and Data Merge alike."""
+    from genome.training import Training, train_lora
+
+    resolved = json.loads(settings)
+    resolved.pop("version")
+    rows = [row for corpus in corpora for row in read_jsonl(corpus)]
+    name = Path(out).name
+    result = train_lora(base, rows, Training(**resolved), out, name=name, base_name=Path(base).name)
+    log.info("%s: %s", name, result)
+
+
+def fetch_adapter(settings: str, out: str) -> None:
+    """Fetch an adapter from the hub or a folder."""
+    fetch_expert(Path(out).name, json.loads(settings)["source"], out)
+
+
+def merge_dare_ties(settings: str, manifest: str, seed: int, out: str) -> None:
+    """Merge the experts by DARE-TIES with equal weights."""
+    from genome.merging import dare_ties
+
+    folders = [Path(entry["path"]) for entry in read_json(manifest)["experts"]]
+    dare_ties(folders, Path(out), density=json.loads(settings)["density"], seed=seed)
+
+
+def check_experts(folders: Sequence[str], manifest: Path | str) -> None:
+    """Check that experts are whole and can be merged, and write the manifest that later stages read."""
+    experts = load_experts(folders)
+    for expert in experts:
+        check_weights(expert.path / WEIGHTS)
+        if sha256(expert.path / WEIGHTS) != expert.sha256:
+            raise GenomeError(
+                f"{expert.path / WEIGHTS}: not the file of its provenance (another SHA-256); delete the folder to have "
+                "the expert made again"
+            )
+    entries = [{"name": expert.name, "path": str(expert.path), "sha256": expert.sha256} for expert in experts]
+    write_json(manifest, {"experts": entries})
+    log.info("%d experts of rank %d agree", len(experts), experts[0].rank)

@@ -1,0 +1,25 @@
+"""Stages that read scores and populations only: tables and figures."""
+
+import json
+from collections.abc import Sequence
+
+from genome.files import read_json, write_text
+from genome.jobs import log
+from genome.report import figures, tables
+
+
+def table2(settings: str, score_files: Sequence[str], scores: str, table: str, markdown: str) -> None:
+    """Write all scores in long form, and Table 2 for machines and for people."""
+    resolved = json.loads(settings)
+    collected = tables.collect(score_files)
+    layout = resolved["methods"], resolved["tasks"], resolved["seeds"]
+    result = tables.table2(collected, *layout)
+    tables.write_csv(collected, scores)
+    tables.write_csv(result, table)
+    write_text(markdown, tables.markdown(result, tables.caption(collected, *layout)))
+    log.info("%d methods on %d tasks from %d score files", *map(len, layout[:2]), len(score_files))
+
+
+def plot_evolution(populations: Sequence[str], out: Sequence[str], title: str) -> None:
+    """Draw the fitness of a run by generation."""
+    figures.evolution([read_json(path) for path in populations], out, title)

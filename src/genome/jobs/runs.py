@@ -1,0 +1,132 @@
+"""Stages of a run on validation data: the experts' scores, generations, baselines."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from genome.adapters import link_adapter, store_genotypes
+from genome.engine.launcher import STORE, connect
+from genome.evolution import drive, found_population, next_generation, score_experts
+from genome.experts import Expert, load_experts
+from genome.files import read_json, read_jsonl, replacing_directory, write_jsonl
+from genome.fitness import Evaluator, Objective
+from genome.jobs import log
+from genome.methods import BASELINES
+from genome.population import Population, read_population, write_population
+from genome.tasks import parse_task
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a stage runs: the base model's folder, the experts' manifest, and the config's `engine`."""
+
+    base: Path
+    manifest: Path
+    engine: Mapping[str, Any]
+
+    def experts(self) -> list[Expert]:
+        """Return the run's experts, in the order of the config."""
+        return load_experts(entry["path"] for entry in read_json(self.manifest)["experts"])
+
+    def evaluator(
+        self, settings: Mapping[str, Any], prompts: Sequence[Path | str], experts: Sequence[Expert]
+    ) -> Evaluator:
+        """Return the validation fitness of the tasks in `settings`, given their prepared samples in that order."""
+        objectives = [
+            Objective(parse_task(entry["name"], entry["definition"]), read_jsonl(path), entry["weight"])
+            for entry, path in zip(settings["tasks"], prompts, strict=True)
+        ]
+        return Evaluator(objectives, experts, STORE, partial(connect, self.engine, self.base))
+
+
+def evaluate_experts(site: Site, settings: str, prompts: Sequence[str], population: str, evaluations: str) -> None:
+    """Score the experts themselves: what Best Single, Expert Fusion and the ablation without initialisation need."""
+    started = time.perf_counter()
+    experts = site.experts()
+    evaluator = site.evaluator(json.loads(settings), prompts, experts)
+    scored = score_experts(experts, evaluator)
+    _write(started, scored, evaluator, experts, population, evaluations)
+
+
+def found(
+    site: Site,
+    settings: str,
+    prompts: Sequence[str],
+    scored_experts: str,
+    size: int,
+    seed: int,
+    population: str,
+    evaluations: str,
+) -> None:
+    """Make and score generation 0, which the evolving methods of one seed share."""
+    started = time.perf_counter()
+    experts, resolved = site.experts(), json.loads(settings)
+    evaluator = site.evaluator(resolved, prompts, experts)
+    founded = found_population(experts, read_population(scored_experts), resolved, size, seed, evaluator)
+    _write(started, founded, evaluator, experts, population, evaluations)
+
+
+def evolve(
+    site: Site,
+    settings: str,
+    prompts: Sequence[str],
+    previous: str,
+    seed: int,
+    keep_adapters: bool,
+    population: str,
+    evaluations: str,
+    adapters: str,
+) -> None:
+    """Advance a run by one generation; keep its members as PEFT folders when asked."""
+    started = time.perf_counter()
+    experts, resolved = site.experts(), json.loads(settings)
+    evaluator = site.evaluator(resolved, prompts, experts)
+    following = next_generation(read_population(previous), resolved, seed, experts, evaluator)
+    with replacing_directory(adapters) as folder:
+        if keep_adapters:
+            stored = store_genotypes([member.genotype for member in following.members], experts, STORE)
+            for member, source in zip(following.members, stored, strict=True):
+                link_adapter(source, folder / member.name)
+    _write(started, following, evaluator, experts, population, evaluations)
+
+
+def run_baseline(
+    site: Site,
+    settings: str,
+    prompts: Sequence[str],
+    scored_experts: str,
+    seed: int,
+    population: str,
+    evaluations: str,
+) -> None:
+    """Run a method of one stage, from the scored experts to a population whose best is the result."""
+    started = time.perf_counter()
+    experts, resolved = site.experts(), json.loads(settings)
+    evaluator = site.evaluator(resolved, prompts, experts)
+    start = read_population(scored_experts)
+    if resolved["method"] == "pack_of_llms":
+        resolved["log_perplexity"] = evaluator.log_perplexity()
+    search = BASELINES[resolved["method"]](start, resolved, seed)
+    result = drive(search, start.scored, experts, evaluator)
+    _write(started, result, evaluator, experts, population, evaluations)
+
+
+def _write(
+    started: float, population: Population, evaluator: Evaluator, experts: Sequence[Expert], path: str, evaluations: str
+) -> None:
+    """Write a population and its evaluations, and log the one line that a person wants to read."""
+    write_jsonl(evaluations, evaluator.records)
+    write_population(path, population, experts)
+    log.info(
+        "generation %d: best %.4f, mean %.4f, %d evaluations spent, %.1f s",
+        population.generation,
+        population.best.score,
+        fmean(member.score for member in population.members),
+        population.evaluations,
+        time.perf_counter() - started,
+    )

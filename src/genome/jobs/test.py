@@ -1,0 +1,87 @@
+"""Stages that read test data: the responses of a run's chosen models, and their scores."""
+
+import json
+from pathlib import Path
+
+from genome.adapters import store_expert, store_genotypes
+from genome.engine.launcher import STORE, connect
+from genome.ensemble import combine
+from genome.experts import read_expert
+from genome.files import read_jsonl, write_json, write_jsonl
+from genome.fitness import respond
+from genome.jobs import log
+from genome.jobs.runs import Site
+from genome.population import read_population, top
+from genome.tasks import parse_task
+from genome.tasks.scoring import extract, judge, standard_error
+
+
+def answer_test(site: Site, settings: str, model: str, prompts: str, responses: str) -> None:
+    """Keep the responses of a run's chosen models to a test split: of its best, and of its top members.
+
+    `model` is a population file or the provenance file of an adapter of its own (Data Merge, DARE-TIES).
+    """
+    resolved = json.loads(settings)
+    task, samples = parse_task(*resolved["task"]), read_jsonl(prompts)
+    engine = connect(site.engine, site.base)
+    if Path(model).name == "provenance.json":
+        expert = read_expert(Path(model).parent)
+        names, folders = [expert.name], [store_expert(expert, STORE)]
+    else:
+        population = read_population(model)
+        chosen = [population.best, *top(population, resolved["members"])]
+        names = [individual.name for individual in chosen]
+        folders = store_genotypes([individual.genotype for individual in chosen], site.experts(), STORE)
+    distinct = list(dict.fromkeys(folders))
+    [texts] = respond(engine, distinct, [(task, samples)])
+    by_folder = dict(zip(distinct, texts, strict=True))
+    roles = ["best", *(f"member{rank}" for rank in range(1, len(names)))]
+    write_jsonl(
+        responses,
+        (
+            {"role": role, "individual": name, "sample": sample["id"], "response": response}
+            for role, name, folder in zip(roles, names, folders, strict=True)
+            for sample, response in zip(samples, by_folder[folder], strict=True)
+        ),
+    )
+    log.info("%d responses of %d models to %s", len(samples) * len(distinct), len(distinct), task.name)
+
+
+def score_test(settings: str, prompts: str, responses: str, scores: str, answers: str) -> None:
+    """Score a run's responses to a test split: its best individual, and the ensemble of its top members."""
+    resolved = json.loads(settings)
+    task, samples = parse_task(*resolved["task"]), read_jsonl(prompts)
+    texts: dict[str, list[str]] = {}
+    for row in read_jsonl(responses):
+        texts.setdefault(row["role"], []).append(row["response"])
+    extracted = {
+        role: [extract(task, sample, text) for sample, text in zip(samples, by_role, strict=True)]
+        for role, by_role in texts.items()
+    }
+    reported = {"best": extracted.pop("best")}
+    if extracted:
+        reported["ensemble"] = combine(task, samples, list(extracted.values()), resolved["similarity"])
+    judged = judge(task, samples, list(reported.values()))
+    write_jsonl(
+        answers,
+        (
+            {"report": report, "sample": sample["id"], "answer": answer, "score": score}
+            for (report, by_report), result in zip(reported.items(), judged, strict=True)
+            for sample, answer, score in zip(samples, by_report, result.scores, strict=True)
+        ),
+    )
+    rows = [
+        {
+            **resolved["run"],
+            "report": report,
+            "test_task": task.name,
+            "score": result.value,
+            "n": len(samples),
+            "standard_error": standard_error(task, samples, by_report, result),
+            "unparsed": result.unparsed,
+        }
+        for (report, by_report), result in zip(reported.items(), judged, strict=True)
+    ]
+    write_json(scores, rows)
+    for row in rows:
+        log.info("%s of %s on %s: %.4f (n = %d)", row["report"], row["run"], task.name, row["score"], row["n"])

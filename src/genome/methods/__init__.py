@@ -1,0 +1,14 @@
+"""Search methods: rows of two tables, over one protocol."""
+
+from genome.methods import genome, model_swarms
+from genome.methods.baselines import BASELINES
+from genome.methods.protocol import Search
+
+GENERATIONS = {
+    "genome": genome.generation,
+    "genome_plus": genome.generation,
+    "model_swarms": model_swarms.generation,
+}
+"""Methods that advance a population by one generation, one job each."""
+
+__all__ = ["BASELINES", "GENERATIONS", "Search"]

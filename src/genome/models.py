@@ -1,0 +1,53 @@
+"""Base models as local folders, whatever they come from."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from genome.errors import GenomeError
+from genome.files import replacing_directory
+
+PATTERNS = ("*.json", "*.safetensors", "*.jinja", "tokenizer.model")
+"""What a base model is made of; nothing that must be unpickled or run."""
+
+
+def fetch_base(source: Mapping[str, Any], out: Path | str) -> None:
+    """Make `out` a folder of the base model in `source`: {hub, revision?} or {path}.
+
+    Large files are hard links into the source where the file system allows. Raises GenomeError when the source is
+    missing, gated, or holds no config or weights in safetensors.
+    """
+    origin = _download(source) if "hub" in source else Path(source["path"]).expanduser()
+    if not (origin / "config.json").is_file() or not list(origin.glob("*.safetensors")):
+        raise GenomeError(
+            f"base model {dict(source)}: {origin} lacks config.json or *.safetensors; correct `model` in the config"
+        )
+    with replacing_directory(out) as folder:
+        for file in sorted({file for pattern in PATTERNS for file in origin.glob(pattern)}):
+            _link(file.resolve(), folder / file.name)
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copyfile(source, target)
+
+
+def _download(source: Mapping[str, Any]) -> Path:
+    from huggingface_hub import errors, snapshot_download
+
+    try:
+        return Path(snapshot_download(source["hub"], revision=source.get("revision"), allow_patterns=list(PATTERNS)))
+    except errors.GatedRepoError as error:
+        raise GenomeError(
+            f"base model {source['hub']} is gated; accept its terms at https://huggingface.co/{source['hub']} and run "
+            "`hf auth login`"
+        ) from error
+    except (errors.HTTPError, errors.LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise GenomeError(
+            f"base model {source['hub']} could not be read ({reason}); try again, or give a local folder as `path`"
+        ) from error

@@ -1,0 +1,39 @@
+"""Any adapter of any generation, from the population file that names it."""
+
+from pathlib import Path
+
+import numpy as np
+
+from genome.adapters import materialise
+from genome.errors import GenomeError
+from genome.experts import load_experts
+from genome.files import read_json, replacing_directory
+from genome.population import read_population
+
+
+def rebuild(population_file: Path, member: str, experts_folder: Path, out: Path) -> None:
+    """Write the PEFT folder of individual `member` (or `best`, the best ever) of a population file.
+
+    Raises GenomeError when the experts are not those of the run, when there is no such individual, when `out` exists,
+    or when noise would be drawn by another numpy than the run's: its streams may differ between versions.
+    """
+    population, recorded = read_population(population_file), read_json(population_file)
+    if out.exists():
+        raise GenomeError(f"{out}: exists already; choose another folder or remove it")
+    individuals = {x.name: x for x in (*population.created, *population.members)} | {"best": population.best}
+    individuals.setdefault(population.best.name, population.best)
+    if member not in individuals:
+        raise GenomeError(f"{population_file}: no individual {member!r}; it has {', '.join(individuals)}")
+    genotype = individuals[member].genotype
+    experts = load_experts(experts_folder / entry["name"] for entry in recorded["experts"])
+    for expert, entry in zip(experts, recorded["experts"], strict=True):
+        if expert.sha256 != entry["sha256"]:
+            raise GenomeError(f"{expert.path}: not the expert of this run (another SHA-256); restore that version")
+    version = recorded["versions"]["numpy"]
+    if genotype.noise and version != np.__version__:
+        raise GenomeError(
+            f"{population_file}: noise was drawn by numpy {version}, this is {np.__version__}; install that version"
+        )
+    with replacing_directory(out) as folder:
+        folder.rmdir()
+        materialise([genotype], experts, [folder])

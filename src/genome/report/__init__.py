@@ -1,0 +1,1 @@
+"""Tables and figures: from score files and populations to csv, Markdown, SVG and PNG."""

@@ -1,0 +1,171 @@
+"""Kinds of answers: one row each, saying how an answer is found, read and scored, and how an ensemble combines it.
+
+A sample is a mapping as `genome.tasks.prompts` writes it. An answer is canonical text: two answers that mean the same
+number, letter or label are the same string, so a vote counts them together.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from genome.tasks import mathematics, metrics, options, programs, spans
+from genome.tasks.extraction import fenced, find_answer, find_program
+from genome.tasks.numbers import parse_number
+
+if TYPE_CHECKING:
+    from genome.tasks.task import Task
+
+Sample = Mapping[str, Any]
+Pairs = Sequence[tuple[Sample, str]]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of answer.
+
+    find: response -> text of the answer, where the task has no pattern of its own
+    read: task, sample, that text -> canonical answer, or None when it is none
+    reference: task, sample, value of the reference expression -> canonical reference; ValueError says why not
+    score: task, pairs of sample and answer -> score of each in [0, 1]
+    """
+
+    read: Callable[["Task", Sample, str], str | None]
+    reference: Callable[["Task", Sample, Any], Any]
+    score: Callable[["Task", Pairs], list[float]]
+    metrics: tuple[str, ...]
+    combine: str
+    find: Callable[[str], str | None] = find_answer
+    requires: tuple[str, ...] = ()
+    allows: tuple[str, ...] = ()
+
+
+def _same(task: "Task", pairs: Pairs) -> list[float]:
+    """Score answers whose canonical text is all that counts."""
+    return [float(sample["reference"] == answer) for sample, answer in pairs]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or not str(value).strip():
+        raise ValueError(f"expected text, found {value!r}")
+    return str(value).strip()
+
+
+def _read_choice(task: "Task", sample: Sample, text: str) -> str | None:
+    return options.choose(text, sample["options"])
+
+
+def _choice_reference(task: "Task", sample: Sample, value: Any) -> str:
+    letters = {letter.casefold(): letter for letter in sample["options"]}
+    letter = letters.get(_text(value).casefold())
+    if letter is None:
+        raise ValueError(f"{value!r} is none of the letters {', '.join(sample['options'])}")
+    return letter
+
+
+def _read_label(task: "Task", sample: Sample, text: str) -> str | None:
+    letter = options.choose(text, task.labels)
+    return None if letter is None else task.labels[letter]
+
+
+def _label_reference(task: "Task", sample: Sample, value: Any) -> str:
+    label = _read_label(task, sample, _text(value))
+    if label is None:
+        raise ValueError(f"{value!r} is none of the labels {', '.join(task.labels.values())}")
+    return label
+
+
+def _read_number(task: "Task", sample: Sample, text: str) -> str | None:
+    number = parse_number(text)
+    return None if number is None else str(number)
+
+
+def _number_reference(task: "Task", sample: Sample, value: Any) -> str:
+    number = _read_number(task, sample, _text(value))
+    if number is None:
+        raise ValueError(f"{value!r} is no number")
+    return number
+
+
+def _read_math(task: "Task", sample: Sample, text: str) -> str | None:
+    simple = mathematics.simplify(text)
+    number = mathematics.plain_number(simple)
+    return (simple or None) if number is None else str(number)
+
+
+def _math_reference(task: "Task", sample: Sample, value: Any) -> str:
+    return _read_math(task, sample, _text(value)) or _text("")
+
+
+def _score_math(task: "Task", pairs: Pairs) -> list[float]:
+    return [float(v) for v in mathematics.equal([(sample["reference"], answer) for sample, answer in pairs])]
+
+
+def _read_span(task: "Task", sample: Sample, text: str) -> str | None:
+    return text.strip().strip('"“”').removesuffix(".").strip() or None
+
+
+def _span_reference(task: "Task", sample: Sample, value: Any) -> list[str | list[str]]:
+    """Return the gold answers as a list; each is a span, or a list of spans that belong together."""
+    golds = value if isinstance(value, list | tuple) else [value]
+    if not golds:
+        raise ValueError("there is no gold answer")
+    return [[_text(span) for span in gold] if isinstance(gold, list | tuple) else _text(gold) for gold in golds]
+
+
+def _score_span(task: "Task", pairs: Pairs) -> list[float]:
+    return [spans.exact_match(answer, sample["reference"]) for sample, answer in pairs]
+
+
+def _read_translation(task: "Task", sample: Sample, text: str) -> str | None:
+    return text.strip() or None
+
+
+def _translation_reference(task: "Task", sample: Sample, value: Any) -> str | list[str]:
+    return [_text(text) for text in value] if isinstance(value, list | tuple) and value else _text(value)
+
+
+def _score_translation(task: "Task", pairs: Pairs) -> list[float]:
+    """Score each sentence by its own BLEU; the metric sums their counts, not these scores."""
+    return [
+        metrics.bleu_counts(answer, metrics.hashable(sample["reference"]), task.tokenizer)[-1]
+        for sample, answer in pairs
+    ]
+
+
+def _read_program(task: "Task", sample: Sample, text: str) -> str | None:
+    # Blank lines around a program mean nothing, the indent of its first line does.
+    program = fenced(text).rstrip()
+    lines = program.splitlines()
+    while lines and not lines[0].strip():
+        lines.pop(0)
+    return "\n".join(lines) or None
+
+
+def _program_reference(task: "Task", sample: Sample, value: Any) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _score_program(task: "Task", pairs: Pairs) -> list[float]:
+    return programs.passed(task.prefix, pairs)
+
+
+KINDS: dict[str, Kind] = {
+    "choice": Kind(_read_choice, _choice_reference, _same, ("accuracy", "weighted_f1"), "vote", requires=("options",)),
+    "label": Kind(_read_label, _label_reference, _same, ("weighted_f1", "accuracy"), "vote", requires=("labels",)),
+    "number": Kind(_read_number, _number_reference, _same, ("accuracy", "exact_match"), "vote"),
+    "math": Kind(_read_math, _math_reference, _score_math, ("accuracy",), "vote"),
+    "span": Kind(_read_span, _span_reference, _score_span, ("exact_match", "accuracy"), "similarity"),
+    "translation": Kind(
+        _read_translation, _translation_reference, _score_translation, ("bleu",), "similarity", allows=("tokenizer",)
+    ),
+    "program": Kind(
+        _read_program,
+        _program_reference,
+        _score_program,
+        ("pass@1",),
+        "similarity",
+        find=find_program,
+        requires=("tests",),
+        allows=("setup", "prefix"),
+    ),
+}

@@ -1,0 +1,39 @@
+"""The process in which math-verify compares answers: a JSON pair a line in, 1 or 0 a line out.
+
+Run as `python -m genome.tasks.math_worker SECONDS`. The alarm is left to its default action, which ends the process
+even inside a computation that never returns to Python; whoever started it counts that comparison as not equal.
+"""
+
+import json
+import resource
+import signal
+import sys
+
+from math_verify import parse, verify
+
+_MEMORY_BYTES = 4 << 30
+
+
+def equivalent(reference: str, answer: str) -> bool:
+    """Return whether `answer` is `reference` in other words; what cannot be read as mathematics is not."""
+    # Without dollar signs math-verify looks for its own anchors in running text.
+    gold, found = parse(f"${reference}$", parsing_timeout=None), parse(f"${answer}$", parsing_timeout=None)
+    return bool(gold and found and verify(gold, found, timeout_seconds=None))
+
+
+def main() -> None:
+    """Answer every line of standard input, each within the seconds given as the first argument."""
+    if sys.platform == "linux":  # macOS refuses this limit
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+    for line in sys.stdin:
+        signal.alarm(int(sys.argv[1]))
+        try:
+            verdict = equivalent(*json.loads(line))
+        except MemoryError:
+            verdict = False
+        signal.alarm(0)
+        print(int(verdict), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+r"""Mathematical answers: equal when they mean the same (1/2, \frac12, 0.5), by the library math-verify.
+
+math-verify rests on sympy, which takes a second to import and may compute for ever on a hostile expression. So what
+can be decided without it is decided here, and the rest goes to a process of its own (`math_worker`) that the
+operating system ends when one comparison runs over its time.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from fractions import Fraction
+
+from genome.errors import GenomeError
+from genome.tasks.extraction import boxed
+
+LIMIT_S = 5
+
+_SPACES = re.compile(r"\\[,;:! ]|\\q?quad\b|~")
+_DECORATION = re.compile(r"\\(?:left|right|displaystyle|big|Big|bigl|bigr)(?![a-zA-Z])\s*")
+_INSIDE = re.compile(r"(?<=[(\[{]) | (?=[)\]}])")
+_WRAPPED = re.compile(r"\\(?:text|mbox|mathrm|textbf|mathbf)\s*\{([^{}]*)\}")
+_DELIMITED = re.compile(r"\s*(?:\$\$?(.*?)\$\$?|\\\((.*?)\\\)|\\\[(.*?)\\\])\s*\.?\s*", re.DOTALL)
+_PLAIN = re.compile(r"[+-]?(?:\d+|\d{1,3}(?:,\d{3})+)?(?:\.\d+)?|[+-]?\d+\s*/\s*\d+")
+_FRACTION = re.compile(r"(-?)\\frac(?:\{(-?\d+)\}\{(-?\d+)\}|(\d)(\d))")
+
+
+def simplify(text: str) -> str:
+    r"""Return `text` without the marks that carry no meaning, so that most equal answers become equal strings.
+
+    >>> simplify(r"$\dfrac{1}{2}$."), simplify(r"\boxed{1{,}000}")
+    ('\\frac{1}{2}', '1,000')
+    """
+    text = text.strip()
+    inner = boxed(text)
+    text = inner if inner is not None else text
+    delimited = _DELIMITED.fullmatch(text)
+    if delimited:
+        text = next(group for group in delimited.groups() if group is not None)
+    text = text.replace("{,}", ",").replace("\\!", "").replace("\\$", "").replace("−", "-").strip("*")
+    text = re.sub(r"\\[dt]frac(?![a-zA-Z])", r"\\frac", text)
+    text = _DECORATION.sub("", _SPACES.sub(" ", text))
+    alone = _WRAPPED.fullmatch(text.strip())
+    text = alone[1] if alone else text
+    return _INSIDE.sub("", " ".join(text.split())).rstrip(".").strip()
+
+
+def plain_number(text: str) -> Fraction | None:
+    """Return the value of simplified `text` that is nothing but a number or a fraction of integers, else None."""
+    bare = text.removeprefix("$").removesuffix("%").removesuffix("\\").strip()
+    if len(bare) > 300:  # int() refuses thousands of digits
+        return None
+    fraction = _FRACTION.fullmatch(bare)
+    if fraction:
+        sign, above, below = fraction[1], fraction[2] or fraction[4], fraction[3] or fraction[5]
+        return Fraction(int(sign + "1") * int(above), int(below)) if int(below) else None
+    if not any(map(str.isdigit, bare)) or not _PLAIN.fullmatch(bare) or not bare.isascii():
+        return None
+    above, _, below = bare.replace(",", "").replace(" ", "").partition("/")
+    return None if below and int(below) == 0 else Fraction(above) / (int(below) if below else 1)
+
+
+def equal(pairs: Sequence[tuple[str, str]]) -> list[bool]:
+    """Say of each (reference, answer), both simplified, whether they mean the same."""
+    verdicts = [_at_once(reference, answer) for reference, answer in pairs]
+    open_pairs = list(dict.fromkeys(pair for pair, v in zip(pairs, verdicts, strict=True) if v is None))
+    verified = dict(zip(open_pairs, _verify(open_pairs), strict=True))
+    return [verified[pair] if v is None else v for pair, v in zip(pairs, verdicts, strict=True)]
+
+
+def _at_once(reference: str, answer: str) -> bool | None:
+    """Return the verdict where none but a look is needed, else None."""
+    if reference.replace(" ", "") == answer.replace(" ", ""):
+        return True
+    number = plain_number(reference)
+    if number is None:
+        return None
+    other = plain_number(answer)
+    if other is not None:
+        return number == other
+    # Words without a digit or a TeX command never make a number.
+    return None if "\\" in answer or any(map(str.isdigit, answer)) else False
+
+
+def _verify(pairs: list[tuple[str, str]]) -> list[bool]:
+    """Ask math-verify; a comparison that ends its process (time, memory) is not equal, and the next process goes on."""
+    verdicts: list[bool] = []
+    while len(verdicts) < len(pairs):
+        rest = pairs[len(verdicts) :]
+        worker = subprocess.run(
+            [sys.executable, "-m", "genome.tasks.math_worker", str(LIMIT_S)],
+            input="".join(json.dumps(pair) + "\n" for pair in rest),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        answered = [line == "1" for line in worker.stdout.splitlines()]
+        verdicts += answered
+        if len(answered) < len(rest):
+            # Ended by a signal: the alarm, or the kernel or a library for want of memory.
+            if worker.returncode >= 0:
+                reason = (worker.stderr.strip().splitlines() or ["no message"])[-1]
+                raise GenomeError(f"math-verify failed on {rest[len(answered)]}: {reason}")
+            verdicts.append(False)
+    return verdicts

@@ -1,0 +1,99 @@
+r"""Numbers as people and models write them, read exactly.
+
+Understood: thousands separators (1,234, 1.234.567, 1 234, 1{,}234, १,२३४), decimals with a point, or with a comma where
+no thousands could stand (3,5), currency and percent signs, units and words behind, fractions (3/4, 1 1/2, ½,
+\frac{3}{4}), exponents (1.5e3), signs, and the digits of every script that Unicode knows. Numbers are compared as
+fractions, so 0.5 equals 1/2 and nothing depends on rounding.
+"""
+
+import re
+import unicodedata
+from fractions import Fraction
+from functools import lru_cache
+
+# No answer is this long, and int() refuses thousands of digits.
+_LONGEST = 300
+
+# Several groups of three with one mark; India's groups of two; one group of three, though 1.234 is a decimal.
+_DIGITS = (
+    r"(?:\d{1,3}(?P<mark>[,.' ])\d{3}(?:(?P=mark)\d{3})+(?!\d)"
+    r"|\d{1,2}(?:,\d{2})+,\d{3}(?!\d)|\d{1,3}[,' ]\d{3}(?!\d)|\d+)"
+)
+_NUMBER = re.compile(
+    rf"(?:(?P<sign>[+-])\s?)?(?P<whole>{_DIGITS}|(?=[.,]\d))(?P<part>[.,]\d+)?(?P<exponent>[eE][+-]?\d{{1,3}}(?!\d))?"
+    r"(?:(?P<mixed>\s+(?:and\s+)?\d+)?\s?[/⁄]\s?(?P<below>\d+))?"
+)
+_FRACTION = re.compile(r"\\[dt]?frac\s*\{\s*(-?\d+)\s*\}\s*\{\s*(-?\d+)\s*\}|\\[dt]?frac\s*(\d)\s*(\d)")
+_IGNORED = re.compile(r"\\[$%()\[\]]|\{,\}|\\[,!;]|[*_`~≈]")
+_TEX = re.compile(r"\\(?:boxed|fbox|text|textbf|mathrm|mathbf)\s*\{([^{}]*)\}")
+_CURRENCIES = re.compile(r"(?:(?:US|A|C|HK|NZ|S)(?=\$)|\b(?:USD|EUR|GBP|INR|JPY|CNY|Rs)\b\.?)")
+
+
+@lru_cache(maxsize=16384)  # a population's answers to one sample are few
+def parse_number(text: str) -> Fraction | None:
+    r"""Return the number that `text` gives, or None when it gives none or does not say which.
+
+    That is the number at its start (a currency or `≈` may precede it) or behind its last `=`; failing that the only
+    number in it. Units, points and percent signs behind a number do not change it.
+
+    >>> parse_number("$1,234.50 per year"), parse_number("३/४"), parse_number("about 3 to 4")
+    (Fraction(2469, 2), Fraction(3, 4), None)
+    """
+    # The usual case, a bare whole number, needs none of what follows.
+    if text.isascii() and text.isdigit() and len(text) < _LONGEST:
+        return Fraction(int(text))
+    if len(text) > _LONGEST:
+        return None
+    plain = _western(text).rpartition("=")[2].strip()
+    match = _NUMBER.match(plain)
+    if match is None:
+        matches = list(_NUMBER.finditer(plain))
+        if len(matches) != 1:
+            return None
+        match = matches[0]
+    # A letter right before a digit makes a name (x2, B12), not a number.
+    if match.start() and plain[match.start() - 1].isalpha():
+        return None
+    return _value(match)
+
+
+def _western(text: str) -> str:
+    """Return `text` with ASCII digits, signs and marks, without currency, emphasis and TeX around a number."""
+    text = _TEX.sub(r"\1", text) if "\\" in text else text
+    text = _FRACTION.sub(lambda m: f" {m[1] or m[3]}/{m[2] or m[4]} ", text) if "\\" in text else text
+    text = _IGNORED.sub(lambda match: "," if match[0] == "{,}" else "", text)
+    if not text.isascii():
+        # A vulgar fraction behind a digit (1½) is a mixed number, which NFKC would run together.
+        text = "".join(f" {c}" if "⁄" in unicodedata.normalize("NFKC", c) else c for c in text)
+        text = "".join(_ascii(character) for character in unicodedata.normalize("NFKC", text))
+    return _CURRENCIES.sub("", text).replace("$", "").strip()
+
+
+def _ascii(character: str) -> str:
+    digit = unicodedata.decimal(character, None)
+    if digit is not None:
+        return str(digit)
+    if unicodedata.category(character) == "Sc":
+        return ""
+    return {"−": "-", "–": "-", "٬": ",", "٫": ".", "،": ",", "’": "'", "\u202f": " ", "⁄": "/"}.get(
+        character, character
+    )
+
+
+def _value(match: re.Match[str]) -> Fraction | None:
+    whole, part = match["whole"], match["part"] or ""
+    mark = match["mark"]
+    if mark == ".":
+        digits = whole.replace(".", "") + part.replace(",", ".")
+    elif part.startswith(","):
+        digits = f"{whole}.{part[1:]}"
+    else:
+        digits = whole + part
+    digits = re.sub(r"[,' ]", "", digits)
+    value = Fraction(f"{digits or '0'}{match['exponent'] or ''}")
+    if match["below"]:
+        below = int(match["below"])
+        if below == 0:
+            return None
+        value = value + Fraction(int(match["mixed"].split()[-1]), below) if match["mixed"] else value / below
+    return -value if match["sign"] == "-" else value

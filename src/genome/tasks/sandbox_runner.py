@@ -1,0 +1,349 @@
+"""The far side of the sandbox: a small process that judges programs, one at a time, each in a fork of its own.
+
+Run as a script by `genome.tasks.sandbox` and never imported by it, so it needs the standard library alone
+and starts in milliseconds. Arguments: `namespaces` or `plain`, limits of processor time and of wall clock in
+seconds, memory limit in MiB, an empty directory. Requests and replies are length-prefixed byte strings on
+stdin and stdout: a program's source goes in; `+` comes back when it ran to its very end, else `-` and the
+reason. A first reply, empty, says that the walls stand.
+
+The walls, each of which a hostile program would have to climb alone:
+
+- namespaces: a file system that holds the standard library and nothing else, read-only; no network; a
+  process table of its own, which dies with this process;
+- resource limits: memory, CPU, size of output, open files, no new processes or threads;
+- a system call filter: no processes, signals, sockets, shared objects, or writing to the file system;
+- Landlock: no files but the standard library's;
+- the user `nobody` where this process is root, and no capabilities.
+
+Where the kernel refuses namespaces, `plain` does without them.
+"""
+
+# pathlib alone would take a tenth of the start.
+# ruff: noqa: PTH103, PTH112, PTH114, PTH115, PTH116, PTH120, PTH123, PTH211
+
+import array
+import bisect
+import cmath
+import collections
+import contextlib
+import copy
+import ctypes
+import datetime
+import functools
+import gc
+import heapq
+import itertools
+import math
+import operator
+import os
+import random
+import re
+import resource
+import select
+import signal
+import string
+import struct
+import sys
+import time
+import types
+import typing
+from collections.abc import Mapping
+
+# What programs import most: loaded once here, they are free in every fork.
+PRELOADED = (array, bisect, cmath, collections, copy, datetime, functools, heapq, itertools, math, operator)
+PRELOADED += (random, re, string, typing)
+
+MIB = 1 << 20
+OUTPUT_BYTES = MIB
+NOBODY = 65534
+STANDARD_LIBRARY = os.path.dirname(os.__file__)
+# All that is left of the file system: what importing a module of the standard library may read.
+LIBRARIES = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/nix/store", os.path.dirname(STANDARD_LIBRARY))
+LINUX = sys.platform == "linux"
+LIBC = ctypes.CDLL(None, use_errno=True)
+if LINUX:
+    capset, prctl = LIBC.capset, LIBC.prctl  # looked up before any fork
+
+# linux/sched.h, linux/mount.h, linux/prctl.h
+NEW_MOUNTS, NEW_UTS, NEW_IPC, NEW_USERS, NEW_PIDS, NEW_NETWORK = 1 << 17, 1 << 26, 1 << 27, 1 << 28, 1 << 29, 1 << 30
+MS_READ_ONLY, MS_NO_SUID, MS_NO_DEVICES, MS_REMOUNT = 1, 2, 4, 32
+MS_BIND, MS_RECURSIVE, MS_PRIVATE = 1 << 12, 1 << 14, 1 << 18
+MS_KEPT = 0b1110 | 1 << 10 | 1 << 11  # nosuid, nodev, noexec, noatime, nodiratime
+MNT_DETACH = 2
+PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 22, 38
+SECCOMP_MODE_FILTER = 2
+LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 444, 445, 446  # on every machine
+LANDLOCK_ALL, LANDLOCK_READ = (1 << 13) - 1, 0b1101
+CAPABILITIES_VERSION_3 = struct.pack("=Ii", 0x20080522, 0)
+SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
+
+# System calls that a calculation has no use for: (number on x86_64, number on aarch64 or None). The runner
+# itself has use for the first group; each program is refused them in its own process.
+RUNNER_CALLS = {
+    "clone": (56, 220), "clone3": (435, 435), "fork": (57, None), "vfork": (58, None), "prlimit64": (302, 261),
+    "kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131),
+}  # fmt: skip
+REFUSED_CALLS = {
+    # processes, privileges, signals to others
+    "execve": (59, 221), "execveat": (322, 281), "ptrace": (101, 117), "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271), "setpriority": (141, 140), "sched_setaffinity": (203, 122),
+    "sched_setscheduler": (144, 119), "sched_setattr": (314, 274), "sched_setparam": (142, 118),
+    "ioprio_set": (251, 30), "unshare": (272, 97), "setns": (308, 268), "mount": (165, 40), "move_mount": (429, 429),
+    "pivot_root": (155, 41), "chroot": (161, 51), "bpf": (321, 280), "perf_event_open": (298, 241),
+    "userfaultfd": (323, 282), "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240),
+    "pidfd_send_signal": (424, 424), "pidfd_getfd": (438, 438),
+    # sockets, and objects that outlive their process
+    "socket": (41, 198), "socketpair": (53, 199), "io_uring_setup": (425, 425), "shmget": (29, 194),
+    "msgget": (68, 186), "semget": (64, 190), "mq_open": (240, 180), "add_key": (248, 217), "request_key": (249, 218),
+    "keyctl": (250, 219),
+    # changes to the file system
+    "openat2": (437, 437), "creat": (85, None), "truncate": (76, 45), "mkdir": (83, None), "mkdirat": (258, 34),
+    "mknod": (133, None), "mknodat": (259, 33), "rmdir": (84, None), "unlink": (87, None), "unlinkat": (263, 35),
+    "rename": (82, None), "renameat": (264, 38), "renameat2": (316, 276), "link": (86, None), "linkat": (265, 37),
+    "symlink": (88, None), "symlinkat": (266, 36), "chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53),
+    "fchmodat2": (452, 452), "chown": (92, None), "lchown": (94, None), "fchown": (93, 55), "fchownat": (260, 54),
+    "utime": (132, None), "utimes": (235, None), "futimesat": (261, None), "utimensat": (280, 88),
+    "setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7), "removexattr": (197, 14),
+    "lremovexattr": (198, 15), "fremovexattr": (199, 16),
+}  # fmt: skip
+# Calls that open files, refused when they would write: (numbers as above, index of their flags argument).
+OPENING_CALLS = {"open": ((2, None), 1), "openat": ((257, 56), 2)}
+ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column above, AUDIT_ARCH
+
+
+def _checked(result: int) -> None:
+    """Raise OSError for a C library call that returned -1."""
+    if result == -1:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def syscall_filter(machine: str, refused: Mapping, opening: Mapping) -> bytes:
+    """Return a BPF program (seccomp(2)) that answers calls of the tables with EPERM; empty: unknown machine."""
+    if machine not in ARCHITECTURES:
+        return b""
+    column, audit_architecture = ARCHITECTURES[machine]
+    load, jump_equal, jump_at_least, jump_any_bit, give_back = 0x20, 0x15, 0x35, 0x45, 0x06
+    kill, refuse, allow = 0x80000000, 0x00050000 | 1, 0x7FFF0000
+    write_flags = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+
+    # An instruction is (code, jump if true, jump if false, operand); jumps count from the next instruction.
+    program = [(load, 0, 0, 4), (jump_equal, 1, 0, audit_architecture), (give_back, 0, 0, kill), (load, 0, 0, 0)]
+    for numbers, flags in opening.values():
+        if numbers[column] is not None:
+            program += [(jump_equal, 0, 4, numbers[column]), (load, 0, 0, 16 + 8 * flags)]
+            program += [(jump_any_bit, 0, 1, write_flags), (give_back, 0, 0, refuse), (give_back, 0, 0, allow)]
+    # Numbers from 2^30 up are x86_64's x32 calls: the same kernel functions under other names.
+    tests = [(jump_at_least, 1 << 30)]
+    tests += [(jump_equal, numbers[column]) for numbers in refused.values() if numbers[column] is not None]
+    for index, (code, operand) in enumerate(tests):
+        program.append((code, len(tests) - index, 0, operand))
+    program += [(give_back, 0, 0, allow), (give_back, 0, 0, refuse)]
+    return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+
+
+def refuse_calls(program: bytes) -> None:
+    """Put a filter of system calls, if there is one, on this process and all that it forks, for good."""
+    if program:
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        address = ctypes.cast(program, ctypes.c_void_p).value
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, struct.pack("@HP", len(program) // 8, address))
+
+
+def hide_files() -> None:
+    """Let this process and all that it forks open nothing but libraries (landlock(7)), where the kernel can."""
+    ruleset = LIBC.syscall(LANDLOCK_CREATE, struct.pack("=Q", LANDLOCK_ALL), 8, 0)
+    if ruleset == -1:
+        return
+    for path in filter(os.path.isdir, LIBRARIES):
+        folder = os.open(path, os.O_PATH)
+        _checked(LIBC.syscall(LANDLOCK_ADD, ruleset, 1, struct.pack("=Qi", LANDLOCK_READ, folder), 0))
+        os.close(folder)
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    _checked(LIBC.syscall(LANDLOCK_RESTRICT, ruleset, 0))
+    os.close(ruleset)
+
+
+def isolate(directory: str) -> None:
+    """Move into new namespaces whose file system, built at `directory`, is the standard library; OSError if refused.
+
+    Returns in a new process, the first of its process table; the old one waits for it and ends with it.
+    """
+    user, group = os.geteuid(), os.getegid()
+    flags = NEW_MOUNTS | NEW_UTS | NEW_IPC | NEW_PIDS | NEW_NETWORK
+    _checked(LIBC.unshare(flags if user == 0 else flags | NEW_USERS))
+    if user != 0:
+        maps = {"setgroups": "deny", "uid_map": f"{NOBODY} {user} 1", "gid_map": f"{NOBODY} {group} 1"}
+        for name, text in maps.items():
+            with open(f"/proc/self/{name}", "w") as file:
+                file.write(text)
+
+    first = os.fork()
+    if first:
+        os.close(0)
+        os.close(1)
+        os.waitpid(first, 0)
+        os._exit(0)
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    _mount("none", "/", MS_RECURSIVE | MS_PRIVATE)
+    _mount("tmpfs", directory, MS_NO_SUID | MS_NO_DEVICES, "tmpfs", "size=1m,mode=0755")
+    for source in LIBRARIES:
+        target = directory + source
+        if os.path.islink(source):
+            os.symlink(os.readlink(source), target)
+        elif os.path.isdir(source) and not os.path.isdir(target):
+            os.makedirs(target)
+            _mount(source, target, MS_BIND | MS_RECURSIVE)
+            # ST_* of statvfs equal MS_*: flags that came with the mount may not be taken off again.
+            kept = os.statvfs(source).f_flag & MS_KEPT
+            _mount("none", target, MS_REMOUNT | MS_BIND | MS_READ_ONLY | kept)
+    _mount("none", directory, MS_REMOUNT | MS_BIND | MS_READ_ONLY | MS_NO_SUID | MS_NO_DEVICES)
+    os.chdir(directory)
+    _checked(LIBC.syscall(SYS_PIVOT_ROOT[os.uname().machine], b".", b"."))
+    _checked(LIBC.umount2(b".", MNT_DETACH))
+    os.chdir("/")
+
+
+def _mount(source: str, target: str, flags: int, kind: str = "none", options: str = "") -> None:
+    _checked(LIBC.mount(source.encode(), target.encode(), kind.encode(), flags, options.encode()))
+
+
+def nobody_can_read(path: str) -> bool:
+    """Say whether every directory from the root down to `path` is open to all users."""
+    return bool(os.stat(path).st_mode & 0o001) and (path == "/" or nobody_can_read(os.path.dirname(path)))
+
+
+def confine(cpu_s: float, memory_mb: int, become_nobody: bool, rules: bytes) -> None:
+    """Give up, in the process of one program, whatever a calculation has no use for."""
+    for kind, limit in (
+        (resource.RLIMIT_CPU, int(cpu_s) + 2),
+        (resource.RLIMIT_AS, memory_mb * MIB if LINUX else resource.RLIM_INFINITY),  # macOS knows no such limit
+        (resource.RLIMIT_FSIZE, OUTPUT_BYTES),
+        (resource.RLIMIT_NOFILE, 64),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NPROC, 0),
+    ):
+        hard = resource.getrlimit(kind)[1]
+        # RLIM_INFINITY is -1 or a huge number, as the system likes it.
+        limit = min((value for value in (limit, hard) if value != resource.RLIM_INFINITY), default=hard)
+        resource.setrlimit(kind, (limit, limit))
+    if become_nobody:
+        os.setgroups([])
+        os.setresgid(NOBODY, NOBODY, NOBODY)
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+    if LINUX:
+        capset(CAPABILITIES_VERSION_3, bytes(24))
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        refuse_calls(rules)
+
+
+def run(source: bytes, reserve: list[bytes]) -> bytes:
+    """Execute a program as a module of its own; return `+` when it came to its end, else `-` and the reason."""
+    module = types.ModuleType("program")
+    sys.modules["program"] = module
+    try:
+        exec(compile(source, "<program>", "exec", dont_inherit=True), module.__dict__)
+    except MemoryError:
+        reserve.clear()
+        return b"-memory"
+    except SystemExit:
+        return b"-exited before its end"
+    except BaseException as error:
+        name, text = type(error).__name__ or "an exception without a name", str(error)
+        return f"-{name}: {text[:200]}".removesuffix(": ").encode(errors="replace")
+    return b"+"
+
+
+def wait(child: int, descriptors: list[int], cpu_s: float, wall_s: float) -> list[int]:
+    """Return which descriptors became readable before the process `child` had used up its time.
+
+    Processor time decides, so that a busy machine changes no verdict; the wall clock ends those that sleep.
+    """
+    end = time.monotonic() + wall_s
+    processor_clock = ~child << 3 | 2  # clock_getcpuclockid(3)
+    ready: list[int] = []
+    left = cpu_s if LINUX else wall_s
+    while not ready and left > 0:
+        ready = select.select(descriptors, [], [], max(left, 0.001))[0]
+        left = end - time.monotonic()
+        if LINUX and not ready:
+            left = min(left, cpu_s - time.clock_gettime(processor_clock))
+    return ready
+
+
+def judge(source: bytes, requests: int, replies: int, limits: tuple, wall_s: float, everything: bool) -> bytes:
+    """Run one program in a fork of this process; return `+` when it came to its end, else `-` and the reason.
+
+    The end is proven by a token drawn for this program. While the program runs, token and channel wait on
+    the evaluation stack of the frame that will write them: in no variable, no frame's locals and no list of
+    the garbage collector, so neither an exit code nor writing to every descriptor forges the proof.
+    """
+    listening, channel = os.pipe()
+    proof = [os.urandom(16), channel]
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setsid()
+            for descriptor in (listening, requests, replies):
+                os.close(descriptor)
+            del listening, channel
+            output = os.memfd_create("output") if LINUX else os.open(os.devnull, os.O_WRONLY)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            random.seed(0)
+            confine(*limits)
+            os.write(proof.pop(), proof.pop() + run(source, [bytes(4 * MIB)]))
+        finally:
+            os._exit(0)
+    os.close(channel)
+    # Between two replies nothing is sent to us: requests becomes readable only when the other side has ended.
+    ready = wait(child, [listening, requests], limits[0], wall_s)
+    said = os.read(listening, 4096) if listening in ready else None
+    os.close(listening)
+    # -1 is everybody in the process table; outside a table of one's own it would be everybody of this user.
+    for target in (-1,) if everything else (-child, child):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(target, signal.SIGKILL)
+    status = os.waitpid(child, 0)[1]
+    if said is None:
+        return b"-timeout"
+    if said.startswith(proof[0]):
+        return said[16:]
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) != signal.SIGKILL:
+        return f"-ended by {signal.Signals(os.WTERMSIG(status)).name}".encode()
+    return b"-exited before its end"
+
+
+def main() -> None:
+    """Serve requests until the other side ends."""
+    mode, cpu_s, wall_s, memory_mb, directory = sys.argv[1:]
+    os.chdir(directory)
+    isolated = mode == "namespaces"
+    null = os.open(os.devnull, os.O_RDWR)
+    if isolated:
+        isolate(directory)
+    requests, replies = os.dup(0), os.dup(1)
+    for descriptor in (0, 1):
+        os.dup2(null, descriptor)
+    os.close(null)
+    become_nobody = os.geteuid() == 0 and (isolated or nobody_can_read(STANDARD_LIBRARY))
+    machine = os.uname().machine if LINUX else ""
+    if LINUX:
+        hide_files()
+    limits = (float(cpu_s), int(memory_mb), become_nobody, syscall_filter(machine, RUNNER_CALLS, {}))
+    os.environ.clear()
+    sys.argv.clear()
+    refuse_calls(syscall_filter(machine, REFUSED_CALLS, OPENING_CALLS))
+    gc.freeze()
+    verdict = judge(b"import colorsys", requests, replies, limits, float(wall_s), isolated)
+    if verdict != b"+":
+        sys.exit(f"a harmless program failed: {verdict.decode()}")
+    os.write(replies, struct.pack("=I", 0))
+    with open(requests, "rb") as inbox:
+        while size := inbox.read(4):
+            reply = judge(inbox.read(*struct.unpack("=I", size)), requests, replies, limits, float(wall_s), isolated)
+            os.write(replies, struct.pack("=I", len(reply)) + reply)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""A task as a value: the fields of a task file, checked completely before anything is read or generated.
+
+A task file (config/tasks/NAME.yaml, or a mapping in a user's config) says where the rows are, how a row becomes a
+prompt and a reference, and how a response is judged. Templates and expressions are kept as text here and compiled
+in `genome.tasks.prompts` only, because every generation's job builds tasks and none of them renders a prompt.
+"""
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any
+
+from genome.errors import GenomeError
+from genome.tasks.kinds import KINDS
+from genome.tasks.metrics import METRICS, TOKENIZERS
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task, as its file describes it.
+
+    `shots` examples stand in `examples` of every row; `examples_by` is an expression whose value a row shares with
+    its examples (the subtask, the language). `draw` gives positions in the seeded permutation of the pool, for tasks
+    whose published split is known: {"pool": 1319, "validation": [1000, 1200], "test": [0, 1000]}.
+    `labels` maps the letter (or the label itself, where labels have no letters) to the label.
+    """
+
+    name: str
+    category: str
+    kind: str
+    metric: str
+    source: Mapping[str, Any]
+    prompt: str
+    reference: str | None = None
+    shots: int = 0
+    examples_by: str | None = None
+    max_tokens: int = 512
+    version: int = 1
+    options: str | None = None
+    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    tests: str | None = None
+    setup: str | None = None
+    prefix: str = ""
+    pattern: str | None = None
+    tokenizer: str = "13a"
+    draw: Mapping[str, Any] | None = None
+
+
+# Metric and kind are checked by their tables, name is given beside the mapping.
+_REQUIRED = ("category", "kind", "metric", "source", "prompt", "reference")
+_OF_KIND = ("options", "labels", "tests", "setup", "prefix", "tokenizer")
+_FIELDS = tuple(f.name for f in fields(Task) if f.name != "name")
+_SOURCES = {
+    "generator": {"generator"},
+    "path": {"path"},
+    "hub": {"hub", "config", "split", "revision", "path"},
+}
+
+
+def parse_task(name: str, mapping: Mapping[str, Any]) -> Task:
+    """Return the task that `mapping` describes; GenomeError lists everything that is wrong with it in one line."""
+    if not isinstance(mapping, Mapping):
+        raise GenomeError(f"task {name}: expected a mapping of fields, found {mapping!r}")
+    given = {key: value for key, value in mapping.items() if value is not None}
+    problems = [f"unknown field {key!r}{nearest(key, _FIELDS)}" for key in given if key not in _FIELDS]
+    problems += _kind_problems(given)
+    for key, (accepts, expected) in _TYPES.items():
+        if key in given and not accepts(given[key]):
+            problems.append(f"{key} must be {expected}, found {given[key]!r}")
+    if isinstance(given.get("source"), Mapping):
+        problems += _source_problems(given["source"])
+    if isinstance(given.get("pattern"), str):
+        problems += _pattern_problems(given["pattern"])
+    if problems:
+        raise GenomeError(f"task {name}: " + "; ".join(problems))
+    if "labels" in given:
+        labels = given["labels"]
+        given["labels"] = dict(labels) if isinstance(labels, Mapping) else {label: label for label in labels}
+    return Task(name=name, **given)
+
+
+def nearest(name: Any, known: Iterable[str]) -> str:
+    """Return the end of an error message for an unknown `name`: the near match, else all that is known."""
+    known = list(known)
+    match = difflib.get_close_matches(str(name), known, n=1)
+    return f" (did you mean {match[0]!r}?)" if match else f" (known: {', '.join(known)})"
+
+
+def _kind_problems(given: Mapping[str, Any]) -> list[str]:
+    """Return what is missing or misplaced, given the kind of answer and the metric."""
+    name, metric = given.get("kind"), given.get("metric")
+    kind = KINDS.get(name) if isinstance(name, str) else None
+    # Nothing but its tests says what a right program is.
+    required = [key for key in _REQUIRED if not (key == "reference" and given.get("kind") == "program")]
+    problems = [f"missing field {key!r}" for key in required if key not in given]
+    if "kind" in given and kind is None:
+        problems.append(f"unknown kind {given['kind']!r}{nearest(given['kind'], KINDS)}")
+    if metric is not None and (not isinstance(metric, str) or metric not in METRICS):
+        problems.append(f"unknown metric {metric!r}{nearest(metric, METRICS)}")
+    elif kind is not None and metric is not None and metric not in kind.metrics:
+        problems.append(f"metric {metric!r} does not suit kind {given['kind']!r} (use {' or '.join(kind.metrics)})")
+    if kind is not None:
+        needed = [key for key in kind.requires if key not in given]
+        problems += [f"kind {given['kind']!r} needs the field {key!r}" for key in needed]
+        foreign = [key for key in _OF_KIND if key in given and key not in (*kind.requires, *kind.allows)]
+        problems += [f"kind {given['kind']!r} has no use for the field {key!r}" for key in foreign]
+    return problems
+
+
+def _source_problems(source: Mapping[str, Any]) -> list[str]:
+    which = next((key for key in ("generator", "hub", "path") if key in source), None)
+    if which is None:
+        return [f"source must name one of generator, path or hub, found {sorted(source)}"]
+    problems = [
+        f"unknown field {key!r} in source{nearest(key, sorted(_SOURCES[which]))}"
+        for key in source
+        if key not in _SOURCES[which]
+    ]
+    if which == "generator" and source["generator"] != "micro":
+        problems.append(f"unknown generator {source['generator']!r} in source (known: micro)")
+    if "path" in source and not (_is_text(source["path"]) or _is_texts(source["path"])):
+        problems.append(f"source.path must be a file or a list of files, found {source['path']!r}")
+    if which == "hub":
+        missing = [key for key in ("split", "revision") if key not in source]
+        problems += [f"source needs {key!r} beside 'hub', so that the rows stay the same" for key in missing]
+    return problems
+
+
+def _pattern_problems(pattern: str) -> list[str]:
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        return [f"pattern is no regular expression ({error})"]
+    return [] if groups else ["pattern needs a group (…): the first one is the answer"]
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) > 0 and all(map(_is_text, value))
+
+
+def _is_labels(value: Any) -> bool:
+    return _is_texts([*value.keys(), *value.values()] if isinstance(value, Mapping) else value)
+
+
+def _is_draw(value: Any) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and set(value) == {"pool", "validation", "test"}
+        and _is_count(value["pool"])
+        and all(
+            isinstance(value[side], list | tuple) and len(value[side]) == 2 and all(map(_is_count, value[side]))
+            for side in ("validation", "test")
+        )
+    )
+
+
+_TEXT = (_is_text, "text that is not empty")
+_TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    **dict.fromkeys(("category", "prompt", "reference", "options", "tests", "setup", "examples_by"), _TEXT),
+    "pattern": _TEXT,
+    "tokenizer": (lambda value: value in TOKENIZERS, f"one of {', '.join(TOKENIZERS)}"),
+    "prefix": (lambda value: isinstance(value, str), "text"),
+    "source": (lambda value: isinstance(value, Mapping), "a mapping such as {path: FILE.jsonl}"),
+    "shots": (_is_count, "a whole number from 0"),
+    "max_tokens": (lambda value: _is_count(value) and value > 0, "a whole number from 1"),
+    "version": (_is_count, "a whole number"),
+    # YAML reads a bare yes or no as a truth value, hence the hint.
+    "labels": (_is_labels, "a list of texts or a mapping of letters to texts (put yes and no in quotes)"),
+    "draw": (_is_draw, "{pool: ROWS, validation: [START, STOP], test: [START, STOP]}"),
+}

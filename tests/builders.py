@@ -1,0 +1,48 @@
+"""Builders of small inputs: real formats, nothing downloaded."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from genome.experts import CONFIG, WEIGHTS, Expert, read_expert, write_provenance
+from genome.files import write_json
+from genome.tensors import from_float32, header_bytes
+
+TARGETS = {"self_attn.q_proj": (12, 8), "mlp.down_proj": (8, 20)}
+"""Linear layers of the made-up base: (outputs, inputs)."""
+
+
+def write_expert(folder: Path, seed: int, rank: int = 4, dtype: str = "F32", layers: int = 2) -> Expert:
+    """Write a PEFT folder of random weights and return it as an expert."""
+    folder.mkdir(parents=True)
+    generator = np.random.default_rng(seed)
+    shapes = {
+        f"base_model.model.model.layers.{layer}.{module}.lora_{side}.weight": shape
+        for layer in range(layers)
+        for module, (outputs, inputs) in TARGETS.items()
+        for side, shape in (("A", (rank, inputs)), ("B", (outputs, rank)))
+    }
+    tensors = {name: from_float32(generator.normal(size=shape).astype("f4"), dtype) for name, shape in shapes.items()}
+    header = header_bytes(dict.fromkeys(shapes, dtype), shapes)
+    (folder / WEIGHTS).write_bytes(header + b"".join(tensor.tobytes() for tensor in tensors.values()))
+    targets = sorted(module.rpartition(".")[2] for module in TARGETS)
+    config = {"peft_type": "LORA", "base_model_name_or_path": "tiny", "r": rank, "lora_alpha": 8}
+    write_json(folder / CONFIG, {**config, "target_modules": targets})
+    write_provenance(folder, folder.name, "test")
+    return read_expert(folder)
+
+
+def fake_experts(n: int) -> list[Expert]:
+    """Return n experts that exist in name and hash only."""
+    return [Expert(f"e{i}", Path(f"e{i}"), "tiny", 4, 8.0, ("q_proj",), f"{i:064x}", {}) for i in range(n)]
+
+
+def paper_settings(method: str, **changes) -> dict[str, Any]:
+    """Return a method's settings as `config.yaml` has them, with changes laid over (mappings merged)."""
+    config = yaml.safe_load((Path(__file__).parent.parent / "config.yaml").read_text())
+    settings = {"method": method, **config["methods"][method]}
+    for key, value in changes.items():
+        settings[key] = {**settings[key], **value} if isinstance(value, dict) else value
+    return settings

@@ -1,0 +1,56 @@
+"""What the engine's tests share: models in folders, prompts, a workflow to own an engine."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from engine.tiny_models import FAMILIES, OTHERS, save_adapter, tokenizer
+from genome.engine import launcher
+
+
+@pytest.fixture(scope="session")
+def family(tmp_path_factory):
+    """Return a function that gives a model family's (base folder, [adapter folders])."""
+    made = {}
+
+    def make(name):
+        if name not in made:
+            folder = tmp_path_factory.mktemp(name)
+            torch.manual_seed(7)
+            network = (FAMILIES | OTHERS)[name]()
+            network.save_pretrained(folder / "base")
+            tokenizer().save_pretrained(folder / "base")
+            made[name] = (
+                folder / "base",
+                [save_adapter(network, folder / f"adapter{i}", seed=i) for i in range(3)],
+            )
+        return made[name]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def gemma(family):
+    return family("gemma2")
+
+
+@pytest.fixture
+def workflow(tmp_path, monkeypatch):
+    """A working folder whose engines belong to a process of their own; yields that process."""
+    monkeypatch.chdir(tmp_path)
+    owner = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    monkeypatch.setenv("GENOME_OWNER", launcher.owner_token(owner.pid))
+    yield owner
+    token = launcher.current_owner().token
+    owner.kill()
+    owner.wait()
+    launcher.stop(token)
+
+
+@pytest.fixture(scope="session")
+def prompts():
+    random = torch.Generator().manual_seed(3)
+    lengths = torch.randint(1, 24, (30,), generator=random).tolist()
+    return [torch.randint(3, 96, (length,), generator=random).tolist() for length in lengths]

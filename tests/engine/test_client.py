@@ -1,0 +1,148 @@
+"""The client against real servers: what it sends, and what it does when they die."""
+
+import json
+import math
+import os
+import signal
+import threading
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
+from pathlib import Path
+
+import pytest
+
+from engine.tiny_models import tokenizer
+from genome.engine import launcher
+from genome.engine.client import Address, Engine, Request
+from genome.engine.launcher import connect
+from genome.engine.model import Model
+from genome.errors import GenomeError
+
+SETTINGS = {"backend": "transformers", "threads": 1, "batch_size": 8}
+
+
+def server_pid():
+    [file] = launcher.FOLDER.glob("engine-*.json")
+    return json.loads(file.read_text())["pid"]
+
+
+@pytest.fixture(scope="module")
+def engine(gemma, tmp_path_factory):
+    """An engine shared by the tests that leave it alone; its owner is the test process."""
+    before = Path.cwd()
+    os.chdir(tmp_path_factory.mktemp("engine"))
+    engine = connect(SETTINGS, gemma[0])
+    for index, adapter in enumerate(gemma[1]):
+        engine.load(f"adapter{index}", adapter)
+    yield engine
+    launcher.stop(launcher.current_owner().token)
+    os.chdir(before)
+
+
+def requests(prompts):
+    return [Request(name, prompts, 6) for name in ("adapter0", "base", "adapter1", "adapter2")]
+
+
+def test_answers_come_in_the_order_of_prompts(engine, gemma, prompts):
+    model = Model(gemma[0])
+    [answers] = engine.complete([Request("base", prompts, 6)])
+    decode = tokenizer().decode
+    expected = [decode(model.complete([p], 6)[0].tokens, skip_special_tokens=True) for p in prompts]
+    assert answers == expected
+    assert len(set(answers)) > 3
+
+
+def test_nothing_asked_nothing_answered(engine):
+    assert engine.complete([]) == []
+    assert engine.complete([Request("base", [], 6)]) == [[]]
+
+
+def test_chunks_are_of_nearly_equal_size_and_sorted_by_length(engine, prompts):
+    chunks = engine._chunks(prompts)
+    assert [len(chunk) for chunk in chunks] == [7, 8, 7, 8]
+    order = [position for chunk in chunks for position in chunk]
+    assert sorted(order) == list(range(len(prompts)))
+    assert [(len(prompts[i]), i) for i in order] == sorted((len(prompts[i]), i) for i in order)
+
+
+def test_answers_are_the_same_whatever_else_runs(engine, prompts):
+    alone = {r.model: engine.complete([r])[0] for r in requests(prompts)}
+    assert len({tuple(answers) for answers in alone.values()}) == 4
+    with ThreadPoolExecutor(6) as threads:
+        together = list(threads.map(engine.complete, [requests(prompts)] * 6))
+    assert all(answers == list(alone.values()) for answers in together)
+
+
+def test_perplexity_leaves_out_first_tokens(engine, gemma, prompts):
+    total, tokens = engine.negative_log_likelihood("base", prompts)
+    assert tokens == sum(len(prompt) - 1 for prompt in prompts)
+    scores, _ = Model(gemma[0]).score(prompts)
+    assert total == pytest.approx(-math.fsum(value for row in scores for value in row), rel=1e-5)
+    assert engine.negative_log_likelihood("adapter0", prompts) != (total, tokens)
+
+
+def test_what_the_server_refuses_is_told_in_one_line(engine, tmp_path):
+    with pytest.raises(GenomeError, match=r"no adapter_config\.json") as caught:
+        engine.load("bad", tmp_path)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(GenomeError, match="'unknown' does not exist"):
+        engine.complete([Request("unknown", [[2, 3]], 1)])
+    with pytest.raises(GenomeError, match="positions; the base model has 128"):
+        engine.complete([Request("base", [[2, 3]], 200)])
+
+
+def test_an_adapter_that_the_server_forgot_is_loaded_again(engine, prompts):
+    before = engine.complete(requests(prompts))
+    engine._post("/v1/unload_lora_adapter", {"lora_name": "adapter0"})
+    assert engine.complete(requests(prompts)) == before
+
+
+@pytest.mark.slow
+def test_a_killed_server_is_replaced_in_mid_request(workflow, gemma, prompts):
+    engine = connect(SETTINGS, gemma[0])
+    for index, adapter in enumerate(gemma[1]):
+        engine.load(f"adapter{index}", adapter)
+    before = engine.complete(requests(prompts))
+    first = server_pid()
+    many = requests(prompts) * 20
+    threading.Timer(0.2, os.kill, (first, signal.SIGKILL)).start()
+    started = time.monotonic()
+    answers = engine.complete(many)
+    assert time.monotonic() - started > 0.2, "all was answered before the kill"
+    assert answers == before * 20
+    assert server_pid() != first
+    # All threads saw the crash; one of them started a server.
+    assert launcher.LOG.read_text().count("serves") == 2
+
+
+def test_nothing_is_restarted_for_an_owner_that_has_ended(workflow, gemma):
+    engine = connect(SETTINGS, gemma[0])
+    workflow.kill()
+    workflow.wait()
+    with pytest.raises(GenomeError, match="the workflow that owned this job has ended"):
+        deque(map(engine.complete, repeat([Request("base", [[2, 3]], 1)])), maxlen=0)
+
+
+def test_a_server_that_always_fails_is_given_up_with_its_log(tmp_path):
+    import http.server
+
+    class Failing(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(500)
+            self.end_headers()
+            self.wfile.write(b'{"error": {"message": "out of memory"}}')
+
+        def log_request(self, *_):
+            pass
+
+    log = tmp_path / "engine.log"
+    log.write_text("Traceback (most recent call last):\n  File x\nRuntimeError: no memory left\n")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Failing) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        engine = Engine(lambda: Address(f"http://127.0.0.1:{server.server_port}", "key", log))
+        with pytest.raises(GenomeError, match=r"failed 5 times: out of memory.*RuntimeError: no memory left$"):
+            engine.complete([Request("base", [[2]], 1)])
+        server.shutdown()

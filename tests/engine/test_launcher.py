@@ -1,0 +1,187 @@
+"""Lifetimes: one engine a workflow, never one without."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from genome.engine import launcher
+from genome.engine.client import Request
+from genome.engine.launcher import connect
+from genome.errors import GenomeError
+
+SETTINGS = {"backend": "transformers", "threads": 1}
+
+
+def engines(folder):
+    """Processes of servers that announce themselves, or will, in `folder`."""
+    shown = subprocess.run(["ps", "-ww", "-eo", "pid=,stat=,args="], capture_output=True, text=True).stdout
+    rows = [line.split(None, 2) for line in shown.splitlines()]
+    return [
+        int(pid)
+        for pid, state, command in rows
+        if "genome.engine.server" in command and f"{folder}/" in command and state[0] != "Z"
+    ]
+
+
+def wait_until(condition, seconds):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def job(base, then="pass"):
+    """Start a process that connects as a job of the workflow does."""
+    code = f"from genome.engine.launcher import connect; connect({SETTINGS}, {str(base)!r}); {then}"
+    return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+
+
+def test_a_running_engine_is_private_and_keeps_its_base_and_store(workflow, gemma, family):
+    connect(SETTINGS, gemma[0])
+    [file] = launcher.FOLDER.glob("engine-*.json")
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert launcher.FOLDER.stat().st_mode & 0o777 == 0o700
+    key = json.loads(file.read_text())["key"]
+    assert key not in subprocess.run(["ps", "-ww", "-eo", "args="], capture_output=True, text=True).stdout
+    with pytest.raises(GenomeError, match="one base model a workflow"):
+        connect(SETTINGS, family("llama")[0])
+    launcher.STORE.mkdir()
+    launcher.stop("another")
+    assert launcher.STORE.exists()
+
+
+def test_eight_jobs_share_one_engine(workflow, gemma, tmp_path):
+    jobs = [job(gemma[0]) for _ in range(8)]
+    assert [job.communicate()[1] for job in jobs] == [""] * 8
+    assert len(engines(tmp_path)) == 1
+    assert launcher.LOG.read_text().count("serves") == 1
+
+
+def test_the_engine_outlives_its_job_and_ends_with_the_owner(workflow, gemma, tmp_path):
+    job(gemma[0]).communicate()
+    launcher.STORE.mkdir(parents=True)
+    [pid] = engines(tmp_path)
+    connect(SETTINGS, gemma[0])
+    assert engines(tmp_path) == [pid]
+    # Not waited for: a killed process that nobody has collected yet is gone as well.
+    workflow.kill()
+    wait_until(lambda: not engines(tmp_path), 2)
+    assert not list(launcher.FOLDER.glob("engine-*.json"))
+    assert not launcher.STORE.exists()
+
+
+def test_an_owner_killed_while_the_engine_starts_leaves_none(workflow, gemma, tmp_path):
+    waiting = job(gemma[0])
+    wait_until(lambda: engines(tmp_path), 20)
+    workflow.kill()
+    wait_until(lambda: not engines(tmp_path), 2)
+    assert "the workflow that owned this job has ended" in waiting.communicate()[1]
+
+
+def test_a_job_killed_while_the_engine_starts_leaves_one_at_most(workflow, gemma, tmp_path):
+    first = job(gemma[0])
+    wait_until(lambda: engines(tmp_path), 20)
+    first.kill()
+    first.communicate()
+    engine = connect(SETTINGS, gemma[0])
+    wait_until(lambda: len(engines(tmp_path)) == 1, 20)
+    assert len(engine.complete([Request("base", [[2, 3]], 1)])[0]) == 1
+    assert len(engines(tmp_path)) == 1
+
+
+def test_an_engine_whose_place_is_taken_ends(workflow, gemma, tmp_path):
+    connect(SETTINGS, gemma[0])
+    [file] = launcher.FOLDER.glob("engine-*.json")
+    state = json.loads(file.read_text())
+    launcher.write_state(file, launcher.State(**state | {"pid": os.getpid()}))
+    wait_until(lambda: not engines(tmp_path), 2)
+    assert file.exists(), "it belongs to the other engine"
+
+
+def test_another_process_of_the_same_number_is_not_the_engine(workflow, gemma, tmp_path):
+    connect(SETTINGS, gemma[0])
+    [pid] = engines(tmp_path)
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not engines(tmp_path), 2)
+    [file] = launcher.FOLDER.glob("engine-*.json")
+    state = json.loads(file.read_text())
+    launcher.write_state(file, launcher.State(**state | {"pid": os.getpid()}))
+    connect(SETTINGS, gemma[0])
+    assert len(engines(tmp_path)) == 1
+    assert os.getpid() not in engines(tmp_path)
+
+
+def test_a_hanging_engine_is_replaced(workflow, gemma, tmp_path, monkeypatch):
+    connect(SETTINGS, gemma[0])
+    [pid] = engines(tmp_path)
+    os.kill(pid, signal.SIGSTOP)
+    monkeypatch.setattr(launcher, "HEALTH_SECONDS", 0.5)
+    engine = connect(SETTINGS, gemma[0])
+    assert pid not in engines(tmp_path)
+    assert len(engine.complete([Request("base", [[2, 3]], 1)])[0]) == 1
+
+
+def test_stop_ends_the_engine_and_empties_the_store(workflow, gemma, tmp_path):
+    connect(SETTINGS, gemma[0])
+    launcher.STORE.mkdir()
+    launcher.stop(launcher.current_owner().token)
+    assert not engines(tmp_path)
+    assert not list(launcher.FOLDER.glob("engine-*.json"))
+    assert not launcher.STORE.exists()
+
+
+def test_a_server_that_dies_at_its_start_is_quoted(workflow, gemma, tmp_path):
+    broken = tmp_path / "base"
+    broken.mkdir()
+    for file in gemma[0].iterdir():
+        (broken / file.name).write_bytes(file.read_bytes()[:2000])
+    launcher.LOG.parent.mkdir()
+    launcher.LOG.write_text("an error of another day\n")
+    with pytest.raises(GenomeError, match=r"ended with code 1 as it started; .*engine\.log ends: ") as caught:
+        connect(SETTINGS, broken)
+    assert "\n" not in str(caught.value)
+    assert "another day" not in str(caught.value)
+
+
+def test_bad_settings_start_nothing(workflow, gemma, tmp_path):
+    with pytest.raises(GenomeError, match=r"engine\.backend is 'vlm', expected one of transformers"):
+        connect({"backend": "vlm"}, gemma[0])
+    with pytest.raises(GenomeError, match=r"nowhere: no config\.json"):
+        connect(SETTINGS, Path("nowhere"))
+    assert not engines(tmp_path)
+
+
+def test_an_owner_is_its_process_and_start_time():
+    text = launcher.owner_token()
+    pid, started, token = text.split(":")
+    owner = launcher.parse_owner(text)
+    assert (owner.pid, owner.started, owner.token) == (os.getpid(), started, token)
+    assert owner.alive()
+    assert not launcher.Owner(os.getpid(), f"{started}0", token).alive()
+    # As a Snakefile writes it.
+    assert started == Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+
+
+@pytest.mark.parametrize("text", ["1", "1:2", "x:2:t", "1:2:../t"])
+def test_a_misformed_owner_is_refused(monkeypatch, text):
+    monkeypatch.setenv("GENOME_OWNER", text)
+    with pytest.raises(GenomeError, match="expected PID:STARTTIME:TOKEN"):
+        launcher.current_owner()
+
+
+def test_client_and_launcher_import_quickly():
+    code = (
+        "import numpy, sys, time; t = time.perf_counter(); import genome.engine.launcher;"
+        "print(time.perf_counter() - t, 'torch' in sys.modules)"
+    )
+    shown = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split() for _ in range(3)
+    ]
+    assert all(torch == "False" for _, torch in shown)
+    assert min(float(seconds) for seconds, _ in shown) < 0.15

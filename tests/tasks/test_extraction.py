@@ -1,0 +1,62 @@
+import pytest
+
+from genome.tasks.extraction import boxed, find_answer, find_pattern, find_program
+
+FOUND = {
+    "Answer: 5": "5",
+    "First.\nAnswer: 4\nWait.\nAnswer: 5\nSo.": "5",
+    "answer: 5": "5",
+    "**Answer:** 5": "5",
+    "**Answer**: 5": "5",
+    "**Answer: 5**": "5",
+    "### Answer: 5 ": "5",
+    "Final Answer：5": "5",
+    "answer : 5": "5",
+    "Answer:\n5\nmore": "5",
+    "Answer:\nAnswer: 5": "5",
+    "So the answer is 5.": "5.",
+    "The final answer is: 5": "5",
+    r"Thus \boxed{4} or rather \boxed{\frac{1}{2}}": r"\frac{1}{2}",
+    "2 + 3 = 5\n#### 5": "5",
+    # the order
+    "The answer is 3.\n#### 4\nAnswer: 5\n\\boxed{6}": "5",
+    "#### 4\n\\boxed{6} and the answer is 3": "3",
+    "#### 4\n\\boxed{6}": "6",
+    "Answer:\n\n#### 4": "#### 4",
+}
+
+
+@pytest.mark.parametrize("response", FOUND)
+def test_the_last_answer_line_wins_then_the_other_ways_in_order(response):
+    assert find_answer(response) == FOUND[response]
+
+
+@pytest.mark.parametrize(
+    "response", ["", "5", "It is 5.", "I cannot answer that", "Answer:", "Answer: **", r"\boxed{5"]
+)
+def test_there_is_no_other_guessing(response):
+    assert find_answer(response) is None
+
+
+def test_an_empty_answer_line_leaves_the_word_to_the_other_ways():
+    assert find_answer("\\boxed{7}\nAnswer:") == "7"
+
+
+def test_boxed_braces_balance():
+    assert boxed(r"\boxed{a{b{c}}d} e}") == "a{b{c}}d"
+    assert boxed("none") is None
+
+
+def test_a_pattern_takes_its_last_match():
+    assert find_pattern(r"<(\d)>", "<1> <2>") == "2"
+    assert find_pattern(r"<(\d)>", "Answer: 3") is None
+    assert find_pattern("(?s)(.*)", "a\nb") == "a\nb"
+    assert find_pattern("x|(y)", "y x") == "y"
+
+
+def test_programs_stand_in_the_last_fence_or_behind_the_answer():
+    two = "```python\nx = 1\n```\nBetter:\n```\nx = 2\n```\nAnswer: done"
+    assert find_program(two) == "x = 2\n"
+    assert find_program("```python\nx = 1\n") == "x = 1\n"
+    assert find_program("Answer: def f():\n    return 1") == " def f():\n    return 1"
+    assert find_program("x = 1") is None

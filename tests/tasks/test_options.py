@@ -1,0 +1,68 @@
+import pytest
+
+from genome.tasks.options import choose, lettered
+
+ANIMALS = {"A": "fur", "B": "scale", "C": "a dog", "D": "3.5"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "B",
+        "b",
+        "(B)",
+        "(b).",
+        "B.",
+        "B)",
+        "[B]",
+        "**B**",
+        "B. scale",
+        "(B) scale",
+        "B: Scale",
+        "B scale",
+        "Option B",
+        "scale",
+        "Scale.",
+        "option (B)",
+        r"\text{B}",
+        r"\boxed{B}",
+        "$B$",
+        '"scale"',
+        "B, because fish have them",
+        "(B). Fish have them.",
+        "B - scale",
+    ],
+)
+def test_usual_forms(text):
+    assert choose(text, ANIMALS) == "B"
+
+
+@pytest.mark.parametrize(
+    "text", ["E", "(Z)", "", "?", "A or B", "A, B", "A, scale", "feather", "A dog and a cat", "B fur", "1"]
+)
+def test_what_names_no_option_is_no_answer(text):
+    assert choose(text, ANIMALS) is None
+
+
+def test_text_that_begins_with_a_letter_is_text():
+    assert choose("A dog", ANIMALS) == "C"
+    assert choose("3.5", ANIMALS) == "D"
+
+
+def test_letters_go_before_texts_and_shared_texts_name_nothing():
+    assert choose("A", {"A": "B", "B": "A"}) == "A"
+    assert choose("fur", {"A": "fur", "B": "fur"}) is None
+    assert choose("Bb", {"A": "bb", "B": "Bb", "C": "BB"}) == "B"
+    assert choose("C. BB", {"A": "bb", "B": "Bb", "C": "BB"}) == "C"
+    assert choose("bB", {"A": "bb", "B": "Bb", "C": "BB"}) is None
+    assert choose("Dry", {"A": "dry", "B": "wet"}) == "A"
+    assert choose("2", {"A": "1", "B": "2"}) == "B"
+    assert choose("2", {"1": "x", "2": "y"}) == "2"
+
+
+def test_lettered():
+    assert lettered(["x", "y"]) == {"A": "x", "B": "y"}
+    assert lettered({"1": "x"}) == {"1": "x"}
+    for wrong in ([], "xy", {}, list(range(27))):
+        with pytest.raises(ValueError, match="option"):
+            lettered(wrong)

@@ -1,0 +1,365 @@
+"""Every hostile program is a failed sample and nothing else, with namespaces and without them."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from genome.errors import GenomeError
+from genome.tasks import sandbox, sandbox_runner
+from genome.tasks.sandbox import Verdict, run_programs
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="the walls tested here are Linux's")
+
+
+def _namespaces_work() -> bool:
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        sandbox._runner("namespaces", 1.0, 256, directory) as process,
+    ):
+        return sandbox._reply(process, 10.0) is not None
+
+
+@pytest.fixture(scope="module")
+def namespaces_work():
+    return _namespaces_work()
+
+
+@pytest.fixture(params=["namespaces", "plain"])
+def mode(request, monkeypatch, tmp_path, namespaces_work):
+    """Allow one way to start a runner; afterwards neither its processes nor its files may be left."""
+    if request.param == "namespaces" and not namespaces_work:
+        pytest.skip("this kernel refuses namespaces")
+    monkeypatch.setattr(sandbox, "MODES", (request.param,))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    yield request.param
+    assert list(tmp_path.iterdir()) == []
+    assert processes(tmp_path) == []
+
+
+def processes(directory: Path) -> list[int]:
+    """Return the runners, and the programs forked by them, whose temporary directory lies in `directory`."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if str(directory).encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return found
+
+
+def verdict(program: str, **limits) -> Verdict:
+    return run_programs([program], **{"timeout_s": 1.0, "memory_mb": 256} | limits)[0]
+
+
+HOSTILE = {
+    "fork bomb": ("import os\nwhile True: os.fork()", "PermissionError"),
+    "patient fork bomb": (
+        "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass",
+        "timeout",
+    ),
+    "daemon": ("import os\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        while True: pass", ""),
+    "shell": ("import subprocess\nsubprocess.run(['sleep', '60'])", "PermissionError"),
+    "thread": ("import threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()", "RuntimeError"),
+    "sleep": ("import time\ntime.sleep(60)", "timeout"),
+    "busy loop": ("while True: pass", "timeout"),
+    "big number": ("9 ** 9 ** 9", "timeout"),
+    "one big string": ("text = 'a' * 10 ** 11", "memory"),
+    "many strings": ("kept = []\nwhile True: kept.append('a' * 10 ** 6 + str(len(kept)))", "memory"),
+    "file in its directory": ("open('kept.txt', 'w').write('x')", "PermissionError"),
+    "file in the temporary directory": ("open('/tmp/genome-sandbox-was-here', 'w').write('x')", "PermissionError"),
+    "new directory": ("import os\nos.mkdir('kept')", "PermissionError"),
+    "temporary file": ("import tempfile\ntempfile.TemporaryFile()", "FileNotFoundError"),
+    "kill its parent": ("import os\nos.kill(os.getppid(), 9)", "PermissionError"),
+    "stop its parent": ("import os\nos.kill(os.getppid(), 19)", "PermissionError"),
+    "kill its group": ("import os\nos.killpg(0, 9)", "PermissionError"),
+    "kill everybody": ("import os\nos.kill(-1, 9)", "PermissionError"),
+    "gigabytes of print": ("while True: print('x' * 10 ** 6)", "OSError"),
+    "gigabytes to stderr": ("import os\nwhile True: os.write(2, b'x' * 10 ** 6)", "OSError"),
+    "os._exit": ("import os\nos._exit(0)\nassert False", "exited before its end"),
+    "sys.exit": ("import sys\nsys.exit(0)\nassert False", "exited before its end"),
+    "SystemExit": ("raise SystemExit\nassert False", "exited before its end"),
+    "caught BaseException": (
+        "import time\nwhile True:\n    try: time.sleep(60)\n    except BaseException: pass",
+        "timeout",
+    ),
+    "closed descriptors": ("import os\nos.closerange(0, 256)", "exited before its end"),
+    "closed descriptors, then a loop": ("import os\nos.closerange(0, 256)\nwhile True: pass", "exited before"),
+    "environment": ("import os\nassert os.environ['GENOME_SECRET']", "KeyError"),
+    "parent's environment": ("import os\nopen(f'/proc/{os.getppid()}/environ').read()", "Error"),
+    "own memory": ("open('/proc/self/mem', 'rb')", "Error"),
+    "system files": ("open('/etc/passwd').read()", "Error"),
+    "directories": ("import os\nos.listdir('/')", "PermissionError"),
+    "network": ("import socket\nsocket.create_connection(('127.0.0.1', 22))", "PermissionError"),
+    "shared memory": ("import ctypes\nassert ctypes.CDLL(None).shmget(0, 4096, 0o1600) == -1\n1 / 0", "ZeroDivision"),
+    "another program": ("import os\nos.execv('/bin/true', ['true'])", "PermissionError"),
+    "raised limits": ("import resource\nresource.setrlimit(resource.RLIMIT_NPROC, (99, 99))", "ValueError"),
+    "crash": ("import ctypes\nctypes.string_at(0)", "ended by SIGSEGV"),
+    "alarm": ("import signal\nsignal.setitimer(signal.ITIMER_REAL, 0.01)\nsignal.pause()", "ended by SIGALRM"),
+    "deep recursion": ("def f(): return f()\nf()", "RecursionError"),
+    "unfinished": ("def f(", "SyntaxError"),
+    "null byte": ("x = 1\0", "Error"),
+    "lone surrogate": ("x = '\ud800'", "SyntaxError"),
+    "input": ("input()", "EOFError"),
+    "nameless exception": ("raise type('', (Exception,), {})", "exception without a name"),
+    "exception without text": (
+        "class E(Exception):\n    def __str__(self): raise E\nraise E",
+        "exited before its end",
+    ),
+}
+
+
+@linux
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_program_fails_and_leaves_nothing_behind(name, mode, monkeypatch):
+    monkeypatch.setenv("GENOME_SECRET", "sesame")
+    program, reason = HOSTILE[name]
+    started = time.monotonic()
+    found = verdict(program, timeout_s=0.3 if reason == "timeout" else 2.0)
+    assert not found.passed
+    assert reason in found.detail
+    assert 0 < len(found.detail) <= 200
+    assert time.monotonic() - started < 8
+    assert not Path("/tmp/genome-sandbox-was-here").exists()
+
+
+FORGERIES = {
+    "write to every descriptor": (
+        "import os\nfor fd in range(3, 64):\n    try: os.write(fd, b'+' * 64)\n    except OSError: pass\nos._exit(0)"
+    ),
+    "replay what frames hold": """
+import os, sys
+frame, texts = sys._getframe(), []
+while frame:
+    for value in frame.f_locals.values():
+        texts += [v for v in (value if isinstance(value, (list, tuple)) else [value]) if isinstance(v, bytes)]
+    frame = frame.f_back
+for text in texts:
+    for fd in range(3, 64):
+        try: os.write(fd, text[:16] + b'+')
+        except OSError: pass
+os._exit(0)
+""",
+    "replay what the garbage collector lists": """
+import gc, os
+gc.unfreeze()
+texts = [v for o in gc.get_objects() if type(o) in (list, tuple) for v in o if type(v) is bytes and len(v) == 16]
+texts += [v for o in gc.get_objects() if type(o) is dict for v in o.values() if type(v) is bytes and len(v) == 16]
+for text in texts:
+    for fd in range(3, 64):
+        try: os.write(fd, text + b'+')
+        except OSError: pass
+os._exit(0)
+""",
+    "replace the functions that report": (
+        "import os, posix, sys\nos.write = posix.write = lambda *_: 0\nos._exit = sys.exit\nassert False"
+    ),
+    "leave through the end of the interpreter": (
+        "import atexit, os\natexit.register(os._exit, 0)\nraise SystemExit(0)\nassert False"
+    ),
+}
+
+
+@linux
+@pytest.mark.parametrize("name", FORGERIES)
+def test_the_end_cannot_be_forged(name, mode):
+    assert not verdict(FORGERIES[name]).passed
+
+
+REASONS = {
+    "assert False": "AssertionError",
+    "assert False, 'a  long\\nstory'": "AssertionError: a long story",
+    "undefined": "NameError: name 'undefined' is not defined",
+    "1 / 0": "ZeroDivisionError: division by zero",
+    "assert 0, 'x' * 999": "AssertionError: " + "x" * 184,
+}
+
+
+@pytest.mark.parametrize("program", REASONS)
+def test_the_reason_is_short(program):
+    assert verdict(program) == Verdict(False, REASONS[program])
+
+
+HARMLESS = {
+    "nothing": "",
+    "the standard library": (
+        "import re, math, collections, heapq, itertools, sys, cmath, array, operator, bisect, copy, datetime\n"
+        "import json, decimal, fractions, statistics, hashlib, string, typing, zlib, unicodedata\n"
+        "assert math.gcd(12, 18) == 6 and hashlib.sha256(b'').hexdigest().startswith('e3b0')"
+    ),
+    "a module's ways": (
+        "from __future__ import annotations\nfrom dataclasses import dataclass\nimport pickle\n"
+        "@dataclass\nclass Point:\n    x: int\n"
+        "assert pickle.loads(pickle.dumps(Point(1))) == Point(1)\n"
+        "if __name__ == '__main__': assert False"
+    ),
+    "some output": "print('x' * 10 ** 5)\nimport sys\nprint('é', file=sys.stderr)",
+    "a caught exit": "try: raise SystemExit\nexcept SystemExit: pass",
+    "an exit handler": "import atexit\natexit.register(lambda: 1 / 0)",
+    "much memory, within the limit": "x = bytearray(10 ** 8)\nassert len(x) == 10 ** 8",
+    "no debris of other programs": "import sys, os\nassert sys.argv == [] and not os.environ",
+}
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_a_harmless_program_passes(name, mode):
+    assert verdict(HARMLESS[name], timeout_s=5.0) == Verdict(True, "")
+
+
+def test_verdicts_come_in_order_and_are_the_same_again(mode):
+    programs = [f"assert {i} % 3\nassert {i} % 7 != 3" for i in range(60)]
+    verdicts = run_programs(programs, workers=2)
+    assert [v.passed for v in verdicts] == [bool(i % 3) and i % 7 != 3 for i in range(60)]
+    assert run_programs(programs, workers=1) == verdicts
+
+
+def test_chance_and_the_order_of_sets_are_the_same_in_every_run():
+    shown = "import random\nraise Exception(random.random(), hash('a'), list({'ab', 'cd', 'ef', 'gh'}))"
+    found = {verdict(f"# {i}\n{shown}").detail for i in range(3)}
+    assert len(found) == 1
+
+
+def test_equal_programs_run_once():
+    started = time.monotonic()
+    assert run_programs(["while True: pass"] * 50, timeout_s=0.3) == [Verdict(False, "timeout")] * 50
+    assert time.monotonic() - started < 5
+
+
+@linux
+def test_a_busy_machine_changes_no_verdict(mode, monkeypatch):
+    """Many programs at once on few cores: each has its processor time, however long that takes."""
+    monkeypatch.setattr(sandbox, "WALL_PER_CPU", 100)
+    workers = 4 * sandbox._usable_cores()
+    program = "import time\nwhile time.process_time() < 0.2: pass"
+    verdicts = run_programs([f"# {i}\n{program}" for i in range(workers)], timeout_s=0.4, workers=workers)
+    assert verdicts == [Verdict(True, "")] * workers
+
+
+def test_no_programs_start_nothing(monkeypatch):
+    monkeypatch.setattr(sandbox, "RUNNER", Path("absent.py"))
+    assert run_programs([]) == []
+
+
+def test_a_hostile_program_spares_its_neighbours(mode):
+    neighbours = [f"assert {i} == {i}" for i in range(20)]
+    hostile = [HOSTILE[name][0] for name in ("kill its parent", "fork bomb", "closed descriptors", "os._exit")]
+    verdicts = run_programs(neighbours[:10] + hostile + neighbours[10:], workers=2)
+    assert [v.passed for v in verdicts] == [True] * 10 + [False] * len(hostile) + [True] * 10
+
+
+@linux
+def test_a_runner_that_is_killed_is_replaced(mode, tmp_path):
+    """As by the kernel when memory runs out: the program at hand has failed, the next ones are judged."""
+
+    def kill():
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            running = processes(tmp_path)
+            if running and _age(min(running)) > 0.5:
+                os.kill(min(running), signal.SIGKILL)
+                return
+            time.sleep(0.05)
+
+    killer = Thread(target=kill)
+    killer.start()
+    verdicts = run_programs(["import time\ntime.sleep(60)", "assert True"], timeout_s=20.0, workers=1)
+    killer.join()
+    assert verdicts == [Verdict(False, "ended its runner"), Verdict(True, "")]
+
+
+def _age(pid: int) -> float:
+    """Return the seconds since a process was started."""
+    ticks = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19])
+    return float(Path("/proc/uptime").read_text().split()[0]) - ticks / os.sysconf("SC_CLK_TCK")
+
+
+@linux
+def test_nothing_outlives_a_killed_parent(mode, tmp_path):
+    script = (
+        "import tempfile; from genome.tasks import sandbox\n"
+        f"tempfile.tempdir = {str(tmp_path)!r}; sandbox.MODES = ({mode!r},)\n"
+        "sandbox.run_programs(['import time; time.sleep(60)', 'while True: pass'], timeout_s=60, workers=2)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script])
+    deadline = time.monotonic() + 20
+    while len(processes(tmp_path)) < 4 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.2)
+    parent.kill()
+    parent.wait()
+    while processes(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert processes(tmp_path) == []
+    for left in tmp_path.iterdir():  # the killed parent could not remove its directory, which is empty
+        left.rmdir()
+
+
+def test_refused_namespaces_fall_back(monkeypatch, tmp_path):
+    refusing = tmp_path / "refusing.py"
+    refusing.write_text(
+        "import runpy, sys\n"
+        "if sys.argv[1] == 'namespaces': sys.exit('refused')\n"
+        f"runpy.run_path({str(sandbox.RUNNER)!r}, run_name='__main__')"
+    )
+    monkeypatch.setattr(sandbox, "RUNNER", refusing)
+    assert run_programs(["assert True", "assert False"]) == [Verdict(True, ""), Verdict(False, "AssertionError")]
+
+
+def test_a_sandbox_that_never_starts_is_one_clear_line(monkeypatch, tmp_path):
+    broken = tmp_path / "broken.py"
+    broken.write_text("raise RuntimeError('no walls here')")
+    monkeypatch.setattr(sandbox, "RUNNER", broken)
+    with pytest.raises(GenomeError, match="no walls here") as caught:
+        run_programs(["assert True", "assert 1"], workers=2)
+    assert "\n" not in str(caught.value)
+
+
+def test_trivial_programs_take_milliseconds(mode):
+    programs = [f"def f(x):\n    return x + {i}\nassert f(1) == {i + 1}" for i in range(300)]
+    started = time.monotonic()
+    assert all(v.passed for v in run_programs(programs, workers=2))
+    assert time.monotonic() - started < 6
+
+
+def test_the_solutions_of_mbpp_pass():
+    data = os.environ.get("GENOME_DATA")
+    if not data:
+        pytest.skip("GENOME_DATA names no folder with real rows")
+    files = sorted(Path(data, "mbpp/full").glob("*.jsonl"))
+    rows = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    programs = ["\n".join([row["code"], row["test_setup_code"], *row["test_list"]]) for row in rows]
+    assert len(programs) == 974
+    verdicts = run_programs(programs, timeout_s=10.0)
+    assert [row["task_id"] for row, v in zip(rows, verdicts, strict=True) if not v.passed] == []
+
+
+HEADERS = {
+    "x86_64": (0, "/usr/include/x86_64-linux-gnu/asm/unistd_64.h"),
+    "aarch64": (1, "/usr/include/asm-generic/unistd.h"),
+}
+
+
+@pytest.mark.parametrize("machine", HEADERS)
+def test_the_table_of_system_calls_agrees_with_the_kernel(machine):
+    column, header = HEADERS[machine]
+    if not Path(header).exists():
+        pytest.skip(f"{header} is not installed")
+    # asm-generic names a few calls __NR3264_ because 32-bit machines number others the same.
+    found = re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)\b", Path(header).read_text())
+    numbers = {name: int(number) for name, number in found}
+    table = sandbox_runner.RUNNER_CALLS | sandbox_runner.REFUSED_CALLS
+    table |= {name: pair for name, (pair, _) in sandbox_runner.OPENING_CALLS.items()}
+    known = {name: pair[column] for name, pair in table.items() if name in numbers}
+    assert len(known) > 60
+    assert known == {name: numbers[name] for name in known}
+    # A call that the machine has is never left without its number.
+    assert [name for name, pair in table.items() if pair[column] is None and name in numbers] == []

@@ -1,0 +1,174 @@
+"""Each kind from response to score: gold answers as a model would phrase them, and gold answers shuffled."""
+
+import sys
+import time
+from subprocess import run
+
+import numpy as np
+import pytest
+
+from genome.tasks import parse_task, sandbox
+from genome.tasks.prompts import sample
+from genome.tasks.scoring import Scores, extract, judge, standard_error
+
+METRIC = {"choice": "accuracy", "label": "weighted_f1", "number": "accuracy", "math": "accuracy", "span": "exact_match"}
+METRIC |= {"translation": "bleu", "program": "pass@1"}
+FIELDS = {"category": "c", "source": {"path": "x"}, "prompt": "{{ q }}", "reference": "a"}
+EXTRA = {"choice": {"options": "o"}, "label": {"labels": ["joy", "fear", "anger"]}, "program": {"tests": "t"}}
+
+WORDS = ["red", "green", "blue", "old", "new", "small", "large", "round", "flat", "warm", "cold", "dry"]
+
+
+def task_of(kind, **changes):
+    return parse_task(
+        f"some-{kind}", {**FIELDS, "kind": kind, "metric": METRIC[kind], **EXTRA.get(kind, {}), **changes}
+    )
+
+
+def rows_of(kind, n=60):
+    """Rows of kind `kind`, each with columns q, a (reference), said (how a model would put it), and o or t."""
+    rng = np.random.default_rng(5)
+    for i in range(n):
+        k = int(rng.integers(4))
+        sentence = " ".join(rng.choice(WORDS, 6))
+        row = {
+            "choice": {
+                "a": "ABCD"[k],
+                "o": [f"w{i}", f"x{i}", f"y{i}", f"z{i}"],
+                "said": f"({'abcd'[k]}) {'wxyz'[k]}{i}.",
+            },
+            "label": {"a": ["joy", "fear", "anger"][k % 3], "said": ["Joy.", "**fear**", "anger"][k % 3]},
+            "number": {"a": f"{1000 + 7 * i:,}", "said": f"${1000 + 7 * i}.00 per day"},
+            "math": {"a": rf"\frac{{{i + 1}}}{{97}}", "said": rf"$\dfrac{{{i + 1}}}{{97}}$."},
+            "span": {"a": [f"The {sentence}", ["x", "y"]], "said": f"the {sentence}."},
+            "translation": {"a": f"{sentence}.", "said": f"{sentence}."},
+            "program": {
+                "a": None,
+                "t": [f"assert f(1) == {i + 1}"],
+                "said": f"```python\ndef f(x):\n    return x + {i}\n```",
+            },
+        }[kind]
+        yield {"id": f"r{i}", "q": f"Question {i}?", **row}
+
+
+@pytest.fixture
+def fake_sandbox(monkeypatch):
+    """Programs that run right here, and a count of them; tests/tasks/test_sandbox.py has the real one."""
+    seen = []
+
+    def run_programs(programs, **_):
+        seen.extend(programs)
+        verdicts = []
+        for program in programs:
+            try:
+                exec(program, {})
+                verdicts.append(sandbox.Verdict(True, ""))
+            except Exception as error:
+                verdicts.append(sandbox.Verdict(False, repr(error)))
+        return verdicts
+
+    monkeypatch.setattr(sandbox, "run_programs", run_programs)
+    return seen
+
+
+@pytest.mark.usefixtures("fake_sandbox")
+@pytest.mark.parametrize("kind", METRIC)
+def test_gold_answers_score_one_and_shuffled_ones_near_chance(kind):
+    task, rows = task_of(kind), list(rows_of(kind))
+    samples = [sample(task, row) for row in rows]
+    said = [f"Let me think. The first word matters.\nAnswer: {row['said']}" for row in rows]
+    gold = [extract(task, s, response) for s, response in zip(samples, said, strict=True)]
+    shuffled = gold[1:] + gold[:1]
+    right, wrong, silent = judge(task, samples, [gold, shuffled, [None] * len(gold)])
+    assert right.value == pytest.approx(1.0)
+    assert right.scores == pytest.approx((1.0,) * 60)
+    assert right.unparsed == 0
+    chance = {"choice": 0.25, "label": 0.33, "translation": 0.15}.get(kind, 0.0)
+    assert abs(wrong.value - chance) < 0.15
+    assert silent == Scores(value=0.0, scores=(0.0,) * 60, unparsed=60)
+    assert standard_error(task, samples, shuffled, wrong) == standard_error(task, samples, shuffled)
+
+
+def test_a_pattern_is_the_only_place_that_is_looked_at():
+    task = task_of("number", pattern=r"<(.*?)>")
+    assert extract(task, {}, "<7> and <8>\nAnswer: 9") == "8"
+    assert extract(task, {}, "Answer: 9") is None
+
+
+def test_answers_that_mean_the_same_are_the_same_vote():
+    number = task_of("number")
+    assert extract(number, {}, "Answer: $1,000.00") == extract(number, {}, "#### 1000") == "1000"
+    label = task_of("label", labels={"A": "joy", "B": "fear"})
+    assert extract(label, {}, "Answer: (b)") == extract(label, {}, "the answer is Fear.") == "fear"
+    maths = task_of("math")
+    assert extract(maths, {}, "Answer: 0.5") == extract(maths, {}, r"\boxed{\dfrac{1}{2}}") == "1/2"
+
+
+def test_out_of_range_letters_are_unparsed():
+    assert extract(task_of("choice"), {"options": {"A": "x", "B": "y"}}, "Answer: C") is None
+
+
+def test_programs_are_prefixed_joined_with_their_tests_and_run_once(fake_sandbox):
+    task = task_of("program", prefix="def f(x):\n    return ", pattern="(?s)(.*)")
+    samples = [
+        {"id": "1", "tests": ["assert f(1) == 2"]},
+        {"id": "2", "tests": ["assert f(1) == 2", "assert f(2) == 3"]},
+    ]
+    right, wrong, nothing = (extract(task, samples[0], response) for response in ("x + 1\n", "```\nx - 1\n```", " \n"))
+    assert (right, wrong, nothing) == ("x + 1", "x - 1", None)
+    scores = judge(task, samples, [[right, right], [right, wrong], [wrong, None]])
+    assert [s.value for s in scores] == [1.0, 0.5, 0.0]
+    assert len(fake_sandbox) == len(set(fake_sandbox)) == 4
+    assert fake_sandbox[0] == "def f(x):\n    return x + 1\nassert f(1) == 2\n"
+
+
+def test_programs_keep_the_indent_of_their_first_line(fake_sandbox):
+    task = task_of("program", prefix="def f(x):\n", pattern="(?s)(.*)")
+    body = extract(task, {}, "\n    y = x\n    return y\n")
+    assert body == "    y = x\n    return y"
+    assert judge(task, [{"tests": ["assert f(1) == 1"]}], [[body]])[0].value == 1.0
+
+
+def test_real_sandbox_judges_programs():
+    task = task_of("program")
+    samples = [{"id": "1", "tests": ["assert f(1) == 2"]}]
+    scores = judge(
+        task, samples, [["def f(x):\n    return x + 1"], ["def f(x):\n    return x"], ["import os\nos._exit(0)"]]
+    )
+    assert [s.value for s in scores] == [1.0, 0.0, 0.0]
+
+
+def test_a_model_needs_one_answer_a_sample():
+    with pytest.raises(ValueError, match="zip"):
+        judge(task_of("number"), [{"reference": "1"}, {"reference": "2"}], [["1"]])
+
+
+@pytest.mark.parametrize("kind", ["choice", "label", "number"])
+def test_a_population_is_scored_in_no_time(kind):
+    """15 candidates × 200 samples take some 15 ms alone on a core; the bound leaves room for a busy one."""
+    task = task_of(kind)
+    rows = list(rows_of(kind, 200))
+    samples = [sample(task, row) for row in rows]
+    responses = [f"Some reasoning about things. {i}\nAnswer: {row['said']}" for i, row in enumerate(rows)]
+    start = time.process_time()
+    answers = [[extract(task, s, r) for s, r in zip(samples, responses, strict=True)] for _ in range(15)]
+    judge(task, samples, answers)
+    assert time.process_time() - start < 0.25
+
+
+def test_scoring_imports_nothing_slow():
+    code = "import sys, genome.tasks.scoring; print(*sys.modules)"
+    modules = run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    slow = {
+        "jinja2",
+        "sacrebleu",
+        "sklearn",
+        "math_verify",
+        "sympy",
+        "datasets",
+        "transformers",
+        "torch",
+        "pandas",
+        "scipy",
+    }
+    assert not slow.intersection(modules)

@@ -1,0 +1,207 @@
+import gzip
+import json
+import os
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import yaml
+
+from genome.errors import GenomeError
+from genome.files import sha256, write_jsonl
+from genome.tasks import parse_task
+from genome.tasks.prompts import render, sample
+from genome.tasks.splits import provenance, read_rows, split
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / "tests" / "data"
+FIELDS = {
+    "category": "c",
+    "kind": "number",
+    "metric": "accuracy",
+    "source": {"path": "rows.jsonl"},
+    "prompt": "{{ q }}",
+    "reference": "a",
+}
+
+
+def task_of(**changes):
+    return parse_task("sums", {**FIELDS, **changes})
+
+
+def rows_of(n, **more):
+    return [{"q": f"question {i}", "a": str(i), **more} for i in range(n)]
+
+
+def refusal(function, *arguments, **settings):
+    with pytest.raises(GenomeError) as caught:
+        function(*arguments, **settings)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def gsm8k():
+    return parse_task("gsm8k", yaml.safe_load((ROOT / "config/tasks/gsm8k.yaml").read_text(encoding="utf-8")))
+
+
+def test_files_are_read_in_order_plain_or_compressed(tmp_path):
+    write_jsonl(tmp_path / "b.jsonl", rows_of(2))
+    with gzip.open(tmp_path / "a.jsonl.gz", "wt", encoding="utf-8") as file:
+        file.write(json.dumps({"q": "née", "a": "9"}) + "\n\n")
+    names = ["b.jsonl", "a.jsonl.gz"]
+    assert [row["a"] for row in read_rows(task_of(source={"path": names}), tmp_path)] == ["0", "1", "9"]
+    for pattern in ("*.jsonl*", str(tmp_path / "*.jsonl*")):
+        assert [row["a"] for row in read_rows(task_of(source={"path": pattern}), tmp_path)] == ["9", "0", "1"]
+    assert len(read_rows(task_of(source={"path": str(tmp_path / "b.jsonl")}))) == 2
+
+
+def test_bad_files_are_named(tmp_path):
+    task = task_of()
+    assert "no file" in (text := refusal(read_rows, task, tmp_path))
+    assert str(tmp_path / "rows.jsonl") in text
+    assert "no file" in refusal(read_rows, task_of(source={"path": "*.jsonl"}), tmp_path)
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"q": "x", "a": "1"}\n{"q": ', encoding="utf-8")
+    assert "rows.jsonl, line 2: not a row of JSON Lines" in refusal(read_rows, task, tmp_path)
+    path.write_text("[1]\n", encoding="utf-8")
+    assert "line 1" in refusal(read_rows, task, tmp_path)
+    path.write_text("\n", encoding="utf-8")
+    assert "holds no rows" in refusal(read_rows, task, tmp_path)
+    write_jsonl(path, [{"q": "x", "a": "1"}, {"q": "x", "A": "1"}])
+    assert "row 2 has no column 'a'" in refusal(read_rows, task, tmp_path)
+    (tmp_path / "rows.jsonl.gz").write_text("not compressed", encoding="utf-8")
+    assert "rows.jsonl.gz, line 1" in refusal(read_rows, task_of(source={"path": "rows.jsonl.gz"}), tmp_path)
+
+
+HUB = {"hub": "some/set", "config": "main", "split": "test", "revision": "abc"}
+
+
+def test_the_hub_is_asked_for_a_pinned_revision(monkeypatch):
+    asked = []
+
+    def load_dataset(*arguments, **settings):
+        asked.append((arguments, settings))
+        return iter(rows_of(3))
+
+    monkeypatch.setitem(sys.modules, "datasets", types.SimpleNamespace(load_dataset=load_dataset))
+    assert len(read_rows(task_of(source=HUB))) == 3
+    assert asked == [(("some/set", "main"), {"split": "test", "revision": "abc"})]
+
+
+def test_a_hub_that_does_not_answer_is_one_line(monkeypatch):
+    def load_dataset(*_, **__):
+        raise ConnectionError("no route\nto host")
+
+    monkeypatch.setitem(sys.modules, "datasets", types.SimpleNamespace(load_dataset=load_dataset))
+    text = refusal(read_rows, task_of(source=HUB))
+    assert "cannot load some/set (main, test) from the hub: no route" in text
+    assert "data_dir" in text
+
+
+def test_a_data_folder_stands_in_for_the_hub(tmp_path):
+    write_jsonl(tmp_path / "set" / "test.jsonl", rows_of(4))
+    assert len(read_rows(task_of(source={**HUB, "path": "set/test.jsonl"}), tmp_path)) == 4
+
+
+def test_the_micro_world_serves_its_tasks(monkeypatch):
+    world = types.SimpleNamespace(task_rows=lambda name: rows_of(5, of=name))
+    monkeypatch.setitem(sys.modules, "genome.micro.world", world)
+    assert read_rows(task_of(source={"generator": "micro"}))[0]["of"] == "sums"
+
+
+def test_sides_are_seeded_disjoint_and_have_the_sizes_asked_for():
+    task, rows = task_of(), rows_of(100)
+    validation, test = split(task, rows, 20, 30)
+    assert (len(validation), len(test)) == (20, 30)
+    assert not {row["q"] for row in validation} & {row["q"] for row in test}
+    assert all(row["id"] == f"sums-{row['a']}" for row in validation + test)
+    assert split(task, rows, 20, 30) == (validation, test)
+    assert split(task, rows, 20, 30, seed=1) != (validation, test)
+    for rest in (None, "rest"):
+        assert len(split(task, rows, 20, rest)[1]) == 80
+    assert split(task, rows, 20, 10)[0] == validation
+
+
+def test_a_prompt_never_stands_twice():
+    rows = [{"q": f" question {i % 30}", "a": str(i)} for i in range(90)]
+    validation, test = split(task_of(), rows, 10, "rest")
+    prompts = [render(task_of(), row) for row in validation + test]
+    assert len(prompts) == len(set(prompts)) == 30
+
+
+def test_too_few_rows_are_refused():
+    text = refusal(split, task_of(), rows_of(25) * 2, 20, 10)
+    assert text.startswith("task sums: 50 rows are too few for 20 of validation and 10 of test")
+    assert "found 20 and 5 with distinct prompts" in text
+    assert "at least 1" in refusal(split, task_of(), rows_of(20), 20, "rest")
+
+
+def test_a_published_draw_holds_for_its_own_pool_only():
+    task = task_of(draw={"pool": 50, "validation": [30, 40], "test": [0, 30]})
+    from numpy.random import default_rng
+
+    order = default_rng(42).permutation(50).tolist()
+    validation, test = split(task, rows_of(50), 10, 30)
+    assert [int(row["a"]) for row in validation] == order[30:40]
+    assert [int(row["a"]) for row in test] == order[:30]
+    assert split(task, rows_of(50), 5, 20) == (validation[:5], test[:20])
+    assert "found 10 and 30" in refusal(split, task, rows_of(50), 11, 30)
+    assert split(task, rows_of(49), 10, 30) == split(task_of(), rows_of(49), 10, 30)
+
+
+def test_examples_come_from_outside_the_splits_and_from_the_same_group():
+    task = task_of(
+        shots=2, examples_by="g", prompt="{% for e in examples %}{{ e.q }}={{ e.reference }} {% endfor %}{{ q }}"
+    )
+    rows = [{"q": f"q{i}", "a": str(i), "g": i % 2} for i in range(40)]
+    validation, test = split(task, rows, 10, 20)
+    taken = {row["id"] for row in validation + test}
+    for row in validation + test:
+        assert len(row["examples"]) == 2
+        assert {example["g"] for example in row["examples"]} == {row["g"]}
+        assert not taken & {example["id"] for example in row["examples"]}
+    first = validation[0]
+    shown = " ".join(f"{example['q']}={example['a']}" for example in first["examples"])
+    assert sample(task, first)["prompt"] == f"{shown} {first['q']}"
+    assert "2 examples with g like" in refusal(split, task, rows[:12], 5, 5)
+
+
+def test_provenance(tmp_path):
+    task, rows = task_of(), [*rows_of(30), *rows_of(2)]
+    validation, test = split(task, rows, 10, 15)
+    write_jsonl(tmp_path / "v.jsonl", validation)
+    found = provenance(task, rows, validation, test, {"validation": tmp_path / "v.jsonl"})
+    assert found == {
+        "task": "sums",
+        "version": 1,
+        "source": {"path": "rows.jsonl"},
+        "draw": "seeded",
+        "pool": 32,
+        "repeated_prompts": 2,
+        "prompts_on_both_sides": 0,
+        "validation": 10,
+        "test": 15,
+        "sha256": {"validation": sha256(tmp_path / "v.jsonl")},
+    }
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_own_rows_in_the_columns_of_gsm8k_flow():
+    task = gsm8k()
+    rows = read_rows(task, DATA)
+    validation, test = split(task, rows, 20, 40)
+    samples = [sample(task, row) for row in validation + test]
+    assert len({each["prompt"] for each in samples}) == 60
+    assert all(each["reference"].isdigit() for each in samples)
+
+
+@pytest.mark.skipif("GENOME_DATA" not in os.environ, reason="GENOME_DATA (a folder of real datasets) is not set")
+def test_real_gsm8k_is_split_as_the_authors_did():
+    data = Path(os.environ["GENOME_DATA"])
+    task = gsm8k()
+    validation, test = split(task, read_rows(task, data))
+    published = json.loads((data / "paper_splits" / "gsm8k.json").read_text(encoding="utf-8"))
+    for side, name in ((validation, "valid"), (test, "test")):
+        assert [row["id"] for row in side] == [f"gsm8k-{index}" for index in published[name]["indices"]]
+        assert all(sample(task, row)["reference"].lstrip("-").isdigit() for row in side)

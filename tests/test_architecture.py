@@ -1,0 +1,88 @@
+"""The shape of the library: imports point down, slow ones stay behind their fence, and jobs start quickly."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src" / "genome"
+MODULES = sorted(SOURCE.rglob("*.py"))
+
+LAYERS = (
+    ("errors", "files", "rng"),
+    ("genotype", "tensors", "micro.world"),
+    ("experts",),
+    ("adapters", "merging", "models", "training", "micro.base"),
+    ("population", "tasks", "engine"),
+    ("operators", "ensemble"),
+    ("methods", "fitness"),
+    ("evolution", "report"),
+    ("jobs", "rebuild", "cli"),
+)
+"""From the bottom to the top: a module imports from its own layer or from those before it."""
+
+FENCED = {"torch", "transformers", "peft"}
+BEHIND_THE_FENCE = {"engine/model.py", "engine/server.py", "training.py", "micro/base.py", "merging.py"}
+PROMPTS = "tasks/prompts.py"  # imports the tokenizer inside the one function that tokenises
+
+
+def imported(path: Path, *, at_top: bool) -> set[str]:
+    tree = ast.parse(path.read_text())
+    nodes = tree.body if at_top else ast.walk(tree)
+    names = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def layer(module: str) -> int | None:
+    for level, names in enumerate(LAYERS):
+        if any(module == f"genome.{name}" or module.startswith(f"genome.{name}.") for name in names):
+            return level
+    return None
+
+
+def name_of(path: Path) -> str:
+    return ".".join(["genome", *path.relative_to(SOURCE).with_suffix("").parts]).removesuffix(".__init__")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_point_down(path):
+    own = layer(name_of(path))
+    if name_of(path) in ("genome", "genome.micro"):
+        return
+    assert own is not None, f"{name_of(path)} has no layer; give it one in LAYERS"
+    for other in imported(path, at_top=True):
+        level = layer(other)
+        assert level is None or level <= own, f"{name_of(path)} imports {other} from above"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_torch_stays_behind_its_fence(path):
+    where = path.relative_to(SOURCE).as_posix()
+    found = {name.partition(".")[0] for name in imported(path, at_top=where == PROMPTS)} & FENCED
+    assert not found or where in BEHIND_THE_FENCE
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_the_library_does_not_know_snakemake(path):
+    assert "snakemake" not in {name.partition(".")[0] for name in imported(path, at_top=False)}
+
+
+@pytest.mark.parametrize("path", sorted((SOURCE.parent.parent / "workflow").rglob("*.smk")), ids=lambda path: path.name)
+def test_rules_do_not_import_the_library(path):
+    lines = path.read_text().splitlines()
+    assert not [line for line in lines if line.startswith(("import genome", "from genome"))]
+
+
+def test_a_generation_imports_nothing_slow():
+    code = "import sys, genome.jobs.runs; print(*{name.partition('.')[0] for name in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    slow = {"torch", "transformers", "peft", "pandas", "matplotlib", "scipy", "sklearn", "datasets", "nevergrad"}
+    assert not slow & set(loaded)
+    assert not {"jinja2", "sacrebleu", "math_verify", "huggingface_hub", "requests"} & set(loaded)

@@ -1,0 +1,278 @@
+"""Methods under the driver: whole runs on genotypes, without an engine."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from builders import fake_experts, paper_settings
+from genome.adapters import WEIGHTS, materialise, unit_noise
+from genome.errors import GenomeError
+from genome.evolution import drive, found_population, next_generation, score_experts
+from genome.genotype import identity
+from genome.methods import BASELINES, GENERATIONS
+from genome.population import Fitness, read_population, write_population
+from genome.rng import stream
+from genome.tensors import open_tensors
+
+TARGET = np.array([0.6, 0.5, -0.1, 0.2])
+
+
+class Landscape:
+    """A fitness that only coefficients decide, and a record of what was asked."""
+
+    def __init__(self, experts):
+        self.asked = []
+        self.digests = [expert.sha256 for expert in experts]
+
+    def __call__(self, individuals):
+        self.asked += [identity(x.genotype, self.digests) for x in individuals]
+        values = [float(np.exp(-2 * np.sum((np.array(x.genotype.coefficients) - TARGET) ** 2))) for x in individuals]
+        return [Fitness(value, {"t": value}) for value in values]
+
+
+def run(settings, generations=10, size=10, seed=1, experts=None):
+    experts = experts or fake_experts(4)
+    landscape = Landscape(experts)
+    scored = score_experts(experts, landscape)
+    population = found_population(experts, scored, settings, size, seed, landscape)
+    history = [population]
+    for _ in range(generations):
+        history.append(next_generation(history[-1], settings, seed, experts, landscape))
+    return history, landscape
+
+
+@pytest.mark.parametrize("method", GENERATIONS)
+def test_evolution_finds_something(method):
+    gains = []
+    for seed in range(5):
+        history, _ = run(paper_settings(method), seed=seed)
+        gains.append(history[-1].best.score - history[0].best.score)
+        bests = [population.best.score for population in history]
+        assert bests == sorted(bests)
+        assert all(len(population.members) == 10 for population in history)
+    assert np.mean(gains) > 0.01
+
+
+@pytest.mark.parametrize("method", GENERATIONS)
+def test_equal_genotypes_are_never_evaluated_twice(method):
+    history, landscape = run(paper_settings(method))
+    assert len(landscape.asked) == len(set(landscape.asked)) == history[-1].evaluations
+
+
+@pytest.mark.parametrize("method", GENERATIONS)
+def test_a_run_continues_from_its_file_as_if_it_had_never_stopped(method, tmp_path):
+    settings, experts = paper_settings(method), fake_experts(4)
+    history, _ = run(settings, generations=6)
+    population = history[2]
+    for expected in history[3:]:
+        write_population(tmp_path / "population.json", population, experts)
+        population = next_generation(
+            read_population(tmp_path / "population.json"), settings, 1, experts, Landscape(experts)
+        )
+        assert population == expected
+
+
+def test_succession_scores_every_changed_member_again():
+    history, _ = run(paper_settings("genome_plus"), generations=1)
+    operators = [x.operator for x in history[1].created]
+    assert operators.count("succession") == 10
+    assert {x.name for x in history[1].created if x.operator == "succession"} >= {
+        x.name for x in history[1].members if x.operator == "succession"
+    }
+
+
+def test_ablations_share_their_randomness():
+    full, _ = run(paper_settings("genome_plus"), generations=1)
+    without, _ = run(paper_settings("genome_plus", succession=False), generations=1)
+    offspring = [
+        {x.name: x.genotype for x in history[1].created if x.operator != "succession"} for history in (full, without)
+    ]
+    assert offspring[0] == offspring[1]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"crossover_rate": 0},
+        {"individual_mutation_rate": 0},
+        {"selection": "random"},
+        {"selection": "tournament"},
+        {"selection": "rank"},
+        {"selection": "elite"},
+        {"succession": False},
+        {"initialisation": "experts"},
+    ],
+)
+def test_every_ablation_runs(changes):
+    history, _ = run(paper_settings("genome_plus", **changes), generations=3)
+    created = {x.operator for population in history[1:] for x in population.created}
+    if "crossover_rate" in changes:
+        assert "crossover" not in created
+    if "individual_mutation_rate" in changes:
+        assert "mutation" not in created
+    if "succession" in changes:
+        assert "succession" not in created
+
+
+@pytest.mark.parametrize("attractor", ["weights", "experience"])
+@pytest.mark.parametrize("experience", ["difference", "gaussian"])
+def test_every_reading_of_succession_runs(attractor, experience):
+    history, _ = run(paper_settings("genome_plus", succession={"attractor": attractor, "experience": experience}))
+    assert history[-1].best.score > 0
+
+
+def test_the_best_ever_returns_to_the_pool_when_asked():
+    kept = paper_settings("genome_plus", selection="elite", succession={"keep_best": True})
+    for population in run(kept)[0][1:]:
+        assert population.best.genotype in {x.genotype for x in population.members}
+
+
+def test_a_run_out_of_patience_passes_its_population_on():
+    settings = paper_settings("genome", crossover_rate=0, individual_mutation_rate=0, patience=2)
+    history, _ = run(settings, generations=5)
+    assert [population.stalled for population in history] == [0, 1, 2, 2, 2, 2]
+    assert history[-1] == replace(history[2], generation=5, created=())
+
+
+@pytest.mark.parametrize("size", [2, 10, 23])
+def test_populations_of_any_size(size):
+    for method in GENERATIONS:
+        history, _ = run(paper_settings(method), generations=3, size=size)
+        assert [len(population.members) for population in history] == [size] * 4
+
+
+def test_a_population_of_one_is_refused():
+    with pytest.raises(GenomeError, match="at least 2"):
+        run(paper_settings("genome"), size=1)
+
+
+def test_fitness_of_zero_everywhere_stops_nothing():
+    experts = fake_experts(4)
+
+    def nothing(individuals):
+        return [Fitness(0.0, {"t": 0.0}) for _ in individuals]
+
+    for method in GENERATIONS:
+        population = found_population(experts, score_experts(experts, nothing), paper_settings(method), 10, 1, nothing)
+        for _ in range(3):
+            population = next_generation(population, paper_settings(method), 1, experts, nothing)
+        assert len(population.members) == 10
+
+
+def test_an_evolution_on_genotypes_is_one_on_tensors(make_experts, tmp_path):
+    """A whole GENOME+ run, its operations repeated on float32 weights; and any member rebuilds from its file."""
+    experts = make_experts(4)
+    settings = paper_settings("genome_plus", sigma=0.05, crossover_rate=0.8)
+    history, _ = run(settings, generations=4, size=6, experts=experts)
+    weights = replay_on_tensors(history, settings, experts, seed=1)
+    for generation, population in enumerate(history):
+        path = tmp_path / f"population{generation}.json"
+        write_population(path, population, experts)
+        read = read_population(path).members
+        folders = [tmp_path / f"{generation}-{kind}-{x.name}" for kind in ("kept", "read") for x in read]
+        ids = materialise([x.genotype for x in (*population.members, *read)], experts, folders)
+        assert ids[: len(read)] == ids[len(read) :]
+        for member, folder in zip(read, folders, strict=False):
+            for name, values in open_tensors(folder / WEIGHTS).items():
+                np.testing.assert_allclose(values, weights[member.name][name], rtol=1e-4, atol=1e-5)
+
+
+def replay_on_tensors(history, settings, experts, seed):
+    """Do Algorithm 2 on tensors: fitness, names and parents as in `history`, weights from the parents' weights."""
+    sources = [dict(open_tensors(expert.path / WEIGHTS)) for expert in experts]
+    names = list(sources[0])
+    w, e, fitness = {}, {}, {}
+
+    def mix(*terms):
+        return {name: sum(np.float32(factor) * tensors[name] for factor, tensors in terms) for name in names}
+
+    def experience(name, members, generation):
+        others = [member for member in members if member != name]
+        other = others[stream(seed, "experience", generation, name).integers(len(others))]
+        return mix((1, w[other]), (-1, w[name]))
+
+    for x in history[0].members:
+        w[x.name] = mix(*zip(x.genotype.coefficients, sources, strict=True))
+        fitness[x.name] = x.score
+    first = [x.name for x in history[0].members]
+    e.update({name: experience(name, first, 0) for name in first})
+    phi, step = settings["succession"], settings["succession"]["step"]
+    total = phi["phi_self"] + phi["phi_best"] + phi["phi_current"] + phi["phi_worst"]
+    for generation, population in enumerate(history[1:], start=1):
+        members = [x.name for x in history[generation - 1].members]
+        offspring = [x for x in population.created if x.operator != "succession"]
+        for x in offspring:
+            parents = [w[name] for name in x.parents]
+            if x.operator == "crossover":
+                f1, f2 = (fitness[name] for name in x.parents)
+                w[x.name] = mix((f1 / (f1 + f2), parents[0]), (f2 / (f1 + f2), parents[1]))
+            else:
+                known = {n.seed for y in everyone_before(history, generation, x) for n in y.genotype.noise}
+                [fresh] = [n.seed for n in x.genotype.noise if n.seed not in known]
+                noise = {n: unit_noise(fresh, 0.2, n, v.size).reshape(v.shape) for n, v in parents[0].items()}
+                w[x.name] = mix((1, parents[0]), (settings["sigma"], noise))
+            fitness[x.name] = x.score
+        e.update({x.name: experience(x.name, members, generation) for x in offspring})
+        best, worst = max(fitness, key=fitness.get), min(fitness, key=fitness.get)
+        current = max([*members, *(x.name for x in offspring)], key=fitness.get)
+        new_w, new_e = {}, {}
+        for x in (x for x in population.created if x.operator == "succession"):
+            [old] = x.parents
+            pulls = [(phi["phi_best"], best), (phi["phi_current"], current), (-phi["phi_worst"], worst)]
+            terms = [(f / total, mix((1, w[name]), (-1, w[old]))) for f, name in pulls]
+            new_e[x.name] = mix((phi["phi_self"] / total, e[old]), *terms)
+            new_w[x.name] = mix((1, w[old]), (step, new_e[x.name]))
+            fitness[x.name] = x.score
+        w.update(new_w)
+        e.update(new_e)
+    return w
+
+
+def everyone_before(history, generation, individual):
+    for population in history[:generation]:
+        yield from (*population.members, *population.created)
+    for other in history[generation].created:
+        if other.name == individual.name:
+            return
+        yield other
+
+
+LORAHUB_WARNS = pytest.mark.filterwarnings("ignore:COBYLA:UserWarning")  # of a tolerance that nevergrad sets
+
+
+@LORAHUB_WARNS
+@pytest.mark.parametrize("method", BASELINES)
+def test_baselines(method):
+    experts = fake_experts(4)
+    landscape = Landscape(experts)
+    scored = score_experts(experts, landscape)
+    settings = {**paper_settings(method), "log_perplexity": [1.0, 1.1, 1.3, 1.2]}
+    result = drive(BASELINES[method](scored, settings, 1), scored.scored, experts, landscape)
+    coefficients = np.array(result.best.genotype.coefficients)
+    if method == "best_single":
+        assert coefficients.tolist() == [1, 0, 0, 0]
+    if method == "expert_fusion":
+        fitness = np.array([x.score for x in scored.members])
+        np.testing.assert_allclose(coefficients, fitness / fitness.sum())
+    if method == "pack_of_llms":
+        expected = np.exp(-np.array([1.0, 1.1, 1.3, 1.2]) / 0.1)
+        np.testing.assert_allclose(coefficients, expected / expected.sum())
+    if method == "lorahub":
+        assert len(result.created) == 50
+        assert result.created[0].genotype.coefficients == (0.0, 0.0, 0.0, 0.0)
+        assert np.abs([x.genotype.coefficients for x in result.created]).max() <= 1.5
+        losses = [-x.score + 0.05 * np.abs(x.genotype.coefficients).mean() for x in result.created]
+        assert -result.best.score + 0.05 * np.abs(coefficients).mean() == pytest.approx(min(losses))
+        assert result.best.score > max(x.score for x in scored.members)
+
+
+@LORAHUB_WARNS
+def test_lorahub_repeats_itself():
+    experts = fake_experts(4)
+    scored = score_experts(experts, Landscape(experts))
+    results = [
+        drive(BASELINES["lorahub"](scored, paper_settings("lorahub"), 1), {}, experts, Landscape(experts))
+        for _ in range(2)
+    ]
+    assert results[0] == results[1]

@@ -1,0 +1,70 @@
+"""From individuals to fitness, with an engine that answers from the adapters it was given."""
+
+from genome.engine.client import Request
+from genome.fitness import Evaluator, Objective
+from genome.genotype import Genotype, expert
+from genome.population import Individual
+from genome.tasks import parse_task
+from genome.tensors import open_tensors
+
+TASK = {"category": "c", "kind": "number", "metric": "accuracy", "source": {"generator": "micro"}, "prompt": "{{ q }}"}
+
+
+class FakeEngine:
+    """Says the sign of an adapter's first weight, and how often it was asked."""
+
+    def __init__(self):
+        self.paths, self.requests = {}, []
+
+    def load(self, name, path):
+        self.paths[name] = path
+
+    def complete(self, requests: list[Request]):
+        self.requests.append(requests)
+        return [[f"Answer: {self.sign(request.model)}" for _ in request.prompts] for request in requests]
+
+    def sign(self, name):
+        first = next(iter(open_tensors(self.paths[name] / "adapter_model.safetensors").values()))
+        return 1 if first.flat[0] > 0 else -1
+
+    def negative_log_likelihood(self, model, prompts):
+        return float(self.sign(model) * sum(map(len, prompts))), sum(map(len, prompts))
+
+
+def objective(name, references, weight=1.0):
+    samples = [{"id": f"{name}-{i}", "tokens": [1, 2], "reference": str(r)} for i, r in enumerate(references)]
+    return Objective(parse_task(name, {**TASK, "reference": "a"}), samples, weight)
+
+
+def evaluator(make_experts, tmp_path, objectives):
+    engine = FakeEngine()
+    return Evaluator(objectives, make_experts(2), tmp_path / "store", lambda: engine), engine
+
+
+def test_fitness_is_the_weighted_mean_of_the_tasks(make_experts, tmp_path):
+    objectives = [objective("a", [1, 1, 1, -1]), objective("b", [-1, -1], weight=3.0)]
+    evaluate, engine = evaluator(make_experts, tmp_path, objectives)
+    plus = open_tensors(evaluate.experts[0].path / "adapter_model.safetensors")
+    sign = 1.0 if next(iter(plus.values())).flat[0] > 0 else -1.0
+    both = [Individual("x", Genotype((sign, 0.0)), "mixture"), Individual("y", Genotype((-sign, 0.0)), "mixture")]
+    first, second = evaluate(both)
+    assert first.scores == {"a": 0.75, "b": 0.0}
+    assert first.value == (0.75 + 3 * 0.0) / 4
+    assert second.scores == {"a": 0.25, "b": 1.0}
+    assert second.value == (0.25 + 3 * 1.0) / 4
+    assert len(engine.requests) == 1, "everything must be in flight at once"
+    assert len(engine.requests[0]) == 4
+
+
+def test_every_response_is_kept(make_experts, tmp_path):
+    evaluate, _ = evaluator(make_experts, tmp_path, [objective("a", [1, -1])])
+    [fitness] = evaluate([Individual("g01-child0", expert(0, 2), "crossover")])
+    assert [set(record) for record in evaluate.records] == [
+        {"individual", "task", "sample", "response", "answer", "score"}
+    ] * 2
+    assert sum(record["score"] for record in evaluate.records) / 2 == fitness.value
+
+
+def test_perplexity_is_the_mean_over_tasks(make_experts, tmp_path):
+    evaluate, engine = evaluator(make_experts, tmp_path, [objective("a", [1]), objective("b", [1, 1, 1])])
+    assert evaluate.log_perplexity() == [engine.sign(name) for name in engine.paths]

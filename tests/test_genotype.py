@@ -1,0 +1,72 @@
+"""The algebra of genotypes."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genome.genotype import Genotype, Noise, add_noise, combine, expert, from_json, identity, to_json
+
+values = st.floats(-4, 4, allow_nan=False)
+noises = st.builds(Noise, st.integers(0, 3), st.sampled_from([0.2, 1.0]), values)
+
+
+@st.composite
+def genotypes(draw, n=3):
+    plain = Genotype(tuple(draw(st.lists(values, min_size=n, max_size=n))))
+    return combine([(1.0, plain), *((1.0, add_noise(plain, noise)) for noise in draw(st.lists(noises, max_size=3)))])
+
+
+def close(first: Genotype, second: Genotype) -> bool:
+    rest = combine([(1.0, first), (-1.0, second)])
+    return all(abs(value) < 1e-9 for value in (*rest.coefficients, *(noise.coefficient for noise in rest.noise)))
+
+
+@given(genotypes(), genotypes())
+def test_the_whole_of_one_parent_is_that_parent(first, second):
+    assert combine([(1.0, first), (0.0, second)]) == first
+
+
+@given(genotypes(), genotypes(), values, values)
+def test_combination_is_linear(first, second, a, b):
+    both = combine([(a, first), (b, second)])
+    assert close(combine([(2.0, both)]), combine([(2 * a, first), (2 * b, second)]))
+    assert close(both, combine([(b, second), (a, first)]))
+
+
+@given(genotypes())
+def test_nothing_is_left_of_a_difference_to_itself(genotype):
+    assert combine([(1.0, genotype), (-1.0, genotype)]) == Genotype((0.0,) * 3)
+
+
+@given(genotypes())
+def test_json_keeps_every_bit(genotype):
+    assert from_json(json.loads(json.dumps(to_json(genotype)))) == genotype
+
+
+def test_zeros_have_one_spelling():
+    zero = combine([(-1.0, Genotype((0.0, 0.0)))])
+    assert identity(zero, ["a", "b"]) == identity(Genotype((0.0, 0.0)), ["a", "b"])
+
+
+def test_noise_terms_are_sorted_and_merged():
+    once = add_noise(add_noise(expert(0, 2), Noise(7, 0.2, 0.5)), Noise(3, 0.2, 1.0))
+    twice = add_noise(once, Noise(7, 0.2, 0.25))
+    assert twice.noise == (Noise(3, 0.2, 1.0), Noise(7, 0.2, 0.75))
+
+
+def test_identity_depends_on_genotype_and_experts():
+    names = {
+        identity(expert(0, 2), ["a", "b"]),
+        identity(expert(1, 2), ["a", "b"]),
+        identity(expert(0, 2), ["a", "c"]),
+        identity(add_noise(expert(0, 2), Noise(1, 0.2, 0.1)), ["a", "b"]),
+        identity(add_noise(expert(0, 2), Noise(1, 1.0, 0.1)), ["a", "b"]),
+    }
+    assert len(names) == 5
+
+
+def test_genotypes_over_different_experts_do_not_mix():
+    with pytest.raises(ValueError, match="zip"):
+        combine([(1.0, expert(0, 2)), (1.0, expert(0, 3))])

@@ -1,0 +1,55 @@
+"""Adapters rebuilt from population files."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from genome.adapters import WEIGHTS, materialise
+from genome.cli import app
+from genome.errors import GenomeError
+from genome.genotype import Genotype, Noise
+from genome.population import Fitness, Individual, found, write_population
+from genome.rebuild import rebuild
+
+
+@pytest.fixture
+def stored(make_experts, tmp_path):
+    experts = make_experts(2)
+    genotypes = [Genotype((0.5, 0.25), (Noise(7, 0.2, 0.1),)), Genotype((1.0, 0.0))]
+    members = [
+        Individual(n, g, "mixture", fitness=Fitness(f, {})) for n, g, f in zip("ab", genotypes, (0.9, 0.1), strict=True)
+    ]
+    write_population(tmp_path / "population.json", found(members), experts)
+    materialise(genotypes, experts, [tmp_path / "a", tmp_path / "b"])
+    return tmp_path
+
+
+@pytest.mark.parametrize(("member", "expected"), [("a", "a"), ("b", "b"), ("best", "a")])
+def test_rebuilds_the_same_bytes(stored, member, expected):
+    rebuild(stored / "population.json", member, stored, stored / "out")
+    assert (stored / "out" / WEIGHTS).read_bytes() == (stored / expected / WEIGHTS).read_bytes()
+
+
+def test_the_command_line(stored):
+    arguments = ["materialise", str(stored / "population.json"), str(stored / "out"), "--experts", str(stored)]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert (stored / "out" / WEIGHTS).exists()
+    again = CliRunner().invoke(app, arguments)
+    assert again.exit_code == 1
+    assert "exists already" in again.output
+
+
+def test_what_cannot_be_rebuilt_is_refused(stored):
+    path = stored / "population.json"
+    with pytest.raises(GenomeError, match="no individual 'c'; it has a, b"):
+        rebuild(path, "c", stored, stored / "out")
+    recorded = json.loads(path.read_text())
+    path.write_text(json.dumps({**recorded, "versions": {"numpy": "1.0"}}))
+    with pytest.raises(GenomeError, match=r"noise was drawn by numpy 1\.0"):
+        rebuild(path, "a", stored, stored / "out")
+    rebuild(path, "b", stored, stored / "noise-free")
+    recorded["experts"][0]["sha256"] = "0"
+    path.write_text(json.dumps(recorded))
+    with pytest.raises(GenomeError, match="not the expert of this run"):
+        rebuild(path, "b", stored, stored / "out")

@@ -1,0 +1,137 @@
+"""A whole project in a temporary folder, cut down so that a run takes seconds, with base and experts trained once."""
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+PROJECT = Path(__file__).parent.parent.parent
+PARTS = ("Snakefile", "config.yaml", "config", "workflow", "profiles", "envs")
+
+SMALL = {
+    "population_size": 4,
+    "generations": 3,
+    "splits": {"validation": 30, "test": 40, "seed": 42},
+    "table2": {"tasks": ["sums", "emotions"]},
+    "methods": {"lorahub": {"evaluations": 4}},
+}
+"""Laid over config.yaml: two tasks, three generations of four, all methods."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A copy of the project in a folder of its own."""
+
+    folder: Path
+
+    def command(self, *arguments: str, cores: int = 2) -> list[str]:
+        return [sys.executable, "-m", "snakemake", "--cores", str(cores), "--configfile", "small.yaml", *arguments]
+
+    def snakemake(self, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess:
+        return subprocess.run(self.command(*arguments, cores=cores), cwd=self.folder, capture_output=True, text=True)
+
+    def start(self, *targets: str) -> subprocess.Popen:
+        """Start making targets, to be interrupted."""
+        return subprocess.Popen(
+            self.command("--", *targets), cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+    def make(self, *targets: str, cores: int = 2) -> str:
+        """Make targets and return what Snakemake said; fail with it when they are not made."""
+        result = self.snakemake("--", *targets, cores=cores)
+        assert result.returncode == 0, result.stderr[-6000:]
+        return result.stderr
+
+    def refused(self, *targets: str) -> str:
+        """Return what Snakemake says about targets that it must not make."""
+        result = self.snakemake("--", *targets)
+        assert result.returncode != 0, "this should have failed"
+        return result.stderr
+
+    def planned(self, *targets: str) -> list[str]:
+        """Return the files that a dry run would make, sorted."""
+        result = self.snakemake("--dry-run", "--quiet", "rules", "--", *targets)
+        assert result.returncode == 0, result.stderr[-4000:]
+        detailed = self.snakemake("--dry-run", "--", *targets)
+        outputs = [line.strip() for line in detailed.stdout.splitlines() if line.strip().startswith("output: ")]
+        return sorted(file for line in outputs for file in line.removeprefix("output: ").split(", "))
+
+    def configure(self, **changes) -> None:
+        """Lay further changes over the small config."""
+        settings = yaml.safe_load((self.folder / "small.yaml").read_text())
+        (self.folder / "small.yaml").write_text(yaml.safe_dump(merged(settings, changes)))
+
+    def read(self, path: str):
+        """Return a JSON file's value."""
+        return json.loads((self.folder / path).read_text())
+
+    def files(self, pattern: str) -> dict[str, bytes]:
+        """Return the contents of the files that match a pattern."""
+        paths = sorted(path for path in self.folder.glob(pattern) if path.is_file())
+        return {path.relative_to(self.folder).as_posix(): path.read_bytes() for path in paths}
+
+    def times(self, pattern: str = "results/**/*") -> dict[str, int]:
+        """Return when files were written, in nanoseconds; benchmarks are measured anew and left out."""
+        paths = [path for path in self.folder.glob(pattern) if path.is_file() and "benchmarks" not in path.parts]
+        return {path.relative_to(self.folder).as_posix(): path.stat().st_mtime_ns for path in paths}
+
+    def engines(self) -> list[int]:
+        """Return the processes of engines that work in this folder."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                command = (process / "cmdline").read_bytes().decode()
+                if "genome.engine.server" in command and str(self.folder.resolve()) in command:
+                    found.append(int(process.name))
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+        return found
+
+    def copy(self, folder: Path) -> "Project":
+        """Return a copy with all results, their times and Snakemake's records."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Project(folder)
+
+
+def merged(settings, changes):
+    if not (isinstance(settings, dict) and isinstance(changes, dict)):
+        return changes
+    return {**settings, **{key: merged(settings.get(key), value) for key, value in changes.items()}}
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory) -> Project:
+    """A project with base model, experts and Data Merge, and nothing evolved yet."""
+    project = Project(tmp_path_factory.mktemp("trained") / "project")
+    project.folder.mkdir()
+    for part in PARTS:
+        source = PROJECT / part
+        (shutil.copytree if source.is_dir() else shutil.copy2)(source, project.folder / part)
+    (project.folder / "small.yaml").write_text(yaml.safe_dump(SMALL))
+    project.make("results/experts/micro.json", "resources/experts/data_merge/provenance.json")
+    return project
+
+
+@pytest.fixture(scope="session")
+def finished(trained, tmp_path_factory) -> Project:
+    """A project whose Table 2 has been made without interruption on two cores. Copy it before you change it."""
+    project = trained.copy(tmp_path_factory.mktemp("finished") / "project")
+    project.make("results/tables/table2.csv")
+    return project
+
+
+@pytest.fixture
+def fresh(trained, tmp_path) -> Project:
+    """A project of this test's own with trained experts."""
+    return trained.copy(tmp_path / "project")
+
+
+@pytest.fixture
+def done(finished, tmp_path) -> Project:
+    """A project of this test's own with a finished Table 2."""
+    return finished.copy(tmp_path / "project")

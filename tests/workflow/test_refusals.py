@@ -1,0 +1,137 @@
+"""Bad input: each ends in one line that says what, where and what to do; nothing is left half-written."""
+
+import os
+import shutil
+import struct
+
+import pytest
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+
+RUN = "results/runs/sums/genome/n4/seed1"
+NEXT = f"{RUN}/generation_1/population.json"
+
+
+def error_line(output: str) -> str:
+    lines = [line for line in output.splitlines() if "error: " in line]
+    assert lines, output[-3000:]
+    return lines[0]
+
+
+def test_a_misspelt_key_is_refused_with_the_nearest_name(fresh):
+    fresh.configure(generatoins=3)
+    output = fresh.refused(NEXT)
+    assert "'generatoins', did you mean 'generations'?" in output
+
+
+def test_all_wrong_values_are_named_at_once(fresh):
+    fresh.configure(population_size=1, seeds=[], engine={"bakend": "transformers"})
+    output = fresh.refused(NEXT)
+    for word in ("population_size", "seeds", "'bakend', did you mean 'backend'?"):
+        assert word in output
+
+
+def test_a_number_that_yaml_reads_as_text_is_explained(fresh):
+    fresh.configure(methods={"genome": {"sigma": "1e-3"}})
+    assert "write 1.0e-3" in fresh.refused(NEXT)
+
+
+def test_an_unknown_setting_of_a_variant_is_refused(fresh):
+    fresh.configure(variants={"mine": {"method": "genome", "crosover_rate": 0.5}})
+    assert "method genome has no setting 'crosover_rate'; did you mean 'crossover_rate'?" in fresh.refused(NEXT)
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("results/runs/sumz/genome/n4/seed1/generation_1/population.json", "unknown task 'sumz'; did you mean 'sums'?"),
+        (f"{RUN}/generation_4/population.json", "generation 4 is out of range"),
+    ],
+)
+def test_targets_that_do_not_exist(fresh, target, message):
+    assert message in fresh.refused(target)
+
+
+def with_expert(fresh, change):
+    """Hand the project its `add` expert by path, after `change` has been at its files."""
+    folder = fresh.folder / "mine"
+    shutil.copytree(fresh.folder / "resources/experts/add", folder)
+    (folder / "provenance.json").unlink()
+    change(folder)
+    fresh.configure(bases={"micro": {"experts": {"mine": {"path": "mine"}}}})
+
+
+def put_nan(folder):
+    weights = folder / "adapter_model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-4:] = struct.pack("<f", float("nan"))
+    weights.write_bytes(data)
+
+
+def truncate(folder):
+    weights = folder / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+
+
+def other_alpha(folder):
+    config = folder / "adapter_config.json"
+    config.write_text(config.read_text().replace('"lora_alpha": 16', '"lora_alpha": 32'))
+
+
+def other_rank(folder):
+    config = folder / "adapter_config.json"
+    config.write_text(config.read_text().replace('"r": 8', '"r": 4'))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (put_nan, "are NaN or infinite"),
+        (truncate, "where its header promises"),
+        (other_alpha, "experts add and mine cannot be merged: alpha is 16.0 and 32.0"),
+        (other_rank, "has rank 8, but r in adapter_config.json is 4"),
+        (lambda folder: shutil.rmtree(folder), "mine is not a folder"),
+    ],
+    ids=["nan", "truncated", "alpha", "rank", "missing"],
+)
+def test_bad_experts_are_refused_before_anything_runs(fresh, change, message):
+    with_expert(fresh, change)
+    output = fresh.refused(NEXT)
+    line = error_line(output)
+    assert message in line
+    assert "mine" in line
+    assert not (fresh.folder / "results/runs").exists()
+    assert not fresh.engines()
+
+
+def test_an_expert_that_was_changed_after_it_was_checked_is_refused(fresh):
+    fresh.make("results/experts/micro.json")
+    put_nan(fresh.folder / "resources/experts/add")
+    assert "are NaN or infinite" in error_line(fresh.refused(NEXT))
+
+
+def test_half_a_population_is_refused_and_earlier_results_stay(done):
+    population = done.folder / RUN / "generation_2/population.json"
+    whole = population.read_text()
+    before = done.files(f"{RUN}/generation_1/*")
+    population.write_text(whole[: len(whole) // 2])
+    line = error_line(done.refused(f"{RUN}/generation_3/population.json"))
+    assert str(population.relative_to(done.folder)) in line
+    assert "delete the file to have it made again" in line
+    assert done.files(f"{RUN}/generation_1/*") == before
+    population.unlink()
+    done.make(f"{RUN}/generation_3/population.json")
+    assert population.read_text() == whole
+
+
+def test_an_engine_that_cannot_start_says_why(fresh):
+    fresh.make("results/prompts/micro/sums/validation.jsonl")
+    weights = fresh.folder / "resources/models/micro/model.safetensors"
+    data, written = weights.read_bytes(), weights.stat()
+    weights.write_bytes(data[:1000])
+    os.utime(weights, ns=(written.st_atime_ns, written.st_mtime_ns))
+    line = error_line(fresh.refused("results/runs/sums/experts/population.json"))
+    assert "the engine ended" in line
+    assert "safetensors" in line.lower()
+    assert not (fresh.folder / "results/runs/sums/experts/population.json").exists()
+    assert not fresh.engines()

@@ -1,0 +1,104 @@
+"""Stopping, deleting, changing: what is made again, and that it comes out byte for byte as before."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+
+RUN = "results/runs/sums/genome_plus/n4/seed1"
+TABLE = "results/tables/table2.csv"
+
+
+def test_a_deleted_generation_is_remade_byte_for_byte(done):
+    before, times = done.files(f"{RUN}/**/*"), done.times()
+    subprocess.run(["rm", "-r", done.folder / RUN / "generation_2"], check=True)
+    done.make(f"{RUN}/generation_2/population.json")
+    assert done.files(f"{RUN}/**/*") == before
+    changed = {path for path, written in done.times().items() if times.get(path) != written}
+    assert changed == {path for path in before if "/generation_2/" in path}
+
+
+def test_deleting_the_end_of_a_run_remakes_exactly_that(done):
+    before, times = done.files(f"{RUN}/**/*"), done.times()
+    for generation in (2, 3):
+        subprocess.run(["rm", "-r", done.folder / RUN / f"generation_{generation}"], check=True)
+    done.make(f"{RUN}/generation_3/population.json")
+    assert done.files(f"{RUN}/**/*") == before
+    changed = {path for path, written in done.times().items() if times.get(path) != written}
+    assert changed == {path for path in before if "/generation_2/" in path or "/generation_3/" in path}
+
+
+def test_one_core_gives_the_bytes_of_two(finished, fresh):
+    fresh.make(TABLE, cores=1)
+    for pattern in ("results/tables/*", "results/runs/**/*", "results/test/**/*"):
+        assert fresh.files(pattern) == finished.files(pattern)
+
+
+@pytest.mark.parametrize("stop_at", ["generation_1/population.json", "generation_3/adapters"])
+def test_a_run_killed_in_the_middle_finishes_with_the_same_bytes(finished, fresh, stop_at):
+    process = fresh.start(TABLE)
+    wait_for(lambda: list((fresh.folder / "results/runs").glob(f"*/*/n4/seed1/{stop_at}")), process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    wait_for(lambda: not fresh.engines())
+    assert fresh.snakemake("--unlock").returncode == 0
+    fresh.make(TABLE)
+    assert fresh.engines() == []
+    for pattern in ("results/tables/*", "results/runs/**/*", "results/test/**/*"):
+        assert fresh.files(pattern) == finished.files(pattern)
+
+
+def test_a_killed_engine_is_started_again_and_changes_nothing(finished, fresh):
+    process = fresh.start(TABLE)
+    for generation in (1, 2):
+        wait_for(lambda g=generation: list((fresh.folder / RUN).glob(f"generation_{g}/population.json")), process)
+        for engine in fresh.engines():
+            os.kill(engine, signal.SIGKILL)
+    assert process.wait(timeout=300) == 0
+    for pattern in ("results/tables/*", "results/runs/**/*"):
+        assert fresh.files(pattern) == finished.files(pattern)
+
+
+def test_a_changed_variant_reruns_alone(done):
+    done.configure(variants={"genome": {"sigma": 0.01}})
+    plan = done.planned(TABLE)
+    assert plan
+    assert all("/genome/" in file or file.startswith("results/tables/") for file in plan)
+    assert any("results/runs/emotions/genome/n4/seed1/generation_1" in file for file in plan)
+
+
+def test_what_decides_nothing_reruns_nothing(done):
+    """Neither a touched script, nor other threads, nor keeping fewer adapters, nor the order of keys."""
+    for script in (done.folder / "workflow/scripts").glob("*.py"):
+        script.touch()
+    done.configure(adapters="none", engine={"batch_size": 256, "timeout": 500})
+    assert done.planned(TABLE) == []
+
+
+def test_a_raised_stage_version_reruns_that_stage_and_what_follows(done):
+    versions = done.folder / "workflow/internal.yaml"
+    versions.write_text(versions.read_text().replace("  model_swarms: 1", "  model_swarms: 2"))
+    plan = done.planned(TABLE)
+    assert plan
+    assert all("/model_swarms/" in file or file.startswith("results/tables/") for file in plan)
+
+
+def test_an_added_variant_runs_alone(done):
+    done.configure(
+        variants={"bold": {"method": "genome", "sigma": 0.1}},
+        table2={"variants": ["best_single", "model_swarms", "genome", "genome_plus", "bold"]},
+    )
+    plan = done.planned(TABLE)
+    assert all("/bold/" in file or file.startswith("results/tables/") for file in plan)
+
+
+def wait_for(happened, process=None, seconds=240.0):
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert process is None or process.poll() is None, "snakemake ended too early"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

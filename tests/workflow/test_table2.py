@@ -1,0 +1,104 @@
+"""The whole pipeline on a cut-down config: what comes out, and that only test rules read test data."""
+
+import csv
+import re
+
+import pytest
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+
+ROWS = [
+    "Best Single", "Data Merge", "DARE_TIES", "Expert Fusion", "LoraHub", "Pack of LLMs", "Model Swarms",
+    "GENOME", "GENOME vs Best Single", "GENOME vs Model Swarms",
+    "GENOME+", "GENOME+ vs Best Single", "GENOME+ vs Model Swarms",
+]  # fmt: skip
+
+
+def test_table2_has_every_method_of_the_paper_in_its_order(finished):
+    with (finished.folder / "results/tables/table2.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["method"] for row in rows] == ROWS
+    for row in rows:
+        if " vs " not in row["method"]:
+            scores = [float(row[task]) for task in ("sums", "emotions")]
+            assert all(0 <= score <= 100 for score in scores)
+            assert float(row["mean"]) == pytest.approx(sum(scores) / 2, abs=0.01)
+    markdown = (finished.folder / "results/tables/table2.md").read_text()
+    assert "GENOME+" in markdown
+    assert "40 test samples a task" in markdown
+
+
+def test_scores_name_their_runs(finished):
+    with (finished.folder / "results/tables/scores.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {"method", "tasks", "test_task", "seed", "score", "n", "standard_error"} <= set(rows[0])
+    assert {row["n"] for row in rows} == {"40"}
+    for row in rows:
+        if row["tasks"] != "static":
+            assert (finished.folder / row["run"]).is_dir()
+
+
+def test_a_generation_leaves_what_the_next_one_needs(finished):
+    run = finished.folder / "results/runs/sums/genome_plus/n4/seed1/generation_3"
+    assert {path.name for path in run.iterdir() if not path.name.startswith(".")} == {
+        "population.json", "evaluations.jsonl", "adapters",
+    }  # fmt: skip
+    adapters = [path for path in (run / "adapters").iterdir() if path.is_dir()]
+    assert len(adapters) == 4
+    assert all(
+        {file.name for file in path.iterdir()} == {"adapter_config.json", "adapter_model.safetensors"}
+        for path in adapters
+    )
+
+
+def test_a_generation_says_what_a_person_wants_to_read(finished):
+    log = (finished.folder / "logs/runs/sums/genome_plus/n4/seed1/generation_2.log").read_text().splitlines()
+    assert re.search(r"generation 2: best 0\.\d+, mean 0\.\d+, \d+ evaluations spent, \d+\.\d s$", log[-1])
+
+
+def test_a_second_run_does_nothing(finished):
+    before = finished.times()
+    assert "Nothing to be done" in finished.make("results/tables/table2.csv")
+    assert finished.times() == before
+
+
+def test_no_engine_is_left(finished):
+    assert finished.engines() == []
+    assert not list((finished.folder / ".genome").glob("engine-*.json"))
+
+
+def test_only_the_rules_of_the_test_read_test_data(finished):
+    plan = finished.snakemake("--forceall", "--dry-run", "--", "results/tables/table2.csv")
+    assert plan.returncode == 0
+    readers = set()
+    for block in plan.stdout.split("\n\n"):
+        rule = re.search(r"^\s*(?:local)?rule (\w+):", block, re.MULTILINE)
+        inputs = re.search(r"^\s*input: (.*)$", block, re.MULTILINE)
+        if rule and inputs and re.search(r"/test\.jsonl", inputs[1]):
+            readers.add(rule[1])
+    assert readers == {"prepare_prompts", "answer_test", "score_test"}
+
+
+def test_a_run_on_two_tasks(done):
+    done.make("results/runs/sums+emotions/genome/n4/seed2/generation_1/population.json")
+    best = done.read("results/runs/sums+emotions/genome/n4/seed2/generation_1/population.json")["best"]
+    assert best["fitness"] == pytest.approx(sum(best["scores"].values()) / 2)
+    assert set(best["scores"]) == {"sums", "emotions"}
+
+
+def test_the_plot_of_a_run(done):
+    done.make("results/figures/evolution/sums/genome_plus/n4/seed1.svg")
+    assert (done.folder / "results/figures/evolution/sums/genome_plus/n4/seed1.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    "variant",
+    ["no_initialisation", "no_crossover", "no_mutation", "random_selection", "no_succession", "no_ensemble"],
+)
+def test_every_ablation_of_table_8_is_a_target(finished, variant):
+    plan = finished.planned(f"results/runs/sums/genome_plus-{variant}/n4/seed1/generation_3/population.json")
+    made = [file for file in plan if file.endswith("population.json")]
+    assert [file for file in made if f"genome_plus-{variant}" in file] == [
+        file for file in made if "initial-" not in file
+    ]
+    assert len([file for file in made if "generation_" in file]) == 3

@@ -1,0 +1,150 @@
+# The checked config, resolved: what the other files of this folder name.
+# Provides: BASE, EXPERTS, ADAPTERS, VARIANTS and their groups, task_definition, canonical, own_engine, stop_engine.
+
+import json
+import os
+import re
+import subprocess
+import sys
+from difflib import get_close_matches
+from glob import glob
+from pathlib import Path
+
+import jsonschema
+import yaml
+from snakemake.exceptions import WorkflowError
+
+
+def read_yaml(path):
+    return yaml.safe_load(Path(workflow.basedir, path).read_text())
+
+
+def nearest(name, known):
+    match = get_close_matches(name, known, n=1)
+    return f"did you mean {match[0]!r}?" if match else f"known are {', '.join(known)}"
+
+
+def check_config():
+    """Refuse wrong keys and values of the config, all at once and before any job."""
+    schema = read_yaml("workflow/schemas/config.schema.yaml")
+    errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(config), key=lambda error: error.json_path)
+    if errors:
+        raise WorkflowError("The config is not valid:\n" + "\n".join(f"  {explain(error)}" for error in errors))
+
+
+def explain(error):
+    """Put a schema error into words: where, what, and the nearest valid name of an unknown key."""
+    place = error.json_path.removeprefix("$").removeprefix(".") or "config"
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        unknown = [key for key in error.instance if key not in known]
+        return f"{place}: " + "; ".join(f"unknown key {key!r}, {nearest(key, known)}" for key in unknown)
+    if error.validator in ("oneOf", "anyOf") and error.context:
+        closest = jsonschema.exceptions.best_match(error.context)
+        return explain(closest) if closest.path else f"{place}: {closest.message}"
+    hint = " (YAML reads 1e-3 as text; write 1.0e-3)" if re.fullmatch(r"\d+e-?\d+", str(error.instance)) else ""
+    return f"{place}: {error.message}{hint}"
+
+
+def overlay(defaults, changes):
+    """Return `defaults` with `changes` laid over them; mappings are merged, all else is replaced."""
+    if not (isinstance(defaults, dict) and isinstance(changes, dict)):
+        return changes
+    return {**defaults, **{key: overlay(defaults.get(key), value) for key, value in changes.items()}}
+
+
+def canonical(value):
+    """Return the one JSON text of `value`: what Snakemake compares to decide on a rerun."""
+    return json.dumps(value, sort_keys=True)
+
+
+def unique(values):
+    return list(dict.fromkeys(values))
+
+
+def one_of(names):
+    """Return the wildcard constraint that admits just `names` (none of them: nothing)."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def resolve_variant(name, changes):
+    """Return all settings of a variant: its method's defaults with its own changes laid over them."""
+    method = changes.get("method", name)
+    if method not in config["methods"]:
+        raise WorkflowError(f"variants.{name}: unknown method {method!r}; {nearest(method, config['methods'])}")
+    defaults = config["methods"][method]
+    settings = overlay(defaults, {key: value for key, value in changes.items() if key != "method"})
+    check_method(f"variants.{name}", method, settings)
+    return {"method": method, **settings}
+
+
+def check_method(place, method, settings):
+    """Refuse settings that the method's schema does not know, or a setting that is missing."""
+    schema = read_yaml("workflow/schemas/config.schema.yaml")
+    method_schema = {**schema["properties"]["methods"]["properties"][method], "$defs": schema["$defs"]}
+    for error in jsonschema.Draft202012Validator(method_schema).iter_errors(settings):
+        raise WorkflowError(f"{place}, method {method}: {explain(error)}")
+
+
+def of_method(*methods):
+    return [name for name, settings in VARIANTS.items() if settings["method"] in methods]
+
+
+def task_definition(name):
+    """Return a task as its file defines it, with the config's `tasks` laid over; a task of one's own needs no file."""
+    changes = config["tasks"].get(name)
+    if name in TASK_FILES:
+        return overlay(yaml.safe_load(TASK_FILES[name].read_text()), changes or {})
+    if changes is None:
+        raise WorkflowError(f"unknown task {name!r}; {nearest(name, [*TASK_FILES, *config['tasks']])}")
+    return changes
+
+
+def launcher(call):
+    """Call the library's launcher of engines in a process of its own and return what it prints."""
+    code = f"from genome.engine.launcher import owner_token, stop; print({call})"
+    return subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def own_engine():
+    """Make this process the owner of the run's engine, which starts when a job asks for it and ends with its owner."""
+    os.environ.update(GENOME_OWNER=launcher(f"owner_token({os.getpid()})"))
+
+
+def stop_engine():
+    """End the run's engine at once; one that is not told ends by itself soon after this process."""
+    token = os.environ.get("GENOME_OWNER", "").rpartition(":")[2]
+    launcher(f"stop({token!r})")
+
+
+check_config()
+VERSIONS = read_yaml("workflow/internal.yaml")["versions"]
+BASE = config["base"]
+if BASE not in config["bases"]:
+    raise WorkflowError(f"base: unknown base {BASE!r}; {nearest(BASE, config['bases'])}")
+SUITE = config["bases"][BASE]
+EXPERTS = {name: source for name, source in SUITE["experts"].items() if source}
+ADAPTERS = {**EXPERTS, **({"data_merge": SUITE["data_merge"]} if SUITE.get("data_merge") else {})}
+TRAINED = [name for name, source in ADAPTERS.items() if "corpus" in source]
+FETCHED = [name for name in ADAPTERS if name not in TRAINED]
+TASK_FILES = {path.stem: path for path in Path(workflow.basedir, "config/tasks").glob("*.yaml")}
+
+VARIANTS = {name: resolve_variant(name, changes or {}) for name, changes in config["variants"].items()}
+EVOLVING = of_method("genome", "genome_plus", "model_swarms")
+FROM_EXPERTS = of_method("best_single", "expert_fusion", "pack_of_llms")
+SEARCHED = of_method("lorahub")
+MERGED = of_method("dare_ties")
+REPORTING = ("ensemble",)  # settings that decide what is reported of a run, not what it finds
+MUTATION = ("individual_mutation_rate", "gene_mutation_rate", "sigma")
+
+
+wildcard_constraints:
+    tasks=r"[A-Za-z0-9_]+(\+[A-Za-z0-9_]+)*",
+    task="[A-Za-z0-9_]+",
+    test_task="[A-Za-z0-9_]+",
+    split="validation|test",
+    n="[1-9][0-9]*",
+    seed="[0-9]+",
+    generation="[1-9][0-9]*",
+    scheme="pairs|experts",
+    run=r"[^/]+/[^/]+(/n[1-9][0-9]*)?(/seed[0-9]+)?",

@@ -1,0 +1,47 @@
+# Requires: finished runs and prepared test prompts. These are the only rules that read test data.
+# Provides: results/test/TEST_TASK/RUN/{responses.jsonl,answers.jsonl,scores.json}, where RUN is a folder of results/runs:
+#   TASKS/VARIANT/nN/seedS of an evolving method, TASKS/VARIANT[/seedS] of a baseline,
+#   static/VARIANT[/seedS] of a merge that looks at no task.
+
+
+rule answer_test:
+    input:
+        base=f"resources/models/{BASE}",
+        experts=f"results/experts/{BASE}.json",
+        model=model_of,
+        prompts=f"results/prompts/{BASE}/{{test_task}}/test.jsonl",
+    output:
+        "results/test/{test_task}/{run}/responses.jsonl",
+    log:
+        "logs/test/{test_task}/{run}/responses.log",
+    benchmark:
+        "results/benchmarks/test/{test_task}/{run}/responses.tsv"
+    conda:
+        "../../envs/genome.yaml"
+    params:
+        settings=responses_params,
+    message:
+        "{wildcards.run}: answer the test of {wildcards.test_task}"
+    script:
+        "../scripts/answer_test.py"
+
+
+rule score_test:
+    input:
+        prompts=f"results/prompts/{BASE}/{{test_task}}/test.jsonl",
+        responses="results/test/{test_task}/{run}/responses.jsonl",
+    output:
+        scores="results/test/{test_task}/{run}/scores.json",
+        answers="results/test/{test_task}/{run}/answers.jsonl",
+    log:
+        "logs/test/{test_task}/{run}/scores.log",
+    benchmark:
+        "results/benchmarks/test/{test_task}/{run}/scores.tsv"
+    conda:
+        "../../envs/genome.yaml"
+    params:
+        settings=scores_params,
+    message:
+        "{wildcards.run}: score the test of {wildcards.test_task}"
+    script:
+        "../scripts/score_test.py"

@@ -1,0 +1,73 @@
+# Requires: checked experts and prepared validation prompts.
+# Provides: results/runs/TASKS/experts/, .../initial-SCHEME/nN/seedS/, .../VARIANT/nN/seedS/generation_G/.
+
+
+rule score_experts:
+    input:
+        base=f"resources/models/{BASE}",
+        experts=f"results/experts/{BASE}.json",
+        prompts=prompts_of,
+    output:
+        population="results/runs/{tasks}/experts/population.json",
+        evaluations="results/runs/{tasks}/experts/evaluations.jsonl",
+    log:
+        "logs/runs/{tasks}/experts.log",
+    benchmark:
+        "results/benchmarks/runs/{tasks}/experts.tsv"
+    conda:
+        "../../envs/genome.yaml"
+    params:
+        settings=fitness_params,
+    message:
+        "{wildcards.tasks}: score the experts"
+    script:
+        "../scripts/score_experts.py"
+
+
+rule initial_population:
+    input:
+        base=f"resources/models/{BASE}",
+        experts=f"results/experts/{BASE}.json",
+        scored_experts="results/runs/{tasks}/experts/population.json",
+        prompts=prompts_of,
+    output:
+        population="results/runs/{tasks}/initial-{scheme}/n{n}/seed{seed}/population.json",
+        evaluations="results/runs/{tasks}/initial-{scheme}/n{n}/seed{seed}/evaluations.jsonl",
+    log:
+        "logs/runs/{tasks}/initial-{scheme}/n{n}/seed{seed}.log",
+    benchmark:
+        "results/benchmarks/runs/{tasks}/initial-{scheme}/n{n}/seed{seed}.tsv"
+    conda:
+        "../../envs/genome.yaml"
+    params:
+        settings=initial_params,
+    message:
+        "{wildcards.tasks}, seed {wildcards.seed}: found a population of {wildcards.n}"
+    script:
+        "../scripts/initial_population.py"
+
+
+rule generation:
+    input:
+        base=f"resources/models/{BASE}",
+        experts=f"results/experts/{BASE}.json",
+        previous=previous_generation,
+        prompts=prompts_of,
+    output:
+        population="results/runs/{tasks}/{variant}/n{n}/seed{seed}/generation_{generation}/population.json",
+        evaluations="results/runs/{tasks}/{variant}/n{n}/seed{seed}/generation_{generation}/evaluations.jsonl",
+        adapters=directory("results/runs/{tasks}/{variant}/n{n}/seed{seed}/generation_{generation}/adapters"),
+    log:
+        "logs/runs/{tasks}/{variant}/n{n}/seed{seed}/generation_{generation}.log",
+    benchmark:
+        "results/benchmarks/runs/{tasks}/{variant}/n{n}/seed{seed}/generation_{generation}.tsv"
+    wildcard_constraints:
+        variant=one_of(EVOLVING),
+    conda:
+        "../../envs/genome.yaml"
+    params:
+        settings=run_params,
+    message:
+        "{wildcards.tasks}, {wildcards.variant}, n{wildcards.n}, seed {wildcards.seed}: generation {wildcards.generation}"
+    script:
+        "../scripts/generation.py"

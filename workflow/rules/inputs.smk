@@ -1,0 +1,88 @@
+# Which files a stage reads: all input functions.
+
+
+def source_files(wildcards):
+    """Return the local files that a task's rows come from; generators have none, nor the hub without `data_dir`."""
+    source = task_definition(wildcards.task).get("source", {})
+    if "path" not in source or ("hub" in source and not config["data_dir"]):
+        return []
+    names = [source["path"]] if isinstance(source["path"], str) else source["path"]
+    return [file for name in names for file in sorted(glob(os.path.join(config["data_dir"] or "", name)))]
+
+
+def corpora_of(wildcards):
+    corpus = ADAPTERS[wildcards.adapter]["corpus"]
+    return [corpus] if isinstance(corpus, str) else corpus
+
+
+def prompts_of(wildcards):
+    """Return the validation prompts of all tasks of a run."""
+    return expand(f"results/prompts/{BASE}/{{task}}/validation.jsonl", task=wildcards.tasks.split("+"))
+
+
+def previous_generation(wildcards):
+    """Return the population that a generation starts from; generation 1 starts from one that methods share."""
+    generation = int(wildcards.generation)
+    if generation > config["generations"]:
+        raise WorkflowError(
+            f"generation {generation} is out of range: the config's `generations` is {config['generations']}"
+        )
+    if generation == 1:
+        return shared_start(wildcards.variant)
+    return f"results/runs/{{tasks}}/{{variant}}/n{{n}}/seed{{seed}}/generation_{generation - 1}/population.json"
+
+
+def shared_start(variant):
+    scheme = VARIANTS[variant]["initialisation"]
+    return f"results/runs/{{tasks}}/initial-{scheme}/n{{n}}/seed{{seed}}/population.json"
+
+
+def populations_of(wildcards):
+    """Return the populations of a run, from the shared generation 0 to the last."""
+    run = "results/runs/{tasks}/{variant}/n{n}/seed{seed}"
+    generations = range(1, config["generations"] + 1)
+    return [
+        shared_start(wildcards.variant),
+        *(f"{run}/generation_{generation}/population.json" for generation in generations),
+    ]
+
+
+def run_of(variant, tasks, seed):
+    """Return the run whose models a variant reports for a seed; variants that search alike share one."""
+    shared = next(name for name in VARIANTS if search_settings(name) == search_settings(variant))
+    if variant in EVOLVING:
+        return f"{tasks}/{shared}/n{config['population_size']}/seed{seed}"
+    if variant in FROM_EXPERTS:
+        return f"{tasks}/{shared}"
+    if variant in SEARCHED:
+        return f"{tasks}/{shared}/seed{seed}"
+    return f"static/{shared}/seed{seed}" if variant in MERGED else f"static/{shared}"
+
+
+def variant_of(run):
+    _, variant, *_ = run.split("/")
+    return variant
+
+
+def model_of(wildcards):
+    """Return the file that says which models a run ends with."""
+    variant = variant_of(wildcards.run)
+    if variant not in VARIANTS:
+        raise WorkflowError(f"unknown variant {variant!r}; {nearest(variant, VARIANTS)}")
+    if variant in EVOLVING:
+        return f"results/runs/{wildcards.run}/generation_{config['generations']}/population.json"
+    if variant in MERGED:
+        return f"results/merges/{wildcards.run.removeprefix('static/')}/provenance.json"
+    if VARIANTS[variant]["method"] == "data_merge":
+        return "resources/experts/data_merge/provenance.json"
+    return f"results/runs/{wildcards.run}/population.json"
+
+
+def table2_scores(wildcards):
+    """Return the score files of every method, task and seed of Table 2; a file that seeds share stands once."""
+    return unique(
+        f"results/test/{task}/{run_of(variant, task, seed)}/scores.json"
+        for variant in config["table2"]["variants"]
+        for task in config["table2"]["tasks"]
+        for seed in config["seeds"]
+    )

@@ -1,0 +1,102 @@
+# Which settings a result depends on: one canonical JSON text each, and nothing that decides nothing.
+
+
+def base_params(wildcards):
+    return canonical({"version": VERSIONS["base_model"], "source": config["bases"][wildcards.base]["model"]})
+
+
+def training_params(wildcards):
+    settings = overlay(SUITE.get("training", {}), ADAPTERS[wildcards.adapter].get("training", {}))
+    return canonical({"version": VERSIONS["adapter"], **settings})
+
+
+def fetch_params(wildcards):
+    return canonical({"version": VERSIONS["adapter"], "source": ADAPTERS[wildcards.adapter]})
+
+
+def split_params(wildcards):
+    return canonical({"version": VERSIONS["split"], "task": named_task(wildcards.task), **config["splits"]})
+
+
+def prompts_params(wildcards):
+    return canonical({"version": VERSIONS["prompts"], "task": named_task(wildcards.task)})
+
+
+def named_task(name):
+    return [name, task_definition(name)]
+
+
+def fitness_settings(tasks):
+    """Return what turns responses into the fitness of a run: its tasks, in order, and their weights."""
+    weights = config["weights"]
+    entries = [{"name": t, "definition": task_definition(t), "weight": weights.get(t, 1)} for t in tasks.split("+")]
+    return {"version": VERSIONS["fitness"], "tasks": entries}
+
+
+def fitness_params(wildcards):
+    return canonical(fitness_settings(wildcards.tasks))
+
+
+def initial_params(wildcards):
+    """Generation 0 is drawn alike for all methods; repeats of experts are mutants by GENOME's rates."""
+    mutation = {key: config["methods"]["genome"][key] for key in MUTATION} if wildcards.scheme == "experts" else {}
+    scheme = {"initialisation": wildcards.scheme, "stage": VERSIONS["initial"]}
+    return canonical({**fitness_settings(wildcards.tasks), **scheme, **mutation})
+
+
+def search_settings(variant):
+    """Return all that decides what a variant finds; how it is reported later is not part of it."""
+    settings = {key: value for key, value in VARIANTS[variant].items() if key not in REPORTING}
+    return {**settings, "stage": VERSIONS.get(settings["method"])}
+
+
+def run_params(wildcards):
+    return canonical({**fitness_settings(wildcards.tasks), **search_settings(wildcards.variant)})
+
+
+def merge_params(wildcards):
+    return canonical(search_settings(wildcards.variant))
+
+
+def describe_run(run):
+    """Return the parts of a run's name, as they stand in its score files; None for a part that it has not."""
+    tasks, variant, *rest = run.split("/")
+    numbers = {part.rstrip("0123456789"): int(part.lstrip("nsed")) for part in rest}
+    return {
+        "method": variant,
+        "tasks": tasks,
+        "seed": numbers.get("seed"),
+        "population_size": numbers.get("n"),
+        "run": f"results/runs/{run}",
+    }
+
+
+def responses_params(wildcards):
+    """The top members answer too where the run's variant reports an ensemble."""
+    ensemble = VARIANTS[variant_of(wildcards.run)].get("ensemble")
+    members = ensemble["k"] if ensemble else 0
+    return canonical({"version": VERSIONS["responses"], "task": named_task(wildcards.test_task), "members": members})
+
+
+def scores_params(wildcards):
+    return canonical(
+        {
+            "version": [VERSIONS["scores"], VERSIONS["fitness"]],
+            "task": named_task(wildcards.test_task),
+            "similarity": config["similarity"],
+            "run": describe_run(wildcards.run),
+        }
+    )
+
+
+def table2_params(wildcards):
+    rows = [
+        {
+            "variant": variant_of(run_of(name, "-", 0)),
+            "label": config["labels"].get(name, name),
+            "report": "ensemble" if VARIANTS[name].get("ensemble") else "best",
+        }
+        for name in config["table2"]["variants"]
+    ]
+    layout = {"methods": rows, "tasks": config["table2"]["tasks"], "seeds": config["seeds"]}
+    return canonical({"version": VERSIONS["tables"], **layout})

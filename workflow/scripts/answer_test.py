@@ -1,0 +1,14 @@
+"""Keep the responses of a run's chosen models to a test split."""
+
+from genome.jobs import job
+from genome.jobs.runs import Site
+from genome.jobs.test import answer_test
+
+with job(snakemake.log[0]):
+    answer_test(
+        Site(snakemake.input.base, snakemake.input.experts, snakemake.config["engine"]),
+        settings=snakemake.params.settings,
+        model=snakemake.input.model,
+        prompts=snakemake.input.prompts,
+        responses=snakemake.output[0],
+    )

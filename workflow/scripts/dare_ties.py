@@ -1,0 +1,12 @@
+"""Merge the experts by DARE-TIES."""
+
+from genome.jobs import job
+from genome.jobs.data import merge_dare_ties
+
+with job(snakemake.log[0]):
+    merge_dare_ties(
+        settings=snakemake.params.settings,
+        manifest=snakemake.input.experts,
+        seed=int(snakemake.wildcards.seed),
+        out=f"results/merges/{snakemake.wildcards.variant}/seed{snakemake.wildcards.seed}",
+    )

@@ -1,0 +1,13 @@
+"""Score the experts on the validation samples."""
+
+from genome.jobs import job
+from genome.jobs.runs import Site, evaluate_experts
+
+with job(snakemake.log[0]):
+    evaluate_experts(
+        Site(snakemake.input.base, snakemake.input.experts, snakemake.config["engine"]),
+        settings=snakemake.params.settings,
+        prompts=snakemake.input.prompts,
+        population=snakemake.output.population,
+        evaluations=snakemake.output.evaluations,
+    )

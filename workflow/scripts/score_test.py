@@ -1,0 +1,13 @@
+"""Score a run's responses to a test split."""
+
+from genome.jobs import job
+from genome.jobs.test import score_test
+
+with job(snakemake.log[0]):
+    score_test(
+        settings=snakemake.params.settings,
+        prompts=snakemake.input.prompts,
+        responses=snakemake.input.responses,
+        scores=snakemake.output.scores,
+        answers=snakemake.output.answers,
+    )
