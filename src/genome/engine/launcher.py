@@ -1,9 +1,9 @@
 """Finds the engine that the jobs of a workflow share, or starts it; an engine never outlives its owner.
 
 The owner is the workflow's main process, named by the environment variable GENOME_OWNER as PID:STARTTIME:TOKEN.
-STARTTIME is field 22 of /proc/PID/stat (clock ticks after boot; together with the PID it names a process for good;
-without /proc: the letters and digits of `ps -o lstart=`), TOKEN any word of letters and digits that no other run in this folder has. Without the variable the owner is the
-process that asks.
+STARTTIME is field 22 of /proc/PID/stat: clock ticks after boot, which with the PID name a process for good (where
+there is no /proc: the letters and digits of `ps -o lstart=`). TOKEN is a word of letters and digits that no other run
+in this folder has. Without the variable the owner is the process that asks.
 
 A running engine is described by `.genome/engine-TOKEN.json` (0600, in a folder of 0700): its address, key and
 process. The engine writes the file when it is ready and ends when the file is no longer its own.
