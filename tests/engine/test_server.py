@@ -98,7 +98,7 @@ REFUSED = {
     "token": (completion(prompt=[[2, 96]]), "96 is no token id"),
     "max_tokens": (completion(max_tokens=0), "expected at least 1"),
     "too long": (completion(max_tokens=126), "129 positions; the base model has 128"),
-    "top log-probabilities": (completion(max_tokens=1, prompt_logprobs=5), "prompt_logprobs 0"),
+    "log-probabilities": (completion(prompt_logprobs=-1), "prompt_logprobs is -1"),
     "no model": ({"prompt": [[2]]}, "model: expected str, got null"),
     "no JSON": (b"{", "not valid JSON"),
     "no object": (b"[]", "no JSON object"),

@@ -104,7 +104,10 @@ class Engine:
         return {"object": "list", "data": [{"id": n, "object": "model", "root": p} for n, p in names.items()]}
 
     def complete(self, request: dict) -> dict:
-        """Answer a completion request: greedy texts, or log-probabilities where `prompt_logprobs` is 0."""
+        """Answer a completion request: greedy texts, and the prompts' log-probabilities for `prompt_logprobs`.
+
+        Of each position the prompt's own token is told, whatever number of alternatives is asked for.
+        """
         name = _field(request, "model", str)
         path = self.paths.get(name)
         if path is None and name != "base":
@@ -120,8 +123,8 @@ class Engine:
                 f"a prompt and max_tokens ask for {longest} positions; the base model has {self.positions}"
             )
         scores = request.get("prompt_logprobs")
-        if scores is not None and (scores != 0 or max_tokens != 1):
-            raise bad_request("prompt_logprobs is answered for prompt_logprobs 0 with max_tokens 1 only")
+        if scores is not None and (type(scores) is not int or scores < 0):
+            raise bad_request(f"prompt_logprobs is {scores!r}, expected an integer from 0")
         run = self._complete if scores is None else self._score
         completions, log_probabilities = self._workers.submit(run, name, path, prompts, max_tokens).result()
         texts = self.tokenizer.batch_decode([c.tokens for c in completions], skip_special_tokens=True)
@@ -179,6 +182,8 @@ class Engine:
         model = self._own.model
         model.use(None if path is None else self._adapter(name, path))
         scores, completions = model.score(prompts)
+        if max_tokens > 1:
+            completions = model.complete(prompts, max_tokens)
         return completions, [
             [None, *({str(token): {"logprob": value}} for token, value in zip(prompt[1:], row, strict=True))]
             for prompt, row in zip(prompts, scores, strict=True)
