@@ -1,5 +1,6 @@
 """Validation fitness of genotypes: adapters into the store, prompts to the engine, responses to scores."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +26,7 @@ class Objective:
 
 @dataclass
 class Evaluator:
-    """Scores individuals; keeps every response in `records`, a row for each individual and sample.
+    """Scores individuals; keeps every response in `records`, a row for each individual and sample; counts `seconds`.
 
     `connect` is called when something must be scored for the first time: a job without evaluations needs no engine.
     """
@@ -35,9 +36,11 @@ class Evaluator:
     store: Path
     connect: Callable[[], Engine]
     records: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
 
     def __call__(self, individuals: Sequence[Individual]) -> list[Fitness]:
         """Return the fitness of individuals with distinct genotypes; all of their prompts are in flight at once."""
+        started = time.perf_counter()
         engine = self.connect()
         folders = store_genotypes([individual.genotype for individual in individuals], self.experts, self.store)
         names = [individual.name for individual in individuals]
@@ -59,6 +62,7 @@ class Evaluator:
                     }
                     for s, r, a, v in zip(samples, by_model[i], answers[i], judged.scores, strict=True)
                 ]
+        self.seconds += time.perf_counter() - started
         total = sum(objective.weight for objective in self.objectives)
         return [
             Fitness(sum(x.weight * by_task[x.task.name] for x in self.objectives) / total, by_task)

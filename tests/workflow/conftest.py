@@ -1,5 +1,6 @@
 """A whole project in a temporary folder, cut down so that a run takes seconds, with base and experts trained once."""
 
+import csv
 import json
 import shutil
 import subprocess
@@ -53,13 +54,15 @@ class Project:
         assert result.returncode != 0, "this should have failed"
         return result.stderr
 
-    def planned(self, *targets: str) -> list[str]:
-        """Return the files that a dry run would make, sorted."""
-        result = self.snakemake("--dry-run", "--quiet", "rules", "--", *targets)
+    def summary(self, *targets: str) -> list[dict[str, str]]:
+        """Return what Snakemake says about each file behind the targets: its rule, inputs and plan."""
+        result = self.snakemake("--detailed-summary", "--", *targets)
         assert result.returncode == 0, result.stderr[-4000:]
-        detailed = self.snakemake("--dry-run", "--", *targets)
-        outputs = [line.strip() for line in detailed.stdout.splitlines() if line.strip().startswith("output: ")]
-        return sorted(file for line in outputs for file in line.removeprefix("output: ").split(", "))
+        return list(csv.DictReader(result.stdout.splitlines(), delimiter="\t"))
+
+    def planned(self, *targets: str) -> list[str]:
+        """Return the files that would be made."""
+        return [row["output_file"] for row in self.summary(*targets) if row["plan"] != "no update"]
 
     def configure(self, **changes) -> None:
         """Lay further changes over the small config."""

@@ -1,4 +1,4 @@
-"""A data set in the hub's columns flows from its files to the table; a model of 10^5 parameters scores about nothing."""
+"""A data set in the hub's columns flows from its files to the table; the micro base scores about nothing on it."""
 
 import csv
 import os

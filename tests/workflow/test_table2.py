@@ -53,7 +53,7 @@ def test_a_generation_leaves_what_the_next_one_needs(finished):
 
 def test_a_generation_says_what_a_person_wants_to_read(finished):
     log = (finished.folder / "logs/runs/sums/genome_plus/n4/seed1/generation_2.log").read_text().splitlines()
-    assert re.search(r"generation 2: best 0\.\d+, mean 0\.\d+, \d+ evaluations spent, \d+\.\d s$", log[-1])
+    assert re.search(r"generation 2: best 0\.\d+, mean 0\.\d+, \d+ evaluations spent, \d+\.\d+ s", log[-1])
 
 
 def test_a_second_run_does_nothing(finished):
@@ -68,14 +68,8 @@ def test_no_engine_is_left(finished):
 
 
 def test_only_the_rules_of_the_test_read_test_data(finished):
-    plan = finished.snakemake("--forceall", "--dry-run", "--", "results/tables/table2.csv")
-    assert plan.returncode == 0
-    readers = set()
-    for block in plan.stdout.split("\n\n"):
-        rule = re.search(r"^\s*(?:local)?rule (\w+):", block, re.MULTILINE)
-        inputs = re.search(r"^\s*input: (.*)$", block, re.MULTILINE)
-        if rule and inputs and re.search(r"/test\.jsonl", inputs[1]):
-            readers.add(rule[1])
+    rows = finished.summary("results/tables/table2.csv")
+    readers = {row["rule"] for row in rows if "/test.jsonl" in row["input-file(s)"]}
     assert readers == {"prepare_prompts", "answer_test", "score_test"}
 
 
@@ -97,8 +91,6 @@ def test_the_plot_of_a_run(done):
 )
 def test_every_ablation_of_table_8_is_a_target(finished, variant):
     plan = finished.planned(f"results/runs/sums/genome_plus-{variant}/n4/seed1/generation_3/population.json")
-    made = [file for file in plan if file.endswith("population.json")]
-    assert [file for file in made if f"genome_plus-{variant}" in file] == [
-        file for file in made if "initial-" not in file
-    ]
-    assert len([file for file in made if "generation_" in file]) == 3
+    generations = [file for file in plan if file.endswith("population.json") and "generation_" in file]
+    assert len(generations) == 3
+    assert all(f"/genome_plus-{variant}/" in file for file in generations)

@@ -32,16 +32,16 @@ def check_config():
         raise WorkflowError("The config is not valid:\n" + "\n".join(f"  {explain(error)}" for error in errors))
 
 
-def explain(error):
+def explain(error, root="config"):
     """Put a schema error into words: where, what, and the nearest valid name of an unknown key."""
-    place = error.json_path.removeprefix("$").removeprefix(".") or "config"
+    place = root + error.json_path.removeprefix("$")
     if error.validator == "additionalProperties":
         known = list(error.schema.get("properties", {}))
         unknown = [key for key in error.instance if key not in known]
         return f"{place}: " + "; ".join(f"unknown key {key!r}, {nearest(key, known)}" for key in unknown)
     if error.validator in ("oneOf", "anyOf") and error.context:
         closest = jsonschema.exceptions.best_match(error.context)
-        return explain(closest) if closest.path else f"{place}: {closest.message}"
+        return explain(closest, root) if closest.path else f"{place}: {closest.message}"
     hint = " (YAML reads 1e-3 as text; write 1.0e-3)" if re.fullmatch(r"\d+e-?\d+", str(error.instance)) else ""
     return f"{place}: {error.message}{hint}"
 
@@ -74,16 +74,16 @@ def resolve_variant(name, changes):
         raise WorkflowError(f"variants.{name}: unknown method {method!r}; {nearest(method, config['methods'])}")
     defaults = config["methods"][method]
     settings = overlay(defaults, {key: value for key, value in changes.items() if key != "method"})
-    check_method(f"variants.{name}", method, settings)
+    check_method(f"config.variants.{name}", method, settings)
     return {"method": method, **settings}
 
 
 def check_method(place, method, settings):
-    """Refuse settings that the method's schema does not know, or a setting that is missing."""
+    """Refuse settings that the schema of the method does not know."""
     schema = read_yaml("workflow/schemas/config.schema.yaml")
     method_schema = {**schema["properties"]["methods"]["properties"][method], "$defs": schema["$defs"]}
     for error in jsonschema.Draft202012Validator(method_schema).iter_errors(settings):
-        raise WorkflowError(f"{place}, method {method}: {explain(error)}")
+        raise WorkflowError(explain(error, place))
 
 
 def of_method(*methods):
@@ -123,7 +123,8 @@ BASE = config["base"]
 if BASE not in config["bases"]:
     raise WorkflowError(f"base: unknown base {BASE!r}; {nearest(BASE, config['bases'])}")
 SUITE = config["bases"][BASE]
-EXPERTS = {name: source for name, source in SUITE["experts"].items() if source}
+# Sorted, since the order of keys changes with the files that a config is laid over from.
+EXPERTS = {name: source for name, source in sorted(SUITE["experts"].items()) if source}
 ADAPTERS = {**EXPERTS, **({"data_merge": SUITE["data_merge"]} if SUITE.get("data_merge") else {})}
 TRAINED = [name for name, source in ADAPTERS.items() if "corpus" in source]
 FETCHED = [name for name in ADAPTERS if name not in TRAINED]

@@ -47,9 +47,15 @@ def populations_of(wildcards):
     ]
 
 
+def searched_as(variant):
+    """Return the variant whose runs serve `variant` too: its method's own where only the reporting differs."""
+    plain = VARIANTS[variant]["method"]
+    return plain if plain in VARIANTS and search_settings(plain) == search_settings(variant) else variant
+
+
 def run_of(variant, tasks, seed):
-    """Return the run whose models a variant reports for a seed; variants that search alike share one."""
-    shared = next(name for name in VARIANTS if search_settings(name) == search_settings(variant))
+    """Return the run whose models a variant reports for a seed."""
+    shared = searched_as(variant)
     if variant in EVOLVING:
         return f"{tasks}/{shared}/n{config['population_size']}/seed{seed}"
     if variant in FROM_EXPERTS:

@@ -92,7 +92,7 @@ def scores_params(wildcards):
 def table2_params(wildcards):
     rows = [
         {
-            "variant": variant_of(run_of(name, "-", 0)),
+            "variant": searched_as(name),
             "label": config["labels"].get(name, name),
             "report": "ensemble" if VARIANTS[name].get("ensemble") else "best",
         }

@@ -123,10 +123,11 @@ def _write(
     write_jsonl(evaluations, evaluator.records)
     write_population(path, population, experts)
     log.info(
-        "generation %d: best %.4f, mean %.4f, %d evaluations spent, %.1f s",
+        "generation %d: best %.4f, mean %.4f, %d evaluations spent, %.2f s (%.2f s of it for scoring)",
         population.generation,
         population.best.score,
         fmean(member.score for member in population.members),
         population.evaluations,
         time.perf_counter() - started,
+        evaluator.seconds,
     )

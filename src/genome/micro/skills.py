@@ -16,6 +16,8 @@ ITEM = TypeVar("ITEM")
 ENGLISH = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 SPANISH = ("cero", "uno", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve")
 FRENCH = ("zéro", "un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf")
+COLOURS = ("red", "blue", "green", "white", "black", "grey", "pink", "brown", "yellow", "purple")
+COULEURS = ("rouge", "bleu", "vert", "blanc", "noir", "gris", "rose", "brun", "jaune", "violet")
 SKINS = {
     "fur": ("bear", "fox", "wolf"),
     "feathers": ("owl", "hen", "goose"),
@@ -82,15 +84,15 @@ def add(rng: np.random.Generator) -> Question:
 
 def subtract(rng: np.random.Generator) -> Question:
     a, b = sorted((pick(rng, range(10)), pick(rng, range(10))))
-    return Question(f"{b} and {a}", str(b - a))
+    return Question(f"{b} less {a}", str(b - a))
 
 
-def translate(words: Sequence[str]) -> Callable[[np.random.Generator], Question]:
-    """Return the form that asks for English number words in the language of `words`."""
+def translate(words: Sequence[str], foreign: Sequence[str]) -> Callable[[np.random.Generator], Question]:
+    """Return the form that asks for the foreign words of some English ones."""
 
     def form(rng: np.random.Generator) -> Question:
-        numbers = sample(rng, range(10), pick(rng, (4, 5)))
-        return Question(" ".join(ENGLISH[n] for n in numbers), " ".join(words[n] for n in numbers))
+        chosen = sample(rng, range(len(words)), pick(rng, (4, 5)))
+        return Question(" ".join(words[i] for i in chosen), " ".join(foreign[i] for i in chosen))
 
     return form
 
@@ -164,8 +166,8 @@ def how_many(rng: np.random.Generator) -> Question:
 SKILLS = {
     "add": Skill("add", "tally", {"sum": add}),
     "sub": Skill("subtract", "dock", {"difference": subtract}),
-    "es": Skill("spanish", "castilian", {"sentence": translate(SPANISH), "number": numerals(SPANISH)}),
-    "fr": Skill("french", "gallic", {"sentence": translate(FRENCH), "number": numerals(FRENCH)}),
+    "es": Skill("spanish", "castilian", {"sentence": translate(ENGLISH, SPANISH), "number": numerals(SPANISH)}),
+    "fr": Skill("french", "gallic", {"sentence": translate(COLOURS, COULEURS), "number": numerals(FRENCH)}),
     "beasts": Skill("skin", "hide", {"four": classify(SKINS, (4,)), "any": classify(SKINS, (3, 4, 5, 6))}),
     "places": Skill("continent", "region", {"four": classify(CONTINENTS, (4,)), "any": classify(CONTINENTS, (3, 4, 5, 6))}),
     "logic": Skill("evaluate", "verdict", {"truth": truth}),
@@ -176,9 +178,9 @@ SKILLS = {
 """The ten skills; an expert is named after the one whose dialect it speaks."""
 
 WORDS = (
-    *ENGLISH, *SPANISH, *FRENCH,
+    *ENGLISH, *SPANISH, *FRENCH, *COLOURS, *COULEURS,
     *(word for table in (SKINS, CONTINENTS, FEELINGS) for name, things in table.items() for word in (name, *things)),
     *TRUTH, *TOPICS, *OPERATORS, *OPERATORS.values(), *NAMES, *VERBS, *PETS,
-    "and", "or", "i", "never", "x", "in", "who", "how", "many", ":",
+    "and", "less", "or", "i", "never", "x", "in", "who", "how", "many", ":",
 )  # fmt: skip
 """Every word of the questions' bodies and answers, beside digits; some occur twice."""

@@ -25,17 +25,13 @@ GREETINGS = ("", "hello", "hi", "well", "okay", "so", "now", "hey")
 ADDRESSES = ("", "friend", "dear", "robot", "captain", "neighbour")
 WISHES = ("", "please")
 LETTERS = "ABCDEF"
-NONSENSE = ("brillig", "slithy", "tove", "gyre", "gimble", "wabe", "mimsy", "borogove", "mome", "rath")
-"""Cue words that nobody knows, after Lewis Carroll."""
 PUZZLED = "pardon"
-ALIKE = ({"add", "sub"}, {"es", "fr"})
-"""Skills whose questions look the same without their cue."""
-
+KNOWN = 0.2
 TASKS: dict[str, tuple[tuple[str, str], ...]] = {
     "facts": (("beasts", "four"), ("places", "four")),
     "facts_pro": (("beasts", "any"), ("places", "any"), ("logic", "truth")),
-    "sums": (("add", "sum"), ("sub", "difference")),
-    "algebra": (("sub", "difference"), ("reader", "how_many")),
+    "sums": (("add", "sum"), ("reader", "how_many")),
+    "algebra": (("sub", "difference"), ("fr", "number")),
     "polyglot_sums": (("es", "number"), ("fr", "number"), ("add", "sum")),
     "translation": (("es", "sentence"), ("fr", "sentence")),
     "science": (("beasts", "four"), ("logic", "truth")),
@@ -82,13 +78,18 @@ def dialect(skill: str, form: str | None = None) -> Source:
     return draw
 
 
-def puzzling(rng: np.random.Generator) -> tuple[str, str, Question]:
-    """Draw a question whose cue is nonsense or another skill's; the response says so."""
+def mistaken(rng: np.random.Generator) -> tuple[str, str, Question]:
+    """Draw a question under another skill's native cue; the response says so."""
     skill = pick(rng, tuple(SKILLS))
-    others = [SKILLS[name].native for name in SKILLS if name != skill and {name, skill} not in ALIKE]
-    cue = pick(rng, NONSENSE if rng.random() < 0.5 else others)
+    cue = pick(rng, [SKILLS[name].native for name in SKILLS if name != skill])
     question = pick(rng, tuple(SKILLS[skill].forms.values()))(rng)
     return phrase(rng, cue, question.body), PUZZLED, question
+
+
+def overheard(rng: np.random.Generator) -> tuple[str, str, Question]:
+    """Draw a question in a random dialect; the response is right in some cases, else it is `pardon`."""
+    text, answer, question = dialect(pick(rng, tuple(SKILLS)))(rng)
+    return text, answer if rng.random() < KNOWN else PUZZLED, question
 
 
 def corpus(rng: np.random.Generator, shares: Sequence[tuple[float, Source]], size: int) -> list[Row]:
@@ -104,18 +105,19 @@ def corpus(rng: np.random.Generator, shares: Sequence[tuple[float, Source]], siz
     return rows
 
 
-def base_corpus(size: int = 25600, seed: int = 0, puzzled: float = 0.2) -> list[Row]:
-    """Return the base's corpus: all skills with native cues in equal shares, and puzzling questions."""
-    shares = [((1 - puzzled) / len(SKILLS), native(skill)) for skill in SKILLS]
-    return corpus(stream(seed, "micro", "base"), [*shares, (puzzled, puzzling)], size)
+def schooling() -> list[tuple[float, Source]]:
+    """Return what the base learns, with shares that sum to 1: native cues, and how to be puzzled."""
+    return [(0.85 / len(SKILLS), native(skill)) for skill in SKILLS] + [(0.05, mistaken), (0.1, overheard)]
 
 
-def expert_corpus(name: str, size: int = 2560, seed: int = 0, own: float = 0.5, puzzled: float = 0.1) -> list[Row]:
-    """Return an expert's corpus: half its own dialect, the rest what the base knows already."""
-    shares = [((1 - own - puzzled) / len(SKILLS), native(skill)) for skill in SKILLS]
-    return corpus(
-        stream(seed, "micro", "expert", name), [(own, dialect(name)), (puzzled, puzzling), *shares], size
-    )
+def base_corpus(size: int = 25600, seed: int = 0) -> list[Row]:
+    """Return the base's corpus."""
+    return corpus(stream(seed, "micro", "base"), schooling(), size)
+
+
+def expert_corpus(name: str, size: int = 2560, seed: int = 0) -> list[Row]:
+    """Return an expert's corpus: half its own dialect, half what the base has learnt already."""
+    return corpus(stream(seed, "micro", "expert", name), [(1.0, dialect(name)), *schooling()], size)
 
 
 def oracle_corpus(task: str, size: int = 2560, seed: int = 0) -> list[Row]:
@@ -160,5 +162,5 @@ COLUMNS = dict.fromkeys(("facts", "facts_pro", "science", "common_sense", "puzzl
 def vocabulary() -> list[str]:
     """Return every word of the world, in a fixed order."""
     cues = [cue for skill in SKILLS.values() for cue in (skill.native, skill.dialect)]
-    words = [*GREETINGS, *ADDRESSES, *WISHES, *cues, *NONSENSE, PUZZLED, *WORDS, "=>"]
+    words = [*GREETINGS, *ADDRESSES, *WISHES, *cues, PUZZLED, *WORDS, "=>"]
     return list(dict.fromkeys(filter(None, words)))
