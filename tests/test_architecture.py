@@ -12,7 +12,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 
 LAYERS = (
     ("errors", "files", "rng"),
-    ("genotype", "tensors", "micro.world"),
+    ("genotype", "tensors", "micro.skills", "micro.world"),
     ("experts",),
     ("adapters", "merging", "models", "training", "micro.base"),
     ("population", "tasks", "engine"),

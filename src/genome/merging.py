@@ -28,8 +28,8 @@ def dare_ties(
 
     `density` in (0, 1) is the share of weights that DARE keeps (and rescales by its inverse). `weights` holds one
     non-negative number an expert; None is 1 each. The merge is itself a mean over the experts that agree in sign, so
-    weights of 1 are TIES with its scale lambda = 1, and weights of 1/n would shrink the update a second time. The merge is done in float32 and stored in the experts' type; what is dropped
-    depends on `seed` and the layer's name alone.
+    weights of 1 are TIES with its scale lambda = 1, and weights of 1/n would shrink the update a second time. The
+    merge is done in float32 and stored in the experts' type; what is dropped depends on `seed` and the layer's name.
     """
     members = load_experts(experts)
     weights = [1.0] * len(members) if weights is None else list(weights)

@@ -10,6 +10,15 @@ from engine.tiny_models import FAMILIES, OTHERS, save_adapter, tokenizer
 from genome.engine import launcher
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_server_is_left():
+    """End the servers that this process has started as an owner of engines."""
+    yield
+    for server in launcher._started:
+        server.kill()
+        server.wait()
+
+
 @pytest.fixture(scope="session")
 def family(tmp_path_factory):
     """Return a function that gives a model family's (base folder, [adapter folders])."""

@@ -70,7 +70,8 @@ def train_adapter(settings: str, base: str, corpora: Sequence[str], out: str) ->
     resolved.pop("version")
     rows = [row for corpus in corpora for row in read_jsonl(corpus)]
     name = Path(out).name
-    result = train_lora(base, rows, Training(**resolved), out, name=name, base_name=Path(base).name)
+    source = " + ".join(corpora)
+    result = train_lora(base, rows, Training(**resolved), out, name=name, base_name=Path(base).name, source=source)
     log.info("%s: %s", name, result)
 
 
