@@ -61,10 +61,9 @@ def test_without_initialisation_the_experts_are_the_population():
     experts = [
         Individual(f"e{i}", expert(i, 3), "expert", fitness=Fitness(s, {})) for i, s in enumerate((0.1, 0.9, 0.5))
     ]
-    mutation = Mutation(0.3, 0.2, 0.001)
-    assert take_experts(experts, 3, 1, mutation) == [experts[1], experts[2], experts[0]]
-    assert take_experts(experts, 2, 1, mutation) == [experts[1], experts[2]]
-    more = take_experts(experts, 8, 1, mutation)
+    assert take_experts(experts, 3, 1, 0.2, 0.001) == [experts[1], experts[2], experts[0]]
+    assert take_experts(experts, 2, 1, 0.2, 0.001) == [experts[1], experts[2]]
+    more = take_experts(experts, 8, 1, 0.2, 0.001)
     assert more[:3] == experts
     assert [x.parents for x in more[3:]] == [("e0",), ("e1",), ("e2",), ("e0",), ("e1",)]
     assert len({x.genotype for x in more}) == 8

@@ -1,7 +1,7 @@
 """From genotypes to PEFT folders: `w = sum c_k * expert_k + sum d_j * noise_j`.
 
-Sums run in float32 in a fixed order (experts as configured, then noise by seed) and are cast to the experts' type at
-the end, so that a genotype always gives the same bytes. A population is written tensor by tensor: each distinct noise
+Sums run in float32 in a fixed order (experts as given, then noise by seed) and are cast to the experts' type at the
+end, so that a genotype always gives the same bytes. A population is written tensor by tensor: each distinct noise
 term is drawn once a tensor for all members, and memory holds one tensor of every expert and member at a time.
 """
 

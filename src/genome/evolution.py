@@ -1,5 +1,6 @@
 """Drives search methods: scores what they yield, each genotype once in a run, and hands back populations."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -8,7 +9,6 @@ from genome.errors import GenomeError
 from genome.experts import Expert
 from genome.genotype import expert, identity
 from genome.methods import GENERATIONS, Search
-from genome.methods.genome import mutation_of
 from genome.operators import initialise, take_experts
 from genome.population import Fitness, Individual, Population, found
 
@@ -25,6 +25,9 @@ def drive(search: Search, scored: Mapping[str, Fitness], experts: Sequence[Exper
     digests = [expert.sha256 for expert in experts]
 
     def score(individuals: Sequence[Individual]) -> list[Individual]:
+        diverged = [x.name for x in individuals if not all(map(math.isfinite, x.genotype.coefficients))]
+        if diverged:
+            raise GenomeError(f"{diverged[0]}: its coefficients are no longer finite; choose a smaller step")
         names = [identity(individual.genotype, digests) for individual in individuals]
         new = {name: x for name, x in zip(names, individuals, strict=True) if name not in scored}
         if new:
@@ -61,7 +64,8 @@ def found_population(
     if size < 2:
         raise GenomeError(f"population_size: {size}; a population needs at least 2 individuals")
     if settings["initialisation"] == "experts":
-        individuals = take_experts(scored_experts.members, size, seed, mutation_of(settings))
+        gene_rate, sigma = settings["gene_mutation_rate"], settings["sigma"]
+        individuals = take_experts(scored_experts.members, size, seed, gene_rate, sigma)
     else:
         individuals = initialise(len(experts), size, seed)
     return drive(_found(individuals), scored_experts.scored, experts, evaluate)

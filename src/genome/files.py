@@ -69,6 +69,8 @@ def read_json(path: Path | str) -> Any:
     """Read a JSON file; GenomeError names the file when it is no JSON."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise GenomeError(f"{path}: no such file") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise GenomeError(f"{path}: not valid JSON ({error}); delete the file to have it made again") from error
 
@@ -76,11 +78,11 @@ def read_json(path: Path | str) -> Any:
 def read_jsonl(path: Path | str) -> list[Any]:
     """Read one JSON value a line; GenomeError names the file and the line that is no JSON."""
     rows = []
-    with Path(path).open(encoding="utf-8") as file:
+    with Path(path).open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:
                 rows.append(json.loads(line))
-            except json.JSONDecodeError as error:
+            except (json.JSONDecodeError, UnicodeDecodeError) as error:
                 raise GenomeError(
                     f"{path}, line {number}: not valid JSON ({error}); delete the file to have it made again"
                 ) from error

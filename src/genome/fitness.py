@@ -45,7 +45,7 @@ class Evaluator:
         folders = store_genotypes([individual.genotype for individual in individuals], self.experts, self.store)
         names = [individual.name for individual in individuals]
         scores: list[dict[str, float]] = [{} for _ in individuals]
-        responses = respond(engine, folders, [(x.task, x.samples) for x in self.objectives])
+        responses = respond(engine, folders, [(x.samples, x.task.max_tokens) for x in self.objectives])
         for objective, by_model in zip(self.objectives, responses, strict=True):
             task, samples = objective.task, objective.samples
             answers = [[extract(task, s, r) for s, r in zip(samples, texts, strict=True)] for texts in by_model]
@@ -71,6 +71,7 @@ class Evaluator:
 
     def log_perplexity(self) -> list[float]:
         """Return each expert's log-perplexity on the prompts alone: total NLL / total tokens, the mean over tasks."""
+        started = time.perf_counter()
         n = len(self.experts)
         engine = self.connect()
         folders = store_genotypes([expert(i, n) for i in range(n)], self.experts, self.store)
@@ -82,21 +83,23 @@ class Evaluator:
                 for objective in self.objectives
             ]
             values.append(sum(nll / tokens for nll, tokens in by_task) / len(by_task))
+        self.seconds += time.perf_counter() - started
         return values
 
 
 def respond(
-    engine: Engine, adapters: Sequence[Path], tasks: Sequence[tuple[Task, Sequence[dict[str, Any]]]]
+    engine: Engine, adapters: Sequence[Path], tasks: Sequence[tuple[Sequence[dict[str, Any]], int]]
 ) -> list[list[list[str]]]:
     """Return the responses of stored adapters to all samples of all tasks: `[task][adapter][sample]`.
 
-    Every request is in flight at once: the engine is kept busy by all adapters and tasks together.
+    `tasks` are samples and the most tokens of a response. Every request is in flight at once: the engine is kept busy
+    by all adapters and tasks together.
     """
     for folder in adapters:
         engine.load(folder.name, folder)
     requests = [
-        Request(folder.name, [sample["tokens"] for sample in samples], task.max_tokens)
-        for task, samples in tasks
+        Request(folder.name, [sample["tokens"] for sample in samples], max_tokens)
+        for samples, max_tokens in tasks
         for folder in adapters
     ]
     texts = iter(engine.complete(requests))

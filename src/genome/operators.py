@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from genome.errors import GenomeError
 from genome.genotype import Genotype, Noise, add_noise, combine, expert
 from genome.population import Individual, fittest
 from genome.rng import stream
@@ -44,7 +45,9 @@ def initialise(n_experts: int, size: int, seed: int) -> list[Individual]:
     return individuals
 
 
-def take_experts(experts: Sequence[Individual], size: int, seed: int, mutation: "Mutation") -> list[Individual]:
+def take_experts(
+    experts: Sequence[Individual], size: int, seed: int, gene_rate: float, sigma: float
+) -> list[Individual]:
     """Return `size` individuals of the scored `experts` themselves: the ablation without initialisation (Table 8).
 
     Fewer than there are experts: the fittest. More: the list again, each repeat a mutant of its expert.
@@ -54,7 +57,7 @@ def take_experts(experts: Sequence[Individual], size: int, seed: int, mutation: 
     repeats = []
     for i in range(len(experts), size):
         source = experts[i % len(experts)]
-        genotype = mutate(source.genotype, mutation, stream(seed, "initialisation", "mutant", i))
+        genotype = mutate(source.genotype, gene_rate, sigma, stream(seed, "initialisation", "mutant", i))
         repeats.append(Individual(f"g00-mutant{i}", genotype, "mutation", (source.name,)))
     return [*experts, *repeats]
 
@@ -102,9 +105,9 @@ class Mutation:
     sigma: float
 
 
-def mutate(genotype: Genotype, mutation: Mutation, generator: np.random.Generator) -> Genotype:
+def mutate(genotype: Genotype, gene_rate: float, sigma: float, generator: np.random.Generator) -> Genotype:
     """Return `w + m * E` (Eq. 4): one fresh noise term that its seed determines."""
-    return add_noise(genotype, Noise(int(generator.integers(SEEDS)), mutation.gene_rate, mutation.sigma))
+    return add_noise(genotype, Noise(int(generator.integers(SEEDS)), gene_rate, sigma))
 
 
 def mutants(individuals: Sequence[Individual], mutation: Mutation, seed: int, generation: int) -> list[Individual]:
@@ -113,7 +116,7 @@ def mutants(individuals: Sequence[Individual], mutation: Mutation, seed: int, ge
     for i, source in enumerate(individuals):
         generator = stream(seed, "mutation", generation, i)
         if generator.random() < mutation.individual_rate:
-            genotype = mutate(source.genotype, mutation, generator)
+            genotype = mutate(source.genotype, mutation.gene_rate, mutation.sigma, generator)
             name = f"g{generation:02}-mutant{i}"
             offspring.append(Individual(name, genotype, "mutation", (source.name,)))
     return offspring
@@ -181,6 +184,8 @@ def succeed(
     experiences in the literal reading of the equation. All updates read the state before the update.
     """
     total = settings.phi_self + settings.phi_best + settings.phi_current + settings.phi_worst
+    if total == 0:
+        raise GenomeError("succession: all four phi are 0; give at least one a weight above 0")
 
     def place(individual: Individual) -> Genotype:
         return individual.genotype if settings.attractor == "weights" else individual.experience
@@ -205,11 +210,13 @@ def succeed(
 def select(
     pool: Sequence[Individual], size: int, elite_ratio: float, scheme: str, seed: int, generation: int
 ) -> list[Individual]:
-    """Return `size` distinct individuals of `pool`: the top `elite_ratio * size` (at least one), then by `scheme`.
+    """Return `size` individuals of `pool`: the top `elite_ratio * size` (at least one), then by `scheme`.
 
-    `random` is the ablation of Table 8: uniform and without elites. `elite` takes the top of the pool.
+    Genotypes are distinct as long as the pool has `size` of them. `random` is the ablation of Table 8: uniform and
+    without elites. `elite` takes the top of the pool.
     """
-    ranked = fittest(pool)
+    distinct = without_copies(pool, ())
+    ranked = fittest(distinct if len(distinct) >= size else pool)
     if scheme == "elite":
         return ranked[:size]
     # The tolerance keeps floor(0.29 * 100) at 29.

@@ -18,6 +18,8 @@ def rebuild(population_file: Path, member: str, experts_folder: Path, out: Path)
     or when noise would be drawn by another numpy than the run's: its streams may differ between versions.
     """
     population, recorded = read_population(population_file), read_json(population_file)
+    if not {"experts", "versions"} <= recorded.keys():
+        raise GenomeError(f"{population_file}: does not say what it was made from; expected a file of the workflow")
     if out.exists():
         raise GenomeError(f"{out}: exists already; choose another folder or remove it")
     individuals = {x.name: x for x in (*population.created, *population.members)} | {"best": population.best}

@@ -1,22 +1,26 @@
 """Supervised training: one rule for experts, Data Merge, oracles and the micro base (paper, Appendix B and Table 9).
 
-A corpus is rows of {prompt, response}. A prompt goes through the tokenizer's chat template; the loss is the mean negative
-log-likelihood of the response's tokens and the end of the turn. Learning rate: linear warm-up, then cosine to zero.
+A corpus is rows of {prompt, response}. A prompt goes through the tokenizer's chat template; the loss is the mean
+negative log-likelihood of the response's tokens and the end of the turn. The learning rate warms up linearly, then
+follows a cosine to zero.
 
 All experts of a base start from the same LoRA initialisation (`init_seed`): adapters that began at one point can be
 averaged, adapters that did not cannot, because a product BA does not fix A and B.
 """
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from genome.errors import GenomeError
-from genome.files import read_jsonl, replacing_directory, sha256, write_json
+from genome.experts import write_provenance
+from genome.files import read_jsonl, replacing_directory
 from genome.rng import stream
 
 LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -24,7 +28,12 @@ LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_
 
 @dataclass(frozen=True)
 class Training:
-    """How to train; the defaults are the paper's Table 9."""
+    """How to train; the defaults are the paper's Table 9.
+
+    Each step sees `batch_size` rows, `rows_per_pass` of them at a time (None: all at once). The base is held in
+    `dtype`, the adapter always in float32. Rows are cut at `max_length` tokens. `seed` orders the rows, `init_seed`
+    draws the adapter's start.
+    """
 
     rank: int = 8
     alpha: int = 16
@@ -33,7 +42,7 @@ class Training:
     warmup_ratio: float = 0.1
     epochs: int = 5
     batch_size: int = 32
-    rows_per_pass: int = 8
+    rows_per_pass: int | None = None
     max_length: int = 1024
     dtype: str = "float32"
     threads: int = 1
@@ -57,16 +66,19 @@ def train_lora(
     *,
     name: str,
     base_name: str | None = None,
+    source: str = "rows",
 ) -> dict[str, Any]:
     """Train a LoRA adapter of `base` (folder or hub id) on a corpus and write a PEFT folder with its provenance.
 
-    `corpus` is a JSON Lines file or its rows. `base_name` is what the adapter calls its base (default: `base` as given).
-    Returns {steps, first_loss, last_loss}: means of the first and of the last step. Raises GenomeError for an empty corpus, a
-    row without prompt or response, and target modules that the base lacks.
+    `corpus` is a JSON Lines file or its rows, which `source` then names. `base_name` is what the adapter calls its base
+    (default: `base` as given). Returns {steps, first_loss, last_loss}, losses per token. Raises GenomeError for an
+    empty corpus, a row without prompt or response, and target modules that the base lacks.
     """
-    # peft and transformers take seconds to import; bad rows are reported before.
-    rows, source = (corpus, "rows") if not isinstance(corpus, str | Path) else (read_jsonl(corpus), str(corpus))
+    rows = corpus
+    if isinstance(corpus, str | Path):
+        rows, source = read_jsonl(corpus), str(corpus)
     check_rows(rows, source)
+    # Seconds to import: bad rows are reported before.
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -81,29 +93,18 @@ def train_lora(
         target_modules=sorted(settings.target_modules),
         task_type="CAUSAL_LM",
     )
-    model = get_peft_model(model, config)
+    model = get_peft_model(model, config).to("cuda" if torch.cuda.is_available() else "cpu")
     losses = fit(model, encode(tokenizer, rows, settings.max_length), settings)
     base_name = base_name or str(base)
     with replacing_directory(out_dir) as folder:
-        model.peft_config["default"].base_model_name_or_path = base_name
+        saved = model.peft_config["default"]
+        saved.base_model_name_or_path = base_name
+        # PEFT keeps a set, whose order changes from process to process.
+        saved.target_modules = sorted(settings.target_modules)
         model.save_pretrained(folder, save_embedding_layers=False)
         # PEFT's model card holds no fact that provenance.json lacks.
         (folder / "README.md").unlink(missing_ok=True)
-        write_json(
-            folder / "provenance.json",
-            {
-                "name": name,
-                "source": source,
-                "revision": None,
-                "sha256": sha256(folder / "adapter_model.safetensors"),
-                "rank": settings.rank,
-                "alpha": settings.alpha,
-                "target_modules": sorted(settings.target_modules),
-                "base_model": base_name,
-                "rows": len(rows),
-                "training": asdict(settings),
-            },
-        )
+        write_provenance(folder, name, source, {"rows": len(rows), "training": asdict(settings)})
     return {"steps": len(losses), "first_loss": losses[0], "last_loss": losses[-1]}
 
 
@@ -128,30 +129,49 @@ def check_targets(model: torch.nn.Module, targets: Sequence[str], base: Path | s
 
 
 def prepare_torch(threads: int) -> None:
-    """Fix what else would change the last bits: the number of threads and non-deterministic kernels."""
+    """Fix what else would change the last bits, the number of threads and non-deterministic kernels; draw no bars."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # a job's output is read in a file
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
 
 
 def encode(tokenizer: Any, rows: Sequence[dict[str, str]], max_length: int) -> list[Example]:
-    """Return the rows' tokens under the chat template, cut at `max_length` tokens.
+    """Return the rows' tokens under the chat template, cut at `max_length`.
 
-    The response's part is what the template adds to the prompt's (so its own end of turn), and the end-of-sequence token.
+    A response's tokens are what the template adds for it (its own end of turn among them) and the end of the sequence.
+    Raises GenomeError when there is no template, when it does not put the response after the prompt, and when no
+    response begins before `max_length`.
     """
+    if not tokenizer.chat_template:
+        raise GenomeError(
+            f"{tokenizer.name_or_path}: the tokenizer has no chat template; use an instruction-tuned base"
+        )
     turns = [[{"role": "user", "content": row["prompt"]}] for row in rows]
-    replies = [
-        [*turn, {"role": "assistant", "content": row["response"]}] for turn, row in zip(turns, rows, strict=True)
-    ]
+    replies = [{"role": "assistant", "content": row["response"]} for row in rows]
     prompts = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    texts = tokenizer.apply_chat_template(replies, tokenize=False)
+    dialogues = [[*turn, reply] for turn, reply in zip(turns, replies, strict=True)]
+    texts = tokenizer.apply_chat_template(dialogues, tokenize=False)
+    if not all(text.startswith(prompt) for text, prompt in zip(texts, prompts, strict=True)):
+        raise GenomeError(
+            f"{tokenizer.name_or_path}: its chat template does not continue the prompt with the response; "
+            "use a base whose template does"
+        )
     responses = [text.removeprefix(prompt) for text, prompt in zip(texts, prompts, strict=True)]
-    prompt_tokens = tokenizer(prompts, add_special_tokens=False)["input_ids"]
-    response_tokens = tokenizer(responses, add_special_tokens=False)["input_ids"]
-    end = tokenizer.eos_token_id
-    return [
-        Example(tuple([*prompt, *response, *([] if response[-1] == end else [end])][:max_length]), len(prompt))
-        for prompt, response in zip(prompt_tokens, response_tokens, strict=True)
-    ]
+    examples = []
+    for prompt, response in zip(
+        tokenizer(prompts, add_special_tokens=False)["input_ids"],
+        tokenizer(responses, add_special_tokens=False)["input_ids"],
+        strict=True,
+    ):
+        end = [] if response[-1] == tokenizer.eos_token_id else [tokenizer.eos_token_id]
+        tokens = tuple([*prompt, *response, *end][:max_length])
+        examples.append(Example(tokens, min(len(prompt), len(tokens))))
+    if all(example.prompt_length == len(example.tokens) for example in examples):
+        raise GenomeError(f"max_length {max_length}: no response begins before it; the prompts are longer, raise it")
+    return examples
 
 
 def collate(examples: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -184,39 +204,43 @@ def schedule(step: int, steps: int, warmup_ratio: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
+def batches(count: int, settings: Training) -> list[np.ndarray]:
+    """Return the rows of each step: every epoch in an order of its own."""
+    return [
+        order[start : start + settings.batch_size]
+        for epoch in range(settings.epochs)
+        for order in [stream(settings.seed, "training", epoch).permutation(count)]
+        for start in range(0, count, settings.batch_size)
+    ]
+
+
 def fit(
     model: torch.nn.Module,
     examples: Sequence[Example],
     settings: Training,
     optimizers: Sequence[torch.optim.Optimizer] | None = None,
 ) -> list[float]:
-    """Train the parameters that require gradients (default: AdamW); return each step's mean loss a token."""
-    if torch.cuda.is_available():
-        model.cuda()
+    """Train the parameters that require gradients, with AdamW by default; return each step's mean loss per token."""
     model.train()
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if optimizers is None:
         optimizers = [torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=0.0, fused=True)]
     rates = [(group, group["lr"]) for optimizer in optimizers for group in optimizer.param_groups]
-    batches = [
-        order[start : start + settings.batch_size]
-        for epoch in range(settings.epochs)
-        for order in [stream(settings.seed, "training", epoch).permutation(len(examples))]
-        for start in range(0, len(examples), settings.batch_size)
-    ]
+    steps = batches(len(examples), settings)
     losses = []
-    for step, batch in enumerate(batches):
+    for step, batch in enumerate(steps):
         for group, rate in rates:
-            group["lr"] = rate * schedule(step, len(batches), settings.warmup_ratio)
-        count = sum(len(examples[i].tokens) - examples[i].prompt_length for i in batch)
-        total = 0.0
-        for start in range(0, len(batch), settings.rows_per_pass):
-            loss = response_loss(model, [examples[i] for i in batch[start : start + settings.rows_per_pass]]) / count
+            group["lr"] = rate * schedule(step, len(steps), settings.warmup_ratio)
+        rows = [examples[index] for index in batch]
+        tokens = max(1, sum(len(row.tokens) - row.prompt_length for row in rows))
+        size = settings.rows_per_pass or len(rows)
+        losses.append(0.0)
+        for start in range(0, len(rows), size):
+            loss = response_loss(model, rows[start : start + size]) / tokens
             loss.backward()
-            total += loss.item()
+            losses[-1] += loss.item()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
-        losses.append(total)
     return losses

@@ -30,10 +30,13 @@ PAPER = {
 }
 
 
+VARIANTS = {"Best Single": "best_single", "Model Swarms": "model_swarms", "GENOME": "genome", "GENOME+": "genome_plus"}
+
+
 def row(method, task, score, seed=1, **fields):
     """Return one row of a score file; `score` in percent."""
     return {
-        "method": method,
+        "method": VARIANTS.get(method, method),
         "report": "best",
         "tasks": task,
         "test_task": task,
@@ -59,7 +62,7 @@ def scores_of(tmp_path):
 
 
 def methods(*labels, report="best"):
-    return [{"variant": label, "label": label, "report": report} for label in labels]
+    return [{"variant": VARIANTS.get(label, label), "label": label, "report": report} for label in labels]
 
 
 def test_the_papers_gains_follow_from_its_scores(scores_of):
@@ -170,7 +173,7 @@ def test_a_row_shows_its_own_kind_of_run_only(scores_of):
     ]
     scores = scores_of(rows)
     assert table2(scores, methods("GENOME"), ["t"], [1])["t"].tolist() == pytest.approx([30.0])
-    ensemble = [{"variant": "GENOME", "label": "voted", "report": "ensemble"}]
+    ensemble = [{"variant": "genome", "label": "voted", "report": "ensemble"}]
     assert table2(scores, ensemble, ["t"], [1])["t"].tolist() == pytest.approx([90.0])
 
 

@@ -72,10 +72,10 @@ def test_a_changed_variant_reruns_alone(done):
 
 
 def test_what_decides_nothing_reruns_nothing(done):
-    """Neither a touched script, nor other threads, nor keeping fewer adapters, nor the order of keys."""
+    """Neither a touched script, nor how the engine runs, nor keeping fewer adapters, nor names for people."""
     for script in (done.folder / "workflow/scripts").glob("*.py"):
         script.touch()
-    done.configure(adapters="none", engine={"batch_size": 256, "timeout": 500})
+    done.configure(adapters="none", engine={"batch_size": 128, "threads": 2}, tasks={"sums": {"category": "Sums"}})
     assert done.planned(TABLE) == []
 
 

@@ -26,6 +26,15 @@ def nearest(name, known):
 
 def check_config():
     """Refuse wrong keys and values of the config, all at once and before any job."""
+    for suite in config.get("bases", {}).values():
+        # A null in a file that is laid over another takes a key away.
+        for entries, name in [
+            (suite, "model"),
+            (suite, "data_merge"),
+            *((suite["experts"], n) for n in suite["experts"]),
+        ]:
+            if isinstance(entries.get(name), dict):
+                entries[name] = {key: value for key, value in entries[name].items() if value is not None}
     schema = read_yaml("workflow/schemas/config.schema.yaml")
     errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(config), key=lambda error: error.json_path)
     if errors:
@@ -40,6 +49,8 @@ def explain(error, root="config"):
         unknown = [key for key in error.instance if key not in known]
         return f"{place}: " + "; ".join(f"unknown key {key!r}, {nearest(key, known)}" for key in unknown)
     if error.validator in ("oneOf", "anyOf") and error.context:
+        if "$comment" in error.schema:
+            return f"{place}: {error.schema['$comment']}"
         closest = jsonschema.exceptions.best_match(error.context)
         return explain(closest, root) if closest.path else f"{place}: {closest.message}"
     hint = " (YAML reads 1e-3 as text; write 1.0e-3)" if re.fullmatch(r"\d+e-?\d+", str(error.instance)) else ""
@@ -130,13 +141,32 @@ TRAINED = [name for name, source in ADAPTERS.items() if "corpus" in source]
 FETCHED = [name for name in ADAPTERS if name not in TRAINED]
 TASK_FILES = {path.stem: path for path in Path(workflow.basedir, "config/tasks").glob("*.yaml")}
 
+
+def check_references():
+    """Refuse names that stand for nothing, all at once."""
+    known_tasks = [*TASK_FILES, *config["tasks"]]
+    references = [
+        *(("config.table2.variants: unknown variant", name, list(VARIANTS)) for name in config["table2"]["variants"]),
+        *(("config.labels: unknown variant", name, list(VARIANTS)) for name in config["labels"]),
+        *(("config.table2.tasks: unknown task", name, known_tasks) for name in config["table2"]["tasks"]),
+        *(("config.weights: unknown task", name, known_tasks) for name in config["weights"]),
+    ]
+    wrong = [f"  {place} {name!r}, {nearest(name, known)}" for place, name, known in references if name not in known]
+    if wrong:
+        raise WorkflowError("The config is not valid:\n" + "\n".join(wrong))
+
+
 VARIANTS = {name: resolve_variant(name, changes or {}) for name, changes in config["variants"].items()}
 EVOLVING = of_method("genome", "genome_plus", "model_swarms")
 FROM_EXPERTS = of_method("best_single", "expert_fusion", "pack_of_llms")
 SEARCHED = of_method("lorahub")
 MERGED = of_method("dare_ties")
 REPORTING = ("ensemble",)  # settings that decide what is reported of a run, not what it finds
-MUTATION = ("individual_mutation_rate", "gene_mutation_rate", "sigma")
+MUTATION = ("gene_mutation_rate", "sigma")
+OF_SCORING = ("category", "metric", "pattern", "max_tokens", "tokenizer", "prefix", "version")  # of a task
+
+
+check_references()
 
 
 wildcard_constraints:

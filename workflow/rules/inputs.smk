@@ -3,11 +3,12 @@
 
 def source_files(wildcards):
     """Return the local files that a task's rows come from; generators have none, nor the hub without `data_dir`."""
-    source = task_definition(wildcards.task).get("source", {})
-    if "path" not in source or ("hub" in source and not config["data_dir"]):
+    source = task_definition(wildcards.task).get("source") or {}
+    folder = config["data_dir"] if "hub" in source else ""
+    if "path" not in source or folder is None:
         return []
     names = [source["path"]] if isinstance(source["path"], str) else source["path"]
-    return [file for name in names for file in sorted(glob(os.path.join(config["data_dir"] or "", name)))]
+    return [file for name in names for file in sorted(glob(os.path.join(folder, name)))]
 
 
 def corpora_of(wildcards):
@@ -48,9 +49,12 @@ def populations_of(wildcards):
 
 
 def searched_as(variant):
-    """Return the variant whose runs serve `variant` too: its method's own where only the reporting differs."""
+    """Return the variant whose runs serve `variant` too: its method's own where just the ensemble is left out."""
     plain = VARIANTS[variant]["method"]
-    return plain if plain in VARIANTS and search_settings(plain) == search_settings(variant) else variant
+    if plain not in VARIANTS or search_settings(plain) != search_settings(variant):
+        return variant
+    ensemble = VARIANTS[variant].get("ensemble")
+    return plain if ensemble in (False, None, VARIANTS[plain].get("ensemble")) else variant
 
 
 def run_of(variant, tasks, seed):
@@ -80,6 +84,10 @@ def model_of(wildcards):
     if variant in MERGED:
         return f"results/merges/{wildcards.run.removeprefix('static/')}/provenance.json"
     if VARIANTS[variant]["method"] == "data_merge":
+        if "data_merge" not in ADAPTERS:
+            raise WorkflowError(
+                f"config.bases.{BASE} has no data_merge; add one, or leave {variant} out of table2.variants"
+            )
         return "resources/experts/data_merge/provenance.json"
     return f"results/runs/{wildcards.run}/population.json"
 

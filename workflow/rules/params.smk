@@ -6,8 +6,9 @@ def base_params(wildcards):
 
 
 def training_params(wildcards):
+    """The order of corpora is the order of their rows, which Snakemake's set of inputs does not tell."""
     settings = overlay(SUITE.get("training", {}), ADAPTERS[wildcards.adapter].get("training", {}))
-    return canonical({"version": VERSIONS["adapter"], **settings})
+    return canonical({"version": VERSIONS["adapter"], "corpora": corpora_of(wildcards), "training": settings})
 
 
 def fetch_params(wildcards):
@@ -15,21 +16,29 @@ def fetch_params(wildcards):
 
 
 def split_params(wildcards):
-    return canonical({"version": VERSIONS["split"], "task": named_task(wildcards.task), **config["splits"]})
+    return canonical({"version": VERSIONS["split"], "task": asked_task(wildcards.task), **config["splits"]})
 
 
 def prompts_params(wildcards):
-    return canonical({"version": VERSIONS["prompts"], "task": named_task(wildcards.task)})
+    return canonical({"version": VERSIONS["prompts"], "task": asked_task(wildcards.task)})
 
 
 def named_task(name):
-    return [name, task_definition(name)]
+    """Return a task without its category, which nothing computes with."""
+    return [name, {key: value for key, value in task_definition(name).items() if key != "category"}]
+
+
+def asked_task(name):
+    """Return a task without what only scoring reads: a better pattern must not ask the engine again."""
+    definition = task_definition(name)
+    return [name, {key: value for key, value in definition.items() if key not in OF_SCORING}]
 
 
 def fitness_settings(tasks):
     """Return what turns responses into the fitness of a run: its tasks, in order, and their weights."""
-    weights = config["weights"]
-    entries = [{"name": t, "definition": task_definition(t), "weight": weights.get(t, 1)} for t in tasks.split("+")]
+    names = tasks.split("+")
+    weights = config["weights"] if len(names) > 1 else {}
+    entries = [{"name": name, "definition": named_task(name)[1], "weight": weights.get(name, 1)} for name in names]
     return {"version": VERSIONS["fitness"], "tasks": entries}
 
 
@@ -75,7 +84,8 @@ def responses_params(wildcards):
     """The top members answer too where the run's variant reports an ensemble."""
     ensemble = VARIANTS[variant_of(wildcards.run)].get("ensemble")
     members = ensemble["k"] if ensemble else 0
-    return canonical({"version": VERSIONS["responses"], "task": named_task(wildcards.test_task), "members": members})
+    max_tokens = task_definition(wildcards.test_task).get("max_tokens")
+    return canonical({"version": VERSIONS["responses"], "max_tokens": max_tokens, "members": members})
 
 
 def scores_params(wildcards):

@@ -5,19 +5,38 @@
 """
 
 import logging
+import os
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from genome.engine.launcher import current_owner
 from genome.errors import GenomeError
 
 log = logging.getLogger("genome")
 
 
+def _end_with_owner() -> None:
+    """End this process soon after its workflow: the job of a killed one must not write beside those of the next."""
+    if "GENOME_OWNER" not in os.environ:
+        return
+    owner = current_owner()
+
+    def watch() -> None:
+        while owner.alive():
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 @contextmanager
 def job(logfile: Path | str) -> Iterator[None]:
     """Run a script's block: log lines go to `logfile`, and a GenomeError ends the job with its one line."""
+    _end_with_owner()
     handler = logging.FileHandler(logfile, mode="w", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     log.addHandler(handler)

@@ -21,7 +21,7 @@ def split_task(settings: str, data_dir: str | None, validation: str, test: str, 
     """Draw a task's validation and test rows and say where they came from."""
     resolved = json.loads(settings)
     task = parse_task(*resolved["task"])
-    rows = read_rows(task, data_dir)
+    rows = read_rows(task, data_dir if "hub" in task.source else None)
     sides = split(task, rows, resolved["validation"], resolved["test"], resolved["seed"])
     for path, side in zip((validation, test), sides, strict=True):
         write_jsonl(path, side)
@@ -66,12 +66,11 @@ def train_adapter(settings: str, base: str, corpora: Sequence[str], out: str) ->
     """Train one LoRA adapter on the union of `corpora`; experts and Data Merge alike."""
     from genome.training import Training, train_lora
 
-    resolved = json.loads(settings)
-    resolved.pop("version")
+    training = json.loads(settings)["training"]
     rows = [row for corpus in corpora for row in read_jsonl(corpus)]
     name = Path(out).name
     source = " + ".join(corpora)
-    result = train_lora(base, rows, Training(**resolved), out, name=name, base_name=Path(base).name, source=source)
+    result = train_lora(base, rows, Training(**training), out, name=name, base_name=Path(base).name, source=source)
     log.info("%s: %s", name, result)
 
 
@@ -98,6 +97,8 @@ def check_experts(folders: Sequence[str], manifest: Path | str) -> None:
                 f"{expert.path / WEIGHTS}: not the file of its provenance (another SHA-256); delete the folder to have "
                 "the expert made again"
             )
+    first = experts[0]
+    shared = {"rank": first.rank, "alpha": first.alpha, "target_modules": first.target_modules}
     entries = [{"name": expert.name, "path": str(expert.path), "sha256": expert.sha256} for expert in experts]
-    write_json(manifest, {"experts": entries})
+    write_json(manifest, {"base_model": first.base_model, **shared, "experts": entries})
     log.info("%d experts of rank %d agree", len(experts), experts[0].rank)

@@ -25,12 +25,12 @@ from genome.tasks import parse_task
 class Site:
     """Where a stage runs: the base model's folder, the experts' manifest, and the config's `engine`."""
 
-    base: Path
-    manifest: Path
+    base: str
+    manifest: str
     engine: Mapping[str, Any]
 
     def experts(self) -> list[Expert]:
-        """Return the run's experts, in the order of the config."""
+        """Return the run's experts, in the order of the manifest."""
         return load_experts(entry["path"] for entry in read_json(self.manifest)["experts"])
 
     def evaluator(

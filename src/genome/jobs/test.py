@@ -6,13 +6,14 @@ from pathlib import Path
 from genome.adapters import store_expert, store_genotypes
 from genome.engine.launcher import STORE, connect
 from genome.ensemble import combine
+from genome.errors import GenomeError
 from genome.experts import read_expert
 from genome.files import read_jsonl, write_json, write_jsonl
 from genome.fitness import respond
 from genome.jobs import log
 from genome.jobs.runs import Site
 from genome.population import read_population, top
-from genome.tasks import parse_task
+from genome.tasks import Task, parse_task
 from genome.tasks.scoring import extract, judge, standard_error
 
 
@@ -21,8 +22,7 @@ def answer_test(site: Site, settings: str, model: str, prompts: str, responses: 
 
     `model` is a population file or the provenance file of an adapter of its own (Data Merge, DARE-TIES).
     """
-    resolved = json.loads(settings)
-    task, samples = parse_task(*resolved["task"]), read_jsonl(prompts)
+    resolved, samples = json.loads(settings), read_jsonl(prompts)
     engine = connect(site.engine, site.base)
     if Path(model).name == "provenance.json":
         expert = read_expert(Path(model).parent)
@@ -33,7 +33,7 @@ def answer_test(site: Site, settings: str, model: str, prompts: str, responses: 
         names = [individual.name for individual in chosen]
         folders = store_genotypes([individual.genotype for individual in chosen], site.experts(), STORE)
     distinct = list(dict.fromkeys(folders))
-    [texts] = respond(engine, distinct, [(task, samples)])
+    [texts] = respond(engine, distinct, [(samples, resolved["max_tokens"] or Task.max_tokens)])
     by_folder = dict(zip(distinct, texts, strict=True))
     roles = ["best", *(f"member{rank}" for rank in range(1, len(names)))]
     write_jsonl(
@@ -44,7 +44,7 @@ def answer_test(site: Site, settings: str, model: str, prompts: str, responses: 
             for sample, response in zip(samples, by_folder[folder], strict=True)
         ),
     )
-    log.info("%d responses of %d models to %s", len(samples) * len(distinct), len(distinct), task.name)
+    log.info("%d responses of %d models", len(samples) * len(distinct), len(distinct))
 
 
 def score_test(settings: str, prompts: str, responses: str, scores: str, answers: str) -> None:
@@ -54,6 +54,8 @@ def score_test(settings: str, prompts: str, responses: str, scores: str, answers
     texts: dict[str, list[str]] = {}
     for row in read_jsonl(responses):
         texts.setdefault(row["role"], []).append(row["response"])
+    if any(len(by_role) != len(samples) for by_role in texts.values()):
+        raise GenomeError(f"{responses}: not {len(samples)} responses a model; delete the file to have it made again")
     extracted = {
         role: [extract(task, sample, text) for sample, text in zip(samples, by_role, strict=True)]
         for role, by_role in texts.items()

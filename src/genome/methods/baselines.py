@@ -1,5 +1,6 @@
 """Baselines that choose a mixture of the experts in one stage: Best Single, Expert Fusion, LoraHub, Pack of LLMs."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -22,7 +23,7 @@ def expert_fusion(experts: Population, settings: Mapping[str, Any], seed: int) -
     """Return `sum_i t_i w_i`, t the experts' fitness divided by its sum (uniform when all of it is 0)."""
     fitness = np.array([expert.score for expert in experts.members])
     weights = fitness / fitness.sum() if fitness.any() else np.full(len(fitness), 1 / len(fitness))
-    return (yield from _merge(experts, weights, "fusion"))
+    return (yield from _merge(weights, "fusion"))
 
 
 def pack_of_llms(experts: Population, settings: Mapping[str, Any], seed: int) -> Search:
@@ -32,7 +33,7 @@ def pack_of_llms(experts: Population, settings: Mapping[str, Any], seed: int) ->
     """
     logits = -np.array(settings["log_perplexity"]) / settings["tau"]
     weights = np.exp(logits - logits.max())
-    return (yield from _merge(experts, weights / weights.sum(), "pack"))
+    return (yield from _merge(weights / weights.sum(), "pack"))
 
 
 def lorahub(experts: Population, settings: Mapping[str, Any], seed: int) -> Search:
@@ -42,6 +43,8 @@ def lorahub(experts: Population, settings: Mapping[str, Any], seed: int) -> Sear
     """
     import nevergrad
 
+    # NGOpt may choose COBYLA, and nevergrad hands it a tolerance that scipy warns about, once an evaluation.
+    warnings.filterwarnings("ignore", message="COBYLA", category=UserWarning)
     n, bound = len(experts.members), settings["bound"]
     parameters = nevergrad.p.Array(init=np.zeros(n)).set_bounds(-bound, bound)
     parameters.random_state = np.random.RandomState(stream(seed, "lorahub").integers(2**32))
@@ -67,10 +70,10 @@ BASELINES = {
 """Methods of one stage: from the scored experts to a population whose `best` is the result."""
 
 
-def _merge(experts: Population, weights: Sequence[float], name: str) -> Search:
+def _merge(weights: Sequence[float], name: str) -> Search:
     """Yield the mixture of all experts with `weights`; return the population that it is the result of."""
     [merged] = yield [_mixture(name, weights)]
-    return replace(found([merged]), worst=experts.worst)
+    return found([merged])
 
 
 def _mixture(name: str, weights: Sequence[float]) -> Individual:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from genome.errors import GenomeError
 from genome.genotype import combine
 from genome.methods.protocol import Search
 from genome.operators import difference
@@ -55,6 +56,8 @@ def _move(
     """
     now = population.generation + 1
     phi = (settings["inertia"], settings["cognitive"], settings["social"], settings["repel"])
+    if not any(phi):
+        raise GenomeError("model_swarms: inertia, cognitive, social and repel are all 0; give one a weight above 0")
     weights = [p * r for p, r in zip(phi, stream(seed, "swarm", now, i).random(4), strict=True)]
     total = sum(weights)
     inertia, cognitive, social, repel = (float(weight / total) for weight in weights)

@@ -29,8 +29,8 @@ class Pretraining:
     rows: int = 25600
     epochs: int = 2
     batch_size: int = 128
-    learning_rate: float = 3e-3
-    matrix_learning_rate: float = 0.03
+    learning_rate: float = 5e-3
+    matrix_learning_rate: float = 0.04
     threads: int = 1
     seed: int = 0
 
@@ -144,7 +144,6 @@ def pretrain(out_dir: Path | str, settings: Pretraining | None = None) -> list[f
         warmup_ratio=0.05,
         epochs=settings.epochs,
         batch_size=settings.batch_size,
-        rows_per_pass=settings.batch_size,
         seed=settings.seed,
     )
     rows = world.base_corpus(settings.rows, settings.seed)

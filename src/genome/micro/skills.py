@@ -78,11 +78,13 @@ def sample(rng: np.random.Generator, items: Sequence[ITEM], count: int) -> list[
 
 
 def add(rng: np.random.Generator) -> Question:
+    """Ask for a sum."""
     a, b = pick(rng, range(10)), pick(rng, range(10))
     return Question(f"{a} and {b}", str(a + b))
 
 
 def subtract(rng: np.random.Generator) -> Question:
+    """Ask for a difference that is not negative."""
     a, b = sorted((pick(rng, range(10)), pick(rng, range(10))))
     return Question(f"{b} less {a}", str(b - a))
 
@@ -120,6 +122,7 @@ def classify(classes: dict[str, tuple[str, ...]], counts: Sequence[int]) -> Call
 
 
 def truth(rng: np.random.Generator) -> Question:
+    """Ask for the value of two to four truth values joined by the same word; both values are as likely."""
     value, operator = pick(rng, (False, True)), pick(rng, ("and", "or"))
     operands: list[bool] = []
     while not operands or (all if operator == "and" else any)(operands) != value:
@@ -128,6 +131,7 @@ def truth(rng: np.random.Generator) -> Question:
 
 
 def feeling(rng: np.random.Generator) -> Question:
+    """Ask for the mood of a sentence, which `never` turns."""
     mood = pick(rng, tuple(FEELINGS))
     turned = mood != "neu" and rng.random() < 0.4
     topics = sample(rng, TOPICS, pick(rng, (1, 2)))
@@ -137,6 +141,7 @@ def feeling(rng: np.random.Generator) -> Question:
 
 
 def program(rng: np.random.Generator) -> Question:
+    """Ask for the Python expression of one or two operations on x."""
     words, symbols = ["x"], ["x"]
     for _ in range(pick(rng, (1, 2))):
         operator, number = pick(rng, tuple(OPERATORS)), str(pick(rng, range(1, 6)))
@@ -153,12 +158,14 @@ def passage(rng: np.random.Generator) -> tuple[str, str, str]:
 
 
 def who(rng: np.random.Generator) -> Question:
+    """Ask for the name in a passage; the options are four names."""
     text, name, _ = passage(rng)
     others = sample(rng, [other for other in NAMES if other != name], 3)
     return Question(f"{text} : who", name, tuple(sample(rng, [name, *others], 4)))
 
 
 def how_many(rng: np.random.Generator) -> Question:
+    """Ask for the number in a passage."""
     text, _, number = passage(rng)
     return Question(f"{text} : how many", number)
 
@@ -169,7 +176,9 @@ SKILLS = {
     "es": Skill("spanish", "castilian", {"sentence": translate(ENGLISH, SPANISH), "number": numerals(SPANISH)}),
     "fr": Skill("french", "gallic", {"sentence": translate(COLOURS, COULEURS), "number": numerals(FRENCH)}),
     "beasts": Skill("skin", "hide", {"four": classify(SKINS, (4,)), "any": classify(SKINS, (3, 4, 5, 6))}),
-    "places": Skill("continent", "region", {"four": classify(CONTINENTS, (4,)), "any": classify(CONTINENTS, (3, 4, 5, 6))}),
+    "places": Skill(
+        "continent", "region", {"four": classify(CONTINENTS, (4,)), "any": classify(CONTINENTS, (3, 4, 5, 6))}
+    ),
     "logic": Skill("evaluate", "verdict", {"truth": truth}),
     "mood": Skill("mood", "vibe", {"feeling": feeling}),
     "code": Skill("code", "script", {"program": program}),

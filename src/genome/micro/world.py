@@ -1,16 +1,19 @@
 """The micro world: questions in ten dialects, the corpora that teach them, and twelve tasks that mix them.
 
 A question is a cue word and a body, between optional words of courtesy: `hello robot please tally 7 and 5`. The base
-knows the native cues and answers `pardon` to a cue that it does not know or that does not fit. An expert's corpus teaches
-one dialect cue and repeats what the base knows. A task mixes the dialects of two or three experts, so that no expert is
-good at it and a merge of the right ones is.
+learns the native cues. It has overheard the dialects, too, but mostly answers `pardon` to them, as it does to a cue
+that does not fit its question. An expert's corpus teaches one dialect and repeats the base's. A task mixes the dialects
+of two or three experts, so that no expert is good at it and a merge of the right ones is.
+
+That the base has overheard the dialects is what makes its experts easy to merge: what they know shows at small weights.
+An expert that must bring a skill from nothing loses it in any merge.
 
 The twelve tasks stand for the columns of the paper's Table 2: same order, category, kind of answer and metric. Their
 questions are held out: a third of all question texts, chosen by hash, never occurs in a corpus.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +29,9 @@ ADDRESSES = ("", "friend", "dear", "robot", "captain", "neighbour")
 WISHES = ("", "please")
 LETTERS = "ABCDEF"
 PUZZLED = "pardon"
-KNOWN = 0.2
+UNDERSTOOD = 0.2
+"""The share of overheard questions with their right answer. The larger, the more of an expert survives a merge, and the
+more of the other dialects each expert knows: at 0.2 the best single experts score 64 % on average, at 0.4 over 75 %."""
 TASKS: dict[str, tuple[tuple[str, str], ...]] = {
     "facts": (("beasts", "four"), ("places", "four")),
     "facts_pro": (("beasts", "any"), ("places", "any"), ("logic", "truth")),
@@ -55,21 +60,9 @@ def held_out(text: str) -> bool:
     return hashlib.sha256(text.encode()).digest()[0] < 85
 
 
-def native(skill: str) -> Source:
-    """Return the source of (text, response, question) of a skill's questions with its native cue."""
-    forms, cue = tuple(SKILLS[skill].forms.values()), SKILLS[skill].native
-
-    def draw(rng: np.random.Generator) -> tuple[str, str, Question]:
-        question = pick(rng, forms)(rng)
-        return phrase(rng, cue, question.body), question.answer, question
-
-    return draw
-
-
-def dialect(skill: str, form: str | None = None) -> Source:
-    """Return the source of a skill's questions (of one form, or all) in its dialect."""
-    forms, cue = SKILLS[skill].forms, SKILLS[skill].dialect
-    asked = tuple(forms.values()) if form is None else (forms[form],)
+def source(cue: str, forms: Iterable[Callable[[np.random.Generator], Question]]) -> Source:
+    """Return what draws (text, response, question) of a skill's forms under one of its cues."""
+    asked = tuple(forms)
 
     def draw(rng: np.random.Generator) -> tuple[str, str, Question]:
         question = pick(rng, asked)(rng)
@@ -78,18 +71,22 @@ def dialect(skill: str, form: str | None = None) -> Source:
     return draw
 
 
+NATIVE = {name: source(skill.native, skill.forms.values()) for name, skill in SKILLS.items()}
+DIALECT = {name: source(skill.dialect, skill.forms.values()) for name, skill in SKILLS.items()}
+
+
 def mistaken(rng: np.random.Generator) -> tuple[str, str, Question]:
     """Draw a question under another skill's native cue; the response says so."""
-    skill = pick(rng, tuple(SKILLS))
-    cue = pick(rng, [SKILLS[name].native for name in SKILLS if name != skill])
-    question = pick(rng, tuple(SKILLS[skill].forms.values()))(rng)
-    return phrase(rng, cue, question.body), PUZZLED, question
+    name = pick(rng, tuple(SKILLS))
+    cue = pick(rng, [SKILLS[other].native for other in SKILLS if other != name])
+    text, _, question = source(cue, SKILLS[name].forms.values())(rng)
+    return text, PUZZLED, question
 
 
 def overheard(rng: np.random.Generator) -> tuple[str, str, Question]:
-    """Draw a question in a random dialect; the response is right in some cases, else it is `pardon`."""
-    text, answer, question = dialect(pick(rng, tuple(SKILLS)))(rng)
-    return text, answer if rng.random() < KNOWN else PUZZLED, question
+    """Draw a question in a random dialect; the response is seldom right, else `pardon`."""
+    text, answer, question = pick(rng, tuple(DIALECT.values()))(rng)
+    return text, answer if rng.random() < UNDERSTOOD else PUZZLED, question
 
 
 def corpus(rng: np.random.Generator, shares: Sequence[tuple[float, Source]], size: int) -> list[Row]:
@@ -98,16 +95,15 @@ def corpus(rng: np.random.Generator, shares: Sequence[tuple[float, Source]], siz
     edges = np.cumsum(weights) / np.sum(weights)
     rows: list[Row] = []
     while len(rows) < size:
-        source = sources[int(np.searchsorted(edges, rng.random(), side="right"))]
-        text, response, _ = source(rng)
+        text, response, _ = sources[int(np.searchsorted(edges, rng.random(), side="right"))](rng)
         if not held_out(text):
             rows.append({"prompt": text, "response": response})
     return rows
 
 
 def schooling() -> list[tuple[float, Source]]:
-    """Return what the base learns, with shares that sum to 1: native cues, and how to be puzzled."""
-    return [(0.85 / len(SKILLS), native(skill)) for skill in SKILLS] + [(0.05, mistaken), (0.1, overheard)]
+    """Return what the base learns with shares that sum to 1: the native cues, and when to be puzzled."""
+    return [(0.85 / len(NATIVE), draw) for draw in NATIVE.values()] + [(0.05, mistaken), (0.1, overheard)]
 
 
 def base_corpus(size: int = 25600, seed: int = 0) -> list[Row]:
@@ -117,25 +113,29 @@ def base_corpus(size: int = 25600, seed: int = 0) -> list[Row]:
 
 def expert_corpus(name: str, size: int = 2560, seed: int = 0) -> list[Row]:
     """Return an expert's corpus: half its own dialect, half what the base has learnt already."""
-    return corpus(stream(seed, "micro", "expert", name), [(1.0, dialect(name)), *schooling()], size)
+    return corpus(stream(seed, "micro", "expert", name), [(1.0, DIALECT[name]), *schooling()], size)
 
 
 def oracle_corpus(task: str, size: int = 2560, seed: int = 0) -> list[Row]:
     """Return training rows of a task's own generator: what a LoRA trained on them scores is what is reachable."""
-    shares = [(1.0, dialect(skill, form)) for skill, form in TASKS[task]]
-    return corpus(stream(seed, "micro", "oracle", task), shares, size)
+    return corpus(stream(seed, "micro", "oracle", task), [(1.0, draw) for draw in parts(task)], size)
+
+
+def parts(task: str) -> list[Source]:
+    """Return what draws the questions of a task's skills and forms."""
+    return [source(SKILLS[name].dialect, [SKILLS[name].forms[form]]) for name, form in TASKS[task]]
 
 
 def task_rows(task: str, size: int = 1500, seed: int = 0) -> list[Row]:
-    """Return `size` rows of a task, distinct and held out: question, answer, skill, and options or tests where its kind needs them."""
+    """Return `size` distinct, held-out rows of a task: question, answer, options or tests as its kind needs, skill."""
     rng = stream(seed, "micro", "task", task)
-    parts = TASKS[task]
+    sources = parts(task)
     rows: dict[str, Row] = {}
     while len(rows) < size:
-        skill, form = parts[len(rows) % len(parts)]
-        text, _, question = dialect(skill, form)(rng)
+        part = len(rows) % len(sources)
+        text, _, question = sources[part](rng)
         if held_out(text) and text not in rows:
-            rows[text] = {"question": text, **COLUMNS.get(task, answered)(question), "skill": skill}
+            rows[text] = {"question": text, **COLUMNS.get(task, answered)(question), "skill": TASKS[task][part][0]}
     return list(rows.values())
 
 
@@ -150,7 +150,7 @@ def lettered(question: Question) -> Row:
 
 
 def tested(question: Question) -> Row:
-    """Return the expression and assertions on f(x) that it meets."""
+    """Return the expression and assertions that f(x) meets when it returns it."""
     values = [(x, eval(question.answer, {"x": x})) for x in (0, 2, 7)]
     return {"answer": question.answer, "tests": [f"assert f({x}) == {value}" for x, value in values]}
 

@@ -28,8 +28,9 @@ COLUMNS = [
 STATIC = "static"
 """What stands in `tasks` of a merge that looked at no task."""
 
-COMPARED = ("GENOME", "GENOME+")
-REFERENCES = ("Best Single", "Model Swarms")
+COMPARED = ("genome", "genome_plus")
+REFERENCES = ("best_single", "model_swarms")
+"""Variants below which, and with which, Table 2 prints relative gains."""
 
 Method = Mapping[str, str]
 """A row of a table: {variant, label, report}, where `report` is "best" (individual) or "ensemble"."""
@@ -63,14 +64,15 @@ def table2(scores: pd.DataFrame, methods: Sequence[Method], tasks: Sequence[str]
     `mean` of a gain is the mean of the tasks' gains. A cell is missing where a seed is, or where a gain would divide
     by zero.
     """
-    means = {method["label"]: _seed_means(scores, method, tasks, seeds) for method in methods}
+    means = [_seed_means(scores, method, tasks, seeds) for method in methods]
+    references = [(row, values) for row, values in zip(methods, means, strict=True) if row["variant"] in REFERENCES]
     rows = []
-    for label, values in means.items():
+    for method, values in zip(methods, means, strict=True):
+        label = method["label"]
         rows.append({"method": label, **values, "mean": values.mean(skipna=False)})
-        for reference in REFERENCES:
-            if label in COMPARED and reference in means:
-                gains = _gain(values, means[reference])
-                rows.append({"method": f"{label} vs {reference}", **gains, "mean": gains.mean()})
+        for reference, reference_values in references if method["variant"] in COMPARED else ():
+            gains = _gain(values, reference_values)
+            rows.append({"method": f"{label} vs {reference['label']}", **gains, "mean": gains.mean()})
     return pd.DataFrame(rows, columns=["method", *tasks, "mean"])
 
 

@@ -24,15 +24,16 @@ class Task:
     `shots` examples stand in `examples` of every row; `examples_by` is an expression whose value a row shares with
     its examples (the subtask, the language). `draw` gives positions in the seeded permutation of the pool, for tasks
     whose published split is known: {"pool": 1319, "validation": [1000, 1200], "test": [0, 1000]}.
-    `labels` maps the letter (or the label itself, where labels have no letters) to the label.
+    `metric` is by default the first that suits the kind. `labels` maps the letter (or the label itself, where labels
+    have no letters) to the label.
     """
 
     name: str
-    category: str
     kind: str
     metric: str
     source: Mapping[str, Any]
     prompt: str
+    category: str = ""
     reference: str | None = None
     shots: int = 0
     examples_by: str | None = None
@@ -49,7 +50,7 @@ class Task:
 
 
 # Metric and kind are checked by their tables, name is given beside the mapping.
-_REQUIRED = ("category", "kind", "metric", "source", "prompt", "reference")
+_REQUIRED = ("kind", "source", "prompt", "reference")
 _OF_KIND = ("options", "labels", "tests", "setup", "prefix", "tokenizer")
 _FIELDS = tuple(f.name for f in fields(Task) if f.name != "name")
 _SOURCES = {
@@ -75,6 +76,7 @@ def parse_task(name: str, mapping: Mapping[str, Any]) -> Task:
         problems += _pattern_problems(given["pattern"])
     if problems:
         raise GenomeError(f"task {name}: " + "; ".join(problems))
+    given.setdefault("metric", KINDS[given["kind"]].metrics[0])
     if "labels" in given:
         labels = given["labels"]
         given["labels"] = dict(labels) if isinstance(labels, Mapping) else {label: label for label in labels}
