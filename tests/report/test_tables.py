@@ -6,7 +6,7 @@ import pytest
 
 from genome.errors import GenomeError
 from genome.files import write_json
-from genome.report.tables import ablations, caption, collect, markdown, table2, write_csv
+from genome.report.tables import ablations, caption, collect, markdown, reachable, table2, write_csv
 
 PAPER_TASKS = [
     "mmlu",
@@ -184,6 +184,17 @@ def test_a_merge_that_looked_at_no_task_has_a_score_on_each(scores_of):
         row("data_merge", "b", 60.0, tasks="static", seed=None),
     ]
     assert table2(scores_of(rows), [method], ["a", "b"], [1, 2]).loc[0].tolist() == ["Data Merge", 40.0, 60.0, 50.0]
+
+
+def test_data_merge_is_compared_with_what_is_reachable(scores_of):
+    rows = [
+        row(method, task, score, tasks="static", seed=None, population_size=None)
+        for task, merged, oracle in (("a", 45.0, 50.0), ("b", 90.0, 90.0))
+        for method, score in (("data_merge", merged), (f"oracle_{task}", oracle))
+    ]
+    table = reachable(scores_of(rows)).set_index("task")
+    assert table.loc["a"].tolist() == [45.0, 50.0, 90.0]
+    assert table.loc["mean", "share"] == pytest.approx(100 * 67.5 / 70)
 
 
 def test_two_population_sizes_in_one_cell_are_refused(scores_of):

@@ -85,11 +85,19 @@ class Project:
 
     def engines(self) -> list[int]:
         """Return the processes of engines that work in this folder."""
+        return self.processes("genome.engine.server")
+
+    def jobs(self) -> list[int]:
+        """Return the processes of rules' scripts that run in this folder."""
+        return self.processes(".snakemake/scripts")
+
+    def processes(self, word: str) -> list[int]:
+        """Return the processes that work in this folder and have `word` in their command."""
         found = []
         for process in Path("/proc").glob("[0-9]*"):
             try:
                 command = (process / "cmdline").read_bytes().decode()
-                if "genome.engine.server" in command and str(self.folder.resolve()) in command:
+                if word in command and str(self.folder.resolve()) in command:
                     found.append(int(process.name))
             except (FileNotFoundError, ProcessLookupError):
                 continue

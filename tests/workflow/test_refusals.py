@@ -53,6 +53,34 @@ def test_targets_that_do_not_exist(fresh, target, message):
     assert message in fresh.refused(target)
 
 
+def test_names_that_stand_for_nothing_are_refused_at_once(fresh):
+    fresh.configure(
+        table2={"tasks": ["smus"], "variants": ["genome_pluss"]}, weights={"sumz": 2}, labels={"genom": "X"}
+    )
+    output = fresh.refused("results/tables/table2.csv")
+    for message in (
+        "config.table2.tasks: unknown task 'smus', did you mean 'sums'?",
+        "config.table2.variants: unknown variant 'genome_pluss', did you mean 'genome_plus'?",
+        "config.weights: unknown task 'sumz'",
+        "config.labels: unknown variant 'genom'",
+    ):
+        assert message in output
+
+
+def test_a_base_without_data_merge_says_what_to_leave_out(fresh):
+    fresh.configure(bases={"micro": {"data_merge": None}})
+    assert "has no data_merge; add one, or leave data_merge out of table2.variants" in fresh.refused(
+        "results/tables/table2.csv"
+    )
+
+
+def test_an_expert_has_one_source(fresh):
+    fresh.configure(bases={"micro": {"experts": {"add": {"path": "somewhere"}}}})
+    assert "give one of corpus, hub or path" in fresh.refused(NEXT)
+    fresh.configure(bases={"micro": {"experts": {"add": {"path": "somewhere", "corpus": None}}}})
+    assert "somewhere is not a folder" in error_line(fresh.refused("resources/experts/add/provenance.json"))
+
+
 def with_expert(fresh, change):
     """Hand the project its `add` expert by path, after `change` has been at its files."""
     folder = fresh.folder / "mine"

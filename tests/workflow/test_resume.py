@@ -96,6 +96,46 @@ def test_an_added_variant_runs_alone(done):
     assert all("/bold/" in file or file.startswith("results/tables/") for file in plan)
 
 
+def test_a_better_pattern_scores_again_and_asks_no_engine_on_the_test(done):
+    done.configure(tasks={"sums": {"pattern": "([0-9]+)"}})
+    rules = {
+        row["rule"]
+        for row in done.summary("results/test/sums/sums/best_single/scores.json")
+        if row["plan"] != "no update"
+    }
+    assert "score_test" in rules
+    assert not {"split", "prepare_prompts"} & rules
+
+
+def test_the_order_of_corpora_decides(done):
+    corpora = [f"resources/datasets/micro/experts/{name}.jsonl" for name in ("sub", "add")]
+    done.configure(bases={"micro": {"data_merge": {"corpus": corpora}}})
+    first = done.planned("resources/experts/data_merge/provenance.json")
+    assert "resources/experts/data_merge/adapter_model.safetensors" in first
+
+
+def test_an_ensemble_of_another_size_is_a_run_of_its_own(done):
+    done.configure(
+        variants={"five": {"method": "genome_plus", "ensemble": {"k": 5}}},
+        table2={"variants": ["best_single", "model_swarms", "genome_plus", "five"]},
+    )
+    plan = done.planned(TABLE)
+    assert any("results/test/sums/sums/five/" in file for file in plan)
+    assert not any("/genome_plus/" in file for file in plan)
+
+
+def test_a_killed_run_s_jobs_end_with_it(fresh):
+    """A job that is training when its workflow is killed must not write beside those of the next."""
+    for file in (fresh.folder / "resources/experts/add").iterdir():
+        file.unlink()
+    process = fresh.start("resources/experts/add/provenance.json")
+    wait_for(lambda: fresh.jobs(), process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    wait_for(lambda: not fresh.jobs(), seconds=10)
+    assert not (fresh.folder / "resources/experts/add/provenance.json").exists()
+
+
 def wait_for(happened, process=None, seconds=240.0):
     deadline = time.monotonic() + seconds
     while not happened():

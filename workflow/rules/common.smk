@@ -28,13 +28,10 @@ def check_config():
     """Refuse wrong keys and values of the config, all at once and before any job."""
     for suite in config.get("bases", {}).values():
         # A null in a file that is laid over another takes a key away.
-        for entries, name in [
-            (suite, "model"),
-            (suite, "data_merge"),
-            *((suite["experts"], n) for n in suite["experts"]),
-        ]:
-            if isinstance(entries.get(name), dict):
-                entries[name] = {key: value for key, value in entries[name].items() if value is not None}
+        for entries in (suite, suite.get("experts", {})):
+            for name, entry in entries.items():
+                if isinstance(entry, dict) and name != "experts":
+                    entries[name] = {key: value for key, value in entry.items() if value is not None}
     schema = read_yaml("workflow/schemas/config.schema.yaml")
     errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(config), key=lambda error: error.json_path)
     if errors:
@@ -134,12 +131,14 @@ BASE = config["base"]
 if BASE not in config["bases"]:
     raise WorkflowError(f"base: unknown base {BASE!r}; {nearest(BASE, config['bases'])}")
 SUITE = config["bases"][BASE]
+TASK_FILES = {path.stem: path for path in sorted(Path(workflow.basedir, "config/tasks").glob("*.yaml"))}
+MICRO_TASKS = [name for name in TASK_FILES if "generator" in task_definition(name)["source"]]
 # Sorted, since the order of keys changes with the files that a config is laid over from.
 EXPERTS = {name: source for name, source in sorted(SUITE["experts"].items()) if source}
-ADAPTERS = {**EXPERTS, **({"data_merge": SUITE["data_merge"]} if SUITE.get("data_merge") else {})}
+ORACLES = {f"oracle_{task}": {"corpus": f"resources/datasets/micro/oracles/{task}.jsonl"} for task in MICRO_TASKS}
+ADAPTERS = {**EXPERTS, **ORACLES, **({"data_merge": SUITE["data_merge"]} if SUITE.get("data_merge") else {})}
 TRAINED = [name for name, source in ADAPTERS.items() if "corpus" in source]
 FETCHED = [name for name in ADAPTERS if name not in TRAINED]
-TASK_FILES = {path.stem: path for path in Path(workflow.basedir, "config/tasks").glob("*.yaml")}
 
 
 def check_references():

@@ -77,6 +77,8 @@ def variant_of(run):
 def model_of(wildcards):
     """Return the file that says which models a run ends with."""
     variant = variant_of(wildcards.run)
+    if wildcards.run == f"static/{variant}" and variant in ADAPTERS:
+        return f"resources/experts/{variant}/provenance.json"
     if variant not in VARIANTS:
         raise WorkflowError(f"unknown variant {variant!r}; {nearest(variant, VARIANTS)}")
     if variant in EVOLVING:
@@ -84,11 +86,8 @@ def model_of(wildcards):
     if variant in MERGED:
         return f"results/merges/{wildcards.run.removeprefix('static/')}/provenance.json"
     if VARIANTS[variant]["method"] == "data_merge":
-        if "data_merge" not in ADAPTERS:
-            raise WorkflowError(
-                f"config.bases.{BASE} has no data_merge; add one, or leave {variant} out of table2.variants"
-            )
-        return "resources/experts/data_merge/provenance.json"
+        hint = f"add one, or leave {variant} out of table2.variants"
+        raise WorkflowError(f"config.bases.{BASE} has no data_merge; {hint}")
     return f"results/runs/{wildcards.run}/population.json"
 
 
@@ -100,3 +99,13 @@ def table2_scores(wildcards):
         for task in config["table2"]["tasks"]
         for seed in config["seeds"]
     )
+
+
+def reachable_scores(wildcards):
+    """Return the score files of Data Merge and of each task's oracle."""
+    tasks = [task for task in config["table2"]["tasks"] if task in MICRO_TASKS]
+    return [
+        f"results/test/{task}/static/{adapter}/scores.json"
+        for task in tasks
+        for adapter in ("data_merge", f"oracle_{task}")
+    ]

@@ -82,7 +82,7 @@ def describe_run(run):
 
 def responses_params(wildcards):
     """The top members answer too where the run's variant reports an ensemble."""
-    ensemble = VARIANTS[variant_of(wildcards.run)].get("ensemble")
+    ensemble = VARIANTS.get(variant_of(wildcards.run), {}).get("ensemble")
     members = ensemble["k"] if ensemble else 0
     max_tokens = task_definition(wildcards.test_task).get("max_tokens")
     return canonical({"version": VERSIONS["responses"], "max_tokens": max_tokens, "members": members})

@@ -1,5 +1,5 @@
 # Requires: score files.
-# Provides: results/tables/{scores,table2}.csv and table2.md.
+# Provides: results/tables/{scores,table2}.csv, table2.md, reachable.csv.
 
 
 rule table2:
@@ -21,3 +21,22 @@ rule table2:
         "Table 2"
     script:
         "../scripts/table2.py"
+
+
+rule reachable:
+    input:
+        reachable_scores,
+    output:
+        "results/tables/reachable.csv",
+    log:
+        "logs/tables/reachable.log",
+    benchmark:
+        "results/benchmarks/tables/reachable.tsv"
+    conda:
+        "../../envs/genome.yaml"
+    params:
+        version=VERSIONS["tables"],
+    message:
+        "What Data Merge reaches of a LoRA trained on each micro task itself"
+    script:
+        "../scripts/reachable.py"

@@ -20,6 +20,11 @@ def table2(settings: str, score_files: Sequence[str], scores: str, table: str, m
     log.info("%d methods on %d tasks from %d score files", *map(len, layout[:2]), len(score_files))
 
 
+def reachable(score_files: Sequence[str], table: str) -> None:
+    """Write what Data Merge reaches of a LoRA trained on each task's own generator."""
+    tables.write_csv(tables.reachable(tables.collect(score_files)), table)
+
+
 def plot_evolution(populations: Sequence[str], out: Sequence[str], title: str) -> None:
     """Draw the fitness of a run by generation."""
     figures.evolution([read_json(path) for path in populations], out, title)

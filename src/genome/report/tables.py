@@ -76,6 +76,20 @@ def table2(scores: pd.DataFrame, methods: Sequence[Method], tasks: Sequence[str]
     return pd.DataFrame(rows, columns=["method", *tasks, "mean"])
 
 
+def reachable(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return, for each task, the score of Data Merge, of the task's oracle, and the first in percent of the second."""
+    oracle = scores["method"].str.startswith("oracle_")
+    by_task = pd.DataFrame(
+        {
+            "data_merge": scores[~oracle].set_index("test_task")["score"],
+            "reachable": scores[oracle].set_index("test_task")["score"],
+        }
+    )
+    by_task.loc["mean"] = by_task.mean()
+    by_task["share"] = 100.0 * by_task["data_merge"] / by_task["reachable"]
+    return by_task.rename_axis("task").reset_index()
+
+
 def ablations(
     scores: pd.DataFrame, full: Method, without: Sequence[Method], tasks: Sequence[str], seeds: Sequence[int]
 ) -> pd.DataFrame:
