@@ -10,6 +10,7 @@ averaged, adapters that did not cannot, because a product BA does not fix A and 
 
 import math
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -86,6 +87,8 @@ def train_lora(
     tokenizer = AutoTokenizer.from_pretrained(base)
     model = AutoModelForCausalLM.from_pretrained(base, dtype=getattr(torch, settings.dtype))
     check_targets(model, settings.target_modules, base)
+    # Of a name that PEFT uses and transformers has renamed; it concerns neither the user nor this code.
+    warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
     torch.manual_seed(settings.init_seed)
     config = LoraConfig(
         r=settings.rank,
