@@ -57,7 +57,9 @@ def test_evolution_finds_something(method):
 @pytest.mark.parametrize("method", GENERATIONS)
 def test_equal_genotypes_are_never_evaluated_twice(method):
     history, landscape = run(paper_settings(method))
-    assert len(landscape.asked) == len(set(landscape.asked)) == history[-1].evaluations
+    assert len(landscape.asked) == len(set(landscape.asked))
+    # The experts, scored beside the run, are not among what it has spent.
+    assert history[-1].evaluations == len(landscape.asked) - 4
 
 
 @pytest.mark.parametrize("method", GENERATIONS)

@@ -66,9 +66,8 @@ def found_population(
     if settings["initialisation"] == "experts":
         gene_rate, sigma = settings["gene_mutation_rate"], settings["sigma"]
         individuals = take_experts(scored_experts.members, size, seed, gene_rate, sigma)
-    else:
-        individuals = initialise(len(experts), size, seed)
-    return drive(_found(individuals), scored_experts.scored, experts, evaluate)
+        return drive(_found(individuals), scored_experts.scored, experts, evaluate)
+    return drive(_found(initialise(len(experts), size, seed)), {}, experts, evaluate)
 
 
 def next_generation(
