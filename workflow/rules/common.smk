@@ -32,8 +32,7 @@ def check_config():
             for name, entry in entries.items():
                 if isinstance(entry, dict) and name != "experts":
                     entries[name] = {key: value for key, value in entry.items() if value is not None}
-    schema = read_yaml("workflow/schemas/config.schema.yaml")
-    errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(config), key=lambda error: error.json_path)
+    errors = sorted(jsonschema.Draft202012Validator(SCHEMA).iter_errors(config), key=lambda error: error.json_path)
     if errors:
         raise WorkflowError("The config is not valid:\n" + "\n".join(f"  {explain(error)}" for error in errors))
 
@@ -88,8 +87,7 @@ def resolve_variant(name, changes):
 
 def check_method(place, method, settings):
     """Refuse settings that the schema of the method does not know."""
-    schema = read_yaml("workflow/schemas/config.schema.yaml")
-    method_schema = {**schema["properties"]["methods"]["properties"][method], "$defs": schema["$defs"]}
+    method_schema = {**SCHEMA["properties"]["methods"]["properties"][method], "$defs": SCHEMA["$defs"]}
     for error in jsonschema.Draft202012Validator(method_schema).iter_errors(settings):
         raise WorkflowError(explain(error, place))
 
@@ -102,7 +100,7 @@ def task_definition(name):
     """Return a task as its file defines it, with the config's `tasks` laid over; a task of one's own needs no file."""
     changes = config["tasks"].get(name)
     if name in TASK_FILES:
-        return overlay(yaml.safe_load(TASK_FILES[name].read_text()), changes or {})
+        return overlay(TASK_FILES[name], changes or {})
     if changes is None:
         raise WorkflowError(f"unknown task {name!r}; {nearest(name, [*TASK_FILES, *config['tasks']])}")
     return changes
@@ -125,14 +123,15 @@ def stop_engine():
     launcher(f"stop({token!r})")
 
 
+SCHEMA = read_yaml("workflow/schemas/config.schema.yaml")
 check_config()
 VERSIONS = read_yaml("workflow/internal.yaml")["versions"]
 BASE = config["base"]
 if BASE not in config["bases"]:
     raise WorkflowError(f"base: unknown base {BASE!r}; {nearest(BASE, config['bases'])}")
 SUITE = config["bases"][BASE]
-TASK_FILES = {path.stem: path for path in sorted(Path(workflow.basedir, "config/tasks").glob("*.yaml"))}
-MICRO_TASKS = [name for name in TASK_FILES if "generator" in task_definition(name)["source"]]
+TASK_FILES = {path.stem: read_yaml(path) for path in sorted(Path(workflow.basedir, "config/tasks").glob("*.yaml"))}
+MICRO_TASKS = [name for name, definition in TASK_FILES.items() if "generator" in definition["source"]]
 # Sorted, since the order of keys changes with the files that a config is laid over from.
 EXPERTS = {name: source for name, source in sorted(SUITE["experts"].items()) if source}
 ORACLES = {f"oracle_{task}": {"corpus": f"resources/datasets/micro/oracles/{task}.jsonl"} for task in MICRO_TASKS}

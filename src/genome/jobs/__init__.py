@@ -27,7 +27,7 @@ def _end_with_owner() -> None:
 
     def watch() -> None:
         while owner.alive():
-            time.sleep(0.5)
+            time.sleep(0.5)  # soon enough: unlocking and starting a workflow again takes seconds
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
