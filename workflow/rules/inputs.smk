@@ -63,11 +63,11 @@ def searched_as(variant):
     return plain if ensemble in (False, None, VARIANTS[plain].get("ensemble")) else variant
 
 
-def run_of(variant, tasks, seed):
-    """Return the run whose models a variant reports for a seed."""
+def run_of(variant, tasks, seed, size=config["population_size"]):
+    """Return the run whose models a variant reports for a seed, of a population of `size` where it has one."""
     shared = searched_as(variant)
     if variant in EVOLVING:
-        return f"{tasks}/{shared}/n{config['population_size']}/seed{seed}"
+        return f"{tasks}/{shared}/n{size}/seed{seed}"
     if variant in FROM_EXPERTS:
         return f"{tasks}/{shared}"
     if variant in SEARCHED:
