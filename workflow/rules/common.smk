@@ -223,6 +223,14 @@ FROM_EXPERTS = of_method("best_single", "expert_fusion", "pack_of_llms")
 SEARCHED = of_method("lorahub")
 MERGED = of_method("dare_ties")
 COMPARISONS = ("table2", "table3", "table4", "table5", "table6", "table8")
+SECTIONS = {  # of the report, and the tables in each; what a reader asks, in that order
+    "1 What was run": ("table1",),
+    "2 What came out": ("table2", "table3", "table4", "table5", "table6"),
+    "3 How sure": ("protocol",),
+    "4 Why": ("table8", "table10", "table11"),
+    "5 How long it took": ("table7",),
+}
+TABLES = [table for tables in SECTIONS.values() for table in tables]
 REPORTING = ("ensemble",)  # settings that decide what is reported of a run, not what it finds
 MUTATION = ("gene_mutation_rate", "sigma")
 # Of a task: what only scoring reads.

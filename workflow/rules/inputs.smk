@@ -157,3 +157,8 @@ def reachable_scores(wildcards):
         for task in tasks
         for adapter in ("data_merge", f"oracle_{task}")
     ]
+
+
+def section_of(wildcards):
+    """Return the section of the report in which a table stands."""
+    return next(section for section, tables in SECTIONS.items() if wildcards.table in tables)

@@ -1,6 +1,7 @@
 # Requires: splits, score files and the answers behind them; no test data.
 # Provides: results/tables/table1.{csv,md}; of Tables 2 to 6 and 8 tableN.{csv,md}, tableN_scores.csv (each run's score)
-#   and tableN_uncertainty.csv (95 % intervals, differences, and the runs behind each number); reachable.csv.
+#   and tableN_uncertainty.csv (95 % intervals, differences, and the runs behind each number); reachable.csv;
+#   of every table a page for the report, NAME.html.
 
 
 rule table1:
@@ -68,3 +69,30 @@ rule reachable:
         "What Data Merge reaches of a LoRA trained on each micro task itself"
     script:
         "../scripts/reachable.py"
+
+
+rule table_page:
+    input:
+        "results/tables/{table}.md",
+    output:
+        report(
+            "results/tables/{table}.html",
+            caption="../report/table.rst",
+            category=section_of,
+            labels={"table": "{table}"},
+        ),
+    log:
+        "logs/tables/{table}_page.log",
+    benchmark:
+        "results/benchmarks/tables/{table}_page.tsv"
+    wildcard_constraints:
+        table=one_of(TABLES),
+    localrule: True
+    conda:
+        "../../envs/genome.yaml"
+    params:
+        version=VERSIONS["tables"],
+    message:
+        "{wildcards.table}: a page for the report"
+    script:
+        "../scripts/table_page.py"

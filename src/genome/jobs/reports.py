@@ -7,6 +7,7 @@ from pathlib import Path
 from genome.files import read_json, write_text
 from genome.jobs import log
 from genome.report import figures, rendering, tables
+from genome.report.page import page
 from genome.tasks import parse_task
 
 
@@ -48,3 +49,8 @@ def reachable(score_files: Sequence[str], table: str) -> None:
 def plot_evolution(populations: Sequence[str], out: Sequence[str], title: str) -> None:
     """Draw the fitness of a run by generation."""
     figures.evolution([read_json(path) for path in populations], out, title)
+
+
+def table_page(name: str, markdown: str, out: str) -> None:
+    """Write a table's Markdown as a web page, for the report."""
+    write_text(out, page(name, Path(markdown).read_text()))

@@ -1,0 +1,141 @@
+"""Everything at once, and the one page that tells it: made, deleted and remade, opened in a browser."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+import yaml
+
+from workflow.conftest import SMALL, merged
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+
+VARIANTS = ["best_single", "model_swarms", "genome", "genome_plus"]
+EVERYTHING = {
+    "generations": 2,
+    "seeds": [1, 2],
+    "table1": {"tasks": ["sums", "emotions"]},
+    "table2": {"tasks": ["sums", "emotions"], "variants": VARIANTS},
+    "table3": {"tasks": ["sums", "emotions"], "variants": VARIANTS},
+    "table4": {"domains": [{"name": "Both", "tasks": ["sums", "emotions"]}], "variants": ["genome_plus"]},
+    "table5": {"pairs": [["sums", "emotions"]], "variants": ["genome", "genome_plus"]},
+    "table7": {"tasks": ["sums"]},
+    "table8": {"tasks": ["sums"], "without": ["genome_plus-no_succession", "genome_plus-no_ensemble"]},
+    "study": {"task": "sums", "runs": 6},
+    "protocol": {"tasks": ["sums", "emotions"]},
+    "figure2": {"tasks": ["sums"], "variants": ["genome", "genome_plus"], "sizes": [4, 5]},
+    "figure3": {"tasks": ["sums", "emotions"]},
+    "portraits": {"tasks": ["sums"], "variants": ["genome_plus"]},
+}
+TABLES = ("table1", "table2", "table3", "table4", "table5", "table7", "table8", "table10", "table11", "protocol")
+FIGURES = ("figure2", "figure3", "ensemble_by_k")
+KINDS = ("evolution", "family_tree", "expert_shares", "diversity")
+
+LOOK = """<script>
+(async () => {
+    const seen = {};
+    for (const [path, entry] of Object.entries(results)) {
+        const look = {caption: entry.caption, width: 0, cells: 0};
+        if (entry.mime_type.startsWith("image/")) {
+            const image = new Image();
+            image.src = entry.data_uri;
+            await image.decode();
+            look.width = image.naturalWidth;
+        }
+        if (entry.mime_type === "text/html") {
+            const text = await (await fetch(entry.data_uri)).text();
+            look.cells = new DOMParser().parseFromString(text, "text/html").querySelectorAll("td").length;
+        }
+        seen[path] = look;
+    }
+    const said = document.createElement("pre");
+    said.id = "seen";
+    said.textContent = JSON.stringify(seen);
+    document.body.append(said);
+})();
+</script>"""
+
+
+@pytest.fixture(scope="module")
+def everything(finished, tmp_path_factory):
+    """A project in which all that a config can ask for has been made, by asking for nothing in particular."""
+    project = finished.copy(tmp_path_factory.mktemp("everything") / "project")
+    (project.folder / "small.yaml").write_text(yaml.safe_dump(merged(SMALL, EVERYTHING)))
+    project.make()
+    return project
+
+
+@pytest.fixture(scope="module")
+def report(everything):
+    result = everything.snakemake("--report", "results/report.html")
+    assert result.returncode == 0, result.stderr[-4000:]
+    return everything.folder / "results/report.html"
+
+
+@pytest.fixture(scope="module")
+def seen(report):
+    """What a browser that opens the report finds: its text, and each table and figure in it."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium on this machine")
+    page = report.with_name("looked_at.html")
+    page.write_text(report.read_text() + LOOK)
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=60000", "--dump-dom"]
+    shown = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, timeout=120, check=True).stdout
+    found = re.search(r'<pre id="seen">(.*?)</pre>', shown, re.DOTALL)
+    assert found, "the page's script did not end"
+    return {"text": shown.partition('<pre id="seen">')[0], "results": json.loads(html.unescape(found[1]))}
+
+
+def test_a_run_without_a_target_makes_every_table_and_figure(everything):
+    for table in TABLES:
+        assert (everything.folder / f"results/tables/{table}.csv").exists(), table
+    for figure in FIGURES:
+        assert (everything.folder / f"results/figures/{figure}.svg").exists(), figure
+        assert (everything.folder / f"results/figures/{figure}.png").exists(), figure
+    assert everything.planned() == []
+
+
+def test_deleted_tables_and_figures_come_back_without_an_evaluation(everything, tmp_path):
+    project = everything.copy(tmp_path / "project")
+    before = {folder: project.times(f"results/{folder}/**/*") for folder in ("runs", "test", "prompts", "splits")}
+    drawn = project.files("results/tables/*") | project.files("results/figures/**/*")
+    shutil.rmtree(project.folder / "results/tables")
+    shutil.rmtree(project.folder / "results/figures")
+    shutil.rmtree(project.folder / "logs")
+    said = project.make()
+    for folder, times in before.items():
+        assert project.times(f"results/{folder}/**/*") == times
+    assert not list((project.folder / "logs").glob("engine*")), said
+    remade = project.files("results/tables/*") | project.files("results/figures/**/*")
+    assert remade == drawn
+
+
+def test_the_report_shows_every_table_and_figure(seen):
+    shown = seen["results"]
+    expected = [f"results/tables/{table}.html" for table in TABLES]
+    expected += [f"results/figures/{figure}.svg" for figure in FIGURES]
+    expected += [f"results/figures/{kind}/sums/genome_plus/n4/seed1.svg" for kind in KINDS]
+    assert [path for path in expected if path not in shown] == []
+    for path, look in shown.items():
+        assert look["caption"].strip(), f"{path} has no caption"
+        if path.endswith(".html"):
+            assert look["cells"] > 1, f"{path} shows no table"
+        if path.endswith((".svg", ".png")):
+            assert look["width"] > 100, f"{path} shows no picture"
+
+
+def test_the_report_tells_its_parts_in_a_readers_order(seen):
+    text = seen["text"]
+    parts = ["1 What was run", "2 What came out", "3 How sure", "4 Why", "5 How long it took"]
+    places = [text.find(part) for part in parts]
+    assert -1 not in places
+    assert places == sorted(places)
+
+
+def test_the_report_needs_nothing_from_elsewhere(report):
+    loaded = re.findall(r'<(?:script|img|iframe)[^>]*\ssrc="([^"]+)"|<link[^>]*\shref="([^"]+)"', report.read_text())
+    assert [each for pair in loaded for each in pair if each and not each.startswith("data:")] == []
