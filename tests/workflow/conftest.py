@@ -2,14 +2,17 @@
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
 PROJECT = Path(__file__).parent.parent.parent
 PARTS = ("Snakefile", "config.yaml", "config", "workflow", "profiles", "envs")
@@ -127,18 +130,34 @@ def merged(settings, changes):
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory) -> Project:
     """A project with base model, experts and Data Merge, and nothing evolved yet."""
-    project = new_project(tmp_path_factory.mktemp("trained") / "project")
-    (project.folder / "small.yaml").write_text(yaml.safe_dump(SMALL))
-    project.make("results/experts/micro.json", "resources/experts/data_merge/provenance.json")
-    return project
+
+    def train(folder):
+        project = new_project(folder)
+        (project.folder / "small.yaml").write_text(yaml.safe_dump(SMALL))
+        project.make("results/experts/micro.json", "resources/experts/data_merge/provenance.json")
+
+    return made_once(tmp_path_factory, "trained", train)
 
 
 @pytest.fixture(scope="session")
 def finished(trained, tmp_path_factory) -> Project:
     """A project whose Table 2 has been made without interruption on two cores. Copy it before you change it."""
-    project = trained.copy(tmp_path_factory.mktemp("finished") / "project")
-    project.make("results/tables/table2.csv")
-    return project
+    return made_once(
+        tmp_path_factory, "finished", lambda folder: trained.copy(folder).make("results/tables/table2.csv")
+    )
+
+
+def made_once(tmp_path_factory, name: str, make: Callable[[Path], object]) -> Project:
+    """Return the project that `make` makes in a folder: the first of the test processes makes it, the others wait."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, whole = shared / name / "project", shared / name / "whole"
+    with FileLock(shared / f"{name}.lock"):
+        if not whole.exists():
+            folder.parent.mkdir()
+            make(folder)
+            whole.touch()
+    return Project(folder)
 
 
 @pytest.fixture
