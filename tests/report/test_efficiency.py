@@ -1,0 +1,75 @@
+"""What evolution costs."""
+
+import math
+
+import numpy as np
+import pytest
+
+from genome.report.efficiency import Run, curves, efficiency, markdown, read_run
+
+
+def run(label, seed, fitness, test, samples=(100, 200, 300), tasks="sums"):
+    return Run(label, tasks, seed, samples, fitness, test, f"results/runs/{tasks}/{label}/seed{seed}")
+
+
+SLOW = [run("slow", 1, (0.2, 0.5, 0.8), 0.7), run("slow", 2, (0.2, 0.6, 0.6), 0.5)]
+FAST = [run("fast", 1, (0.8, 0.8, 0.9), 0.8), run("fast", 2, (0.1, 0.7, 0.7), 0.6)]
+NEVER = [run("never", 1, (0.1, 0.1, 0.1), 0.1), run("never", 2, (0.1, 0.1, 0.7), 0.1)]
+
+
+def test_what_a_method_spends_to_get_where_the_reference_ends():
+    table = efficiency(SLOW + FAST + NEVER, ["fast", "slow", "never"], "slow").set_index("method")
+    # Seed 1: fast has 0.8 after 100 of slow's 300; seed 2: it passes slow's 0.6 after 200 of 300.
+    assert table.loc["fast", "samples_to_reach"] == 150
+    assert table.loc["fast", "relative"] == pytest.approx((1 / 3 + 2 / 3) / 2)
+    assert table.loc["slow", "samples_to_reach"] == 250
+    assert math.isnan(table.loc["never", "samples_to_reach"])
+    assert table.loc["never", "reached"] == 50
+    assert table.loc["fast", "test"] == pytest.approx(70)
+    assert table.loc["fast", "difference"] == pytest.approx(10)
+    assert table.loc["fast", ["difference_low", "difference_high"]].tolist() == pytest.approx([10, 10])
+    assert table.loc["slow", "difference"] == 0
+    assert table.loc["never", "runs"] == "results/runs/sums/never/seed1 results/runs/sums/never/seed2"
+
+
+def test_runs_are_compared_with_the_reference_of_their_own_task_and_seed():
+    other = [run("slow", 1, (0.9, 0.9, 0.9), 0.9, tasks="facts"), run("fast", 1, (0.9, 0.9, 0.9), 0.3, tasks="facts")]
+    table = efficiency(SLOW[:1] + FAST[:1] + other, ["fast"], "slow")
+    assert table.loc[0, "difference"] == pytest.approx(100 * ((0.8 - 0.7) + (0.3 - 0.9)) / 2)
+    assert table.loc[0, "difference_low"] < table.loc[0, "difference"] < table.loc[0, "difference_high"]
+
+
+def test_a_curve_keeps_the_last_value_of_a_run_that_has_ended_and_starts_when_all_have_begun():
+    early, late = run("m", 1, (0.5, 0.7), 0, samples=(10, 20)), run("m", 2, (0.1, 0.3), 0, samples=(20, 40))
+    shown = curves([early, late], ["m"], points=3)
+    assert shown["samples"].tolist() == [20, 30, 40]
+    assert shown["high"].tolist() == pytest.approx([70, 70, 70])
+    assert shown["low"].tolist() == pytest.approx([10, 10, 30])
+    assert shown["median"].tolist() == pytest.approx([40, 40, 50])
+
+
+def test_a_method_of_one_stage_is_one_point():
+    once = run("once", 1, (0.4,), 0.4, samples=(50,))
+    assert curves([*SLOW, once], ["once"])["samples"].tolist() == [50]
+    assert np.isnan(once.at(49))
+    assert once.at(50) == 0.4
+
+
+def test_generations_are_read_in_their_order():
+    populations = [
+        {"generation": 1, "samples": 30, "best": {"fitness": 0.6}},
+        {"generation": 0, "samples": 10, "best": {"fitness": 0.5}},
+    ]
+    read = read_run("m", "sums", 1, populations, 0.5, "folder")
+    assert read.samples == (10, 30)
+    assert read.fitness == (0.5, 0.6)
+
+
+def test_the_table_for_reading_says_what_was_not_reached():
+    text = markdown(efficiency(SLOW + FAST + NEVER, ["fast", "slow", "never"], "slow"), "slow")
+    rows = {
+        line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]] for line in text.splitlines()[2:5]
+    }
+    assert rows["fast"] == ["80.00", "70.00", "+10.00 [+10.00, +10.00]", "300", "150", "0.50", "2 of 2"]
+    assert rows["slow"][2] == ""
+    assert rows["never"][4:] == ["", "", "1 of 2"]
