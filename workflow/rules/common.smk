@@ -205,6 +205,11 @@ def check_references():
             for key in ("tasks", "domains", "pairs")
             for name in leaves((config[table] or {}).get(key))
         ),
+        *(
+            (f"config.protocol.{key}: unknown {key.removesuffix('s')}", name, known)
+            for key, known in (("variant", variants), ("tasks", known_tasks))
+            for name in leaves((config["protocol"] or {}).get(key))
+        ),
         *(("config.labels: unknown variant", name, variants) for name in config["labels"]),
         *(("config.weights: unknown task", name, known_tasks) for name in config["weights"]),
     ]
@@ -213,6 +218,9 @@ def check_references():
     wrong += [
         f"  config.table4.domains: task {name!r} stands in two" for name in unique(domains) if domains.count(name) > 1
     ]
+    scored_twice = (config["protocol"] or {}).get("variant")
+    if scored_twice in VARIANTS and not VARIANTS[scored_twice].get("ensemble"):
+        wrong.append(f"  config.protocol.variant: {scored_twice!r} reports no ensemble; name a variant that does")
     if wrong:
         raise WorkflowError("The config is not valid:\n" + "\n".join(wrong))
 

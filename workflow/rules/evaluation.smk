@@ -1,4 +1,4 @@
-# Requires: finished runs and prepared test prompts. These are the only rules that read test data.
+# Requires: finished runs and prepared test prompts. No rules but these and those of protocol.smk read test data.
 # Provides: results/test/TEST_TASK/RUN/{responses.jsonl,answers.jsonl,scores.json}, where RUN is a folder of results/runs:
 #   TASKS/VARIANT/nN/seedS of an evolving method, TASKS/VARIANT[/seedS] of a baseline,
 #   static/VARIANT[/seedS] of a merge that looks at no task.

@@ -46,10 +46,14 @@ def shared_start(variant):
 
 def populations_of(wildcards):
     """Return the populations of a run, from the shared generation 0 to the last."""
+    return all_populations(wildcards.variant)
+
+
+def all_populations(variant):
     run = "results/runs/{tasks}/{variant}/n{n}/seed{seed}"
     generations = range(1, config["generations"] + 1)
     return [
-        shared_start(wildcards.variant),
+        shared_start(variant),
         *(f"{run}/generation_{generation}/population.json" for generation in generations),
     ]
 
@@ -78,6 +82,12 @@ def run_of(variant, tasks, seed, size=config["population_size"]):
 def variant_of(run):
     _, variant, *_ = run.split("/")
     return variant
+
+
+def parts_of(run):
+    """Return the wildcards of the name of an evolving variant's run, TASKS/VARIANT/nN/seedS."""
+    tasks, variant, n, seed = run.split("/")
+    return {"tasks": tasks, "variant": variant, "n": n.removeprefix("n"), "seed": seed.removeprefix("seed")}
 
 
 def model_of(wildcards):
@@ -131,6 +141,14 @@ def columns_of(table):
     return [{"name": task, "tasks": task, "test_task": task} for task in shown["tasks"]]
 
 
+def protocol_runs():
+    """Return the tests that protocol.csv scores in two ways: pairs of a task and a run on it, a run each seed."""
+    shown = config["protocol"]
+    if shown is None:
+        return []
+    return [(task, run_of(shown["variant"], task, seed)) for task in shown["tasks"] for seed in config["seeds"]]
+
+
 def tests_of(table):
     """Return the folders of tests behind a table: every row, column and seed; a folder that seeds share stands once."""
     return unique(
@@ -147,6 +165,19 @@ def table_scores(wildcards):
 
 def table_answers(wildcards):
     return expand("{test}/answers.jsonl", test=tests_of(wildcards.table))
+
+
+def protocol_prompts(wildcards):
+    return expand(f"results/prompts/{BASE}/{{task}}/test.jsonl", task=shown_in("protocol")["tasks"])
+
+
+def protocol_responses(wildcards):
+    return [f"results/test/{task}/{run}/responses.jsonl" for task, run in protocol_runs()]
+
+
+def protocol_populations(wildcards):
+    """Return all populations of each run, since a member's fitness before succession stands in earlier ones."""
+    return [file for _, run in protocol_runs() for file in expand(all_populations(variant_of(run)), **parts_of(run))]
 
 
 def reachable_scores(wildcards):

@@ -86,10 +86,16 @@ def describe_run(run):
     }
 
 
+def ensemble_of(run):
+    """Return how many members the ensemble of a run has; 0 where its variant reports none."""
+    ensemble = VARIANTS.get(variant_of(run), {}).get("ensemble")
+    return ensemble["k"] if ensemble else 0
+
+
 def responses_params(wildcards):
-    """The top members answer too where the run's variant reports an ensemble."""
-    ensemble = VARIANTS.get(variant_of(wildcards.run), {}).get("ensemble")
-    members = ensemble["k"] if ensemble else 0
+    """The members of a run's ensemble answer too, and its whole population where protocol.csv asks for it."""
+    whole = (wildcards.test_task, wildcards.run) in protocol_runs()
+    members = describe_run(wildcards.run)["population_size"] if whole else ensemble_of(wildcards.run)
     max_tokens = task_definition(wildcards.test_task).get("max_tokens")
     return canonical({"version": VERSIONS["responses"], "max_tokens": max_tokens, "members": members})
 
@@ -100,7 +106,24 @@ def scores_params(wildcards):
             "version": [VERSIONS["scores"], VERSIONS["fitness"]],
             "task": named_task(wildcards.test_task),
             "similarity": config["similarity"],
+            "k": ensemble_of(wildcards.run),
             "run": describe_run(wildcards.run),
+        }
+    )
+
+
+def protocol_params(wildcards):
+    shown = shown_in("protocol")
+    variant = shown["variant"]
+    return canonical(
+        {
+            "version": [VERSIONS["protocol"], VERSIONS["scores"], VERSIONS["fitness"]],
+            "tasks": [named_task(name) for name in shown["tasks"]],
+            "seeds": config["seeds"],
+            "variant": variant,
+            "k": VARIANTS[variant]["ensemble"]["k"],
+            "size": config["population_size"],
+            "similarity": config["similarity"],
         }
     )
 

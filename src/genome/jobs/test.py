@@ -1,7 +1,10 @@
 """Stages that read test data: the responses of a run's chosen models, and their scores."""
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from genome.adapters import store_expert, store_genotypes
 from genome.engine.launcher import STORE
@@ -18,7 +21,7 @@ from genome.tasks.scoring import beside, extract, for_base, judge, parts, standa
 
 
 def answer_test(site: Site, settings: str, model: str, prompts: str, responses: str) -> None:
-    """Keep the responses of a run's chosen models to a test split: of its best, and of its top members.
+    """Keep the responses of a run's chosen models to a test split: of its best, and of its top members, fittest first.
 
     `model` is a population file or the provenance file of an adapter of its own (Data Merge, DARE-TIES).
     """
@@ -47,26 +50,44 @@ def answer_test(site: Site, settings: str, model: str, prompts: str, responses: 
     log.info("%d responses of %d models", len(samples) * len(distinct), len(distinct))
 
 
+@dataclass(frozen=True)
+class Model:
+    """An individual of a run, by name, and the answers found in its responses to a test, one a sample."""
+
+    name: str
+    answers: list[str | None]
+
+
+def read_models(
+    task: Task, samples: Sequence[Mapping[str, Any]], responses: Path | str, members: int | None = None
+) -> list[Model]:
+    """Return what answered a test: the run's best, then its members, fittest first, `members` of them (None: all)."""
+    texts: dict[str, list[str]] = {}
+    names: dict[str, str] = {}
+    for row in read_jsonl(responses):
+        texts.setdefault(row["role"], []).append(row["response"])
+        names[row["role"]] = row["individual"]
+    if any(len(by_role) != len(samples) for by_role in texts.values()):
+        raise GenomeError(f"{responses}: not {len(samples)} responses a model; delete the file to have it made again")
+    last = None if members is None else 1 + members
+    return [
+        Model(names[role], [extract(task, sample, text) for sample, text in zip(samples, by_role, strict=True)])
+        for role, by_role in list(texts.items())[:last]
+    ]
+
+
 def score_test(settings: str, base: str, prompts: str, responses: str, scores: str, answers: str) -> None:
-    """Score a run's responses to a test split: its best individual, and the ensemble of its top members.
+    """Score a run's responses to a test split: its best individual, and the ensemble of its top k members.
 
     `answers` keeps what the scores are made of, sample by sample, so that statistics need no test data.
     `base` is the base model's folder, whose tokenizer cuts texts where the task's BLEU asks for it.
     """
     resolved = json.loads(settings)
     task, samples = for_base(parse_task(*resolved["task"]), base), read_jsonl(prompts)
-    texts: dict[str, list[str]] = {}
-    for row in read_jsonl(responses):
-        texts.setdefault(row["role"], []).append(row["response"])
-    if any(len(by_role) != len(samples) for by_role in texts.values()):
-        raise GenomeError(f"{responses}: not {len(samples)} responses a model; delete the file to have it made again")
-    extracted = {
-        role: [extract(task, sample, text) for sample, text in zip(samples, by_role, strict=True)]
-        for role, by_role in texts.items()
-    }
-    reported = {"best": extracted.pop("best")}
-    if extracted:
-        reported["ensemble"] = combine(task, samples, list(extracted.values()), resolved["similarity"])
+    best, *members = (model.answers for model in read_models(task, samples, responses, resolved["k"]))
+    reported = {"best": best}
+    if members:
+        reported["ensemble"] = combine(task, samples, members, resolved["similarity"])
     judged = judge(task, samples, list(reported.values()))
     write_jsonl(
         answers,
