@@ -18,6 +18,7 @@ include: "workflow/rules/evolution.smk"
 include: "workflow/rules/baselines.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/protocol.smk"
 include: "workflow/rules/engine.smk"
 include: "workflow/rules/figures.smk"
 

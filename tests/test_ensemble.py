@@ -151,6 +151,24 @@ def test_all_samples_are_scored_in_one_call_and_equal_texts_in_none(monkeypatch)
     assert calls == [[("a", "b"), ("a", "c"), ("b", "c")]]
 
 
+def test_ensembles_that_share_answers_compare_them_once(monkeypatch):
+    calls = []
+
+    def similarities(pairs, similarity):
+        calls.append(pairs)
+        return ensemble._chrf(pairs)
+
+    monkeypatch.setattr(ensemble, "_similarities", similarities)
+    models = [["a cat", "x"], ["a cart", "y"], ["a dog", "x"], ["the dog", None]]
+    groups = [models[:1], models[:3], models, models[::-1]]
+    found = ensemble.combine_each(SimpleNamespace(kind="span"), [{}, {}], groups, CHRF_ONLY)
+    [pairs] = calls
+    assert len(pairs) == len({*pairs}) == 7
+    assert found == [combine(SimpleNamespace(kind="span"), [{}, {}], group, CHRF_ONLY) for group in groups]
+    votes = ensemble.combine_each(SimpleNamespace(kind="number"), [{}, {}], groups, CHRF_ONLY)
+    assert votes == [combine(SimpleNamespace(kind="number"), [{}, {}], group, CHRF_ONLY) for group in groups]
+
+
 def test_a_thousand_translations_take_less_than_two_seconds():
     chance = random.Random(0)
     words = ["".join(chance.choices(string.ascii_lowercase, k=chance.randint(2, 9))) for _ in range(2000)]

@@ -32,10 +32,19 @@ def combine(
     "bertscore", "model": folder or hub id, "layer": number}, for the kinds that do not vote; GenomeError
     names a setting that is wrong.
     """
-    by_sample = [answers for _, *answers in zip(samples, *answers_by_model, strict=True)]
+    return combine_each(task, samples, [answers_by_model], similarity)[0]
+
+
+def combine_each(
+    task: Task, samples: Sequence[Any], ensembles: Sequence[Sequence[Answers]], similarity: Mapping[str, Any]
+) -> list[list[str | None]]:
+    """Return what `combine` does of each of several ensembles; answers that they share are compared once."""
+    by_sample = [answers for models in ensembles for _, *answers in zip(samples, *models, strict=True)]
     if KINDS[task.kind].combine == "vote":
-        return [_vote(answers) for answers in by_sample]
-    return _most_similar(by_sample, similarity)
+        chosen = [_vote(answers) for answers in by_sample]
+    else:
+        chosen = _most_similar(by_sample, similarity)
+    return [chosen[start : start + len(samples)] for start in range(0, len(chosen), len(samples))]
 
 
 def _vote(answers: Answers) -> str | None:

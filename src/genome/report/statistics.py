@@ -6,16 +6,17 @@ Metrics of all samples (BLEU, weighted F1) are computed anew on each draw.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from genome.errors import GenomeError
 from genome.files import read_jsonl
 from genome.rng import stream
-from genome.tasks import metrics
+from genome.tasks import Task, metrics
 
 RESAMPLES = 2000
 LEVEL = 0.95
@@ -35,6 +36,11 @@ class Answered:
     def binary(self) -> bool:
         """Whether the metric is the share of samples that were answered rightly."""
         return metrics.METRICS[self.metric] is None and {*self.scores} <= {0.0, 1.0}
+
+    @property
+    def value(self) -> float:
+        """The metric, in [0, 1]."""
+        return metrics.of_parts(self.metric, self.columns)
 
 
 @dataclass(frozen=True)
@@ -58,15 +64,28 @@ def read_answers(path: Path | str, metric: str) -> dict[str, Answered]:
         by_report.setdefault(row["report"], []).append(row)
     answered = {}
     for report, rows in by_report.items():
-        scores = tuple(row["score"] for row in rows)
-        if metrics.METRICS[metric] is None:
-            columns = (np.array(scores, dtype=float),)
-        elif all("parts" in row for row in rows):
-            columns = tuple(np.array(column) for column in zip(*(row["parts"] for row in rows), strict=True))
-        else:
+        if metrics.METRICS[metric] is not None and not all("parts" in row for row in rows):
             raise GenomeError(f"{path}: rows without the parts of {metric}; delete the file to have it made again")
-        answered[report] = Answered(metric, tuple(row["sample"] for row in rows), scores, columns)
+        samples, scores = [row["sample"] for row in rows], [row["score"] for row in rows]
+        answered[report] = in_columns(metric, samples, scores, [row.get("parts") for row in rows])
     return answered
+
+
+def in_columns(metric: str, samples: Sequence, scores: Sequence[float], parts: Sequence[Sequence] | None) -> Answered:
+    """Return what one model scored; `parts` is what a metric that is no mean is made of (`genome.tasks.metrics`)."""
+    if metrics.METRICS[metric] is None:
+        columns = (np.array(scores, dtype=float),)
+    else:
+        columns = tuple(np.array(column) for column in zip(*parts, strict=True))
+    return Answered(metric, tuple(samples), tuple(scores), columns)
+
+
+def of_answers(
+    task: Task, samples: Sequence[Mapping[str, Any]], answers: Sequence[str | None], scores: Sequence[float]
+) -> Answered:
+    """Return what one model scored on samples, from its answers and the score of each."""
+    parts = metrics.parts(task, samples, answers)
+    return in_columns(task.metric, [sample["id"] for sample in samples], scores, parts)
 
 
 def draw_samples(test_task: str, n: int) -> np.ndarray:

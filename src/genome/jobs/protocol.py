@@ -1,0 +1,81 @@
+"""Stages that score the tests of whole populations again: by the public code's habits, and by ensemble size."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from genome.files import read_jsonl, write_text
+from genome.jobs import log
+from genome.jobs.test import Model, read_models
+from genome.population import read_population
+from genome.report import ensembles
+from genome.report import protocol as reporting
+from genome.report.statistics import Answered
+from genome.report.tables import write_csv
+from genome.tasks import Task, parse_task
+from genome.tasks.scoring import for_base
+
+Samples = Sequence[Mapping[str, Any]]
+
+
+def protocol(
+    settings: str,
+    base: str,
+    prompts: Sequence[str],
+    responses: Sequence[str],
+    populations: Sequence[str],
+    table: str,
+    markdown: str,
+) -> None:
+    """Write what the public code's ways of scoring add, of runs whose whole last population answered a test.
+
+    `prompts` are the test samples of each task, `responses` those to each task's test by seed, and `populations` all of
+    each such run, in the order of `settings`.
+    """
+    resolved = json.loads(settings)
+    generations = len(populations) // len(responses)
+    tests: dict[str, dict[str, reporting.Run]] = {}
+    for number, (path, task, samples, models) in enumerate(_answered(resolved, base, prompts, responses)):
+        run = populations[number * generations : (number + 1) * generations]
+        stale = reporting.stale_fitness(list(map(read_population, run)))
+        best, *members = models
+        tests.setdefault(task.name, {})[Path(path).parent.as_posix()] = reporting.evaluate(
+            task,
+            samples,
+            best.answers,
+            [member.answers for member in members],
+            [stale[member.name] for member in members],
+            resolved["k"],
+            resolved["similarity"],
+        )
+    result = reporting.compare(tests, resolved["variant"], resolved["seeds"])
+    write_csv(result, table)
+    write_text(markdown, reporting.markdown(result, resolved["k"]))
+    log.info("%d rows from %d runs on %d tests", len(result), len(responses), len(tests))
+
+
+def plot_ensemble(
+    settings: str, base: str, prompts: Sequence[str], responses: Sequence[str], out: Sequence[str], table: str
+) -> None:
+    """Draw the score of the ensemble of the k fittest members for every k, and write its numbers."""
+    resolved = json.loads(settings)
+    tests: dict[str, list[list[Answered]]] = {}
+    for _, task, samples, (_, *members) in _answered(resolved, base, prompts, responses):
+        answers = [member.answers for member in members]
+        scored = ensembles.by_size(task, samples, answers, resolved["size"], resolved["similarity"])
+        tests.setdefault(task.name, []).append(scored)
+    result = ensembles.table(tests, resolved["seeds"])
+    write_csv(result, table)
+    ensembles.draw(result, resolved["k"], out)
+
+
+def _answered(
+    settings: Mapping[str, Any], base: str, prompts: Sequence[str], responses: Sequence[str]
+) -> Iterator[tuple[str, Task, Samples, list[Model]]]:
+    """Yield each file of responses with its task, its samples and what it holds: the best, then all members."""
+    seeds = len(settings["seeds"])
+    for number, (definition, path) in enumerate(zip(settings["tasks"], prompts, strict=True)):
+        task, samples = for_base(parse_task(*definition), base), read_jsonl(path)
+        for file in responses[number * seeds : (number + 1) * seeds]:
+            yield file, task, samples, read_models(task, samples, file)

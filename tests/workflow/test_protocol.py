@@ -1,0 +1,84 @@
+"""The public code's scoring beside ours, and ensembles by size: both from responses that Table 2 has already."""
+
+import csv
+import re
+
+import pytest
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+
+TASKS = ["sums", "emotions"]
+TABLE, FIGURE = "results/tables/protocol.csv", "results/figures/ensemble_by_k.svg"
+
+
+def rows_of(project, path):
+    with (project.folder / path).open() as file:
+        return list(csv.DictReader(file))
+
+
+def jobs(said):
+    return set(re.findall(r"^(\w+) +\d+$", said, re.MULTILINE)) - {"total"}
+
+
+@pytest.fixture(scope="module")
+def compared(finished, tmp_path_factory):
+    """A project with both files. Copy it before you change it."""
+    project = finished.copy(tmp_path_factory.mktemp("compared") / "project")
+    project.configure(protocol={"tasks": TASKS})
+    assert {*project.planned(TABLE, FIGURE)} == {
+        TABLE, "results/tables/protocol.md", FIGURE, FIGURE.replace("svg", "png"), FIGURE.replace("svg", "csv"),
+    }  # fmt: skip
+    assert jobs(project.make(TABLE, FIGURE)) == {"protocol", "plot_ensemble"}
+    return project
+
+
+def reported(project, task):
+    """Return a run's scores as Table 2 has them, in percent."""
+    scores = project.read(f"results/test/{task}/{task}/genome_plus/n4/seed1/scores.json")
+    return {row["report"]: 100 * row["score"] for row in scores}
+
+
+def test_our_way_is_that_of_the_scores(compared):
+    rows = {(row["artefact"], row["task"]): row for row in rows_of(compared, TABLE)}
+    by_size = {(row["task"], row["k"]): row for row in rows_of(compared, FIGURE.replace("svg", "csv"))}
+    assert {k for _, k in by_size} == {"1", "2", "3", "4"}
+    for task in TASKS:
+        scores = reported(compared, task)
+        assert float(rows["best_by_test", task]["ours"]) == pytest.approx(scores["best"], abs=0.006)
+        for artefact in ("members_by_test", "all"):
+            assert float(rows[artefact, task]["ours"]) == pytest.approx(scores["ensemble"], abs=0.006)
+        assert float(by_size[task, "3"]["score"]) == pytest.approx(scores["ensemble"], abs=0.006)
+        assert rows["all", task]["runs"] == f"results/test/{task}/{task}/genome_plus/n4/seed1"
+        assert float(rows["best_by_test", task]["theirs"]) >= float(rows["stale_fitness", task]["ours"])
+    assert ("accuracy_for_f1", "emotions") in rows
+    assert ("half_points", "emotions") not in rows
+    assert ("all", "mean") in rows
+
+
+def test_what_is_deleted_is_made_again_from_the_responses_alone(compared, tmp_path):
+    project = compared.copy(tmp_path / "project")
+    before = project.files("results/tables/protocol*") | project.files("results/figures/*")
+    (project.folder / TABLE).unlink()
+    assert jobs(project.make(TABLE)) == {"protocol"}
+    (project.folder / FIGURE).unlink()
+    assert jobs(project.make(FIGURE)) == {"plot_ensemble"}
+    assert project.files("results/tables/protocol*") | project.files("results/figures/*") == before
+
+
+def test_another_size_of_the_ensemble_asks_no_model(compared, tmp_path):
+    project = compared.copy(tmp_path / "project")
+    project.configure(methods={"genome_plus": {"ensemble": {"k": 2}}})
+    assert jobs(project.make("results/tables/table2.csv")) == {"score_test", "compare"}
+    by_size = {(row["task"], row["k"]): row for row in rows_of(compared, FIGURE.replace("svg", "csv"))}
+    for task in TASKS:
+        assert float(by_size[task, "2"]["score"]) == pytest.approx(reported(project, task)["ensemble"], abs=0.006)
+
+
+def test_a_variant_without_an_ensemble_is_refused(compared, tmp_path):
+    project = compared.copy(tmp_path / "project")
+    project.configure(protocol={"variant": "genome", "tasks": ["sumz"]})
+    output = project.refused(TABLE)
+    assert "config.protocol.variant: 'genome' reports no ensemble; name a variant that does" in output
+    assert "config.protocol.tasks: unknown task 'sumz', did you mean 'sums'?" in output
+    project.configure(protocol=None)
+    assert "config.protocol is null" in project.refused(TABLE)

@@ -1,0 +1,51 @@
+# Requires: tests that whole populations have answered, their prepared samples, and the populations of the runs.
+# Provides: results/tables/protocol.{csv,md}: the same responses scored as the paper's public code does, and as we do;
+#   results/figures/ensemble_by_k.{svg,png,csv}: an ensemble's score by the number of its members.
+
+
+rule protocol:
+    input:
+        base=f"resources/models/{BASE}",
+        prompts=protocol_prompts,
+        responses=protocol_responses,
+        populations=protocol_populations,
+    output:
+        table="results/tables/protocol.csv",
+        markdown="results/tables/protocol.md",
+    log:
+        "logs/tables/protocol.log",
+    benchmark:
+        "results/benchmarks/tables/protocol.tsv"
+    localrule: True
+    conda:
+        "../../envs/genome.yaml"
+    params:
+        settings=protocol_params,
+    message:
+        "What the public code's ways of scoring add"
+    script:
+        "../scripts/protocol.py"
+
+
+rule plot_ensemble:
+    input:
+        base=f"resources/models/{BASE}",
+        prompts=protocol_prompts,
+        responses=protocol_responses,
+    output:
+        svg="results/figures/ensemble_by_k.svg",
+        png="results/figures/ensemble_by_k.png",
+        table="results/figures/ensemble_by_k.csv",
+    log:
+        "logs/figures/ensemble_by_k.log",
+    benchmark:
+        "results/benchmarks/figures/ensemble_by_k.tsv"
+    localrule: True
+    conda:
+        "../../envs/genome.yaml"
+    params:
+        settings=protocol_params,
+    message:
+        "An ensemble's score by the number of its members"
+    script:
+        "../scripts/plot_ensemble.py"
