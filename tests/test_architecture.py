@@ -14,7 +14,7 @@ LAYERS = (
     ("errors", "files", "hub", "rng", "sources"),
     ("corpora", "genotype", "tensors", "micro.skills", "micro.world"),
     ("experts",),
-    ("adapters", "cosines", "merging", "models", "training", "micro.base"),
+    ("adapters", "cosines", "norms", "merging", "models", "training", "micro.base"),
     ("population", "tasks", "engine"),
     ("operators", "ensemble"),
     ("methods", "fitness"),

@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -63,9 +63,7 @@ def materialise(genotypes: Sequence[Genotype], experts: Sequence[Expert], folder
     first = experts[0]
     dtypes = {name: info.dtype for name, info in first.tensors.items()}
     header = header_bytes(dtypes, {name: info.shape for name, info in first.tensors.items()})
-    weights = [open_tensors(expert.path / WEIGHTS) for expert in experts]
     digests = [hashlib.sha256(header) for _ in genotypes]
-    terms = sorted({(term.seed, term.density) for genotype in genotypes for term in genotype.noise})
     with ExitStack() as stack:
         files = []
         for folder in folders:
@@ -73,13 +71,24 @@ def materialise(genotypes: Sequence[Genotype], experts: Sequence[Expert], folder
             shutil.copyfile(first.path / CONFIG, folder / CONFIG)
             files.append(stack.enter_context((folder / WEIGHTS).open("wb")))
             files[-1].write(header)
-        for name, dtype in dtypes.items():
-            sources = [tensors[name] for tensors in weights]
-            for member, values in enumerate(_tensor(name, genotypes, sources, terms)):
-                stored = from_float32(values, dtype).tobytes()
+        for tensor in tensors_of(genotypes, experts, dtypes):
+            for member, values in enumerate(tensor):
+                stored = values.tobytes()
                 files[member].write(stored)
                 digests[member].update(stored)
     return [_adapter_id(digest.hexdigest(), first) for digest in digests]
+
+
+def tensors_of(
+    genotypes: Sequence[Genotype], experts: Sequence[Expert], names: Iterable[str]
+) -> Iterator[list[np.ndarray]]:
+    """Yield each named tensor of every genotype, in the storage of the experts' type: what is written and served."""
+    weights = [open_tensors(expert.path / WEIGHTS) for expert in experts]
+    terms = sorted({(term.seed, term.density) for genotype in genotypes for term in genotype.noise})
+    for name in names:
+        dtype = experts[0].tensors[name].dtype
+        values = _tensor(name, genotypes, [tensors[name] for tensors in weights], terms)
+        yield [from_float32(each, dtype) for each in values]
 
 
 def _tensor(

@@ -55,8 +55,8 @@ def inner_products(experts: Sequence[Expert]) -> dict[str, Products]:
     groups: dict[str, Products] = {}
     for module, names in _groups_of(modules(experts[0].tensors)).items():
         # Rank is the first axis of A and the second of B (outputs, rank).
-        gram_a = _gram([tensors[f"{module}.lora_A.weight"] for tensors in weights])
-        gram_b = _gram([tensors[f"{module}.lora_B.weight"].T for tensors in weights])
+        gram_a = gram_matrix([tensors[f"{module}.lora_A.weight"] for tensors in weights])
+        gram_b = gram_matrix([tensors[f"{module}.lora_B.weight"].T for tensors in weights])
         products = {"A": _traces(gram_a, count), "B": _traces(gram_b, count), "BA": _sums(gram_a * gram_b, count)}
         for name in names:
             total = groups.setdefault(name, {factor: np.zeros((count, count)) for factor in FACTORS})
@@ -92,7 +92,7 @@ def _groups_of(names: Sequence[str]) -> Mapping[str, list[str]]:
     return result
 
 
-def _gram(factors: Sequence[np.ndarray]) -> np.ndarray:
+def gram_matrix(factors: Sequence[np.ndarray]) -> np.ndarray:
     """Return the products of all rank-one rows of all experts' factors, each (rank, width), in float64."""
     stacked = np.concatenate(factors).astype(np.float64)
     return stacked @ stacked.T
