@@ -31,11 +31,17 @@ def rebuild(population_file: Path, member: str, experts_folder: Path, out: Path)
     for expert, entry in zip(experts, recorded["experts"], strict=True):
         if expert.sha256 != entry["sha256"]:
             raise GenomeError(f"{expert.path}: not the expert of this run (another SHA-256); restore that version")
-    version = recorded["versions"]["numpy"]
-    if genotype.noise and version != np.__version__:
-        raise GenomeError(
-            f"{population_file}: noise was drawn by numpy {version}, this is {np.__version__}; install that version"
-        )
+    if genotype.noise:
+        check_numpy(population_file)
     with replacing_directory(out) as folder:
         folder.rmdir()
         materialise([genotype], experts, [folder])
+
+
+def check_numpy(population_file: Path | str) -> None:
+    """Raise GenomeError when this numpy is not the one that drew a population's noise: its streams may differ."""
+    version = read_json(population_file)["versions"]["numpy"]
+    if version != np.__version__:
+        raise GenomeError(
+            f"{population_file}: noise was drawn by numpy {version}, this is {np.__version__}; install that version"
+        )

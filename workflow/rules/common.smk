@@ -188,6 +188,10 @@ def leaves(names):
     return [leaf for each in names for leaf in leaves(each)] if isinstance(names, list) else [names] if names else []
 
 
+def shown_by(figure):
+    return leaves((config[figure] or {}).get("variants"))
+
+
 def check_references():
     """Refuse names that stand for nothing, all at once."""
     known_tasks = [*TASK_FILES, *config["tasks"]]
@@ -210,6 +214,13 @@ def check_references():
             for key, known in (("variant", variants), ("tasks", known_tasks))
             for name in leaves((config["protocol"] or {}).get(key))
         ),
+            (f"config.{figure}.tasks: unknown task", name, known_tasks)
+            for figure in FIGURES
+            for tasks in leaves((config[figure] or {}).get("tasks"))
+            for name in tasks.split("+")
+        ),
+        *(("config.figure2.variants: unknown variant", name, variants) for name in shown_by("figure2")),
+        *(("config.portraits.variants: no evolving variant", name, EVOLVING) for name in shown_by("portraits")),
         *(("config.labels: unknown variant", name, variants) for name in config["labels"]),
         *(("config.weights: unknown task", name, known_tasks) for name in config["weights"]),
     ]
@@ -239,6 +250,8 @@ SECTIONS = {  # of the report, and the tables in each; what a reader asks, in th
     "5 How long it took": ("table7",),
 }
 TABLES = [table for tables in SECTIONS.values() for table in tables]
+FIGURES = ("figure2", "figure3", "portraits")
+OF_POPULATIONS = ("evolution", "family_tree", "expert_shares")  # figures of a run that need nothing but its populations
 REPORTING = ("ensemble",)  # settings that decide what is reported of a run, not what it finds
 MUTATION = ("gene_mutation_rate", "sigma")
 # Of a task: what only scoring reads.

@@ -1,25 +1,100 @@
-# Requires: the populations of a run.
-# Provides: results/figures/evolution/TASKS/VARIANT/nN/seedS.{svg,png}.
+# Requires: score files and the answers behind them, scored experts, the populations and evaluations of runs; no test data.
+# Provides: results/figures/figure2 (scores by population size), figure3 (what experts are good at), and of one run
+#   results/figures/KIND/TASKS/VARIANT/nN/seedS, where KIND is evolution, family_tree, expert_shares or diversity:
+#   each as .svg, .png and .csv, the numbers drawn with the folders that they come from.
 
 
-rule plot_evolution:
+rule figure2:
+    input:
+        scores=figure2_scores,
+        answers=figure2_answers,
+    output:
+        svg="results/figures/figure2.svg",
+        png="results/figures/figure2.png",
+        table="results/figures/figure2.csv",
+    log:
+        "logs/figures/figure2.log",
+    benchmark:
+        "results/benchmarks/figures/figure2.tsv"
+    localrule: True
+    conda:
+        "../../envs/genome.yaml"
+    params:
+        settings=figure2_params,
+    message:
+        "Figure 2: scores by population size"
+    script:
+        "../scripts/figure2.py"
+
+
+rule figure3:
+    input:
+        figure3_experts,
+    output:
+        svg="results/figures/figure3.svg",
+        png="results/figures/figure3.png",
+        table="results/figures/figure3.csv",
+    log:
+        "logs/figures/figure3.log",
+    benchmark:
+        "results/benchmarks/figures/figure3.tsv"
+    localrule: True
+    conda:
+        "../../envs/genome.yaml"
+    params:
+        settings=figure3_params,
+    message:
+        "Figure 3: what the experts are good at"
+    script:
+        "../scripts/figure3.py"
+
+
+rule portrait:
     input:
         populations_of,
     output:
-        svg="results/figures/evolution/{tasks}/{variant}/n{n}/seed{seed}.svg",
-        png="results/figures/evolution/{tasks}/{variant}/n{n}/seed{seed}.png",
+        svg="results/figures/{kind}/{tasks}/{variant}/n{n}/seed{seed}.svg",
+        png="results/figures/{kind}/{tasks}/{variant}/n{n}/seed{seed}.png",
+        table="results/figures/{kind}/{tasks}/{variant}/n{n}/seed{seed}.csv",
     log:
-        "logs/figures/evolution/{tasks}/{variant}/n{n}/seed{seed}.log",
+        "logs/figures/{kind}/{tasks}/{variant}/n{n}/seed{seed}.log",
     benchmark:
-        "results/benchmarks/figures/evolution/{tasks}/{variant}/n{n}/seed{seed}.tsv"
+        "results/benchmarks/figures/{kind}/{tasks}/{variant}/n{n}/seed{seed}.tsv"
+    wildcard_constraints:
+        kind=one_of(OF_POPULATIONS),
+        variant=one_of(EVOLVING),
+    localrule: True
+    conda:
+        "../../envs/genome.yaml"
+    params:
+        settings=portrait_params,
+    message:
+        "{wildcards.tasks}, {wildcards.variant}, n{wildcards.n}, seed {wildcards.seed}: draw {wildcards.kind}"
+    script:
+        "../scripts/portrait.py"
+
+
+rule portrait_diversity:
+    input:
+        experts=f"results/experts/{BASE}.json",
+        populations=populations_of,
+        evaluations=evaluations_of,
+    output:
+        svg="results/figures/diversity/{tasks}/{variant}/n{n}/seed{seed}.svg",
+        png="results/figures/diversity/{tasks}/{variant}/n{n}/seed{seed}.png",
+        table="results/figures/diversity/{tasks}/{variant}/n{n}/seed{seed}.csv",
+    log:
+        "logs/figures/diversity/{tasks}/{variant}/n{n}/seed{seed}.log",
+    benchmark:
+        "results/benchmarks/figures/diversity/{tasks}/{variant}/n{n}/seed{seed}.tsv"
     wildcard_constraints:
         variant=one_of(EVOLVING),
     localrule: True
     conda:
         "../../envs/genome.yaml"
     params:
-        version=VERSIONS["tables"],
+        settings=portrait_params,
     message:
-        "{wildcards.tasks}, {wildcards.variant}, seed {wildcards.seed}: plot the evolution"
+        "{wildcards.tasks}, {wildcards.variant}, n{wildcards.n}, seed {wildcards.seed}: draw diversity"
     script:
-        "../scripts/plot_evolution.py"
+        "../scripts/portrait_diversity.py"

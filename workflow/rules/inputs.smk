@@ -112,9 +112,10 @@ def table1_provenance(wildcards):
 
 
 def shown_in(table):
-    """Return what the config says of a table."""
+    """Return what the config says of a table or figure."""
     if config[table] is None:
-        raise WorkflowError(f"config.{table} is null: this config has no such table; say which tasks it shows")
+        kind = table.rstrip("0123456789")
+        raise WorkflowError(f"config.{table} is null: this config has no such {kind}; say which tasks it shows")
     return config[table]
 
 
@@ -193,3 +194,43 @@ def reachable_scores(wildcards):
 def section_of(wildcards):
     """Return the section of the report in which a table stands."""
     return next(section for section, tables in SECTIONS.items() if wildcards.table in tables)
+
+
+def figure2_tests():
+    """Return the folders of tests behind Figure 2; those of a method without population stand once."""
+    shown = shown_in("figure2")
+    return unique(
+        f"results/test/{task}/{run_of(variant, task, seed, size)}"
+        for variant in shown["variants"]
+        for task in shown["tasks"]
+        for size in shown["sizes"]
+        for seed in config["seeds"]
+    )
+
+
+def figure2_scores(wildcards):
+    return expand("{test}/scores.json", test=figure2_tests())
+
+
+def figure2_answers(wildcards):
+    return expand("{test}/answers.jsonl", test=figure2_tests())
+
+
+def figure3_experts(wildcards):
+    return expand("results/runs/{task}/experts/population.json", task=shown_in("figure3")["tasks"])
+
+
+def evaluations_of(wildcards):
+    """Return all validation answers of a run; those of the experts too where they are its generation 0."""
+    populations = populations_of(wildcards)
+    if VARIANTS[wildcards.variant]["initialisation"] == "experts":
+        populations = ["results/runs/{tasks}/experts/population.json", *populations]
+    return [population.replace("population.json", "evaluations.jsonl") for population in populations]
+
+
+def portrait_files():
+    """Return all figures of the runs that the config has drawn: its portraits, of the first seed."""
+    shown = config["portraits"] or {"tasks": [], "variants": []}
+    runs = [run_of(variant, tasks, config["seeds"][0]) for tasks in shown["tasks"] for variant in shown["variants"]]
+    kinds = [*OF_POPULATIONS, "diversity"]
+    return expand("results/figures/{kind}/{run}.{form}", kind=kinds, run=unique(runs), form=["svg", "png", "csv"])

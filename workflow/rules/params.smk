@@ -133,18 +133,46 @@ def table1_params(wildcards):
     return canonical({"version": VERSIONS["tables"], "tasks": tasks})
 
 
+def shown_method(name):
+    """Return how a table or figure shows a variant: whose runs, under which name, and what of them reports."""
+    return {
+        "name": name,
+        "variant": searched_as(name),
+        "label": config["labels"].get(name, name),
+        "report": "ensemble" if VARIANTS[name].get("ensemble") else "best",
+    }
+
+
+def shown_columns(table):
+    """Return a table's or figure's tests with their metrics."""
+    return [{**column, "metric": task_definition(column["test_task"])["metric"]} for column in columns_of(table)]
+
+
 def comparison_params(wildcards):
-    rows = [
-        {
-            "name": name,
-            "variant": searched_as(name),
-            "label": config["labels"].get(name, name),
-            "report": "ensemble" if VARIANTS[name].get("ensemble") else "best",
-        }
-        for name in rows_of(wildcards.table)
-    ]
-    columns = [
-        {**column, "metric": task_definition(column["test_task"])["metric"]} for column in columns_of(wildcards.table)
-    ]
+    rows = [shown_method(name) for name in rows_of(wildcards.table)]
+    columns = shown_columns(wildcards.table)
     layout = {"table": wildcards.table, "methods": rows, "columns": columns, "seeds": config["seeds"]}
     return canonical({"version": VERSIONS["tables"], **layout})
+
+
+def figure2_params(wildcards):
+    layout = {
+        "methods": [shown_method(name) for name in rows_of("figure2")],
+        "columns": shown_columns("figure2"),
+        "sizes": shown_in("figure2")["sizes"],
+        "seeds": config["seeds"],
+    }
+    return canonical({"version": VERSIONS["figures"], **layout})
+
+
+def figure3_params(wildcards):
+    tasks = [
+        [name, (task_definition(name).get("category") or name).split(", ")] for name in shown_in("figure3")["tasks"]
+    ]
+    return canonical({"version": VERSIONS["figures"], "tasks": tasks})
+
+
+def portrait_params(wildcards):
+    label = config["labels"].get(wildcards.variant, wildcards.variant)
+    title = f"{wildcards.tasks}, {label}, N = {wildcards.n}, seed {wildcards.seed}"
+    return canonical({"version": VERSIONS["figures"], "title": title})

@@ -1,4 +1,4 @@
-"""Stages that read scores and populations only: tables and figures."""
+"""Stages that read scores only: tables."""
 
 import json
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from genome.files import read_json, write_text
 from genome.jobs import log
-from genome.report import figures, rendering, tables
+from genome.report import rendering, tables
 from genome.report.page import page
 from genome.tasks import parse_task
 
@@ -44,11 +44,6 @@ def compare(
 def reachable(score_files: Sequence[str], table: str) -> None:
     """Write what Data Merge reaches of a LoRA trained on each task's own generator."""
     tables.write_csv(tables.reachable(tables.collect(score_files)), table)
-
-
-def plot_evolution(populations: Sequence[str], out: Sequence[str], title: str) -> None:
-    """Draw the fitness of a run by generation."""
-    figures.evolution([read_json(path) for path in populations], out, title)
 
 
 def table_page(name: str, markdown: str, out: str) -> None:

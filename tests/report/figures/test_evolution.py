@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genome.report import figures
+from genome.report.figures.evolution import _swarm, draw_evolution, evolution
 
 
 def individual(name, fitness):
@@ -33,22 +33,8 @@ def populations():
     return result
 
 
-@pytest.fixture
-def drawn(monkeypatch):
-    """Keep the figures that are made."""
-    made = []
-
-    class Kept(figures.Figure):
-        def __init__(self, **settings):
-            super().__init__(**settings)
-            made.append(self)
-
-    monkeypatch.setattr(figures, "Figure", Kept)
-    return made
-
-
 def test_the_figure_shows_best_mean_members_and_discarded(populations, drawn, tmp_path):
-    figures.evolution(populations[::-1], [tmp_path / "run.svg"], title="gsm8k")
+    draw_evolution(evolution(populations[::-1]), [tmp_path / "run.svg"], title="gsm8k")
     axes = drawn[0].axes[0]
     lines = {line.get_label(): line for line in axes.get_lines()}
     assert list(lines["best so far"].get_xdata()) == [0, 1, 2]
@@ -62,7 +48,7 @@ def test_the_figure_shows_best_mean_members_and_discarded(populations, drawn, tm
 
 
 def test_lines_and_dots_differ_without_colour(populations, drawn, tmp_path):
-    figures.evolution(populations, [tmp_path / "run.svg"])
+    draw_evolution(evolution(populations), [tmp_path / "run.svg"])
     lines = {line.get_label(): line for line in drawn[0].axes[0].get_lines()}
     assert lines["best so far"].get_linestyle() != lines["mean of members"].get_linestyle()
     assert lines["discarded"].get_markerfacecolor() == "white" != lines["member"].get_markerfacecolor()
@@ -70,9 +56,9 @@ def test_lines_and_dots_differ_without_colour(populations, drawn, tmp_path):
 
 def test_the_same_run_gives_the_same_bytes_whatever_the_readers_settings(populations, tmp_path):
     names = ["run.svg", "run.png"]
-    figures.evolution(populations, [tmp_path / name for name in names])
+    draw_evolution(evolution(populations), [tmp_path / name for name in names])
     with matplotlib.rc_context({"font.size": 20, "svg.hashsalt": None, "savefig.dpi": 50}):
-        figures.evolution(populations, [tmp_path / "again" / name for name in names])
+        draw_evolution(evolution(populations), [tmp_path / "again" / name for name in names])
     for name in names:
         assert (tmp_path / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
     assert ET.parse(tmp_path / "run.svg").getroot().tag.endswith("svg")
@@ -84,7 +70,7 @@ def test_a_run_that_never_moves_can_be_drawn(populations, tmp_path):
     for population in populations:
         for drawn in (*population["members"], *population["created"], population["best"]):
             drawn["fitness"] = 0.0
-    figures.evolution(populations[:1], [tmp_path / "run.png"])
+    draw_evolution(evolution(populations[:1]), [tmp_path / "run.png"])
     assert (tmp_path / "run.png").is_file()
 
 
@@ -92,7 +78,7 @@ def test_a_run_that_never_moves_can_be_drawn(populations, tmp_path):
     st.lists(st.integers(0, 200).map(lambda count: count / 200), min_size=1, max_size=60), st.sampled_from([0.0, 0.02])
 )
 def test_no_dot_hides_another_and_generations_stay_apart(values, height):
-    offsets = figures._swarm(values, height)
+    offsets = _swarm(values, height)
     assert max(map(abs, offsets)) < 0.5
     for one, other in combinations(range(len(values)), 2):
         if abs(values[one] - values[other]) <= height:

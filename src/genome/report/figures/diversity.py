@@ -1,0 +1,103 @@
+"""How unlike the members of a population are, and how far from the base model, by generation."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from genome.experts import Expert
+from genome.genotype import Genotype, expert
+from genome.norms import update_norms
+from genome.population import Individual, Population
+from genome.report.figures.style import BEST, INK, LEGEND, MEAN, MUTED, Row, end_label, generation_axis, styled
+
+Answers = tuple[Any, ...]
+"""A model's answers to the validation samples of all tasks, in one order; None where it gave none."""
+
+PANELS = (
+    ("coefficients", "Distance of\ncoefficients"),
+    ("answers", "Answers\nthat differ"),
+)
+
+
+def diversity(
+    populations: Iterable[Population], evaluations: Iterable[Mapping[str, Any]], experts: Sequence[Expert]
+) -> list[Row]:
+    """Return a row for each generation of a run; of pairs of members, the mean over all pairs.
+
+    coefficients: the Euclidean distance of two members' coefficients of experts
+    answers: the share of validation samples that two members answer differently; no answer is an answer of its own
+    norm_best, norm_members: the Frobenius norm of what the best so far, and a member on average, adds to the base
+    norm_experts: the same of an expert on average
+
+    `evaluations` are the rows of all the run's `evaluations.jsonl`. A genotype is evaluated once in a run: its answers
+    serve every individual that has it, in whatever generation.
+    """
+    populations = sorted(populations, key=lambda population: population.generation)
+    answers = answers_by_genotype(populations, evaluations)
+    norm_experts = fmean(update_norms([expert(i, len(experts)) for i in range(len(experts))], experts))
+    rows = []
+    for population in populations:
+        genotypes = [member.genotype for member in population.members]
+        best, *members = update_norms([population.best.genotype, *genotypes], experts)
+        rows.append(
+            {
+                "generation": population.generation,
+                "coefficients": _mean_of_pairs(math.dist, [genotype.coefficients for genotype in genotypes]),
+                "answers": _mean_of_pairs(disagreement, [answers[genotype] for genotype in genotypes]),
+                "best": population.best.name,
+                "norm_best": best,
+                "norm_members": fmean(members),
+                "norm_experts": norm_experts,
+            }
+        )
+    return rows
+
+
+def answers_by_genotype(
+    populations: Iterable[Population], evaluations: Iterable[Mapping[str, Any]]
+) -> dict[Genotype, Answers]:
+    """Return the validation answers of every genotype that a run has evaluated."""
+    created: dict[str, Individual] = {each.name: each for population in populations for each in population.created}
+    found: dict[Genotype, dict[tuple[str, str], Any]] = {}
+    for row in evaluations:
+        if row["individual"] in created:
+            answered = found.setdefault(created[row["individual"]].genotype, {})
+            answered[row["task"], row["sample"]] = row["answer"]
+    return {genotype: tuple(by_sample.values()) for genotype, by_sample in found.items()}
+
+
+def disagreement(first: Answers, second: Answers) -> float:
+    """Return the share of samples that two models answer differently."""
+    return fmean(one != other for one, other in zip(first, second, strict=True))
+
+
+def _mean_of_pairs(distance, values: Sequence) -> float:
+    return fmean(distance(one, other) for one, other in combinations(values, 2))
+
+
+def draw_diversity(rows: Sequence[Row], out: Iterable[Path | str], title: str = "") -> None:
+    """Draw three panels over one axis of generations: distance of coefficients, of answers, and from the base."""
+    generations = [row["generation"] for row in rows]
+    with styled(out, 4.0) as figure:
+        top, middle, bottom = figure.subplots(3, sharex=True)
+        for axes, (key, label) in zip((top, middle), PANELS, strict=True):
+            values = [row[key] for row in rows]
+            axes.plot(generations, values, color=INK, lw=1.2, marker="o", ms=2.8)
+            axes.set(ylabel=label, ylim=(0, 1.15 * max(values) or 1))
+            end_label(axes, values[-1], INK, "center")
+        lines = (
+            ("norm_best", "best so far", {"color": BEST, "lw": 1.7}),
+            ("norm_members", "mean of members", {"color": MEAN, "lw": 1.2, "ls": (0, (3, 1.5))}),
+            ("norm_experts", "mean of experts", {"color": MUTED, "lw": 0.9, "ls": (0, (1, 1.5))}),
+        )
+        for key, label, look in lines:
+            bottom.plot(generations, [row[key] for row in rows], label=label, **look)
+        largest = max(row[key] for row in rows for key, _, _ in lines)
+        bottom.set(ylabel="Distance from\nthe base, ‖ΔW‖", ylim=(0, 1.15 * largest))
+        top.set_title(title)
+        generation_axis(bottom, generations)
+        figure.align_ylabels()
+        figure.legend(*bottom.get_legend_handles_labels(), loc="outside lower center", ncols=3, **LEGEND)
