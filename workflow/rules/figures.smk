@@ -1,7 +1,8 @@
 # Requires: score files and the answers behind them, scored experts, the populations and evaluations of runs; no test data.
 # Provides: results/figures/figure2 (scores by population size), figure3 (what experts are good at), and of one run
 #   results/figures/KIND/TASKS/VARIANT/nN/seedS, where KIND is evolution, family_tree, expert_shares or diversity:
-#   each as .svg, .png and .csv, the numbers drawn with the folders that they come from.
+#   each as .svg, .png and .csv, the numbers drawn with the folders that they come from. The target `portraits` is all
+#   figures of the runs that the config names.
 
 
 rule figure2:
@@ -98,3 +99,9 @@ rule portrait_diversity:
         "{wildcards.tasks}, {wildcards.variant}, n{wildcards.n}, seed {wildcards.seed}: draw diversity"
     script:
         "../scripts/portrait_diversity.py"
+
+
+rule portraits:
+    input:
+        portrait_files,
+    localrule: True

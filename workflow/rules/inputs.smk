@@ -228,7 +228,7 @@ def evaluations_of(wildcards):
     return [population.replace("population.json", "evaluations.jsonl") for population in populations]
 
 
-def portrait_files():
+def portrait_files(wildcards):
     """Return all figures of the runs that the config has drawn: its portraits, of the first seed."""
     shown = config["portraits"] or {"tasks": [], "variants": []}
     runs = [run_of(variant, tasks, config["seeds"][0]) for tasks in shown["tasks"] for variant in shown["variants"]]

@@ -1,0 +1,118 @@
+"""All figures of a small project, and that drawing them again asks nobody."""
+
+import csv
+import re
+import shutil
+import xml.etree.ElementTree as ET
+
+import pytest
+from PIL import Image
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+
+KINDS = ("evolution", "family_tree", "expert_shares", "diversity")
+RUNS = ("sums/model_swarms/n4/seed1", "sums/genome_plus/n4/seed1")
+OF_EXPERTS = "sums+emotions/genome_plus-small/n4/seed1"
+CONFIG = {
+    "variants": {"genome_plus-small": {"method": "genome_plus", "initialisation": "experts"}},
+    "figure2": {"tasks": ["sums", "emotions"], "variants": ["best_single", "genome_plus"], "sizes": [3, 4]},
+    "figure3": {"tasks": ["sums", "emotions", "polyglot_sums"]},
+    "portraits": {"tasks": ["sums"], "variants": ["model_swarms", "genome_plus"]},
+}
+FIGURES = ["figure2", "figure3", *(f"{kind}/{run}" for kind in KINDS for run in (*RUNS, OF_EXPERTS))]
+TARGETS = ["portraits", *(f"results/figures/{figure}.svg" for figure in FIGURES if not figure.endswith(RUNS))]
+
+
+@pytest.fixture(scope="module")
+def pictured(finished, tmp_path_factory):
+    """A project with all figures. Copy it before you change it."""
+    project = finished.copy(tmp_path_factory.mktemp("pictured") / "project")
+    project.configure(**CONFIG)
+    project.make(*TARGETS)
+    return project
+
+
+def rows_of(project, figure):
+    with (project.folder / f"results/figures/{figure}.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_a_figure_has_its_pictures_and_its_numbers(pictured, figure):
+    path = pictured.folder / f"results/figures/{figure}"
+    assert ET.parse(f"{path}.svg").getroot().tag == "{http://www.w3.org/2000/svg}svg"
+    with Image.open(f"{path}.png") as image:
+        image.load()
+        assert image.width >= 1000
+    for row in rows_of(pictured, figure):
+        for run in (row.get("runs") or row["run"]).split():
+            assert (pictured.folder / run).is_dir()
+
+
+def test_figure_2_shows_the_scores_of_its_runs(pictured):
+    rows = rows_of(pictured, "figure2")
+    shown = {(row["test"], row["method"], row["population_size"]) for row in rows}
+    assert shown == {
+        (task, method, size) for task in ("sums", "emotions") for method in ("Best Single", "GENOME+") for size in "34"
+    }
+    for row in rows:
+        report = "ensemble" if row["method"] == "GENOME+" else "best"
+        [score] = [each["score"] for each in pictured.read(f"{row['runs']}/scores.json") if each["report"] == report]
+        assert float(row["value"]) == pytest.approx(100 * score, abs=0.006)
+        assert float(row["low"]) <= float(row["value"]) <= float(row["high"])
+
+
+def test_figure_3_ranks_the_experts_by_validation(pictured):
+    rows = rows_of(pictured, "figure3")
+    assert {row["dimension"] for row in rows} == {"Mathematics", "Affective Computing", "Multilingual"}
+    experts = pictured.read("results/runs/emotions/experts/population.json")["members"]
+    scores = {row["expert"]: float(row["score"]) for row in rows if row["dimension"] == "Affective Computing"}
+    assert scores == {expert["name"]: expert["fitness"] for expert in experts}
+
+
+def test_a_run_s_numbers_are_those_of_its_populations(pictured):
+    for row in rows_of(pictured, "diversity/sums/genome_plus/n4/seed1"):
+        population = pictured.read(f"{row['run']}/population.json")
+        assert population["generation"] == int(row["generation"])
+        assert population["best"]["name"] == row["best"]
+
+
+def test_figures_are_drawn_again_from_what_is_there(pictured, tmp_path):
+    project = pictured.copy(tmp_path / "project")
+    assert project.planned(*TARGETS) == []
+    again = ["figure2", "figure3", *(f"{kind}/{OF_EXPERTS}" for kind in ("expert_shares", "diversity"))]
+    before = {figure: project.files(f"results/figures/{figure}.*") for figure in again}
+    times = project.times("results/[!f]*/**/*")
+    shutil.rmtree(project.folder / "results/figures")
+    said = project.make(*(f"results/figures/{figure}.png" for figure in again))
+    drawing = {"figure2", "figure3", "portrait", "portrait_diversity"}
+    assert set(re.findall(r"^(\w+) +\d+$", said, re.MULTILINE)) == {*drawing, "total"}
+    assert {figure: project.files(f"results/figures/{figure}.*") for figure in again} == before
+    assert all(len(files) == 3 for files in before.values())
+    assert project.times("results/[!f]*/**/*") == times
+
+
+def test_names_that_stand_for_nothing_are_refused_in_every_figure(trained, tmp_path):
+    project = trained.copy(tmp_path / "project")
+    project.configure(
+        figure2={"tasks": ["sumz"], "variants": ["genomes"]},
+        figure3={"tasks": ["emotoins"]},
+        portraits={"tasks": ["sums+smus"], "variants": ["best_single"]},
+    )
+    output = project.refused("results/figures/figure2.svg")
+    for message in (
+        "config.figure2.tasks: unknown task 'sumz', did you mean 'sums'?",
+        "config.figure2.variants: unknown variant 'genomes', did you mean 'genome'?",
+        "config.figure3.tasks: unknown task 'emotoins', did you mean 'emotions'?",
+        "config.portraits.tasks: unknown task 'smus', did you mean 'sums'?",
+        "config.portraits.variants: no evolving variant 'best_single', known are",
+    ):
+        assert message in output
+
+
+def test_a_figure_that_the_config_has_not_says_so(trained, tmp_path):
+    project = trained.copy(tmp_path / "project")
+    project.configure(figure2=None, figure3=None, portraits=None)
+    for figure in ("figure2", "figure3"):
+        said = project.refused(f"results/figures/{figure}.svg")
+        assert f"config.{figure} is null: this config has no such figure" in said
