@@ -9,8 +9,8 @@ from genome.files import read_jsonl, write_text
 from genome.jobs import log
 from genome.jobs.test import Model, read_models
 from genome.population import read_population
-from genome.report import ensembles
 from genome.report import protocol as reporting
+from genome.report.figures import ensembles
 from genome.report.statistics import Answered
 from genome.report.tables import write_csv
 from genome.tasks import Task, parse_task

@@ -6,8 +6,8 @@ import matplotlib
 import pytest
 from matplotlib.figure import Figure
 
-from genome.report import ensembles
-from genome.report.ensembles import by_size, draw, table
+from genome.report.figures import ensembles
+from genome.report.figures.ensembles import by_size, draw, table
 from genome.tasks import parse_task
 
 CHRF = {"metric": "chrf"}
@@ -64,8 +64,8 @@ def test_the_figure_shows_the_mean_each_task_and_the_configured_size(found, monk
     figure = Figure()
 
     @contextmanager
-    def styled(height, out):
-        yield figure.add_subplot()
+    def styled(out, height):
+        yield figure
 
     monkeypatch.setattr(ensembles, "styled", styled)
     draw(found, 2, [])

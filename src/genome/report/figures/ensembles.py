@@ -12,16 +12,14 @@ from matplotlib.ticker import MaxNLocator
 
 from genome.ensemble import combine_each
 from genome.report import statistics
-from genome.report.figures import BEST as LINE
-from genome.report.figures import MEAN as MARK
-from genome.report.figures import MEMBER as BAND
-from genome.report.figures import MUTED, styled
+from genome.report.figures import style
+from genome.report.figures.style import MUTED, styled
 from genome.report.statistics import Answered
 from genome.tasks import Task
 from genome.tasks.scoring import judge
 
 MEAN = "mean"
-CONFIGURED = {"color": MARK, "lw": 0.8, "ls": (0, (2, 2)), "zorder": 1}
+CONFIGURED = {"color": style.MEAN, "lw": 0.8, "ls": (0, (2, 2)), "zorder": 1}
 
 
 def by_size(
@@ -83,21 +81,23 @@ def draw(found: pd.DataFrame, k: int, out: Iterable[Path | str]) -> None:
     columns = min(4, len(scores))
     rows = math.ceil(len(scores) / columns)
     heights = (1.5, 0.15 + 0.55 * rows)
-    with styled(0.6 + sum(heights), out) as axes:
-        grid = axes.figure.add_gridspec(2, 1, height_ratios=heights)
-        axes.set_subplotspec(grid[0])
+    with styled(out, 0.6 + sum(heights)) as figure:
+        grid = figure.add_gridspec(2, 1, height_ratios=heights)
+        axes = figure.add_subplot(grid[0])
         panels = grid[1].subgridspec(rows, columns).subplots(sharex=True, sharey=True, squeeze=False)
         _draw_mean(axes, mean, k)
         for (task, by_size), panel in zip(scores.items(), panels.flat, strict=False):
             _draw_task(panel, task, by_size["score"] - by_size["score"].iloc[0], k)
         for panel in panels.flat[len(scores) :]:
             panel.set_visible(False)
-        axes.figure.supxlabel("Each task: points gained over the fittest member alone", fontsize=7.5)
+        figure.supxlabel("Each task: points gained over the fittest member alone", fontsize=7.5)
 
 
 def _draw_mean(axes: Axes, mean: pd.DataFrame, k: int) -> None:
-    axes.fill_between(mean.index, mean["low"], mean["high"], color=BAND, alpha=0.35, lw=0, label="95 % interval")
-    axes.plot(mean.index, mean["score"], color=LINE, lw=1.7, marker="o", ms=3, label="mean over tasks")
+    axes.fill_between(
+        mean.index, mean["low"], mean["high"], color=style.MEMBER, alpha=0.35, lw=0, label="95 % interval"
+    )
+    axes.plot(mean.index, mean["score"], color=style.BEST, lw=1.7, marker="o", ms=3, label="mean over tasks")
     axes.axvline(k, **CONFIGURED, label=f"configured: {k}")
     axes.set(xlabel="Members of the ensemble, fittest first", ylabel="Test score, percent")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -107,7 +107,7 @@ def _draw_mean(axes: Axes, mean: pd.DataFrame, k: int) -> None:
 def _draw_task(panel: Axes, task: str, gains: pd.Series, k: int) -> None:
     panel.axhline(0, color=MUTED, lw=0.6)
     panel.axvline(k, **CONFIGURED)
-    panel.plot(gains.index, gains, color=LINE, lw=1)
+    panel.plot(gains.index, gains, color=style.BEST, lw=1)
     panel.set_title(task, fontsize=6, pad=2)
     panel.set_xticks(gains.index[[0, -1]])
     panel.yaxis.set_major_locator(MaxNLocator(3, integer=True))
