@@ -9,6 +9,9 @@ min_version("9.16")
 configfile: f"{workflow.basedir}/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/inputs.smk"
 include: "workflow/rules/params.smk"
@@ -30,7 +33,7 @@ localrules:
 rule all:
     default_target: True
     input:
-        "results/tables/table2.csv",
+        everything,
 
 
 onstart:

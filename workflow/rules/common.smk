@@ -188,50 +188,42 @@ def leaves(names):
     return [leaf for each in names for leaf in leaves(each)] if isinstance(names, list) else [names] if names else []
 
 
-def shown_by(figure):
-    return leaves((config[figure] or {}).get("variants"))
+def said(part, key):
+    """Return the names that a table or figure has under a key of its part of the config."""
+    return leaves((config[part] or {}).get(key))
 
 
 def check_references():
     """Refuse names that stand for nothing, all at once."""
-    known_tasks = [*TASK_FILES, *config["tasks"]]
-    variants = list(VARIANTS)
+    known = {"task": [*TASK_FILES, *config["tasks"]], "variant": list(VARIANTS)}
     references = [
         *(
-            (f"config.{table}.{key}: unknown variant", name, variants)
-            for table in COMPARISONS
-            for key in ("variants", "full", "without")
-            for name in leaves((config[table] or {}).get(key))
+            (f"config.{part}.{key}: unknown {kind}", name, known[kind])
+            for part in SHOWN
+            for kind, keys in NAMING.items()
+            for key in keys
+            for names in said(part, key)
+            for name in names.split("+")
         ),
+        *(("config.portraits.variants: no evolving variant", name, EVOLVING) for name in said("portraits", "variants")),
         *(
-            (f"config.{table}.{key}: unknown task", name, known_tasks)
-            for table in ("table1", *COMPARISONS)
-            for key in ("tasks", "domains", "pairs")
-            for name in leaves((config[table] or {}).get(key))
+            ("config.efficiency.variants: no evolving or searched variant", name, EVOLVING + SEARCHED)
+            for key in ("variants", "reference")
+            for name in said("efficiency", key)
         ),
-        *(
-            (f"config.protocol.{key}: unknown {key.removesuffix('s')}", name, known)
-            for key, known in (("variant", variants), ("tasks", known_tasks))
-            for name in leaves((config["protocol"] or {}).get(key))
-        ),
-            (f"config.{figure}.tasks: unknown task", name, known_tasks)
-            for figure in FIGURES
-            for tasks in leaves((config[figure] or {}).get("tasks"))
-            for name in tasks.split("+")
-        ),
-        *(("config.figure2.variants: unknown variant", name, variants) for name in shown_by("figure2")),
-        *(("config.portraits.variants: no evolving variant", name, EVOLVING) for name in shown_by("portraits")),
-        *(("config.labels: unknown variant", name, variants) for name in config["labels"]),
-        *(("config.weights: unknown task", name, known_tasks) for name in config["weights"]),
+        *(("config.labels: unknown variant", name, known["variant"]) for name in config["labels"]),
+        *(("config.weights: unknown task", name, known["task"]) for name in config["weights"]),
     ]
     wrong = [f"  {place} {name!r}, {nearest(name, known)}" for place, name, known in references if name not in known]
-    domains = leaves((config["table4"] or {}).get("domains"))
+    domains = said("table4", "domains")
     wrong += [
         f"  config.table4.domains: task {name!r} stands in two" for name in unique(domains) if domains.count(name) > 1
     ]
-    scored_twice = (config["protocol"] or {}).get("variant")
-    if scored_twice in VARIANTS and not VARIANTS[scored_twice].get("ensemble"):
-        wrong.append(f"  config.protocol.variant: {scored_twice!r} reports no ensemble; name a variant that does")
+    wrong += [
+        f"  config.protocol.variant: {name!r} reports no ensemble; name a variant that does"
+        for name in said("protocol", "variant")
+        if name in VARIANTS and not VARIANTS[name].get("ensemble")
+    ]
     if wrong:
         raise WorkflowError("The config is not valid:\n" + "\n".join(wrong))
 
@@ -247,10 +239,16 @@ SECTIONS = {  # of the report, and the tables in each; what a reader asks, in th
     "2 What came out": ("table2", "table3", "table4", "table5", "table6"),
     "3 How sure": ("protocol",),
     "4 Why": ("table8", "table10", "table11"),
-    "5 How long it took": ("table7",),
+    "5 What it took": ("efficiency", "table7"),
 }
 TABLES = [table for tables in SECTIONS.values() for table in tables]
-FIGURES = ("figure2", "figure3", "portraits")
+STUDIED = {"table10": "study", "table11": "study"}  # tables that are another part of the config than their name says
+FIGURES = {"figure2": "figure2", "figure3": "figure3", "ensemble_by_k": "protocol"}  # and the part that asks for each
+SHOWN = ("table1", *COMPARISONS, "efficiency", "protocol", "figure2", "figure3", "portraits")  # parts of the config
+NAMING = {  # their keys
+    "task": ("tasks", "task", "domains", "pairs"),
+    "variant": ("variants", "variant", "full", "without", "reference"),
+}
 OF_POPULATIONS = ("evolution", "family_tree", "expert_shares")  # figures of a run that need nothing but its populations
 REPORTING = ("ensemble",)  # settings that decide what is reported of a run, not what it finds
 MUTATION = ("gene_mutation_rate", "sigma")

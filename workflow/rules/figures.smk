@@ -10,7 +10,12 @@ rule figure2:
         scores=figure2_scores,
         answers=figure2_answers,
     output:
-        svg="results/figures/figure2.svg",
+        svg=report(
+            "results/figures/figure2.svg",
+            caption="../report/figure.rst",
+            category="2 What came out",
+            labels={"figure": "figure2"},
+        ),
         png="results/figures/figure2.png",
         table="results/figures/figure2.csv",
     log:
@@ -32,7 +37,12 @@ rule figure3:
     input:
         figure3_experts,
     output:
-        svg="results/figures/figure3.svg",
+        svg=report(
+            "results/figures/figure3.svg",
+            caption="../report/figure.rst",
+            category="1 What was run",
+            labels={"figure": "figure3"},
+        ),
         png="results/figures/figure3.png",
         table="results/figures/figure3.csv",
     log:
@@ -54,7 +64,13 @@ rule portrait:
     input:
         populations_of,
     output:
-        svg="results/figures/{kind}/{tasks}/{variant}/n{n}/seed{seed}.svg",
+        svg=report(
+            "results/figures/{kind}/{tasks}/{variant}/n{n}/seed{seed}.svg",
+            caption="../report/portrait.rst",
+            category="4 Why",
+            subcategory="{tasks}, {variant}, N = {n}, seed {seed}",
+            labels={"figure": "{kind}"},
+        ),
         png="results/figures/{kind}/{tasks}/{variant}/n{n}/seed{seed}.png",
         table="results/figures/{kind}/{tasks}/{variant}/n{n}/seed{seed}.csv",
     log:
@@ -81,7 +97,13 @@ rule portrait_diversity:
         populations=populations_of,
         evaluations=evaluations_of,
     output:
-        svg="results/figures/diversity/{tasks}/{variant}/n{n}/seed{seed}.svg",
+        svg=report(
+            "results/figures/diversity/{tasks}/{variant}/n{n}/seed{seed}.svg",
+            caption="../report/portrait.rst",
+            category="4 Why",
+            subcategory="{tasks}, {variant}, N = {n}, seed {seed}",
+            labels={"figure": "diversity"},
+        ),
         png="results/figures/diversity/{tasks}/{variant}/n{n}/seed{seed}.png",
         table="results/figures/diversity/{tasks}/{variant}/n{n}/seed{seed}.csv",
     log:

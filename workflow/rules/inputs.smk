@@ -178,7 +178,7 @@ def protocol_responses(wildcards):
 
 def protocol_populations(wildcards):
     """Return all populations of each run, since a member's fitness before succession stands in earlier ones."""
-    return [file for _, run in protocol_runs() for file in expand(all_populations(variant_of(run)), **parts_of(run))]
+    return [file for _, run in protocol_runs() for file in populations_in(run)]
 
 
 def reachable_scores(wildcards):
@@ -189,6 +189,37 @@ def reachable_scores(wildcards):
         for task in tasks
         for adapter in ("data_merge", f"oracle_{task}")
     ]
+
+
+def efficiency_runs():
+    """Return the runs whose costs are compared, each with the files that tell them."""
+    shown = shown_in("efficiency")
+    return [
+        {
+            "variant": variant,
+            "tasks": task,
+            "seed": seed,
+            "folder": f"results/runs/{run}",
+            "populations": populations_in(run),
+            "scores": f"results/test/{task}/{run}/scores.json",
+        }
+        for variant in shown["variants"]
+        for task in shown["tasks"]
+        for seed in config["seeds"]
+        for run in (run_of(variant, task, seed),)
+    ]
+
+
+def populations_in(run):
+    """Return all populations of a run, in their order: one a generation, or the only one of a baseline."""
+    variant = variant_of(run)
+    if variant in EVOLVING:
+        return expand(all_populations(variant), **parts_of(run))
+    return [f"results/runs/{run}/population.json"]
+
+
+def efficiency_files(wildcards):
+    return [file for run in efficiency_runs() for file in (run["scores"], *run["populations"])]
 
 
 def section_of(wildcards):
@@ -234,3 +265,12 @@ def portrait_files(wildcards):
     runs = [run_of(variant, tasks, config["seeds"][0]) for tasks in shown["tasks"] for variant in shown["variants"]]
     kinds = [*OF_POPULATIONS, "diversity"]
     return expand("results/figures/{kind}/{run}.{form}", kind=kinds, run=unique(runs), form=["svg", "png", "csv"])
+
+
+def everything(wildcards):
+    """Return all that the config asks for: its tables, each with its page for the report, and its figures."""
+    return [
+        *(f"results/tables/{table}.html" for table in TABLES if config[STUDIED.get(table, table)]),
+        *(f"results/figures/{figure}.svg" for figure, part in FIGURES.items() if config[part]),
+        *portrait_files(),
+    ]

@@ -155,6 +155,15 @@ def comparison_params(wildcards):
     return canonical({"version": VERSIONS["tables"], **layout})
 
 
+def efficiency_params(wildcards):
+    shown = shown_in("efficiency")
+    methods = {name: shown_method(name) for name in [*shown["variants"], shown["reference"]]}
+    runs = [{**run, **methods[run["variant"]]} for run in efficiency_runs()]
+    labels = [methods[name]["label"] for name in shown["variants"]]
+    reference = methods[shown["reference"]]["label"]
+    return canonical({"version": VERSIONS["tables"], "labels": labels, "reference": reference, "runs": runs})
+
+
 def figure2_params(wildcards):
     layout = {
         "methods": [shown_method(name) for name in rows_of("figure2")],

@@ -33,7 +33,12 @@ rule plot_ensemble:
         prompts=protocol_prompts,
         responses=protocol_responses,
     output:
-        svg="results/figures/ensemble_by_k.svg",
+        svg=report(
+            "results/figures/ensemble_by_k.svg",
+            caption="../report/figure.rst",
+            category="4 Why",
+            labels={"figure": "ensemble_by_k"},
+        ),
         png="results/figures/ensemble_by_k.png",
         table="results/figures/ensemble_by_k.csv",
     log:

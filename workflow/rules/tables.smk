@@ -1,7 +1,7 @@
 # Requires: splits, score files and the answers behind them; no test data.
 # Provides: results/tables/table1.{csv,md}; of Tables 2 to 6 and 8 tableN.{csv,md}, tableN_scores.csv (each run's score)
 #   and tableN_uncertainty.csv (95 % intervals, differences, and the runs behind each number); reachable.csv;
-#   of every table a page for the report, NAME.html.
+#   efficiency.{csv,md} and its figure (best fitness against samples spent); of every table a page for the report, NAME.html.
 
 
 rule table1:
@@ -33,7 +33,12 @@ rule compare:
         table="results/tables/{table}.csv",
         markdown="results/tables/{table}.md",
         scores="results/tables/{table}_scores.csv",
-        uncertainty="results/tables/{table}_uncertainty.csv",
+        uncertainty=report(
+            "results/tables/{table}_uncertainty.csv",
+            caption="../report/uncertainty.rst",
+            category="3 How sure",
+            labels={"table": "{table}"},
+        ),
     log:
         "logs/tables/{table}.log",
     benchmark:
@@ -69,6 +74,35 @@ rule reachable:
         "What Data Merge reaches of a LoRA trained on each micro task itself"
     script:
         "../scripts/reachable.py"
+
+
+rule efficiency:
+    input:
+        efficiency_files,
+    output:
+        table="results/tables/efficiency.csv",
+        markdown="results/tables/efficiency.md",
+        curves="results/figures/efficiency.csv",
+        svg=report(
+            "results/figures/efficiency.svg",
+            caption="../report/figure.rst",
+            category="5 What it took",
+            labels={"figure": "efficiency"},
+        ),
+        png="results/figures/efficiency.png",
+    log:
+        "logs/tables/efficiency.log",
+    benchmark:
+        "results/benchmarks/tables/efficiency.tsv"
+    localrule: True
+    conda:
+        "../../envs/genome.yaml"
+    params:
+        settings=efficiency_params,
+    message:
+        "What each method spends to get how far"
+    script:
+        "../scripts/efficiency.py"
 
 
 rule table_page:

@@ -1,12 +1,14 @@
 """Stages that read scores only: tables."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from genome.files import read_json, write_text
 from genome.jobs import log
+from genome.report import efficiency as costs
 from genome.report import rendering, tables
+from genome.report.figures.efficiency import draw_efficiency
 from genome.report.page import page
 from genome.tasks import parse_task
 
@@ -49,3 +51,23 @@ def reachable(score_files: Sequence[str], table: str) -> None:
 def table_page(name: str, markdown: str, out: str) -> None:
     """Write a table's Markdown as a web page, for the report."""
     write_text(out, page(name, Path(markdown).read_text()))
+
+
+def efficiency(settings: str, out: Mapping[str, str]) -> None:
+    """Write what each method spends to get how far, as a table and a figure; `settings` name the files of all runs.
+
+    `out` are the paths of `table`, `markdown`, `curves` (csv) and the pictures `svg` and `png`.
+    """
+    resolved = json.loads(settings)
+    labels, reference = resolved["labels"], resolved["reference"]
+    runs = []
+    for run in resolved["runs"]:
+        [test] = [row["score"] for row in read_json(run["scores"]) if row["report"] == run["report"]]
+        populations = map(read_json, run["populations"])
+        runs.append(costs.read_run(run["label"], run["tasks"], run["seed"], populations, test, run["folder"]))
+    table, curves = costs.efficiency(runs, labels, reference), costs.curves(runs, labels)
+    tables.write_csv(table, out["table"])
+    tables.write_csv(curves, out["curves"])
+    write_text(out["markdown"], costs.markdown(table, reference))
+    draw_efficiency(curves, [out["svg"], out["png"]])
+    log.info("%d runs of %d methods", len(runs), len(labels))
