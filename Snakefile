@@ -24,6 +24,7 @@ include: "workflow/rules/tables.smk"
 include: "workflow/rules/protocol.smk"
 include: "workflow/rules/engine.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/plan.smk"
 
 
 localrules:
@@ -38,6 +39,7 @@ rule all:
 
 onstart:
     own_engine()
+    announce_plan()
 
 
 onsuccess:

@@ -69,3 +69,28 @@ def score(
         found = find_task(task)
         result = score_responses(found if base is None else for_base(found, base), responses, similarity, details)
     typer.echo(json.dumps(result, ensure_ascii=False, indent=2))
+
+
+@app.command()
+def plan(
+    targets: Annotated[list[str] | None, typer.Argument(help="What to make; without any, Table 2.")] = None,
+    configfile: Annotated[list[Path] | None, typer.Option(help="As Snakemake's; may be given several times.")] = None,
+    samples_per_second: Annotated[
+        float | None, typer.Option(min=0.001, help="For the hours, in place of the rate that was measured here.")
+    ] = None,
+) -> None:
+    """Say what a run would cost: evaluations, samples, tokens, disk and hours. Nothing is started or fetched."""
+    from dataclasses import replace
+
+    from genome.plan import Rate, describe, forecast, measure
+    from genome.plan.dry_run import read_plan
+
+    with one_line_errors():
+        jobs, setting = read_plan(targets or (), configfile or ())
+        measured = measure(jobs, setting)
+    if not jobs:
+        typer.echo("Nothing to be done.")
+        return
+    if samples_per_second:
+        measured = replace(measured, rate=Rate(samples_per_second, 0, "as given"))
+    typer.echo(describe(forecast(jobs, setting, measured)))

@@ -1,0 +1,59 @@
+"""What a workflow's folder tells before a run: sizes of splits, prompts, responses and adapters, and a rate."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+
+from genome.plan.cost import Job, Measured, Rate, Setting
+
+READ = 50
+"""Prompts of a task whose tokens are counted: rows stand in random order."""
+
+RECORDS = 200
+"""Records of finished jobs that a rate is taken from, evenly out of all: a run's start reads them."""
+
+
+def measure(jobs: Sequence[Job], setting: Setting, folder: Path = Path()) -> Measured:
+    """Return what a workflow's folder tells of the tasks in `setting`; an empty one tells nothing."""
+    drawn_again = {job.parts["task"] for job in jobs if job.stage == "split"}
+    results = folder / "results"
+    samples: dict[str, Mapping[str, int]] = {}
+    prompt_tokens: dict[str, float] = {}
+    row_bytes: dict[str, float] = {}
+    for task in setting.tasks:
+        provenance = results / f"splits/{task}/provenance.json"
+        if task not in drawn_again and provenance.is_file():
+            drawn = json.loads(provenance.read_text())
+            samples[task] = {side: drawn[side] for side in ("validation", "test")}
+        prompts = results / f"prompts/{setting.base}/{task}/validation.jsonl"
+        if prompts.is_file():
+            prompt_tokens[task] = _mean_tokens(prompts)
+        evaluations = results / f"runs/{task}/experts/evaluations.jsonl"
+        if evaluations.is_file() and task in samples:
+            row_bytes[task] = evaluations.stat().st_size / (len(setting.experts) * samples[task]["validation"])
+    weights = (folder / f"resources/experts/{name}/adapter_model.safetensors" for name in setting.experts)
+    adapter_bytes = next((path.stat().st_size for path in weights if path.is_file()), None)
+    return Measured(samples, prompt_tokens, row_bytes, adapter_bytes, measured_rate(results / "benchmarks/runs"))
+
+
+def _mean_tokens(prompts: Path) -> float:
+    with prompts.open(encoding="utf-8") as file:
+        lengths = [len(json.loads(line)["tokens"]) for line in islice(file, READ)]
+    return sum(lengths) / len(lengths)
+
+
+def measured_rate(records: Path) -> Rate | None:
+    """Return the rate of finished jobs on the machine that ran most of them; None before any has scored samples."""
+    paths = sorted(records.rglob("*.json"))
+    found = [json.loads(path.read_text()) for path in paths[:: len(paths) // RECORDS + 1]]
+    scoring = [record for record in found if record["samples"] and record["scoring_seconds"]]
+    if not scoring:
+        return None
+    [(machine, _)] = Counter(record["machine"] for record in scoring).most_common(1)
+    of_machine = [record for record in scoring if record["machine"] == machine]
+    seconds = sum(record["scoring_seconds"] for record in of_machine)
+    samples = sum(record["samples"] for record in of_machine)
+    overhead = sum(record["seconds"] - record["scoring_seconds"] for record in of_machine) / len(of_machine)
+    return Rate(samples / seconds, overhead, f"measured here on {machine}")

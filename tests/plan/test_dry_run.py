@@ -1,0 +1,28 @@
+"""Snakemake's messages, without what stands around them."""
+
+from genome.plan.dry_run import refusal
+
+AROUND = "Config file config.yaml is extended by additional config.\nBuilding DAG of jobs...\n"
+
+
+def test_a_config_that_is_not_valid_is_said_as_it_stands():
+    said = 'WorkflowError in file "a b.smk", line 42:\nThe config is not valid:\n  config: unknown key\n'
+    assert refusal(f'{AROUND}{said}  File "a b.smk", line 165, in <module>\n') == (
+        "The config is not valid:\n  config: unknown key"
+    )
+
+
+def test_a_target_that_nothing_makes_is_one_line():
+    assert (
+        refusal(f"{AROUND}MissingRuleException:\nNo rule to produce x.\n")
+        == "MissingRuleException: No rule to produce x."
+    )
+
+
+def test_an_input_function_is_quoted_alone():
+    said = "InputFunctionException in rule generation:\nError:\n  WorkflowError:\n    out of range\nWildcards:\n  n=1\n"
+    assert refusal(AROUND + said) == "out of range"
+
+
+def test_anything_else_is_passed_on_whole():
+    assert refusal("killed\n") == "killed"

@@ -1,0 +1,76 @@
+"""`genome plan` before a run, held against what the run then does; what a run says at its start."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from genome.files import read_jsonl
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+
+
+def plan(project, *arguments):
+    command = [sys.executable, "-c", "from genome.cli import app; app()", "plan", "--configfile", "small.yaml"]
+    return subprocess.run([*command, *arguments], cwd=project.folder, capture_output=True, text=True)
+
+
+def stages(text):
+    """Return (jobs, evaluations, samples) of each line of a plan's table."""
+    found = re.findall(r"^(\w[\w, +]*?) {2,}([\d,]+) +([\d,]+) +([\d,]+) ", text, flags=re.MULTILINE)
+    return {label: tuple(int(number.replace(",", "")) for number in numbers) for label, *numbers in found}
+
+
+def answered(project, pattern):
+    """Return how many responses the files of a stage hold, and how many files there are."""
+    files = list(project.folder.glob(pattern))
+    return len(files), sum(len(read_jsonl(path)) for path in files)
+
+
+def test_a_plan_is_what_the_run_then_does(fresh):
+    before = plan(fresh, "results/tables/table2.csv")
+    assert before.returncode == 0, before.stderr
+    planned = stages(before.stdout)
+    said = fresh.make("results/tables/table2.csv")
+    [head] = re.findall(r"^Plan: .*$", said, flags=re.MULTILINE)
+    assert f"{planned['total'][1]:,} evaluations, {planned['total'][2]:,} samples" in head
+
+    exact = {
+        "score_experts": "results/runs/*/experts/evaluations.jsonl",
+        "initial_population": "results/runs/*/initial-*/*/*/evaluations.jsonl",
+        "generation, model_swarms": "results/runs/*/model_swarms/**/evaluations.jsonl",
+        "baseline, best_single": "results/runs/*/best_single/evaluations.jsonl",
+        "baseline, expert_fusion": "results/runs/*/expert_fusion/evaluations.jsonl",
+        "answer_test": "results/test/**/responses.jsonl",
+    }
+    for stage, pattern in exact.items():
+        jobs, _, samples = planned[stage]
+        assert (jobs, samples) == answered(fresh, pattern), stage
+    # Pack of LLMs answers with one model and reads with all ten experts.
+    assert planned["baseline, pack_of_llms"][2] == 11 * 30 * 2
+    # LoraHub's search may come back to a point.
+    searched = answered(fresh, "results/runs/*/lorahub/seed1/evaluations.jsonl")[1]
+    assert 0.5 * planned["searched_baseline, lorahub"][2] <= searched <= planned["searched_baseline, lorahub"][2]
+    # Chance decides how many children and mutants six generations of four have.
+    for method in ("genome", "genome_plus"):
+        jobs, _, samples = planned[f"generation, {method}"]
+        files, real = answered(fresh, f"results/runs/*/{method}/**/evaluations.jsonl")
+        assert jobs == files == 6
+        assert samples == pytest.approx(real, rel=0.5), method
+
+    assert plan(fresh, "results/tables/table2.csv").stdout == "Nothing to be done.\n"
+    again = fresh.make("results/tables/table2.csv")
+    assert "Plan:" not in again
+    # One table more, of runs that are there.
+    more = plan(fresh, "results/tables/table1.csv").stdout
+    assert stages(more) == {}
+    assert "evaluations" in more
+
+
+def test_what_snakemake_refuses_is_refused_in_its_words(fresh):
+    fresh.configure(population=4)
+    result = plan(fresh)
+    assert result.returncode == 1
+    assert "unknown key 'population'" in result.stderr
+    assert "Traceback" not in result.stderr
