@@ -190,9 +190,11 @@ def forecast(jobs: Sequence[Job], setting: Setting, measured: Measured) -> Forec
     """Return what `jobs` will cost."""
     asking = [job for job in jobs if job.stage in STAGES]
     rows: dict[tuple[str, str], Cost] = {}
-    for job in sorted(asking, key=lambda job: [*STAGES].index(job.stage)):
+    for job in asking:
         label = (job.stage, job.parts.get("variant", ""))
         rows[label] = rows.get(label, Cost()) + _cost(job, setting, measured)
+    order = [*STAGES]
+    rows = dict(sorted(rows.items(), key=lambda row: (order.index(row[0][0]), row[0][1])))
     others = Counter(job.stage for job in jobs if job.stage not in STAGES)
     tested = {job.parts["test_task"] for job in asking if job.stage == "answer_test"}
     evolved = {task for job in asking for task in job.parts.get("tasks", "").split("+") if task}

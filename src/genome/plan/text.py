@@ -37,6 +37,8 @@ def describe(forecast: Forecast) -> str:
         f"Not in it: {_left_out(forecast)}.",
         "Evaluations are expected values.",
     ]
+    if forecast.measured.rate:
+        notes.append("The time is that of one job after another.")
     if total.unmeasured:
         notes.append(
             f"Prompt tokens are unknown, and not counted, before prompts are there: {_names(total.unmeasured)}."
