@@ -73,8 +73,8 @@ def score(
 
 @app.command()
 def plan(
-    targets: Annotated[list[str] | None, typer.Argument(help="What to make; without any, Table 2.")] = None,
-    configfile: Annotated[list[Path] | None, typer.Option(help="As Snakemake's; may be given several times.")] = None,
+    targets: Annotated[list[str] | None, typer.Argument(help="What to make; without any, the default.")] = None,
+    configfile: Annotated[list[Path] | None, typer.Option(help="As Snakemake's; repeat it for several files.")] = None,
     samples_per_second: Annotated[
         float | None, typer.Option(min=0.001, help="For the hours, in place of the rate that was measured here.")
     ] = None,

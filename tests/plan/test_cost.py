@@ -137,7 +137,7 @@ def test_disk_is_unknown_before_an_adapter_is_there():
     assert forecast(jobs, SETTING, NOTHING).disk is None
     measured = Measured({}, {}, {"sums": 100.0}, 1000, None)
     # 10 x 20 responses, 20 individuals in a population file, 20 adapters
-    assert forecast(jobs, SETTING, measured).disk == 20_000 + 20_000 + 20_000
+    assert forecast(jobs, SETTING, measured).disk == 20_000 + 30_000 + 20_000
 
 
 def test_time_is_scoring_and_what_jobs_cost_beside_it():

@@ -32,7 +32,7 @@ def test_bytes_and_times_have_units():
 def test_the_head_of_a_log_says_what_is_known():
     assert headline(forecast(JOBS, SETTING, KNOWN)) == (
         "Plan: 3 jobs, 2 evaluations, 100 samples, 1.0 k tokens of prompts, at most 500 of responses.\n"
-        "Disk: about 12 kB of responses and populations. "
+        "Disk: about 13 kB of responses and populations. "
         "Time: about 3 s at 50 samples/s and 0.5 s a job beside it (here).\n"
         "Neither counts the training of 1 adapter."
     )

@@ -7,14 +7,14 @@ import sys
 import pytest
 
 from genome.files import read_jsonl
-from workflow.conftest import SMALL
+from workflow.conftest import SMALL, new_project
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 
-def plan(project, *arguments):
-    command = [sys.executable, "-c", "from genome.cli import app; app()", "plan", "--configfile", "small.yaml"]
-    return subprocess.run([*command, *arguments], cwd=project.folder, capture_output=True, text=True)
+def plan(project, *arguments, config="small.yaml"):
+    command = [sys.executable, "-c", "from genome.cli import app; app()", "plan", "--configfile", config, *arguments]
+    return subprocess.run(command, cwd=project.folder, capture_output=True, text=True)
 
 
 def stages(text):
@@ -75,3 +75,19 @@ def test_what_snakemake_refuses_is_refused_in_its_words(fresh):
     assert result.returncode == 1
     assert "unknown key 'population'" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_the_paper_is_planned_in_an_empty_folder(tmp_path):
+    project = new_project(tmp_path / "project")
+    text = plan(project, "results/tables/table2.csv", config="config/paper.yaml").stdout
+    planned = stages(text)
+    assert planned["total"][0] == 2720
+    assert planned["score_experts"] == (12, 120, 24_000)
+    # Twelve tasks, five seeds, ten generations: 1.5 children and 3.45 mutants, and with succession ten members.
+    assert planned["generation, genome"] == (600, 2970, 594_000)
+    assert planned["generation, genome_plus"] == (600, 8970, 1_794_000)
+    assert planned["searched_baseline, lorahub"] == (60, 3000, 600_000)
+    assert "up to 1,800 adapters of unknown size" in text
+    assert "no rate measured here" in text
+    assert "counted as 1,000: emorynlp, flores37" in text
+    assert not (project.folder / "results").exists()

@@ -12,11 +12,11 @@ from genome.tasks import Task
 REST = 1000
 """Test samples that are assumed where a task takes all that is left of a pool which nobody has read yet."""
 
-ROW_BYTES, TOKEN_BYTES = 110, 5
-"""Of a kept response: what stands beside the text, and at most one token of text."""
+ROW_BYTES, TOKEN_BYTES = 120, 6
+"""Of a kept response: what stands beside the text, and at most one token of text and of the answer in it."""
 
-INDIVIDUAL_BYTES = 1000
-"""Of a population file, for each individual in it."""
+INDIVIDUAL_BYTES = 1500
+"""Of a population file, for each individual in it: the mean of runs of ten generations (GENOME 1000, GENOME+ 1900)."""
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def describe(forecast: Forecast) -> str:
         f"Disk   {_disk(forecast)}",
         f"Time   {_time(forecast)}",
         f"Not in it: {_left_out(forecast)}.",
-        "Evaluations are expected values.",
+        "Children and mutants are expected numbers; runs of one seed draw alike, so that few seeds may be a fifth off.",
     ]
     if forecast.measured.rate:
         notes.append("The time is that of one job after another.")
@@ -93,7 +93,7 @@ def _disk(forecast: Forecast) -> str:
     text = f"{about} {size(total.file_bytes)} of responses and populations"
     if not total.adapters:
         return text
-    kept = f"{total.adapters:,.0f} adapters"
+    kept = f"up to {total.adapters:,.0f} adapters"
     if forecast.disk is None:
         return f"{text}, and {kept} of unknown size"
     return f"{text}, {kept} of {size(of_one)}: {size(forecast.disk)}"
