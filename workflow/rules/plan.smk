@@ -42,6 +42,6 @@ def hand_over_plan(path):
     Path(path).write_text(json.dumps(plan))
 
 
-if "GENOME_PLAN" in os.environ:
+if asked_for := os.environ.get("GENOME_PLAN"):
     # There is no hook for dry runs.
-    atexit.register(hand_over_plan, os.environ["GENOME_PLAN"])
+    atexit.register(hand_over_plan, asked_for)
