@@ -38,6 +38,12 @@ def test_scores_are_means_over_the_tasks_of_a_category():
     assert {row["dimension"]: row["tasks"] for row in rows}["Mathematics"] == "gsm8k mgsm"
 
 
+def test_equal_means_share_their_rank():
+    tasks = {"t": scored(a=0.0, b=0.1), "u": scored(a=0.3, b=0.2)}
+    rows = capabilities(tasks, {"t": ["All"], "u": ["All"]})
+    assert [row["rank"] for row in rows] == [1.5, 1.5]
+
+
 @given(st.lists(st.integers(0, 5).map(lambda count: count / 5), min_size=1, max_size=12))
 def test_ranks_are_scipys(scores):
     assert [rank_of(score, scores) for score in scores] == list(rankdata(-np.array(scores)))
@@ -55,5 +61,5 @@ def test_a_radar_an_expert_with_the_best_outermost(drawn, tmp_path):
     assert (tmp_path / "figure.svg").read_bytes() == (tmp_path / "again.svg").read_bytes()
     assert [axes.get_title() for axes in drawn[0].axes] == ["a", "b", "c"]
     shapes = [list(axes.get_lines()[-1].get_ydata()) for axes in drawn[0].axes]
-    assert shapes == [[1, 0, 0, 1], [2, 2, 1.5, 2], [0, 1, 1.5, 0]]
-    assert all(axes.get_ylim() == (0, 2) for axes in drawn[0].axes)
+    assert shapes == [[2, 1, 1, 2], [3, 3, 2.5, 3], [1, 2, 2.5, 1]]
+    assert all(axes.get_ylim() == (0, 3) for axes in drawn[0].axes)

@@ -4,13 +4,11 @@ A figure has two functions: one returns the rows of its csv, the other draws tho
 are the same bytes.
 """
 
-from genome.report.figures.evolution import draw_evolution, evolution
-from genome.report.figures.lineage import draw_family_tree, family_tree
-from genome.report.figures.shares import draw_expert_shares, expert_shares
+from genome.report.figures import evolution, lineage, shares
 
 PORTRAITS = {
-    "evolution": (evolution, draw_evolution),
-    "family_tree": (family_tree, draw_family_tree),
-    "expert_shares": (expert_shares, draw_expert_shares),
+    "evolution": (evolution.evolution, evolution.draw_evolution),
+    "family_tree": (lineage.family_tree, lineage.draw_family_tree),
+    "expert_shares": (shares.expert_shares, shares.draw_expert_shares),
 }
 """Figures of one run that show its populations alone: from these to rows, and from rows to files."""

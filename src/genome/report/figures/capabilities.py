@@ -36,7 +36,8 @@ def capabilities(scored: Mapping[str, Mapping[str, Any]], categories: Mapping[st
     experts = list(next(iter(fitness.values())))
     rows = []
     for dimension, tasks in dimensions.items():
-        scores = {expert: fmean(fitness[task][expert] for task in tasks) for expert in experts}
+        # Rounded, so that equal means are equal numbers whatever they are the mean of.
+        scores = {expert: round(fmean(fitness[task][expert] for task in tasks), 9) for expert in experts}
         rows += [
             {
                 "expert": expert,
@@ -66,14 +67,14 @@ def draw_capabilities(rows: Sequence[Row], out: Iterable[Path | str]) -> None:
         panels = figure.subplots(high, wide, squeeze=False, subplot_kw={"projection": "polar"})
         for axes, expert in zip(panels.flat, experts, strict=False):
             ranks = [row["rank"] for row in rows if row["expert"] == expert]
-            _radar(axes, [len(experts) - rank for rank in ranks], codes, len(experts))
+            _radar(axes, [len(experts) + 1 - rank for rank in ranks], codes, len(experts))
             axes.set_title(expert, loc="center", fontweight="bold", fontsize=7.5, pad=14)
         for axes in panels.flat[len(experts) :]:
             axes.set_visible(False)
         # Lines are not broken inside of an entry.
         entries = (f"{code} = {name}" for code, name in zip(codes, dimensions, strict=True))
         key = ", ".join(entry.replace(" ", "\N{NO-BREAK SPACE}") for entry in entries)
-        rings = f"Outermost: best of {len(experts)} experts; centre: last."
+        rings = f"Outermost ring: best of {len(experts)} experts; innermost: last."
         figure.supxlabel("\n".join([*wrap(key, LETTERS * wide), rings]), fontsize=6.5)
 
 
@@ -84,12 +85,12 @@ def short_names(names: Sequence[str]) -> list[str]:
 
 
 def _radar(axes: PolarAxes, heights: Sequence[float], codes: Sequence[str], count: int) -> None:
-    """Draw one expert: heights from 0, the last of `count` experts, to count - 1, the best."""
+    """Draw one expert: heights from 1, the last of `count` experts, to `count`, the best."""
     angles = [2 * pi * i / len(codes) for i in range(len(codes))]
     axes.set_theta_zero_location("N")
     axes.set_theta_direction(-1)
-    axes.set_ylim(0, count - 1)
-    rings = [(count - 1) * share for share in (1 / 3, 2 / 3, 1)]
+    axes.set_ylim(0, count)
+    rings = [1, (count + 1) / 2, count]
     # Straight rings: a value between two spokes means nothing.
     for ring in rings:
         axes.plot([*angles, angles[0]], [ring] * (len(angles) + 1), color=MUTED if ring == rings[-1] else FAINT, lw=0.6)
@@ -98,7 +99,7 @@ def _radar(axes: PolarAxes, heights: Sequence[float], codes: Sequence[str], coun
     for angle, code in zip(angles, codes, strict=True):
         side = round(sin(angle), 3)
         ha = "left" if side > 0 else "right" if side < 0 else "center"
-        axes.text(angle, 1.14 * (count - 1), code, ha=ha, va="center", fontsize=6)
+        axes.text(angle, 1.14 * count, code, ha=ha, va="center", fontsize=6)
     axes.set_xticks(angles, [])
     axes.set_yticks([])
     axes.grid(color=FAINT, lw=0.6)

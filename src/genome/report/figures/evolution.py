@@ -70,7 +70,8 @@ def draw_evolution(rows: Sequence[Row], out: Iterable[Path | str], title: str = 
         axes.plot([*generations], means, color=MEAN, lw=1.2, ls=(0, (3, 1.5)), zorder=5, label="mean of members")
         for label, shown, look in (("member", "yes", MEMBERS), ("discarded", "no", DISCARDED)):
             chosen = [(x, y) for x, y, kept in placed if kept == shown]
-            axes.plot([x for x, _ in chosen], [y for _, y in chosen], **look, label=label)
+            if chosen:
+                axes.plot(*zip(*chosen, strict=True), **look, label=label)
         # Lines that end close together have their labels pushed apart.
         near = best[-1] - means[-1] < 3 * height
         end_label(axes, best[-1], BEST, "bottom" if near else "center")

@@ -128,7 +128,7 @@ def draw_family_tree(rows: Sequence[Row], out: Iterable[Path | str], title: str 
             axes.add_collection(curves)
         for operator in _operators(rows):
             _dots(axes, [row for row in rows if row["operator"] == operator])
-        axes.set(ylabel="Rank by fitness in generation", title=title, ylim=(deepest + 0.7, 0.3))
+        axes.set(ylabel="Rank by fitness", title=title, ylim=(deepest + 0.7, 0.3))
         axes.set_yticks([1, *range(5, deepest + 1, 5)])
         generation_axis(axes, by_generation(rows))
         figure.legend(handles=_legend(rows), loc="outside lower center", ncols=8, **LEGEND)

@@ -56,9 +56,8 @@ def draw_expert_shares(rows: Sequence[Row], out: Iterable[Path | str], title: st
         if CELL * len(table) <= PAGE - 0.75:
             for x, column in enumerate(table):
                 for y, value in enumerate(column):
-                    light = abs(value) > 0.7 * largest
-                    _number(axes, x, y, value, "white" if light else INK)
-                _number(axes, x, len(names) + 0.15, fitness[x], INK)
+                    _number(axes, x, y, short(value), "white" if value > 0.7 * largest else INK)
+                _number(axes, x, len(names) + 0.15, f"{fitness[x]:.3f}".removeprefix("0"), INK)
         axes.axhline(len(names) - 0.45, color=INK, lw=0.6)
         axes.set(xlabel="Generation", title=title, ylim=(len(names) + 0.6, -0.5))
         step = 1 + len(table) // 30
@@ -68,13 +67,13 @@ def draw_expert_shares(rows: Sequence[Row], out: Iterable[Path | str], title: st
         axes.spines[:].set_visible(False)
 
 
-def _number(axes: Axes, x: float, y: float, value: float, colour: str) -> None:
-    axes.text(x, y, short(value), ha="center", va="center", fontsize=5.6, color=colour)
+def _number(axes: Axes, x: float, y: float, text: str, colour: str) -> None:
+    axes.text(x, y, text, ha="center", va="center", fontsize=5.6, color=colour)
 
 
 def short(value: float) -> str:
     """Return a number in four signs at most: two decimals without the leading zero, one from 1 on; nothing for zero."""
     if abs(value) < 0.005:
         return "·" if value else ""
-    text = f"{value:.2f}" if abs(value) < 0.995 else f"{value:.1f}"
-    return text.replace("0.", ".", 1).replace("-", "−") if abs(value) < 0.995 else text.replace("-", "−")
+    text = f"{value:.2f}".replace("0.", ".", 1) if abs(value) < 0.995 else f"{value:.1f}"
+    return text.replace("-", "−")
