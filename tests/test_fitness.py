@@ -2,7 +2,7 @@
 
 from contextlib import nullcontext
 
-from genome.engine.client import Request
+from genome.engine.client import USAGE, Request
 from genome.fitness import Evaluator, Objective
 from genome.genotype import Genotype, expert
 from genome.population import Individual
@@ -15,8 +15,11 @@ TASK = {"category": "c", "kind": "number", "metric": "accuracy", "source": {"gen
 class FakeEngine:
     """Says the sign of an adapter's first weight, and how often it was asked."""
 
+    machine = "1 x Abacus"
+
     def __init__(self):
         self.paths, self.requests = {}, []
+        self.usage = dict.fromkeys(USAGE, 0)
 
     def serving(self, folders):
         self.paths |= {folder.name: folder for folder in folders}
@@ -24,6 +27,7 @@ class FakeEngine:
 
     def complete(self, requests: list[Request]):
         self.requests.append(requests)
+        self.usage["samples"] += sum(len(request.prompts) for request in requests)
         return [[f"Answer: {self.sign(request.model)}" for _ in request.prompts] for request in requests]
 
     def sign(self, name):
@@ -71,3 +75,25 @@ def test_every_response_is_kept(make_experts, tmp_path):
 def test_perplexity_is_the_mean_over_tasks(make_experts, tmp_path):
     evaluate, engine = evaluator(make_experts, tmp_path, [objective("a", [1]), objective("b", [1, 1, 1])])
     assert evaluate.log_perplexity() == [engine.sign(name) for name in engine.paths]
+
+
+def test_what_scoring_has_cost_is_told(make_experts, tmp_path):
+    evaluate, _ = evaluator(make_experts, tmp_path, [objective("a", [1, -1]), objective("b", [1])])
+    nothing = {"scoring_seconds": 0.0, "evaluations": 0, "samples": 0, "prompt_tokens": 0, "response_tokens": 0}
+    assert evaluate.spent() == {"machine": None, **nothing}
+    for i in range(2):
+        evaluate([Individual(f"x{i}", expert(i, 2), "expert")])
+    spent = evaluate.spent()
+    assert (spent["machine"], spent["evaluations"], spent["samples"]) == ("1 x Abacus", 2, 6)
+    assert spent["scoring_seconds"] > 0
+
+
+def test_an_engine_is_asked_for_once_and_only_when_needed(make_experts, tmp_path):
+    evaluate, engine = evaluator(make_experts, tmp_path, [objective("a", [1])])
+    asked = []
+    evaluate.connect = lambda: asked.append(1) or engine
+    evaluate.spent()
+    assert not asked
+    evaluate([Individual("x", expert(0, 2), "expert")])
+    evaluate.log_perplexity()
+    assert len(asked) == 1

@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from genome.adapters import store_genotypes
-from genome.engine.client import Engine, Request
+from genome.engine.client import USAGE, Engine, Request
 from genome.experts import Expert
 from genome.genotype import expert
 from genome.population import Fitness, Individual
@@ -31,7 +31,7 @@ class Objective:
 class Evaluator:
     """Scores individuals; keeps every response in `records`, a row for each individual and sample; counts `seconds`.
 
-    `connect` is called when something must be scored for the first time: a job without evaluations needs no engine.
+    `connect` is called once, when something must be scored: a job without evaluations needs no engine.
     """
 
     objectives: Sequence[Objective]
@@ -40,11 +40,13 @@ class Evaluator:
     connect: Callable[[], Engine]
     records: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
+    evaluations: int = 0
+    engine: Engine | None = None
 
     def __call__(self, individuals: Sequence[Individual]) -> list[Fitness]:
         """Return the fitness of individuals with distinct genotypes; all of their prompts are in flight at once."""
         started = time.perf_counter()
-        engine = self.connect()
+        engine = self._connected()
         folders = store_genotypes([individual.genotype for individual in individuals], self.experts, self.store)
         names = [individual.name for individual in individuals]
         scores: list[dict[str, float]] = [{} for _ in individuals]
@@ -65,6 +67,7 @@ class Evaluator:
                     }
                     for s, r, a, v in zip(samples, by_model[i], answers[i], judged.scores, strict=True)
                 ]
+        self.evaluations += len(individuals)
         self.seconds += time.perf_counter() - started
         total = sum(objective.weight for objective in self.objectives)
         return [
@@ -76,7 +79,7 @@ class Evaluator:
         """Return each expert's log-perplexity on the prompts alone: total NLL / total tokens, the mean over tasks."""
         started = time.perf_counter()
         n = len(self.experts)
-        engine = self.connect()
+        engine = self._connected()
         folders = store_genotypes([expert(i, n) for i in range(n)], self.experts, self.store)
         prompts = [[sample["tokens"] for sample in objective.samples] for objective in self.objectives]
         asked = [(folder.name, by_task) for folder in folders for by_task in prompts]
@@ -85,6 +88,22 @@ class Evaluator:
         values = [fmean(nll / tokens for nll, tokens in itertools.islice(sums, len(prompts))) for _ in folders]
         self.seconds += time.perf_counter() - started
         return values
+
+    def spent(self) -> dict[str, Any]:
+        """Return what scoring has cost so far: the machine that answered (None: none was asked), and how much of it."""
+        usage = self.engine.usage if self.engine else dict.fromkeys(USAGE, 0)
+        return {
+            "machine": self.engine.machine if self.engine else None,
+            "scoring_seconds": round(self.seconds, 3),
+            "evaluations": self.evaluations,
+            **{name: usage[name] for name in USAGE},
+        }
+
+    def _connected(self) -> Engine:
+        """Return the engine, which must be there before adapters are stored for it."""
+        if self.engine is None:
+            self.engine = self.connect()
+        return self.engine
 
 
 def respond(

@@ -55,7 +55,8 @@ class Handler(BaseHTTPRequestHandler):
             reason = "stop"
         choices = [{"index": i, "text": text, "finish_reason": reason} for i in range(len(request["prompt"]))]
         # In no order, as the protocol allows.
-        self.answer(200, {"choices": choices[::-1]})
+        tokens = {"prompt_tokens": sum(map(len, request["prompt"])), "completion_tokens": len(choices)}
+        self.answer(200, {"choices": choices[::-1], "usage": tokens})
 
     def allowed(self):
         if hmac.compare_digest(self.headers.get("Authorization", ""), f"Bearer {os.environ['VLLM_API_KEY']}"):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from engine.tiny_models import tokenizer
-from genome.engine import launcher
+from genome.engine import launcher, machine
 from genome.engine.client import Address, Engine, Request
 from genome.engine.launcher import connect
 from genome.engine.model import Model
@@ -73,6 +73,20 @@ def test_answers_are_the_same_whatever_else_runs(engine, prompts):
     with ThreadPoolExecutor(6) as threads:
         together = list(threads.map(engine.complete, [requests(prompts)] * 6))
     assert all(answers == list(alone.values()) for answers in together)
+
+
+def test_answers_and_their_tokens_are_counted(workflow, gemma, prompts):
+    engine = connect(SETTINGS, gemma[0])
+    assert engine.machine == machine.processors()
+    assert {*engine.usage.values()} == {0}
+    engine.complete([Request("base", prompts, 6), Request("base", prompts[:2], 6)])
+    model = Model(gemma[0])
+    tokens = [len(model.complete([prompt], 6)[0].tokens) for prompt in prompts]
+    assert engine.usage == {
+        "samples": len(prompts) + 2,
+        "prompt_tokens": sum(map(len, prompts)) + sum(map(len, prompts[:2])),
+        "response_tokens": sum(tokens) + sum(tokens[:2]),
+    }
 
 
 def test_perplexity_leaves_out_first_tokens(engine, gemma, prompts):
@@ -142,7 +156,7 @@ def test_a_server_that_always_fails_is_given_up_with_its_log(tmp_path):
     log.write_text("Traceback (most recent call last):\n  File x\nRuntimeError: no memory left\n")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Failing) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        engine = Engine(lambda: Address(f"http://127.0.0.1:{server.server_port}", "key", log))
+        engine = Engine(lambda: Address(f"http://127.0.0.1:{server.server_port}", "key", log, "here"))
         with pytest.raises(GenomeError, match=r"failed 5 times: out of memory.*RuntimeError: no memory left$"):
             engine.complete([Request("base", [[2]], 1)])
         server.shutdown()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from genome.engine import launcher
+from genome.engine import launcher, machine
 from genome.engine.client import Request
 from genome.engine.launcher import connect
 from genome.errors import GenomeError
@@ -69,6 +69,7 @@ def test_a_server_gets_its_key_and_no_packages_of_ours(workflow, base, settings,
     connect(settings | {"env": {"VLLM_CPU_KVCACHE_SPACE": 1}, "args": ["--dtype", "float32"]}, base, rank=8)
     [file] = launcher.FOLDER.glob("engine-*.json")
     key, environment = launcher.read_state(file).key, shown()["environment"]
+    assert launcher.read_state(file).machine == machine.accelerators()
     assert environment["VLLM_API_KEY"] == key
     assert key not in subprocess.run(["ps", "-ww", "-eo", "args="], capture_output=True, text=True).stdout
     assert launcher.KEY_VARIABLE not in environment
@@ -248,8 +249,10 @@ def running(workflow, base, settings):
 def test_a_server_somebody_else_runs(running, base, adapters, monkeypatch):
     monkeypatch.setenv("GENOME_API_KEY", running.key)
     engine = connect(URL | {"url": f"{running.url}/v1/"}, base)
+    assert engine.machine == "127.0.0.1", "all that is known of it"
     with engine.serving(adapters):
         assert ask(engine, adapters) == EXPECTED
+    assert engine.usage == {"samples": 6, "prompt_tokens": 12, "response_tokens": 6}
     monkeypatch.setenv("MINE", running.key)
     connect(URL | {"url": running.url, "key_variable": "MINE"}, base)
 

@@ -11,6 +11,7 @@ rule baseline:
     output:
         population="results/runs/{tasks}/{variant}/population.json",
         evaluations="results/runs/{tasks}/{variant}/evaluations.jsonl",
+        record="results/benchmarks/runs/{tasks}/{variant}.json",
     log:
         "logs/runs/{tasks}/{variant}.log",
     benchmark:
@@ -32,6 +33,7 @@ use rule baseline as searched_baseline with:
     output:
         population="results/runs/{tasks}/{variant}/seed{seed}/population.json",
         evaluations="results/runs/{tasks}/{variant}/seed{seed}/evaluations.jsonl",
+        record="results/benchmarks/runs/{tasks}/{variant}/seed{seed}.json",
     log:
         "logs/runs/{tasks}/{variant}/seed{seed}.log",
     benchmark:

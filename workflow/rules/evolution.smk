@@ -1,5 +1,6 @@
 # Requires: checked experts and prepared validation prompts.
-# Provides: results/runs/TASKS/experts/, .../initial-SCHEME/nN/seedS/, .../VARIANT/nN/seedS/generation_G/.
+# Provides: results/runs/TASKS/experts/, .../initial-SCHEME/nN/seedS/, .../VARIANT/nN/seedS/generation_G/;
+#   of each job, what it cost: the same path under results/benchmarks/runs, ending in .json.
 
 
 rule score_experts:
@@ -10,6 +11,7 @@ rule score_experts:
     output:
         population="results/runs/{tasks}/experts/population.json",
         evaluations="results/runs/{tasks}/experts/evaluations.jsonl",
+        record="results/benchmarks/runs/{tasks}/experts.json",
     log:
         "logs/runs/{tasks}/experts.log",
     benchmark:
@@ -34,6 +36,7 @@ rule initial_population:
     output:
         population="results/runs/{tasks}/initial-{scheme}/n{n}/seed{seed}/population.json",
         evaluations="results/runs/{tasks}/initial-{scheme}/n{n}/seed{seed}/evaluations.jsonl",
+        record="results/benchmarks/runs/{tasks}/initial-{scheme}/n{n}/seed{seed}.json",
     log:
         "logs/runs/{tasks}/initial-{scheme}/n{n}/seed{seed}.log",
     benchmark:
@@ -59,6 +62,7 @@ rule generation:
         population="results/runs/{tasks}/{variant}/n{n}/seed{seed}/generation_{generation}/population.json",
         evaluations="results/runs/{tasks}/{variant}/n{n}/seed{seed}/generation_{generation}/evaluations.jsonl",
         adapters=directory("results/runs/{tasks}/{variant}/n{n}/seed{seed}/generation_{generation}/adapters"),
+        record="results/benchmarks/runs/{tasks}/{variant}/n{n}/seed{seed}/generation_{generation}.json",
     log:
         "logs/runs/{tasks}/{variant}/n{n}/seed{seed}/generation_{generation}.log",
     benchmark:

@@ -12,4 +12,5 @@ with job(snakemake.log[0]):
         seed=int(snakemake.wildcards.get("seed", 0)),
         population=snakemake.output.population,
         evaluations=snakemake.output.evaluations,
+        record=snakemake.output.record,
     )

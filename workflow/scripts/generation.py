@@ -14,5 +14,6 @@ with job(snakemake.log[0]):
         keep_adapters=snakemake.config["adapters"] == "all" or (snakemake.config["adapters"] == "final" and last),
         population=snakemake.output.population,
         evaluations=snakemake.output.evaluations,
+        record=snakemake.output.record,
         adapters=snakemake.output.adapters,
     )

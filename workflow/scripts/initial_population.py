@@ -13,4 +13,5 @@ with job(snakemake.log[0]):
         seed=int(snakemake.wildcards.seed),
         population=snakemake.output.population,
         evaluations=snakemake.output.evaluations,
+        record=snakemake.output.record,
     )

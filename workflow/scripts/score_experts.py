@@ -10,4 +10,5 @@ with job(snakemake.log[0]):
         prompts=snakemake.input.prompts,
         population=snakemake.output.population,
         evaluations=snakemake.output.evaluations,
+        record=snakemake.output.record,
     )

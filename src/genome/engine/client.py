@@ -16,6 +16,7 @@ import os
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -30,6 +31,9 @@ from genome.errors import GenomeError
 BASE = "base"
 """The name by which callers ask for the plain base model."""
 
+USAGE = ("samples", "prompt_tokens", "response_tokens")
+"""What is counted of answers: prompts, and what the server says of tokens."""
+
 ATTEMPTS = 5
 """How often a request is sent before it is given up; a crash costs two (the loss, then an unknown adapter)."""
 
@@ -39,11 +43,12 @@ UNLOAD_SECONDS = 10
 
 @dataclass(frozen=True)
 class Address:
-    """Where an engine listens, the key it wants, and the log it writes (None: out of our sight)."""
+    """Where an engine listens, the key it wants, the log it writes (None: out of our sight), and what it runs on."""
 
     url: str
     key: str
     log: Path | None
+    machine: str
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ class Engine:
     """A connection to an engine, safe to share between threads.
 
     `find` returns the address of a live engine, starting one where that is its duty; it is asked again after a crash.
+    `usage` counts the prompts that have been answered, with their tokens and those of the responses.
     """
 
     def __init__(
@@ -80,7 +86,13 @@ class Engine:
         self._lock = threading.Lock()
         self._adapters: dict[str, str] = {}
         self._failure: GenomeError | None = None
+        self.usage: Counter[str] = Counter(dict.fromkeys(USAGE, 0))
         self._address = find()
+
+    @property
+    def machine(self) -> str:
+        """What the engine that answers now runs on."""
+        return self._address.machine
 
     def load(self, name: str, path: Path | str) -> None:
         """Give the adapter folder at `path` a name to be asked for by; a loaded name is left as it is.
@@ -156,10 +168,18 @@ class Engine:
         futures = [self._threads.submit(self._post, "/v1/completions", body) for body in bodies]
         try:
             answers = [future.result() for future in futures]
+            self._count(answers)
             return [sorted(answer["choices"], key=lambda choice: choice["index"]) for answer in answers]
         finally:
             for future in futures:
                 future.cancel()
+
+    def _count(self, answers: list[dict]) -> None:
+        with self._lock:
+            for answer in answers:
+                self.usage["samples"] += len(answer["choices"])
+                self.usage["prompt_tokens"] += answer["usage"]["prompt_tokens"]
+                self.usage["response_tokens"] += answer["usage"]["completion_tokens"]
 
     def _load(self, name: str) -> None:
         self._post("/v1/load_lora_adapter", {"lora_name": name, "lora_path": self._adapters[name]})

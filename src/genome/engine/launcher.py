@@ -118,6 +118,8 @@ class State:
     pid: int
     started: str
     base: str
+    machine: str
+    """What it runs on, in a few words."""
     job: str | None = None
     """Its SLURM job, where it is one of its own; any other engine listens on its host's loopback interface."""
 
@@ -253,7 +255,7 @@ def url_backend(settings: Mapping[str, Any], base: Path, rank: int | None) -> Ca
             raise GenomeError(
                 f"engine.model_name: {url} serves {', '.join(names[:5])}, not {name!r}; name its base model"
             )
-        return Address(url, key, None)
+        return Address(url, key, None, urllib3.util.parse_url(url).host)
 
     return find
 
@@ -490,7 +492,7 @@ def _address(state: State, base: Path, logfile: Path) -> Address:
     """Return where a running engine listens; GenomeError when it serves another base model."""
     if state.base != str(base):
         raise GenomeError(f"this workflow's engine serves {state.base}, not {base}: one base model a workflow")
-    return Address(state.url, state.key, logfile)
+    return Address(state.url, state.key, logfile, state.machine)
 
 
 def _healthy(file: Path) -> State | None:

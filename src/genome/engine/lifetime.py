@@ -30,11 +30,12 @@ def interface(arguments: Namespace) -> tuple[str, str]:
     return ("127.0.0.1", "127.0.0.1") if arguments.idle is None else ("0.0.0.0", launcher.HOST)
 
 
-def announce(arguments: Namespace, port: int, key: str) -> launcher.State:
-    """Return what this process, an engine that listens on `port`, has to publish."""
+def announce(arguments: Namespace, port: int, key: str, machine: str) -> launcher.State:
+    """Return what this process, an engine that listens on `port` and answers with `machine`, has to publish."""
     job = None if arguments.idle is None else os.environ.get("SLURM_JOB_ID")
     url = f"http://{interface(arguments)[1]}:{port}"
-    return launcher.State(url, key, launcher.HOST, os.getpid(), launcher.start_time(os.getpid()), arguments.model, job)
+    process = launcher.HOST, os.getpid(), launcher.start_time(os.getpid())
+    return launcher.State(url, key, *process, arguments.model, machine, job)
 
 
 def dismissal(arguments: Namespace) -> Callable[[bool], bool]:

@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from genome.engine import launcher, lifetime
+from genome.engine import launcher, lifetime, machine
 from genome.errors import GenomeError
 
 ADAPTERS_IN_MEMORY = 64
@@ -296,7 +296,7 @@ def main() -> None:
     except GenomeError as error:
         sys.exit(f"error: {error}")
     with Server((lifetime.interface(arguments)[0], 0), handler(engine, key)) as server:
-        state = lifetime.announce(arguments, server.server_port, key)
+        state = lifetime.announce(arguments, server.server_port, key, machine.processors())
         launcher.write_state(arguments.state, state)
         published.set()
         print(f"engine {state.pid} serves {state.base} at {state.url}", flush=True)

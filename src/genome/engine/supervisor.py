@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from genome.engine import launcher, lifetime, vllm
+from genome.engine import launcher, lifetime, machine, vllm
 
 GRACE_SECONDS = 10
 """How long a server may take to end by itself. Killed outright, vLLM leaves hundreds of MB in shared memory."""
@@ -124,7 +124,7 @@ def main() -> None:
         server = start(arguments.command, host, port, key)
         watching = survivor(server)
         try:
-            state = lifetime.announce(arguments, port, key)
+            state = lifetime.announce(arguments, port, key, machine.accelerators())
             reason = supervise(server, lifetime.dismissal(arguments), arguments.state, state)
         finally:
             end(server)

@@ -13,7 +13,7 @@ from genome.engine.client import Engine
 from genome.engine.launcher import STORE, connect
 from genome.evolution import drive, found_population, next_generation, score_experts
 from genome.experts import Expert, load_experts
-from genome.files import read_json, read_jsonl, replacing_directory, write_jsonl
+from genome.files import read_json, read_jsonl, replacing_directory, write_json, write_jsonl
 from genome.fitness import Evaluator, Objective
 from genome.jobs import log
 from genome.methods import BASELINES
@@ -51,13 +51,15 @@ class Site:
         return Evaluator(objectives, experts, STORE, self.connect)
 
 
-def evaluate_experts(site: Site, settings: str, prompts: Sequence[str], population: str, evaluations: str) -> None:
+def evaluate_experts(
+    site: Site, settings: str, prompts: Sequence[str], population: str, evaluations: str, record: str
+) -> None:
     """Score the experts themselves: what Best Single, Expert Fusion and the ablation without initialisation need."""
     started = time.perf_counter()
     experts = site.experts()
     evaluator = site.evaluator(json.loads(settings), prompts, experts)
     scored = score_experts(experts, evaluator)
-    _write(started, scored, evaluator, experts, population, evaluations)
+    _write(started, scored, evaluator, experts, population, evaluations, record)
 
 
 def found(
@@ -69,13 +71,14 @@ def found(
     seed: int,
     population: str,
     evaluations: str,
+    record: str,
 ) -> None:
     """Make and score generation 0, which the evolving methods of one seed share."""
     started = time.perf_counter()
     experts, resolved = site.experts(), json.loads(settings)
     evaluator = site.evaluator(resolved, prompts, experts)
     founded = found_population(experts, read_population(scored_experts), resolved, size, seed, evaluator)
-    _write(started, founded, evaluator, experts, population, evaluations)
+    _write(started, founded, evaluator, experts, population, evaluations, record)
 
 
 def evolve(
@@ -88,6 +91,7 @@ def evolve(
     population: str,
     evaluations: str,
     adapters: str,
+    record: str,
 ) -> None:
     """Advance a run by one generation; keep its members as PEFT folders when asked."""
     started = time.perf_counter()
@@ -99,7 +103,7 @@ def evolve(
             stored = store_genotypes([member.genotype for member in following.members], experts, STORE)
             for member, source in zip(following.members, stored, strict=True):
                 link_adapter(source, folder / member.name)
-    _write(started, following, evaluator, experts, population, evaluations)
+    _write(started, following, evaluator, experts, population, evaluations, record)
 
 
 def run_baseline(
@@ -110,6 +114,7 @@ def run_baseline(
     seed: int,
     population: str,
     evaluations: str,
+    record: str,
 ) -> None:
     """Run a method of one stage, from the scored experts to a population whose best is the result."""
     started = time.perf_counter()
@@ -120,21 +125,32 @@ def run_baseline(
         resolved["log_perplexity"] = evaluator.log_perplexity()
     search = BASELINES[resolved["method"]](start, resolved, seed)
     result = drive(search, start.scored, experts, evaluator)
-    _write(started, result, evaluator, experts, population, evaluations)
+    _write(started, result, evaluator, experts, population, evaluations, record)
 
 
 def _write(
-    started: float, population: Population, evaluator: Evaluator, experts: Sequence[Expert], path: str, evaluations: str
+    started: float,
+    population: Population,
+    evaluator: Evaluator,
+    experts: Sequence[Expert],
+    path: str,
+    evaluations: str,
+    record: str,
 ) -> None:
-    """Write a population and its evaluations, and log the one line that a person wants to read."""
+    """Write a population, its evaluations and what they cost, and log the one line that a person wants to read.
+
+    The record is the one file of a stage that differs between equal runs, so it lies with the benchmarks.
+    """
     write_jsonl(evaluations, evaluator.records)
     write_population(path, population, experts)
+    seconds = time.perf_counter() - started
+    write_json(record, {"seconds": round(seconds, 3), **evaluator.spent()})
     log.info(
         "generation %d: best %.4f, mean %.4f, %d evaluations spent, %.2f s (%.2f s of it for scoring)",
         population.generation,
         population.best.score,
         fmean(member.score for member in population.members),
         population.evaluations,
-        time.perf_counter() - started,
+        seconds,
         evaluator.seconds,
     )
