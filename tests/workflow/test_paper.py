@@ -131,3 +131,17 @@ def test_experts_are_compared(fresh):
     assert len(rows) == 45 * 5 * 3
     same_start = [float(row["cosine"]) for row in rows if row["factor"] == "A" and row["group"] == "all"]
     assert min(same_start) > 0.8
+
+
+def test_the_study_of_hyper_parameters_is_500_runs_planned_in_half_a_minute(tmp_path):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    jobs = plan(tmp_path, "results/tables/table10.csv")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert (jobs["generation"], jobs["initial_population"], jobs["answer_test"]) == (500 * GENERATIONS, 1, 500)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 30
+
+
+def test_table_7_is_two_methods_on_three_tasks(tmp_path):
+    jobs = plan(tmp_path, "results/tables/table7.csv")
+    assert jobs["generation"] == 2 * 3 * SEEDS * GENERATIONS
+    assert jobs["timing"] == 1

@@ -1,5 +1,5 @@
 # The checked config, resolved: what the other files of this folder name.
-# Provides: BASE, PER_JOB, EXPERTS, ADAPTERS, CORPORA, VARIANTS and their groups, task_definition, canonical,
+# Provides: BASE, PER_JOB, EXPERTS, ADAPTERS, CORPORA, VARIANTS and their groups, GRID, STUDY, task_definition, canonical,
 #   own_engine, stop_engine.
 
 import json
@@ -9,6 +9,8 @@ import subprocess
 import sys
 from difflib import get_close_matches
 from functools import cache
+from hashlib import sha256
+from itertools import product
 from pathlib import Path
 
 import jsonschema
@@ -99,7 +101,9 @@ def unique(values):
 
 def one_of(names):
     """Return the wildcard constraint that admits just `names` (none of them: nothing)."""
-    return "|".join(map(re.escape, names)) or "(?!)"
+    listed = [re.escape(name) for name in names if name not in GRID]
+    # A thousand names in a constraint are slow: each of a job's files is matched with it.
+    return "|".join([*listed, *([GRID_NAME] if len(listed) < len(names) else [])]) or "(?!)"
 
 
 def resolve_variant(name, changes):
@@ -118,6 +122,27 @@ def check_method(place, method, settings):
     method_schema = {**SCHEMA["properties"]["methods"]["properties"][method], "$defs": SCHEMA["$defs"]}
     for error in jsonschema.Draft202012Validator(method_schema).iter_errors(settings):
         raise WorkflowError(explain(error, place))
+
+
+def study_grid():
+    """Return the points of a study's grid: names of variants, and the rates of each."""
+    grid = {}
+    for steps in product(range(1, 11), repeat=len(STUDIED)):
+        name = "-".join(["study", *(f"{short}{step:02}" for short, step in zip(STUDIED, steps))])
+        grid[name] = {rate: step / 10 for rate, step in zip(STUDIED.values(), steps)}
+    return grid
+
+
+def study_points(study):
+    """Return the points that a study runs: those whose hashes with its seed come first, so that more runs keep them."""
+    hashes = {sha256(f"{study['seed']}/{name}".encode()).hexdigest(): name for name in GRID}
+    return [hashes[each] for each in sorted(hashes)[: study["runs"]]]
+
+
+def study_variants(study):
+    """Return the settings of the grid's points: the method's, an ensemble of three as a second outcome, and the rates."""
+    settings = resolve_variant("study", {"method": study["method"], "ensemble": {"k": 3}})
+    return {name: {**settings, **rates} for name, rates in GRID.items()}
 
 
 def of_method(*methods):
@@ -195,7 +220,7 @@ def said(part, key):
 
 def check_references():
     """Refuse names that stand for nothing, all at once."""
-    known = {"task": [*TASK_FILES, *config["tasks"]], "variant": list(VARIANTS)}
+    known = {"task": [*TASK_FILES, *config["tasks"]], "variant": list(config["variants"])}
     references = [
         *(
             (f"config.{part}.{key}: unknown {kind}", name, known[kind])
@@ -229,6 +254,11 @@ def check_references():
 
 
 VARIANTS = {name: resolve_variant(name, changes or {}) for name, changes in config["variants"].items()}
+STUDIED = {"cr": "crossover_rate", "imr": "individual_mutation_rate", "gmr": "gene_mutation_rate"}
+GRID = study_grid() if config["study"] else {}
+GRID_NAME = "-".join(["study", *(f"{short}(0[1-9]|10)" for short in STUDIED)])
+STUDY = study_points(config["study"]) if GRID else []
+VARIANTS |= study_variants(config["study"]) if GRID else {}
 EVOLVING = of_method("genome", "genome_plus", "model_swarms")
 FROM_EXPERTS = of_method("best_single", "expert_fusion", "pack_of_llms")
 SEARCHED = of_method("lorahub")
@@ -242,10 +272,12 @@ SECTIONS = {  # of the report, and the tables in each; what a reader asks, in th
     "5 What it took": ("efficiency", "table7"),
 }
 TABLES = [table for tables in SECTIONS.values() for table in tables]
-STUDIED = {"table10": "study", "table11": "study"}  # tables that are another part of the config than their name says
-FIGURES = {"figure2": "figure2", "figure3": "figure3", "ensemble_by_k": "protocol"}  # and the part that asks for each
-SHOWN = ("table1", *COMPARISONS, "efficiency", "protocol", "figure2", "figure3", "portraits")  # parts of the config
-NAMING = {  # their keys
+# Tables and figures, and the part of the config that asks for each where it has another name.
+ASKED_BY = {"table10": "study", "table11": "study", "ensemble_by_k": "protocol"}
+FIGURES = ("figure2", "figure3", "ensemble_by_k")
+# Those parts, and their keys that name tasks and variants.
+SHOWN = ("table1", *COMPARISONS, "table7", "study", "efficiency", "protocol", "figure2", "figure3", "portraits")
+NAMING = {
     "task": ("tasks", "task", "domains", "pairs"),
     "variant": ("variants", "variant", "full", "without", "reference"),
 }

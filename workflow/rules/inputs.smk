@@ -58,6 +58,30 @@ def all_populations(variant):
     ]
 
 
+def stages_of(run):
+    """Return the parts of a run on validation data, as paths below results/runs: what it shares with others comes first."""
+    tasks, variant, *rest = run.split("/")
+    if tasks == "static":
+        raise WorkflowError(f"config.table7.variants: {variant} has no run on validation data; take it out")
+    if variant not in EVOLVING:
+        return [f"{tasks}/experts", run]
+    scheme = VARIANTS[variant]["initialisation"]
+    experts = [f"{tasks}/experts"] if scheme == "experts" else []
+    return [*experts, "/".join([tasks, f"initial-{scheme}", *rest]), run]
+
+
+def records_of(runs):
+    """Return what the jobs of runs have recorded of their cost: one file a generation, and one of any other part."""
+    last = config["generations"]
+    generations = [f"/generation_{generation}.json" for generation in range(1, last + 1)]
+    return unique(
+        f"results/benchmarks/runs/{stage}{end}"
+        for run in runs
+        for stage in stages_of(run)
+        for end in (generations if stage == run and variant_of(run) in EVOLVING else [".json"])
+    )
+
+
 def searched_as(variant):
     """Return the variant whose runs serve `variant` too: its method's own where just the ensemble is left out."""
     plain = VARIANTS[variant]["method"]
@@ -96,7 +120,7 @@ def model_of(wildcards):
     if wildcards.run == f"static/{variant}" and variant in ADAPTERS:
         return f"resources/experts/{variant}/provenance.json"
     if variant not in VARIANTS:
-        raise WorkflowError(f"unknown variant {variant!r}; {nearest(variant, VARIANTS)}")
+        raise WorkflowError(f"unknown variant {variant!r}; {nearest(variant, list(config['variants']))}")
     if variant in EVOLVING:
         return f"results/runs/{wildcards.run}/generation_{config['generations']}/population.json"
     if variant in MERGED:
@@ -179,6 +203,33 @@ def protocol_responses(wildcards):
 def protocol_populations(wildcards):
     """Return all populations of each run, since a member's fitness before succession stands in earlier ones."""
     return [file for _, run in protocol_runs() for file in populations_in(run)]
+
+
+def runs_behind(table):
+    return unique(test.split("/", 3)[3] for test in tests_of(table))
+
+
+def table_records(wildcards):
+    return records_of(runs_behind(wildcards.table))
+
+
+def tables_beside(wildcards):
+    """Return the same table as other machines made it."""
+    return shown_in(wildcards.table)["beside"]
+
+
+def study_runs():
+    """Return the runs of the hyper-parameter study with the rates of each."""
+    study = shown_in("study")
+    return {run_of(name, study["task"], study["seed"]): GRID[name] for name in STUDY}
+
+
+def study_scores(wildcards):
+    return expand("results/test/{task}/{run}/scores.json", task=shown_in("study")["task"], run=study_runs())
+
+
+def study_records(wildcards):
+    return records_of(study_runs())
 
 
 def reachable_scores(wildcards):
@@ -270,7 +321,7 @@ def portrait_files(wildcards):
 def everything(wildcards):
     """Return all that the config asks for: its tables, each with its page for the report, and its figures."""
     return [
-        *(f"results/tables/{table}.html" for table in TABLES if config[STUDIED.get(table, table)]),
-        *(f"results/figures/{figure}.svg" for figure, part in FIGURES.items() if config[part]),
+        *(f"results/tables/{table}.html" for table in TABLES if config[ASKED_BY.get(table, table)]),
+        *(f"results/figures/{figure}.svg" for figure in FIGURES if config[ASKED_BY.get(figure, figure)]),
         *portrait_files(),
     ]

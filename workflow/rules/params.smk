@@ -148,11 +148,38 @@ def shown_columns(table):
     return [{**column, "metric": task_definition(column["test_task"])["metric"]} for column in columns_of(table)]
 
 
+def comparison_layout(table):
+    """Return which runs a table shows, and where."""
+    rows = [shown_method(name) for name in rows_of(table)]
+    columns = shown_columns(table)
+    layout = {"table": table, "methods": rows, "columns": columns, "seeds": config["seeds"]}
+    return {"version": VERSIONS["tables"], **layout}
+
+
 def comparison_params(wildcards):
-    rows = [shown_method(name) for name in rows_of(wildcards.table)]
-    columns = shown_columns(wildcards.table)
-    layout = {"table": wildcards.table, "methods": rows, "columns": columns, "seeds": config["seeds"]}
-    return canonical({"version": VERSIONS["tables"], **layout})
+    return canonical(comparison_layout(wildcards.table))
+
+
+def timing_params(wildcards):
+    stages = {run: stages_of(run) for run in runs_behind(wildcards.table)}
+    return canonical({**comparison_layout(wildcards.table), "stages": stages})
+
+
+def study_params(wildcards):
+    runs = [{"run": run, "stages": stages_of(run), **rates} for run, rates in study_runs().items()]
+    return canonical({"version": VERSIONS["tables"], "runs": runs})
+
+
+def study_caption(wildcards):
+    """What the study's tables say of it; the runs are in study.csv."""
+    study = shown_in("study")
+    about = {
+        "task": study["task"],
+        "label": config["labels"].get(study["method"], study["method"]),
+        "seed": study["seed"],
+    }
+    sizes = {"population_size": config["population_size"], "generations": config["generations"]}
+    return canonical({"version": VERSIONS["tables"], **about, **sizes})
 
 
 def efficiency_params(wildcards):

@@ -1,0 +1,140 @@
+"""What runs take: the records that their jobs leave, and Table 7, time and score by machine (paper, section 3.2.5)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tabulate import tabulate
+
+from genome.errors import GenomeError
+from genome.files import read_json
+from genome.report.tables import Column, Method, chosen
+
+COLUMNS = ["method", "task", "score", "seconds", "machine", "evaluations", "n_runs", "runs"]
+
+RECORDS = Path("results/benchmarks/runs")
+RUNS = "results/runs/"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run took: wall time of its jobs in seconds, individuals scored, and the machines that answered."""
+
+    seconds: float
+    evaluations: int
+    machines: frozenset[str]
+
+
+def costs(record_files: Iterable[Path | str], stages: Mapping[str, Sequence[str]]) -> dict[str, Cost]:
+    """Return what each run took: the sum over the jobs of its `stages`, which are paths below results/runs.
+
+    A stage has one record beside Snakemake's own benchmark, STAGE.json, or one a generation, STAGE/generation_G.json.
+    Runs of one seed share their first stage, which counts in full for each. The answers of the test are not in it.
+    """
+    by_stage: dict[str, list[Mapping[str, Any]]] = {}
+    for path in map(Path, record_files):
+        stage = path.parent if path.name.startswith("generation_") else path.with_suffix("")
+        by_stage.setdefault(stage.relative_to(RECORDS).as_posix(), []).append(read_json(path))
+    return {run: _cost([record for stage in parts for record in by_stage[stage]]) for run, parts in stages.items()}
+
+
+def _cost(records: Sequence[Mapping[str, Any]]) -> Cost:
+    return Cost(
+        sum(record["seconds"] for record in records),
+        sum(record["evaluations"] for record in records),
+        frozenset(record["machine"] for record in records if record["machine"]),
+    )
+
+
+def named(machines: Iterable[str]) -> str:
+    """Return the machines of one or several runs in a cell."""
+    return " and ".join(sorted(machines))
+
+
+def table7(
+    scores: pd.DataFrame,
+    costs: Mapping[str, Cost],
+    methods: Sequence[Method],
+    columns: Sequence[Column],
+    seeds: Sequence[int],
+) -> pd.DataFrame:
+    """Return Table 7 in long form, a row a method and task: test score (percent) and seconds, means over seeds.
+
+    Rows of a task that a seed is missing from are left out.
+    """
+    rows = []
+    for method in methods:
+        for column in columns:
+            cell = chosen(scores, method, column, seeds)
+            spent = [costs[run.removeprefix(RUNS)] for run in cell["run"]]
+            if spent:
+                rows.append(
+                    {
+                        "method": method["label"],
+                        "task": column["name"],
+                        "score": float(cell["score"].mean()),
+                        "seconds": sum(cost.seconds for cost in spent) / len(spent),
+                        "machine": named({machine for cost in spent for machine in cost.machines}),
+                        "evaluations": sum(cost.evaluations for cost in spent) / len(spent),
+                        "n_runs": len(spent),
+                        "runs": " ".join(cell["run"]),
+                    }
+                )
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def with_others(table: pd.DataFrame, others: Iterable[Path | str]) -> pd.DataFrame:
+    """Return the table with the rows of others that were made elsewhere; two of one machine cannot be told apart."""
+    tables = [table]
+    for path in others:
+        other = pd.read_csv(path)
+        absent = [column for column in COLUMNS if column not in other]
+        if absent:
+            raise GenomeError(f"{path}: no column {absent[0]!r}; name a table7.csv in table7.beside")
+        tables.append(other[COLUMNS])
+    # One that was itself shown beside another comes twice.
+    together = pd.concat(tables, ignore_index=True).drop_duplicates(ignore_index=True)
+    twice = together[together.duplicated(["method", "task", "machine"])]
+    if len(twice):
+        row = twice.iloc[0]
+        raise GenomeError(
+            f"two rows for {row['method']} on {row['task']} with {row['machine']}; take one out of table7.beside"
+        )
+    return together
+
+
+def table7_markdown(table: pd.DataFrame, seeds: Sequence[int]) -> str:
+    """Return Table 7 for reading, as the paper has it: score and time of each machine side by side."""
+    machines = list(dict.fromkeys(table["machine"]))
+    cells = table.set_index(["method", "task", "machine"])
+    rows, last = [["", "", *machines, *machines]], None
+    for method, task in dict.fromkeys(zip(table["method"], table["task"], strict=True)):
+        found = [(method, task, machine) if (method, task, machine) in cells.index else None for machine in machines]
+        rows.append(
+            [
+                method if method != last else "",
+                task,
+                *(f"{cells.loc[key, 'score']:.2f}" if key else "" for key in found),
+                *(_seconds(cells.loc[key, "seconds"]) if key else "" for key in found),
+            ]
+        )
+        last = method
+    blank = [""] * (len(machines) - 1)
+    heading = ["Method", "Task", "Score", *blank, "Time (s)", *blank]
+    text = tabulate(
+        rows, heading, tablefmt="pipe", disable_numparse=True, colalign=["left"] * 2 + ["right"] * 2 * len(machines)
+    )
+    listed = ", ".join(map(str, seeds))
+    return (
+        f"{text}\n\nTable 7: time and score by machine. Test scores in percent and seconds of a run, "
+        f"{f'means over seeds {listed}' if len(seeds) > 1 else f'seed {listed}'}. A run's time is the sum of the wall "
+        "times of its jobs on validation data: the start that methods of one seed share, which counts in full for "
+        "each, and all generations. The test is not in it. Runs that are made side by side wait for one another's "
+        "answers, and the first job of all for the engine's start.\n"
+    )
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}"
