@@ -323,5 +323,5 @@ def everything(wildcards):
     return [
         *(f"results/tables/{table}.html" for table in TABLES if config[ASKED_BY.get(table, table)]),
         *(f"results/figures/{figure}.svg" for figure in FIGURES if config[ASKED_BY.get(figure, figure)]),
-        *portrait_files(),
+        *portrait_files(wildcards),
     ]
