@@ -8,8 +8,9 @@ from typer.testing import CliRunner
 from genome.adapters import WEIGHTS, materialise
 from genome.cli import app
 from genome.errors import GenomeError
+from genome.experts import read_expert
 from genome.genotype import Genotype, Noise
-from genome.population import Fitness, Individual, found, write_population
+from genome.population import Fitness, Individual, found, read_population, write_population, write_result
 from genome.rebuild import rebuild
 
 
@@ -28,6 +29,16 @@ def stored(make_experts, tmp_path):
 @pytest.mark.parametrize(("member", "expected"), [("a", "a"), ("b", "b"), ("best", "a")])
 def test_rebuilds_the_same_bytes(stored, member, expected):
     rebuild(stored / "population.json", member, stored, stored / "out")
+    assert (stored / "out" / WEIGHTS).read_bytes() == (stored / expected / WEIGHTS).read_bytes()
+
+
+@pytest.mark.parametrize(("member", "expected"), [("a", "a"), ("b", "b"), ("best", "a")])
+def test_an_export_rebuilds_itself(stored, member, expected):
+    individuals = read_population(stored / "population.json").members
+    write_result(
+        stored / "genotype.json", individuals[0], individuals, [read_expert(stored / f"expert{i}") for i in (0, 1)]
+    )
+    rebuild(stored / "genotype.json", member, stored, stored / "out")
     assert (stored / "out" / WEIGHTS).read_bytes() == (stored / expected / WEIGHTS).read_bytes()
 
 

@@ -30,7 +30,7 @@ def genome() -> None:
 
 @app.command()
 def materialise(
-    population: Annotated[Path, typer.Argument(help="A population.json of any generation.")],
+    population: Annotated[Path, typer.Argument(help="A population.json, or an export's genotype.json.")],
     out: Annotated[Path, typer.Argument(help="The PEFT folder to write; it must not exist.")],
     member: Annotated[str, typer.Option(help="Name of an individual, or `best` for the best ever.")] = "best",
     experts: Annotated[Path, typer.Option(help="Folder of the experts.")] = Path("resources/experts"),

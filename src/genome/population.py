@@ -1,6 +1,7 @@
 """Individuals, and the state of a run between two generations: what `population.json` holds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -108,16 +109,33 @@ def write_population(path: Path | str, population: Population, experts: Sequence
         "personal_bests": [_individual_to_json(member) for member in population.personal_bests],
         "created": [_individual_to_json(individual) for individual in population.created],
         "scored": {name: _fitness_to_json(fitness) for name, fitness in population.scored.items()},
-        "experts": [{"name": expert.name, "sha256": expert.sha256} for expert in experts],
-        "versions": {"numpy": np.__version__},
+        **_origin(experts),
     }
     write_json(path, value)
+
+
+def write_result(path: Path | str, best: Individual, members: Sequence[Individual], experts: Sequence[Any]) -> None:
+    """Write `genotype.json`: what a run came to, and all that rebuilds it (see `genome.rebuild`).
+
+    `members` are those of its ensemble, fittest first; none where the run reports its best individual.
+    """
+    members_to_json = [_individual_to_json(member) for member in members]
+    write_json(path, {"best": _individual_to_json(best), "members": members_to_json, **_origin(experts)})
+
+
+def read_individuals(path: Path | str) -> dict[str, Individual]:
+    """Return all individuals of a `population.json` or `genotype.json` by name, and as `best` the best ever."""
+    value = read_json(path)
+    with _complete(path):
+        best = _individual_from_json(value["best"])
+        others = map(_individual_from_json, (*value.get("created", ()), *value["members"]))
+        return {best.name: best} | {individual.name: individual for individual in others} | {"best": best}
 
 
 def read_population(path: Path | str) -> Population:
     """Read `population.json`; GenomeError names the file when it is cut short or lacks a field."""
     value = read_json(path)
-    try:
+    with _complete(path):
         return Population(
             generation=value["generation"],
             members=tuple(map(_individual_from_json, value["members"])),
@@ -128,10 +146,25 @@ def read_population(path: Path | str) -> Population:
             scored={name: _fitness_from_json(fitness) for name, fitness in value["scored"].items()},
             stalled=value["stalled"],
         )
+
+
+@contextmanager
+def _complete(path: Path | str) -> Iterator[None]:
+    """Name the file whose fields are not all there."""
+    try:
+        yield
     except (KeyError, TypeError) as error:
         raise GenomeError(
             f"{path}: not a population file ({error!r}); delete the file to have it made again"
         ) from error
+
+
+def _origin(experts: Sequence[Any]) -> dict[str, Any]:
+    """Return what genotypes mean nothing without: the experts, in order, and the library that draws noise."""
+    return {
+        "experts": [{"name": expert.name, "sha256": expert.sha256} for expert in experts],
+        "versions": {"numpy": np.__version__},
+    }
 
 
 def _individual_to_json(individual: Individual) -> dict[str, Any]:

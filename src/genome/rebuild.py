@@ -1,4 +1,4 @@
-"""Any adapter of any generation, from the population file that names it."""
+"""Any adapter of any generation, from the population file that names it, or of an export from its genotype.json."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from genome.adapters import materialise
 from genome.errors import GenomeError
 from genome.experts import load_experts
 from genome.files import read_json, replacing_directory
-from genome.population import read_population
+from genome.population import read_individuals
 
 
 def rebuild(population_file: Path, member: str, experts_folder: Path, out: Path) -> None:
@@ -17,13 +17,11 @@ def rebuild(population_file: Path, member: str, experts_folder: Path, out: Path)
     Raises GenomeError when the experts are not those of the run, when there is no such individual, when `out` exists,
     or when noise would be drawn by another numpy than the run's: its streams may differ between versions.
     """
-    population, recorded = read_population(population_file), read_json(population_file)
+    individuals, recorded = read_individuals(population_file), read_json(population_file)
     if not {"experts", "versions"} <= recorded.keys():
         raise GenomeError(f"{population_file}: does not say what it was made from; expected a file of the workflow")
     if out.exists():
         raise GenomeError(f"{out}: exists already; choose another folder or remove it")
-    individuals = {x.name: x for x in (*population.created, *population.members)} | {"best": population.best}
-    individuals.setdefault(population.best.name, population.best)
     if member not in individuals:
         raise GenomeError(f"{population_file}: no individual {member!r}; it has {', '.join(individuals)}")
     genotype = individuals[member].genotype
