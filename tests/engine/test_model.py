@@ -7,7 +7,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 from engine.tiny_models import FAMILIES, save_adapter
-from genome.engine.model import Model
+from genome.engine.model import Model, write_merged
 from genome.errors import GenomeError
 
 # PEFT asks transformers by a name that is to be removed.
@@ -44,6 +44,39 @@ def test_answers_are_those_of_transformers_and_peft(family, prompts, name, adapt
     if not adapted:
         # The comparison means something only if rows end at different times.
         assert len({len(tokens) for tokens, _ in expected}) > 2
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_merged_model_is_what_peft_serves(family, prompts, tmp_path, name):
+    base, adapters = family(name)
+    write_merged(base, adapters[0], tmp_path / "merged")
+    merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged", attn_implementation="eager")
+    adapted = PeftModel.from_pretrained(
+        AutoModelForCausalLM.from_pretrained(base, attn_implementation="eager"), adapters[0]
+    )
+    for prompt in prompts:
+        tokens = torch.tensor([prompt])
+        torch.testing.assert_close(merged(tokens).logits, adapted(tokens).logits, atol=1e-4, rtol=1e-4)
+    model = Model(base)
+    model.use(model.read_adapter(adapters[0]))
+    expected = [(c.tokens, c.stopped) for c in model.complete(prompts, 12)]
+    assert [generate(merged, prompt, 12) for prompt in prompts] == expected
+    files = {path.name for path in tmp_path.joinpath("merged").iterdir()}
+    assert {path.name for path in base.iterdir() if path.name != "model.safetensors"} <= files
+
+
+def test_a_merged_model_keeps_the_type_of_its_base(family, tmp_path):
+    base, adapters = family("llama")
+    shutil.copytree(base, tmp_path / "bfloat16")
+    AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16).save_pretrained(tmp_path / "bfloat16")
+    write_merged(tmp_path / "bfloat16", adapters[0], tmp_path / "merged")
+    ours = AutoModelForCausalLM.from_pretrained(tmp_path / "merged", dtype="auto")
+    exact = AutoModelForCausalLM.from_pretrained(tmp_path / "bfloat16", dtype=torch.float32)
+    exact = PeftModel.from_pretrained(exact, adapters[0]).merge_and_unload()
+    for (name, weight), (_, expected) in zip(ours.named_parameters(), exact.named_parameters(), strict=True):
+        assert weight.dtype == torch.bfloat16
+        # Summed in float32 and rounded once; sums in another order may round to the neighbour.
+        torch.testing.assert_close(weight.float(), expected, atol=1e-6, rtol=2**-8, msg=name)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -7,6 +7,7 @@ padded on the left; the answers to a batch depend on the batch and the adapter a
 
 import json
 import math
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.utils.logging import disable_progress_bar
 
 from genome.errors import GenomeError
-from genome.files import read_json
+from genome.files import read_json, replacing_directory
 
 TOKENS_AT_ONCE = 2048
 """Most prompt tokens that go through the model at a time, padding included."""
@@ -72,6 +73,18 @@ def reference(
         values = [value for row in model.score(prompts)[0] for value in row]
         answers.append((texts, math.exp(-math.fsum(values) / len(values))))
     return answers
+
+
+def write_merged(base: Path | str, adapter: Path | str, out: Path | str) -> None:
+    """Write what `Model` serves, the base with a PEFT folder merged into it, as a folder that transformers loads."""
+    model = Model(base)
+    model.use(model.read_adapter(adapter))
+    with replacing_directory(out) as folder:
+        model.network.save_pretrained(folder)
+        for file in sorted(Path(base).iterdir()):  # the tokenizer, the chat template
+            written = (folder / file.name).exists() or file.name.endswith((".safetensors", ".index.json"))
+            if not (written or file.name.startswith(".")):
+                shutil.copyfile(file, folder / file.name)
 
 
 class Model:
