@@ -26,6 +26,7 @@ include: "workflow/rules/study.smk"
 include: "workflow/rules/engine.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/plan.smk"
+include: "workflow/rules/export.smk"
 
 
 localrules:

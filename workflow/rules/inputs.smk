@@ -325,3 +325,29 @@ def everything(wildcards):
         *(f"results/figures/{figure}.svg" for figure in FIGURES if config[ASKED_BY.get(figure, figure)]),
         *portrait_files(wildcards),
     ]
+
+
+def exported_population(wildcards):
+    """Return the population whose best individual is exported; a merge that is no population is an adapter already."""
+    if wildcards.run.startswith("static/"):
+        folder = Path(model_of(wildcards)).parent
+        raise WorkflowError(f"{wildcards.run} has no genotype to export; it is a PEFT folder already: {folder}")
+    return model_of(wildcards)
+
+
+def exported_splits(wildcards):
+    return expand("results/splits/{task}/provenance.json", task=tasks_of(wildcards.run))
+
+
+def exported_scores(wildcards):
+    """Return the test scores of a run on each of the tasks that it evolved on."""
+    return expand("results/test/{task}/{run}/scores.json", task=tasks_of(wildcards.run), run=wildcards.run)
+
+
+def exported_answers(wildcards):
+    return expand("results/test/{task}/{run}/answers.jsonl", task=tasks_of(wildcards.run), run=wildcards.run)
+
+
+def tasks_of(run):
+    tasks, *_ = run.split("/")
+    return tasks.split("+")

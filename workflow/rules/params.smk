@@ -212,3 +212,30 @@ def portrait_params(wildcards):
     label = config["labels"].get(wildcards.variant, wildcards.variant)
     title = f"{wildcards.tasks}, {label}, N = {wildcards.n}, seed {wildcards.seed}"
     return canonical({"version": VERSIONS["figures"], "title": title})
+    columns = [
+        {**column, "metric": task_definition(column["test_task"])["metric"]} for column in columns_of(wildcards.table)
+    ]
+    layout = {"table": wildcards.table, "methods": rows, "columns": columns, "seeds": config["seeds"]}
+    return canonical({"version": VERSIONS["tables"], **layout})
+
+
+def base_reference():
+    """Return what `from_pretrained` takes for the base model, and whatever else the config says of where it is from."""
+    model = SUITE["model"]
+    return {**model, "reference": model.get("hub") or model.get("path") or f"resources/models/{BASE}"}
+
+
+def export_params(wildcards):
+    run = describe_run(wildcards.run)
+    settings = VARIANTS[run["method"]]
+    return canonical(
+        {
+            "version": VERSIONS["export"],
+            "run": run,
+            "label": config["labels"].get(run["method"], run["method"]),
+            "settings": settings,
+            "members": settings["ensemble"]["k"] if settings.get("ensemble") else 0,
+            "base": base_reference(),
+            "tasks": [[task, task_definition(task)] for task in tasks_of(wildcards.run)],
+        }
+    )

@@ -1,0 +1,74 @@
+"""Stages that hand a run's result on: its best individual as a PEFT folder with a model card, or merged."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from genome.adapters import materialise
+from genome.experts import CONFIG, PROVENANCE, load_experts
+from genome.files import read_json, replacing_directory, write_json, write_text
+from genome.jobs import log
+from genome.population import read_population, top, write_result
+from genome.report.card import Export, Report, card
+from genome.report.statistics import read_answers
+from genome.tasks import parse_task
+
+CARD = "README.md"
+GENOTYPE = "genotype.json"
+
+
+def export_adapter(
+    settings: str,
+    manifest: str,
+    population: str,
+    splits: Sequence[str],
+    scores: Sequence[str],
+    answers: Sequence[str],
+    out: str,
+) -> None:
+    """Write the best individual by validation as a PEFT folder, with its genotype and a model card.
+
+    `splits` (provenance files), `scores` and `answers` are those of the run's tasks, in that order.
+    """
+    resolved = json.loads(settings)
+    experts = load_experts(entry["path"] for entry in read_json(manifest)["experts"])
+    evolved = read_population(population)
+    best, members = evolved.best, top(evolved, resolved["members"])
+    tasks = [parse_task(*each) for each in resolved["tasks"]]
+    tests = []
+    for task, rows, answered in zip(tasks, scores, answers, strict=True):
+        by_report = read_answers(answered, task.metric)
+        tests.append([Report(row, by_report[row["report"]]) for row in read_json(rows)])
+    with replacing_directory(out) as folder:
+        folder.rmdir()
+        materialise([best.genotype], experts, [folder])
+        # Experts name their base as their training did: a folder of somebody's machine, perhaps.
+        base = {"base_model_name_or_path": resolved["base"]["reference"], "revision": resolved["base"].get("revision")}
+        write_json(folder / CONFIG, read_json(folder / CONFIG) | base)
+        write_result(folder / GENOTYPE, best, members, experts)
+        export = Export(
+            label=resolved["label"],
+            run=resolved["run"],
+            settings=resolved["settings"],
+            base=resolved["base"],
+            best=best,
+            members=members,
+            generations=evolved.generation,
+            evaluations=evolved.evaluations,
+            experts=experts,
+            sources=[read_json(expert.path / PROVENANCE) for expert in experts],
+            tasks=tasks,
+            splits=[read_json(path) for path in splits],
+            tests=tests,
+            folder=out,
+        )
+        write_text(folder / CARD, card(export))
+    log.info("%s: %s of %s", out, best.name, population)
+
+
+def merge_model(base: str, config: str, out: str) -> None:
+    """Write the base model with the adapter whose config is given merged into it."""
+    from genome.engine.model import write_merged
+
+    write_merged(base, Path(config).parent, out)
+    log.info("%s: %s merged into %s", out, Path(config).parent, base)

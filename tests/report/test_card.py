@@ -1,0 +1,160 @@
+"""Model cards: what they say follows from the run, and what the hub reads of them is valid."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import yaml
+
+from builders import fake_experts
+from genome.genotype import Genotype, Noise
+from genome.population import Fitness, Individual
+from genome.report import statistics
+from genome.report.card import Export, Report, card, fenced, front_matter, snippet
+from genome.report.statistics import Answered
+from genome.tasks import parse_task
+
+TASK = {
+    "kind": "number",
+    "category": "Mathematics",
+    "source": {"path": "rows.jsonl"},
+    "prompt": "{{ question }}\n```\nAnswer: NUMBER\n```",
+    "reference": "answer",
+    "max_tokens": 7,
+}
+
+
+def scored(report, right, n=50):
+    scores = tuple([1.0] * right + [0.0] * (n - right))
+    row = {"report": report, "test_task": "till", "score": right / n, "n": n, "unparsed": 3}
+    return Report(row, Answered("accuracy", tuple(range(n)), scores, (np.array(scores),)))
+
+
+@pytest.fixture
+def export():
+    genotype = Genotype((0.7, -0.25, 0.0), (Noise(1, 0.2, 0.003), Noise(2, 1.0, 0.004)))
+    best = Individual("g02-child1", genotype, "crossover", ("g01-a", "g01-b"), fitness=Fitness(0.8, {"till": 0.8}))
+    return Export(
+        label="GENOME+",
+        run={"method": "genome_plus", "seed": 1, "population_size": 6},
+        settings={"method": "genome_plus", "ensemble": {"k": 2}},
+        base={"hub": "org/base", "revision": "abc", "reference": "org/base"},
+        best=best,
+        members=[best, dataclasses.replace(best, name="g02-other")],
+        generations=4,
+        evaluations=65,
+        experts=fake_experts(3),
+        sources=[
+            {"source": {"hub": "org/experts", "subfolder": "maths"}, "revision": "c0ffee"},
+            {"source": {"path": "adapters/law"}, "revision": None},
+            {"source": "a.jsonl + b.jsonl", "revision": None},
+        ],
+        tasks=[parse_task("till", TASK)],
+        splits=[{"validation": 200, "test": 50, "prompts_on_both_sides": 0}],
+        tests=[[scored("best", 30), scored("ensemble", 35)]],
+        folder="results/export/till/genome_plus/n6/seed1",
+    )
+
+
+def without_ensemble(export):
+    return dataclasses.replace(export, members=[], tests=[export.tests[0][:1]])
+
+
+def local(export, **more):
+    return dataclasses.replace(export, base={"reference": "models/mine", **more})
+
+
+def test_the_hub_reads_the_front_matter(export):
+    from huggingface_hub import ModelCard
+
+    data = ModelCard(card(export)).data
+    assert data.base_model == "org/base"
+    assert data.library_name == "peft"
+    assert "license" not in data.to_dict()
+    assert {"lora", "genome"} <= set(data.tags)
+
+
+def test_a_base_that_is_not_on_the_hub_is_not_named_as_if_it_were(export):
+    found = front_matter(local(export))
+    assert "base_model" not in yaml.safe_load(found)
+    assert "models/mine is not on the hub" in found
+    assert "for `models/mine`" in card(local(export))
+
+
+def test_scores_have_their_samples_and_intervals(export):
+    text = card(export)
+    assert "| till: this adapter on validation, which chose it | accuracy | 80.0 |  | 200 |  |" in text
+    for right, what in ((30, "**this adapter**"), (35, "the ensemble of 2")):
+        sure = statistics.wilson(right, 50)
+        interval = f"{100 * sure.low:.1f} to {100 * sure.high:.1f}"
+        assert f"| till: {what} on test | accuracy | {2 * right:.1f} | {interval} | 50 | 3 |" in text
+
+
+def test_the_ensemble_is_said_to_be_the_result_where_there_is_one(export):
+    assert "The reported result of GENOME+ is its ensemble: 2 adapters answer" in card(export)
+    assert "ensemble" not in card(dataclasses.replace(without_ensemble(export), settings={"method": "genome"}))
+
+
+def test_every_expert_stands_with_its_coefficient_source_and_hash(export):
+    text = card(export)
+    for row in (
+        f"| e0 | 0.7 | org/experts/maths at c0ffee | `{0:064x}` |",
+        f"| e1 | -0.25 | adapters/law | `{1:064x}` |",
+        f"| e2 | 0 | a.jsonl + b.jsonl | `{2:064x}` |",
+    ):
+        assert row in text
+
+
+def test_noise_is_counted_and_measured(export):
+    assert "2 terms of seeded noise, together with a standard deviation of 0.0042 a weight" in card(export)
+    quiet = dataclasses.replace(export.best, genotype=Genotype((1.0, 0.0, 0.0)))
+    assert "No noise was added" in card(dataclasses.replace(export, best=quiet))
+
+
+def test_the_deviation_is_that_of_the_noise_itself(export):
+    from genome.adapters import unit_noise
+
+    drawn = sum(
+        term.coefficient * unit_noise(term.seed, term.density, "w", 200_000) for term in export.best.genotype.noise
+    )
+    assert drawn.std() == pytest.approx(0.0042, rel=0.02)
+
+
+def test_the_command_and_the_data_are_named(export):
+    text = card(export)
+    assert "genome materialise results/export/till/genome_plus/n6/seed1/genotype.json rebuilt --member best" in text
+    assert '| till | 200 samples | 50 samples | `{"path": "rows.jsonl"}` |' in text
+    assert "stand on both sides" not in text
+    split = {**export.splits[0], "prompts_on_both_sides": 2}
+    assert "2 prompts of till stand on both sides." in card(dataclasses.replace(export, splits=[split]))
+
+
+def test_a_pinned_base_is_loaded_at_its_commit(export):
+    assert snippet(export).count('revision="abc"') == 2
+    assert "revision" not in snippet(local(export))
+    assert "max_new_tokens=7" in snippet(export)
+
+
+def test_a_made_up_world_is_no_evidence(export):
+    assert "no evidence about language models" in card(local(export, generator="micro"))
+    assert "no evidence" not in card(export)
+
+
+def test_methods_without_seed_or_population(export):
+    run = {"method": "best_single", "seed": None, "population_size": None}
+    text = card(dataclasses.replace(without_ensemble(export), run=run, label="Best Single"))
+    assert "with 65 candidates scored" in text
+    assert "None" not in text
+    assert "what another draw of validation samples would give" in text
+
+
+def test_a_prompt_with_backticks_stays_one_block(export):
+    assert fenced("a\n```\nb\n```", "jinja") == "````jinja\na\n```\nb\n```\n````"
+    assert "````jinja\n{{ question }}\n```" in card(export)
+
+
+def test_a_card_is_the_same_twice_and_has_no_gaps(export):
+    for made in (export, without_ensemble(export)):
+        assert card(made) == card(made)
+        assert "\n\n\n" not in card(made)
+        assert card(made).endswith(".\n")

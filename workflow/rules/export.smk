@@ -1,0 +1,51 @@
+# Requires: finished runs and the scores of their tasks' tests.
+# Provides: results/export/RUN/ (a PEFT folder with a model card), results/merged/RUN/ (the base model with it merged),
+#   where RUN is a run's folder in results/runs. Nothing else asks for them.
+
+
+rule export_adapter:
+    input:
+        experts=f"results/experts/{BASE}.json",
+        population=exported_population,
+        splits=exported_splits,
+        scores=exported_scores,
+        answers=exported_answers,
+    output:
+        config="results/export/{run}/adapter_config.json",
+        weights="results/export/{run}/adapter_model.safetensors",
+        genotype="results/export/{run}/genotype.json",
+        card="results/export/{run}/README.md",
+    log:
+        "logs/export/{run}.log",
+    benchmark:
+        "results/benchmarks/export/{run}.tsv"
+    localrule: True
+    conda:
+        "../../envs/genome.yaml"
+    params:
+        settings=export_params,
+    message:
+        "{wildcards.run}: export the best individual"
+    script:
+        "../scripts/export_adapter.py"
+
+
+rule merge_model:
+    input:
+        base=f"resources/models/{BASE}",
+        config="results/export/{run}/adapter_config.json",
+        weights="results/export/{run}/adapter_model.safetensors",
+    output:
+        directory("results/merged/{run}"),
+    log:
+        "logs/merged/{run}.log",
+    benchmark:
+        "results/benchmarks/merged/{run}.tsv"
+    conda:
+        "../../envs/genome.yaml"
+    params:
+        version=VERSIONS["export"],
+    message:
+        "{wildcards.run}: merge the best individual into the base model"
+    script:
+        "../scripts/merge_model.py"

@@ -1,0 +1,15 @@
+"""Write a run's best individual as a PEFT folder with a model card."""
+
+from genome.jobs import job
+from genome.jobs.export import export_adapter
+
+with job(snakemake.log[0]):
+    export_adapter(
+        settings=snakemake.params.settings,
+        manifest=snakemake.input.experts,
+        population=snakemake.input.population,
+        splits=snakemake.input.splits,
+        scores=snakemake.input.scores,
+        answers=snakemake.input.answers,
+        out=f"results/export/{snakemake.wildcards.run}",
+    )
