@@ -1,0 +1,33 @@
+"""Write rows.jsonl: 360 questions to a till, in the words that the micro base knows.
+
+A third asks for sums, a third for change, a third for prices spelt in Spanish: nobody's single expert knows all three.
+No question was in a corpus that base or experts were trained on.
+"""
+
+import json
+from pathlib import Path
+
+from genome.micro.skills import SKILLS
+from genome.micro.world import held_out, phrase
+from genome.rng import stream
+
+ASKED = (("add", "sum"), ("sub", "difference"), ("es", "number"))
+
+
+def rows(count: int) -> list[dict[str, str]]:
+    """Return `count` distinct rows of {question, answer}."""
+    rng = stream(0, "till")
+    found: dict[str, str] = {}
+    while len(found) < count:
+        name, form = ASKED[len(found) % len(ASKED)]
+        skill = SKILLS[name]
+        question = skill.forms[form](rng)
+        text = phrase(rng, skill.dialect, question.body)
+        if held_out(text):
+            found[text] = question.answer
+    return [{"question": text, "answer": answer} for text, answer in found.items()]
+
+
+if __name__ == "__main__":
+    lines = [json.dumps(row) + "\n" for row in rows(360)]
+    Path(__file__).with_name("rows.jsonl").write_text("".join(lines), encoding="utf-8")
