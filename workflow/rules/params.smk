@@ -228,12 +228,14 @@ def base_reference():
 def export_params(wildcards):
     run = describe_run(wildcards.run)
     settings = VARIANTS[run["method"]]
+    entries = fitness_settings(run["tasks"])["tasks"]
+    weights = {"weights": {entry["name"]: entry["weight"] for entry in entries}} if len(entries) > 1 else {}
     return canonical(
         {
             "version": VERSIONS["export"],
             "run": run,
             "label": config["labels"].get(run["method"], run["method"]),
-            "settings": settings,
+            "settings": {**settings, **weights},
             "members": settings["ensemble"]["k"] if settings.get("ensemble") else 0,
             "base": base_reference(),
             "tasks": [[task, task_definition(task)] for task in tasks_of(wildcards.run)],

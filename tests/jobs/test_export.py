@@ -1,0 +1,84 @@
+"""The export of a population: files, base, and a card over several tasks."""
+
+import json
+
+import pytest
+
+from genome.adapters import CONFIG, WEIGHTS, materialise
+from genome.files import read_json, write_json, write_jsonl
+from genome.genotype import Genotype, Noise
+from genome.jobs.export import export_adapter
+from genome.population import Fitness, Individual, found, write_population
+
+TASKS = ("sums", "change")
+DEFINITION = {"kind": "number", "source": {"path": "rows.jsonl"}, "prompt": "{{ question }}", "reference": "answer"}
+
+
+@pytest.fixture
+def run(make_experts, tmp_path):
+    """Return what a job is handed: settings and input files of a run on two tasks."""
+    experts = make_experts(2)
+    genotypes = {"a": Genotype((0.25, 0.75), (Noise(7, 0.2, 0.01),)), "b": Genotype((1.0, 0.0))}
+    fitness = {name: Fitness(value, dict.fromkeys(TASKS, value)) for name, value in (("a", 0.75), ("b", 0.5))}
+    individuals = [Individual(name, genotypes[name], "mixture", fitness=fitness[name]) for name in "ba"]
+    write_population(tmp_path / "population.json", found(individuals), experts)
+    materialise([genotypes["a"]], experts, [tmp_path / "best"])
+    write_json(tmp_path / "experts.json", {"experts": [{"path": str(expert.path)} for expert in experts]})
+    for task in TASKS:
+        (tmp_path / task).mkdir()
+        write_json(tmp_path / task / "provenance.json", {"validation": 20, "test": 4, "prompts_on_both_sides": 0})
+        row = {"report": "best", "test_task": task, "score": 0.5, "n": 4, "unparsed": 0}
+        write_json(tmp_path / task / "scores.json", [row, {**row, "report": "ensemble", "score": 1.0}])
+        answers = [("best", sample, sample % 2) for sample in range(4)] + [
+            ("ensemble", sample, 1) for sample in range(4)
+        ]
+        rows = [dict(zip(("report", "sample", "score"), answer, strict=True)) for answer in answers]
+        write_jsonl(tmp_path / task / "answers.jsonl", rows)
+    settings = {
+        "label": "GENOME+",
+        "run": {"method": "genome_plus", "seed": 1, "population_size": 2},
+        "settings": {"method": "genome_plus", "weights": {"sums": 1, "change": 2}},
+        "members": 2,
+        "base": {"hub": "org/base", "revision": "abc", "reference": "org/base"},
+        "tasks": [[task, DEFINITION] for task in TASKS],
+    }
+    files = {name: [str(tmp_path / task / f"{name}.json") for task in TASKS] for name in ("provenance", "scores")}
+    return {
+        "settings": json.dumps(settings),
+        "manifest": str(tmp_path / "experts.json"),
+        "population": str(tmp_path / "population.json"),
+        "splits": files["provenance"],
+        "scores": files["scores"],
+        "answers": [str(tmp_path / task / "answers.jsonl") for task in TASKS],
+    }
+
+
+def test_the_best_is_exported_with_its_base_at_its_commit(run, tmp_path):
+    out = tmp_path / "out"
+    export_adapter(**run, out=str(out))
+    assert (out / WEIGHTS).read_bytes() == (tmp_path / "best" / WEIGHTS).read_bytes()
+    config, experts = read_json(out / CONFIG), read_json(tmp_path / "best" / CONFIG)
+    assert config == experts | {"base_model_name_or_path": "org/base", "revision": "abc"}
+    genotype = read_json(out / "genotype.json")
+    assert genotype["best"]["name"] == "a"
+    assert [member["name"] for member in genotype["members"]] == ["a", "b"]
+
+
+def test_the_card_has_every_task_of_the_run(run, tmp_path):
+    export_adapter(**run, out=str(tmp_path / "out"))
+    text = (tmp_path / "out/README.md").read_text()
+    assert "# GENOME+ on sums and change" in text
+    for task in TASKS:
+        assert f"| {task}: **this adapter** on test | accuracy | 50.0 |" in text
+        assert f"| {task}: the ensemble of 2 on test | accuracy | 100.0 |" in text
+        assert f"| {task} | 20 samples | 4 samples |" in text
+    assert "  change: 2\n" in text
+
+
+def test_an_export_again_gives_the_same_bytes(run, tmp_path):
+    made = []
+    for _ in range(2):
+        export_adapter(**run, out=str(tmp_path / "out"))
+        made.append({path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()})
+    assert made[0] == made[1]
+    assert set(made[0]) == {CONFIG, WEIGHTS, "genotype.json", "README.md"}
