@@ -313,8 +313,8 @@ def markdown(table: pd.DataFrame, k: int) -> str:
             text,
             "",
             "The same responses, scored as we do and with each habit of the paper's public code alone: what that adds, "
-            "in points of 100; n.s. where the paired 95 % interval includes 0. A mean is over the tasks that a habit "
-            "touches.",
+            "in points of 100. “—” is no change, no entry a task that is not touched; n.s. where the paired 95 % "
+            "interval includes 0. A mean is over the tasks that a habit touches.",
             "",
             *shown,
             "",
