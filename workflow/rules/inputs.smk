@@ -312,18 +312,19 @@ def evaluations_of(wildcards):
 
 def portrait_files(wildcards):
     """Return all figures of the runs that the config has drawn: its portraits, of the first seed."""
-    shown = config["portraits"] or {"tasks": [], "variants": []}
+    shown = shown_in("portraits")
     runs = [run_of(variant, tasks, config["seeds"][0]) for tasks in shown["tasks"] for variant in shown["variants"]]
     kinds = [*OF_POPULATIONS, "diversity"]
     return expand("results/figures/{kind}/{run}.{form}", kind=kinds, run=unique(runs), form=["svg", "png", "csv"])
 
 
 def everything(wildcards):
-    """Return all that the config asks for: its tables, each with its page for the report, and its figures."""
+    """Return what the config's `all` asks for: tables, each with its page for the report, and figures."""
+    asked = [part for part in config["all"] if shown_in(part)]
     return [
-        *(f"results/tables/{table}.html" for table in TABLES if config[ASKED_BY.get(table, table)]),
-        *(f"results/figures/{figure}.svg" for figure in FIGURES if config[ASKED_BY.get(figure, figure)]),
-        *portrait_files(wildcards),
+        *(f"results/tables/{table}.html" for table in TABLES if ASKED_BY.get(table, table) in asked),
+        *(f"results/figures/{figure}.svg" for figure in FIGURES if ASKED_BY.get(figure, figure) in asked),
+        *(portrait_files(wildcards) if "portraits" in asked else []),
     ]
 
 
