@@ -60,26 +60,28 @@ def all_populations(variant):
 
 def stages_of(run):
     """Return the parts of a run on validation data, as paths below results/runs: what it shares with others comes first."""
-    tasks, variant, *rest = run.split("/")
+    tasks, variant, *place = run.split("/")
     if tasks == "static":
         raise WorkflowError(f"config.table7.variants: {variant} has no run on validation data; take it out")
+    experts = f"{tasks}/experts"
     if variant not in EVOLVING:
-        return [f"{tasks}/experts", run]
+        return [experts, run]
+    size, seed = place
     scheme = VARIANTS[variant]["initialisation"]
-    experts = [f"{tasks}/experts"] if scheme == "experts" else []
-    return [*experts, "/".join([tasks, f"initial-{scheme}", *rest]), run]
+    initial = f"{tasks}/initial-{scheme}/{size}/{seed}"
+    return [experts, initial, run] if scheme == "experts" else [initial, run]
 
 
 def records_of(runs):
-    """Return what the jobs of runs have recorded of their cost: one file a generation, and one of any other part."""
-    last = config["generations"]
-    generations = [f"/generation_{generation}.json" for generation in range(1, last + 1)]
-    return unique(
-        f"results/benchmarks/runs/{stage}{end}"
-        for run in runs
-        for stage in stages_of(run)
-        for end in (generations if stage == run and variant_of(run) in EVOLVING else [".json"])
-    )
+    """Return what the jobs of runs have recorded of their cost, of a job that runs share once."""
+    return unique(record for run in runs for stage in stages_of(run) for record in records_of_stage(stage))
+
+
+def records_of_stage(stage):
+    folder = f"results/benchmarks/runs/{stage}"
+    if variant_of(stage) not in EVOLVING:
+        return [f"{folder}.json"]
+    return [f"{folder}/generation_{generation}.json" for generation in range(1, config["generations"] + 1)]
 
 
 def searched_as(variant):
