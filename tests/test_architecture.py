@@ -14,7 +14,7 @@ LAYERS = (
     ("errors", "files", "hub", "rng", "sources"),
     ("corpora", "genotype", "tensors", "micro.skills", "micro.world"),
     ("experts",),
-    ("adapters", "cosines", "norms", "merging", "models", "training", "micro.base"),
+    ("products", "adapters", "cosines", "norms", "merging", "models", "training", "micro.base"),
     ("population", "tasks", "engine"),
     ("operators", "ensemble"),
     ("methods", "fitness"),

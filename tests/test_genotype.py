@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genome.genotype import Genotype, Noise, add_noise, combine, expert, from_json, identity, to_json
+from genome.genotype import PRODUCT, Genotype, Noise, add_noise, combine, expert, from_json, identity, to_json
 
 values = st.floats(-4, 4, allow_nan=False)
 noises = st.builds(Noise, st.integers(0, 3), st.sampled_from([0.2, 1.0]), values)
@@ -70,3 +70,15 @@ def test_identity_depends_on_genotype_and_experts():
 def test_genotypes_over_different_experts_do_not_mix():
     with pytest.raises(ValueError, match="zip"):
         combine([(1.0, expert(0, 2)), (1.0, expert(0, 3))])
+
+
+@given(genotypes(), values)
+def test_the_spaces_are_apart(genotype, factor):
+    plain = Genotype(genotype.coefficients)
+    product = Genotype(genotype.coefficients, space=PRODUCT)
+    assert identity(plain, "abc") != identity(product, "abc")
+    assert combine([(factor, product)]).coefficients == combine([(factor, plain)]).coefficients
+    assert from_json(json.loads(json.dumps(to_json(product)))) == product
+    assert "space" not in to_json(plain)
+    with pytest.raises(ValueError, match="too many values"):
+        combine([(1.0, plain), (1.0, product)])

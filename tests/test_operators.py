@@ -1,11 +1,13 @@
 """Operators: properties on genotypes, and Eq. 3 to 5 by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genome.genotype import Genotype, combine, expert
+from genome.genotype import PRODUCT, Genotype, combine, expert, mixture
 from genome.operators import (
     SELECTION,
     Mutation,
@@ -14,6 +16,7 @@ from genome.operators import (
     draw_by_share,
     initialise,
     mutants,
+    mutate,
     select,
     succeed,
     take_experts,
@@ -21,6 +24,7 @@ from genome.operators import (
     without_copies,
 )
 from genome.population import Fitness, Individual
+from genome.rng import stream
 
 PAPER = Succession(0.95, 0.2, 0.2, 0.1, 0.95, "weights", "difference", False)
 fitness = st.integers(0, 200).map(lambda right: right / 200)
@@ -40,12 +44,12 @@ def population(scores) -> list[Individual]:
 def test_initialisation_mixes_each_pair_before_any_twice(n, size, seed):
     mixtures = initialise(n, size, seed)
     pairs = []
-    for mixture in mixtures:
-        used = [c for c in mixture.genotype.coefficients if c]
+    for one in mixtures:
+        used = [c for c in one.genotype.coefficients if c]
         assert len(used) == 2
         assert sum(used) == pytest.approx(1)
         assert min(used) > 0
-        pairs.append(tuple(np.flatnonzero(mixture.genotype.coefficients)))
+        pairs.append(tuple(np.flatnonzero(one.genotype.coefficients)))
     rounds = n * (n - 1) // 2
     counts = [pairs.count(pair) for pair in set(pairs)]
     assert max(counts) - min(counts) <= 1
@@ -199,3 +203,24 @@ def test_fitter_individuals_survive_more_often():
     for scheme in ("proportional", "rank", "tournament"):
         survived = [sum(x.score == 0.8 for x in select(pool, 6, 0.1, scheme, seed, 1)) for seed in range(200)]
         assert np.mean(survived) > 5 * 5 / 15 + 0.5
+
+
+def test_mutation_of_products_acts_on_coefficients():
+    source = mixture((0.5, 0.5, 0.0, 0.0), PRODUCT)
+    mutated = [mutate(source, 0.25, 0.1, stream(1, "mutation", i)) for i in range(2000)]
+    changes = np.array([x.coefficients for x in mutated]) - source.coefficients
+    assert all(x.noise == () and x.space == PRODUCT for x in mutated)
+    assert np.mean(changes != 0) == pytest.approx(0.25, abs=0.02)
+    assert changes[changes != 0].std() == pytest.approx(0.1, rel=0.05)
+    assert mutate(source, 0.25, 0.1, stream(1, "mutation", 5)) == mutated[5]
+
+
+@pytest.mark.parametrize("experience", ["difference", "gaussian"])
+def test_products_stay_products(experience):
+    members = [replace(x, fitness=Fitness(0.5, {})) for x in initialise(4, 6, 1, PRODUCT)]
+    settings = replace(PAPER, experience=experience)
+    experienced = with_experience(members, members, settings, 0.1, 1, 1)
+    moved = succeed(experienced, experienced[0], experienced[1], experienced[2], settings, 1)
+    assert {x.experience.space for x in moved} | {x.genotype.space for x in moved} == {PRODUCT}
+    assert {x.genotype.noise for x in moved} == {()}
+    assert {x.genotype.space for x in take_experts(members, 8, 1, 0.5, 0.1, PRODUCT)} == {PRODUCT}

@@ -9,7 +9,8 @@ from genome.adapters import WEIGHTS, materialise
 from genome.cli import app
 from genome.errors import GenomeError
 from genome.experts import read_expert
-from genome.genotype import Genotype, Noise
+from genome.files import read_json
+from genome.genotype import PRODUCT, Genotype, Noise, mixture
 from genome.population import Fitness, Individual, found, read_population, write_population, write_result
 from genome.rebuild import rebuild
 
@@ -64,3 +65,19 @@ def test_what_cannot_be_rebuilt_is_refused(stored):
     path.write_text(json.dumps(recorded))
     with pytest.raises(GenomeError, match="not the expert of this run"):
         rebuild(path, "b", stored, stored / "out")
+
+
+def test_a_mixture_of_products_is_rebuilt_wide_or_compressed(make_experts, tmp_path):
+    experts = make_experts(2)
+    [member] = [Individual("a", mixture((0.5, 0.25), PRODUCT), "mixture", fitness=Fitness(1.0, {}))]
+    write_population(tmp_path / "population.json", found([member]), experts)
+    materialise([member.genotype], experts, [tmp_path / "served"])
+    path = tmp_path / "population.json"
+    assert rebuild(path, "a", tmp_path, tmp_path / "wide") == 0
+    assert (tmp_path / "wide" / WEIGHTS).read_bytes() == (tmp_path / "served" / WEIGHTS).read_bytes()
+    lost = rebuild(path, "a", tmp_path, tmp_path / "narrow", rank=4)
+    assert 0.01 < lost < 0.9
+    assert read_json(tmp_path / "narrow" / "adapter_config.json")["r"] == 4
+    arguments = ["materialise", str(path), str(tmp_path / "cli"), "--experts", str(tmp_path), "--rank", "4"]
+    assert f"{100 * lost:.2f} % of the update's norm is lost" in CliRunner().invoke(app, arguments).output
+    assert (tmp_path / "cli" / WEIGHTS).read_bytes() == (tmp_path / "narrow" / WEIGHTS).read_bytes()

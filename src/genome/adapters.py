@@ -3,6 +3,7 @@
 Sums run in float32 in a fixed order (experts as given, then noise by seed) and are cast to the experts' type at the
 end, so that a genotype always gives the same bytes. A population is written tensor by tensor: each distinct noise
 term is drawn once a tensor for all members, and memory holds one tensor of every expert and member at a time.
+Genotypes of the product space become wider adapters (`genome.products`).
 """
 
 import fcntl
@@ -14,13 +15,15 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from genome.experts import CONFIG, WEIGHTS, Expert
 from genome.files import canonical_json, sha256
-from genome.genotype import Genotype
+from genome.genotype import PRODUCT, Genotype
+from genome.products import stack, stacked_shape, used, write_config
 from genome.tensors import from_float32, header_bytes, open_tensors
 
 UNUSED_SECONDS = 3600
@@ -62,21 +65,28 @@ def materialise(genotypes: Sequence[Genotype], experts: Sequence[Expert], folder
     """
     first = experts[0]
     dtypes = {name: info.dtype for name, info in first.tensors.items()}
-    header = header_bytes(dtypes, {name: info.shape for name, info in first.tensors.items()})
-    digests = [hashlib.sha256(header) for _ in genotypes]
-    with ExitStack() as stack:
+    counts = [len(used(x.coefficients)) if x.space == PRODUCT else 1 for x in genotypes]
+    digests = []
+    with ExitStack() as opened:
         files = []
-        for folder in folders:
+        for folder, count in zip(folders, counts, strict=True):
             folder.mkdir(parents=True)
-            shutil.copyfile(first.path / CONFIG, folder / CONFIG)
-            files.append(stack.enter_context((folder / WEIGHTS).open("wb")))
+            if count == 1:
+                shutil.copyfile(first.path / CONFIG, folder / CONFIG)
+            else:
+                write_config(first.path, folder, first.rank * count)
+            shapes = {name: stacked_shape(name, info.shape, count) for name, info in first.tensors.items()}
+            header = header_bytes(dtypes, shapes)
+            files.append(opened.enter_context((folder / WEIGHTS).open("wb")))
             files[-1].write(header)
+            digests.append(hashlib.sha256(header))
         for tensor in tensors_of(genotypes, experts, dtypes):
             for member, values in enumerate(tensor):
                 stored = values.tobytes()
                 files[member].write(stored)
                 digests[member].update(stored)
-    return [_adapter_id(digest.hexdigest(), first) for digest in digests]
+    forms = [replace(first, rank=first.rank * count, alpha=first.alpha * count) for count in counts]
+    return [_adapter_id(digest.hexdigest(), form) for digest, form in zip(digests, forms, strict=True)]
 
 
 def tensors_of(
@@ -100,8 +110,10 @@ def _tensor(
     """Return tensor `name` of every genotype, from the experts' tensors and the noise terms in `terms`."""
     shape, size = sources[0].shape, sources[0].size
     product = np.empty(size, np.float32)
-    totals = [np.zeros(size, np.float32) for _ in genotypes]
+    totals = [None if genotype.space == PRODUCT else np.zeros(size, np.float32) for genotype in genotypes]
     for genotype, total in zip(genotypes, totals, strict=True):
+        if total is None:
+            continue
         for coefficient, source in zip(genotype.coefficients, sources, strict=True):
             if coefficient:
                 np.multiply(source.reshape(-1), np.float32(coefficient), out=product)
@@ -113,7 +125,10 @@ def _tensor(
             if term in coefficients:
                 np.multiply(noise, np.float32(coefficients[term]), out=product)
                 total += product
-    return [total.reshape(shape) for total in totals]
+    return [
+        stack(name, genotype.coefficients, sources) if total is None else total.reshape(shape)
+        for genotype, total in zip(genotypes, totals, strict=True)
+    ]
 
 
 def _adapter_id(digest: str, expert: Expert) -> str:

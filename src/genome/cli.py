@@ -34,13 +34,15 @@ def materialise(
     out: Annotated[Path, typer.Argument(help="The PEFT folder to write; it must not exist.")],
     member: Annotated[str, typer.Option(help="Name of an individual, or `best` for the best ever.")] = "best",
     experts: Annotated[Path, typer.Option(help="Folder of the experts.")] = Path("resources/experts"),
+    rank: Annotated[int | None, typer.Option(help="Compress a wider adapter (merge_space: product) to this.")] = None,
 ) -> None:
     """Rebuild an individual's adapter, bit for bit, from a run's population file."""
     from genome.rebuild import rebuild
 
     with one_line_errors():
-        rebuild(population, member, experts, out)
-    typer.echo(f"{out}: {member} of {population}")
+        lost = rebuild(population, member, experts, out, rank)
+    note = "" if rank is None else f", at rank {rank} at most: {100 * lost:.2f} % of the update's norm is lost"
+    typer.echo(f"{out}: {member} of {population}{note}")
 
 
 @app.command()

@@ -7,8 +7,9 @@ from typing import Any
 
 from genome.errors import GenomeError
 from genome.experts import Expert
-from genome.genotype import expert, identity
+from genome.genotype import FACTORS, expert, identity
 from genome.methods import GENERATIONS, Search
+from genome.methods.protocol import sigma_of, space_of
 from genome.operators import initialise, take_experts
 from genome.population import Fitness, Individual, Population, found
 
@@ -59,15 +60,17 @@ def found_population(
 ) -> Population:
     """Return generation 0, which GENOME, GENOME+ and Model Swarms of one seed share.
 
-    `settings["initialisation"]` is `pairs` (Eq. 3) or `experts` (the ablation without initialisation).
+    `settings["initialisation"]` is `pairs` (Eq. 3) or `experts` (the ablation without initialisation); those of the
+    product space have a generation 0 of their own.
     """
     if size < 2:
         raise GenomeError(f"population_size: {size}; a population needs at least 2 individuals")
+    space = space_of(settings)
     if settings["initialisation"] == "experts":
-        gene_rate, sigma = settings["gene_mutation_rate"], settings["sigma"]
-        individuals = take_experts(scored_experts.members, size, seed, gene_rate, sigma)
-        return drive(_found(individuals), scored_experts.scored, experts, evaluate)
-    return drive(_found(initialise(len(experts), size, seed)), {}, experts, evaluate)
+        gene_rate, sigma = settings["gene_mutation_rate"], sigma_of(settings)
+        individuals = take_experts(scored_experts.members, size, seed, gene_rate, sigma, space)
+        return drive(_found(individuals), scored_experts.scored if space == FACTORS else {}, experts, evaluate)
+    return drive(_found(initialise(len(experts), size, seed, space)), {}, experts, evaluate)
 
 
 def next_generation(

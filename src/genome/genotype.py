@@ -5,6 +5,9 @@ a short vector in the space spanned by the experts and by noise that a seed dete
 
     w = sum_k coefficients[k] * expert_k + sum_j noise[j].coefficient * unit_noise(noise[j].seed, noise[j].density)
 
+That is the paper's space, of the factors A and B apart: what such a model does holds the products of one expert's B and
+another's A. In the space of products a genotype means `sum_k coefficients[k] * B_k A_k` and nothing else, noise least.
+
 Nothing here knows tensors; `genome.adapters` turns genotypes into files.
 """
 
@@ -15,6 +18,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from genome.files import canonical_json
+
+FACTORS, PRODUCT = "factors", "product"
+"""The spaces in which experts are merged (`merge_space`)."""
 
 
 @dataclass(frozen=True, order=True)
@@ -30,26 +36,33 @@ class Noise:
 class Genotype:
     """A point (or, as an experience, a direction) in weight space: one coefficient an expert, and noise terms.
 
-    Make new ones with `expert` and `combine`, which keep noise terms sorted, merged and free of zeros, so that
-    equal points have equal genotypes.
+    Make new ones with `expert`, `mixture` and `combine`, which keep noise terms sorted, merged and free of zeros, so
+    that equal points have equal genotypes. Those of the product space hold no noise.
     """
 
     coefficients: tuple[float, ...]
     noise: tuple[Noise, ...] = ()
+    space: str = FACTORS
 
 
-def expert(index: int, n: int) -> Genotype:
+def expert(index: int, n: int, space: str = FACTORS) -> Genotype:
     """Return the genotype of expert `index` out of `n`."""
-    return Genotype(tuple(float(k == index) for k in range(n)))
+    return Genotype(tuple(float(k == index) for k in range(n)), space=space)
+
+
+def mixture(coefficients: Iterable[float], space: str = FACTORS) -> Genotype:
+    """Return the genotype of these coefficients, one an expert."""
+    return combine([(1.0, Genotype(tuple(map(float, coefficients)), space=space))])
 
 
 def combine(terms: Iterable[tuple[float, Genotype]]) -> Genotype:
-    """Return the linear combination of genotypes over the same experts: `sum(factor * genotype)`.
+    """Return the linear combination of genotypes over the same experts, in one space: `sum(factor * genotype)`.
 
     >>> combine([(0.25, expert(0, 2)), (0.75, expert(1, 2))])
-    Genotype(coefficients=(0.25, 0.75), noise=())
+    Genotype(coefficients=(0.25, 0.75), noise=(), space='factors')
     """
     terms = list(terms)
+    [space] = {genotype.space for _, genotype in terms}
     columns = zip(*(genotype.coefficients for _, genotype in terms), strict=True)
     factors = [factor for factor, _ in terms]
     # Adding 0.0 turns a negative zero into zero: equal points must have one spelling.
@@ -64,6 +77,7 @@ def combine(terms: Iterable[tuple[float, Genotype]]) -> Genotype:
     return Genotype(
         coefficients,
         tuple(Noise(*key, coefficient) for key, coefficient in sorted(noise.items()) if coefficient != 0.0),
+        space,
     )
 
 
@@ -79,13 +93,15 @@ def identity(genotype: Genotype, experts: Sequence[str]) -> str:
 
 
 def to_json(genotype: Genotype) -> dict[str, Any]:
-    """Return `genotype` as JSON values; floats survive exactly."""
+    """Return `genotype` as JSON values; floats survive exactly. Only another space than the paper's is named."""
     return {
         "coefficients": list(genotype.coefficients),
         "noise": [[term.seed, term.density, term.coefficient] for term in genotype.noise],
+        **({} if genotype.space == FACTORS else {"space": genotype.space}),
     }
 
 
 def from_json(value: dict[str, Any]) -> Genotype:
     """Return the genotype that `to_json` wrote."""
-    return Genotype(tuple(value["coefficients"]), tuple(Noise(*term) for term in value["noise"]))
+    noise = tuple(Noise(*term) for term in value["noise"])
+    return Genotype(tuple(value["coefficients"]), noise, value.get("space", FACTORS))

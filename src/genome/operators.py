@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from genome.errors import GenomeError
-from genome.genotype import Genotype, Noise, add_noise, combine, expert
+from genome.genotype import FACTORS, PRODUCT, Genotype, Noise, add_noise, combine, expert, mixture
 from genome.population import Individual, fittest
 from genome.rng import stream
 
@@ -28,7 +28,7 @@ def difference(first: Genotype, second: Genotype) -> Genotype:
     return combine([(1.0, first), (-1.0, second)])
 
 
-def initialise(n_experts: int, size: int, seed: int) -> list[Individual]:
+def initialise(n_experts: int, size: int, seed: int, space: str = FACTORS) -> list[Individual]:
     """Return `size` mixtures of two experts each: `t * w_a + (1 - t) * w_b`, t ~ U(0, 1) (Eq. 3).
 
     All unordered pairs of distinct experts are shuffled and taken in turn, from the start again when `size` exceeds
@@ -40,18 +40,19 @@ def initialise(n_experts: int, size: int, seed: int) -> list[Individual]:
     for i in range(size):
         a, b = pairs[order[i % len(pairs)]]
         t = stream(seed, "initialisation", "t", i).random()
-        genotype = interpolate(t, expert(a, n_experts), expert(b, n_experts))
+        genotype = interpolate(t, expert(a, n_experts, space), expert(b, n_experts, space))
         individuals.append(Individual(f"g00-initial{i}", genotype, "initialisation"))
     return individuals
 
 
 def take_experts(
-    experts: Sequence[Individual], size: int, seed: int, gene_rate: float, sigma: float
+    experts: Sequence[Individual], size: int, seed: int, gene_rate: float, sigma: float, space: str = FACTORS
 ) -> list[Individual]:
     """Return `size` individuals of the scored `experts` themselves: the ablation without initialisation (Table 8).
 
     Fewer than there are experts: the fittest. More: the list again, each repeat a mutant of its expert.
     """
+    experts = [replace(x, genotype=replace(x.genotype, space=space)) for x in experts]
     if size <= len(experts):
         return fittest(experts)[:size]
     repeats = []
@@ -98,7 +99,10 @@ def crossover(population: Sequence[Individual], rate: float, seed: int, generati
 
 @dataclass(frozen=True)
 class Mutation:
-    """Who mutates and by how much (Eq. 4): `im_r` of the individuals, `gm_r` of their weights, N(0, sigma^2)."""
+    """Who mutates and by how much (Eq. 4): `im_r` of the individuals, `gm_r` of their weights, N(0, sigma^2).
+
+    In the space of products the coefficients of the experts take the place of weights.
+    """
 
     individual_rate: float
     gene_rate: float
@@ -106,7 +110,12 @@ class Mutation:
 
 
 def mutate(genotype: Genotype, gene_rate: float, sigma: float, generator: np.random.Generator) -> Genotype:
-    """Return `w + m * E` (Eq. 4): one fresh noise term that its seed determines."""
+    """Return `w + m * E` (Eq. 4): a fresh noise term that its seed determines, or noise on coefficients of products."""
+    if genotype.space == PRODUCT:
+        n = len(genotype.coefficients)
+        drawn = generator.random(n) < gene_rate
+        change = mixture(drawn * generator.normal(0.0, sigma, n), PRODUCT)
+        return combine([(1.0, genotype), (1.0, change)])
     return add_noise(genotype, Noise(int(generator.integers(SEEDS)), gene_rate, sigma))
 
 
@@ -160,8 +169,8 @@ def with_experience(
     for individual in individuals:
         generator = stream(seed, "experience", generation, individual.name)
         if settings.experience == "gaussian":
-            zero = Genotype((0.0,) * len(individual.genotype.coefficients))
-            experience = add_noise(zero, Noise(int(generator.integers(SEEDS)), 1.0, sigma))
+            zero = difference(individual.genotype, individual.genotype)
+            experience = mutate(zero, 1.0, sigma, generator)
         else:
             others = [member for member in members if member.name != individual.name]
             other = others[generator.integers(len(others))]

@@ -48,7 +48,8 @@ class Population:
 
     `created` are all individuals that this generation scored or looked up, survivors or not. `scored` maps the
     identity of every genotype that the run has evaluated to its fitness. `stalled` counts generations without a
-    new best.
+    new best. `history` are the coefficients and the fitness of all that a method has asked for, where it wants to be
+    told again: CMA-ES keeps no other state.
     """
 
     generation: int
@@ -59,6 +60,7 @@ class Population:
     personal_bests: tuple[Individual, ...] = ()
     scored: Mapping[str, Fitness] = field(default_factory=dict)
     stalled: int = 0
+    history: tuple[tuple[tuple[float, ...], float], ...] = ()
 
     @property
     def evaluations(self) -> int:
@@ -110,6 +112,7 @@ def write_population(path: Path | str, population: Population, experts: Sequence
         "created": [_individual_to_json(individual) for individual in population.created],
         "scored": {name: _fitness_to_json(fitness) for name, fitness in population.scored.items()},
         **_origin(experts),
+        **({"history": population.history} if population.history else {}),
     }
     write_json(path, value)
 
@@ -145,6 +148,7 @@ def read_population(path: Path | str) -> Population:
             personal_bests=tuple(map(_individual_from_json, value["personal_bests"])),
             scored={name: _fitness_from_json(fitness) for name, fitness in value["scored"].items()},
             stalled=value["stalled"],
+            history=tuple((tuple(point), fitness) for point, fitness in value.get("history", ())),
         )
 
 

@@ -1,5 +1,6 @@
 """Any adapter of any generation, from the population file that names it, or of an export from its genotype.json."""
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,14 @@ from genome.errors import GenomeError
 from genome.experts import load_experts
 from genome.files import read_json, replacing_directory
 from genome.population import read_individuals
+from genome.products import compress
 
 
-def rebuild(population_file: Path, member: str, experts_folder: Path, out: Path) -> None:
+def rebuild(population_file: Path, member: str, experts_folder: Path, out: Path, rank: int | None = None) -> float:
     """Write the PEFT folder of individual `member` (or `best`, the best ever) of a population file.
+
+    With `rank`, a wider adapter, as mixtures of products are, is compressed to it. Returns what that has lost: the
+    relative Frobenius norm of the difference (`genome.products.compress`), 0 where nothing was compressed.
 
     Raises GenomeError when the experts are not those of the run, when there is no such individual, when `out` exists,
     or when noise would be drawn by another numpy than the run's: its streams may differ between versions.
@@ -31,9 +36,14 @@ def rebuild(population_file: Path, member: str, experts_folder: Path, out: Path)
             raise GenomeError(f"{expert.path}: not the expert of this run (another SHA-256); restore that version")
     if genotype.noise:
         check_numpy(population_file)
-    with replacing_directory(out) as folder:
-        folder.rmdir()
-        materialise([genotype], experts, [folder])
+    if rank is None:
+        with replacing_directory(out) as folder:
+            folder.rmdir()
+            materialise([genotype], experts, [folder])
+        return 0.0
+    with tempfile.TemporaryDirectory() as temporary:
+        materialise([genotype], experts, [Path(temporary) / "whole"])
+        return compress(Path(temporary) / "whole", rank, out)
 
 
 def check_numpy(population_file: Path | str) -> None:

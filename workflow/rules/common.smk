@@ -259,7 +259,7 @@ GRID = study_grid() if config["study"] else {}
 GRID_NAME = "-".join(["study", *(f"{short}(0[1-9]|10)" for short in STUDIED)])
 STUDY = study_points(config["study"]) if GRID else []
 VARIANTS |= study_variants(config["study"]) if GRID else {}
-EVOLVING = of_method("genome", "genome_plus", "model_swarms")
+EVOLVING = of_method("genome", "genome_plus", "model_swarms", "cma_es")
 FROM_EXPERTS = of_method("best_single", "expert_fusion", "pack_of_llms")
 SEARCHED = of_method("lorahub")
 MERGED = of_method("dare_ties")
@@ -283,12 +283,16 @@ NAMING = {
 }
 OF_POPULATIONS = ("evolution", "family_tree", "expert_shares")  # figures of a run that need nothing but its populations
 REPORTING = ("ensemble",)  # settings that decide what is reported of a run, not what it finds
-MUTATION = ("gene_mutation_rate", "sigma")
+SCALE = {"factors": "sigma", "product": "coefficient_sigma"}  # of mutation, in the space where experts are merged
 # Of a task: what only scoring reads.
 OF_SCORING = ("category", "metric", "pattern", "fallback", "integers", "max_tokens", "tokenizer", "prefix", "version")
 
 
 check_references()
+shown_variants = [name for part in SHOWN for key in NAMING["variant"] for name in said(part, key)]
+if any(VARIANTS[name].get("merge_space") == "product" for name in shown_variants):
+    # One engine serves all jobs: from its start it has to hold adapters of all experts side by side.
+    config["engine"]["stacked"] = len(EXPERTS)
 
 
 wildcard_constraints:
@@ -299,5 +303,5 @@ wildcard_constraints:
     n="[1-9][0-9]*",
     seed="[0-9]+",
     generation="[1-9][0-9]*",
-    scheme="pairs|experts",
+    scheme="(pairs|experts)(-product)?",
     run=r"[^/]+/[^/]+(/n[1-9][0-9]*)?(/seed[0-9]+)?",

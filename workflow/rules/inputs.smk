@@ -40,8 +40,13 @@ def previous_generation(wildcards):
 
 
 def shared_start(variant):
-    scheme = VARIANTS[variant]["initialisation"]
-    return f"results/runs/{{tasks}}/initial-{scheme}/n{{n}}/seed{{seed}}/population.json"
+    return f"results/runs/{{tasks}}/initial-{scheme_of(variant)}/n{{n}}/seed{{seed}}/population.json"
+
+
+def scheme_of(variant):
+    """Return how generation 0 of a variant is made, and in which space if it is not the paper's."""
+    settings = VARIANTS[variant]
+    return settings["initialisation"] + ("-product" if settings["merge_space"] == "product" else "")
 
 
 def populations_of(wildcards):
@@ -67,9 +72,8 @@ def stages_of(run):
     if variant not in EVOLVING:
         return [experts, run]
     size, seed = place
-    scheme = VARIANTS[variant]["initialisation"]
-    initial = f"{tasks}/initial-{scheme}/{size}/{seed}"
-    return [experts, initial, run] if scheme == "experts" else [initial, run]
+    initial = f"{tasks}/initial-{scheme_of(variant)}/{size}/{seed}"
+    return [experts, initial, run] if VARIANTS[variant]["initialisation"] == "experts" else [initial, run]
 
 
 def records_of(runs):

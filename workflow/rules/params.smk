@@ -54,15 +54,26 @@ def fitness_params(wildcards):
 
 def initial_params(wildcards):
     """Generation 0 is drawn alike for all methods; repeats of experts are mutants by GENOME's rates."""
-    mutation = {key: config["methods"]["genome"][key] for key in MUTATION} if wildcards.scheme == "experts" else {}
-    scheme = {"initialisation": wildcards.scheme, "stage": VERSIONS["initial"]}
-    return canonical({**fitness_settings(wildcards.tasks), **scheme, **mutation})
+    initialisation, _, space = wildcards.scheme.partition("-")
+    settings = {"merge_space": space or "factors", "initialisation": initialisation, "stage": VERSIONS["initial"]}
+    if initialisation == "experts":
+        settings |= {key: config["methods"]["genome"][key] for key in ("gene_mutation_rate", *SCALE.values())}
+    return canonical({**fitness_settings(wildcards.tasks), **in_its_space(settings)})
 
 
 def search_settings(variant):
     """Return all that decides what a variant finds; how it is reported later is not part of it."""
     settings = {key: value for key, value in VARIANTS[variant].items() if key not in REPORTING}
-    return {**settings, "stage": VERSIONS.get(settings["method"])}
+    return {**in_its_space(settings), "stage": VERSIONS.get(settings["method"])}
+
+
+def in_its_space(settings):
+    """Return settings without the scale of the other space's mutation; the paper's space goes without saying."""
+    space = settings.get("merge_space", "factors")
+    left_out = {scale for name, scale in SCALE.items() if name != space} | (
+        {"merge_space"} if space == "factors" else set()
+    )
+    return {key: value for key, value in settings.items() if key not in left_out}
 
 
 def run_params(wildcards):

@@ -90,7 +90,7 @@ def allowed_rank(rank: int | None) -> int | None:
     for value in RANKS:
         if value >= rank:
             return value
-    raise GenomeError(f"the experts' rank is {rank}; vLLM serves adapters up to rank {RANKS[-1]}")
+    raise GenomeError(f"adapters of rank {rank} are asked for; vLLM serves them up to rank {RANKS[-1]}")
 
 
 def environment(settings: Mapping[str, Any], python: str) -> dict[str, str]:

@@ -35,8 +35,8 @@ class Site:
         return load_experts(entry["path"] for entry in read_json(self.manifest)["experts"])
 
     def connect(self) -> Engine:
-        """Return the workflow's engine, ready for adapters of the experts' rank."""
-        return connect(self.engine, self.base, read_json(self.manifest)["rank"])
+        """Return the workflow's engine, ready for adapters of the experts' rank, or of all experts side by side."""
+        return connect(self.engine, self.base, read_json(self.manifest)["rank"] * self.engine.get("stacked", 1))
 
     def evaluator(
         self, settings: Mapping[str, Any], prompts: Sequence[Path | str], experts: Sequence[Expert]

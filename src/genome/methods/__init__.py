@@ -1,10 +1,11 @@
 """Search methods: rows of two tables, over one protocol."""
 
-from genome.methods import genome, model_swarms
+from genome.methods import cma_es, genome, model_swarms
 from genome.methods.baselines import BASELINES
 from genome.methods.protocol import Search
 
 GENERATIONS = {
+    "cma_es": cma_es.generation,
     "genome": genome.generation,
     "genome_plus": genome.generation,
     "model_swarms": model_swarms.generation,

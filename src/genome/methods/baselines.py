@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from genome.genotype import Genotype, combine
-from genome.methods.protocol import Search
+from genome.genotype import FACTORS, mixture
+from genome.methods.protocol import Search, space_of
 from genome.population import Individual, Population, found
 from genome.rng import stream
 
@@ -23,7 +23,7 @@ def expert_fusion(experts: Population, settings: Mapping[str, Any], seed: int) -
     """Return `sum_i t_i w_i`, t the experts' fitness divided by its sum (uniform when all of it is 0)."""
     fitness = np.array([expert.score for expert in experts.members])
     weights = fitness / fitness.sum() if fitness.any() else np.full(len(fitness), 1 / len(fitness))
-    return (yield from _merge(weights, "fusion"))
+    return (yield from _merge(weights, "fusion", space_of(settings)))
 
 
 def pack_of_llms(experts: Population, settings: Mapping[str, Any], seed: int) -> Search:
@@ -33,7 +33,7 @@ def pack_of_llms(experts: Population, settings: Mapping[str, Any], seed: int) ->
     """
     logits = -np.array(settings["log_perplexity"]) / settings["tau"]
     weights = np.exp(logits - logits.max())
-    return (yield from _merge(weights / weights.sum(), "pack"))
+    return (yield from _merge(weights / weights.sum(), "pack", space_of(settings)))
 
 
 def lorahub(experts: Population, settings: Mapping[str, Any], seed: int) -> Search:
@@ -52,7 +52,7 @@ def lorahub(experts: Population, settings: Mapping[str, Any], seed: int) -> Sear
     trials: list[tuple[float, Individual]] = []
     for i in range(settings["evaluations"]):
         candidate = optimizer.ask()
-        [trial] = yield [_mixture(f"trial{i:02}", candidate.value)]
+        [trial] = yield [_mixture(f"trial{i:02}", candidate.value, space_of(settings))]
         loss = -trial.score + settings["regularisation"] * float(np.abs(candidate.value).mean())
         optimizer.tell(candidate, loss)
         trials.append((loss, trial))
@@ -70,11 +70,11 @@ BASELINES = {
 """Methods of one stage: from the scored experts to a population whose `best` is the result."""
 
 
-def _merge(weights: Sequence[float], name: str) -> Search:
+def _merge(weights: Sequence[float], name: str, space: str) -> Search:
     """Yield the mixture of all experts with `weights`; return the population that it is the result of."""
-    [merged] = yield [_mixture(name, weights)]
+    [merged] = yield [_mixture(name, weights, space)]
     return found([merged])
 
 
-def _mixture(name: str, weights: Sequence[float]) -> Individual:
-    return Individual(name, combine([(1.0, Genotype(tuple(map(float, weights))))]), "mixture")
+def _mixture(name: str, weights: Sequence[float], space: str = FACTORS) -> Individual:
+    return Individual(name, mixture(weights, space), "mixture")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from genome.methods.protocol import Search
+from genome.methods.protocol import Search, sigma_of
 from genome.operators import (
     Mutation,
     Succession,
@@ -52,8 +52,8 @@ def generation(population: Population, settings: Mapping[str, Any], seed: int) -
 
 
 def mutation_of(settings: Mapping[str, Any]) -> Mutation:
-    """Return the mutation that a variant's settings describe."""
-    return Mutation(settings["individual_mutation_rate"], settings["gene_mutation_rate"], settings["sigma"])
+    """Return the mutation that a variant's settings describe: of weights, or of the coefficients of products."""
+    return Mutation(settings["individual_mutation_rate"], settings["gene_mutation_rate"], sigma_of(settings))
 
 
 def succession_of(settings: Mapping[str, Any]) -> Succession | None:

@@ -5,9 +5,21 @@ individuals with their fitness, and returns the population that results. `genome
 batching and the count of evaluations are the same for all.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from typing import Any
 
+from genome.genotype import FACTORS, PRODUCT
 from genome.population import Individual, Population
 
 Search = Generator[list[Individual], list[Individual], Population]
 """Yields unscored individuals, is sent scored ones, returns a population."""
+
+
+def space_of(settings: Mapping[str, Any]) -> str:
+    """Return the space that a variant merges experts in; settings do not name the paper's."""
+    return settings.get("merge_space", FACTORS)
+
+
+def sigma_of(settings: Mapping[str, Any]) -> float:
+    """Return the scale of mutation in that space: of noise on weights, or on the coefficients of products."""
+    return settings["coefficient_sigma" if space_of(settings) == PRODUCT else "sigma"]

@@ -1,0 +1,105 @@
+"""CMA-ES over coefficients: the library's own search, whatever it is cut into."""
+
+import numpy as np
+import pytest
+from cmaes import CMA
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from builders import fake_experts, paper_settings
+from genome.errors import GenomeError
+from genome.evolution import next_generation
+from genome.genotype import mixture
+from genome.population import Fitness, Individual, found, read_population, write_population
+from genome.rng import stream
+
+EXPERTS = fake_experts(4)
+TARGET = np.array([0.6, 0.5, -0.1, 0.2])
+
+
+def fitness(individuals):
+    values = [float(np.exp(-2 * np.sum((np.array(x.genotype.coefficients) - TARGET) ** 2))) for x in individuals]
+    return [Fitness(value, {"t": value}) for value in values]
+
+
+def start(space="factors", size=6):
+    points = np.random.default_rng(0).dirichlet(np.ones(4), size)
+    individuals = [Individual(f"x{i}", mixture(point, space), "initialisation") for i, point in enumerate(points)]
+    scored = zip(individuals, fitness(individuals), strict=True)
+    return found([Individual(x.name, x.genotype, x.operator, fitness=f) for x, f in scored])
+
+
+def advance(population, generations, seed=3, **changes):
+    for _ in range(generations):
+        population = next_generation(population, paper_settings("cma_es", **changes), seed, EXPERTS, fitness)
+    return population
+
+
+@pytest.mark.parametrize(("choice", "mean"), [("uniform", [0.25] * 4), ("best", None)])
+def test_it_is_the_library_s_own_search(choice, mean):
+    population = start()
+    mean = np.array(mean or population.best.genotype.coefficients)
+    optimizer = CMA(mean=mean, sigma=0.2, bounds=np.array([[-1.0, 1.0]] * 4), population_size=6)
+    expected = []
+    for generation in range(1, 5):
+        optimizer.reseed_rng(int(stream(3, "cma_es", generation).integers(2**32)))
+        points = [optimizer.ask() for _ in range(6)]
+        expected += [tuple(point.tolist()) for point in points]
+        scores = fitness([Individual("", mixture(point), "") for point in points])
+        optimizer.tell([(point, -f.value) for point, f in zip(points, scores, strict=True)])
+    after = advance(population, 4, mean=choice, step=0.2, bounds=[-1.0, 1.0])
+    assert [point for point, _ in after.history[1:]] == expected
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.sets(st.integers(1, 5)), st.integers(0, 100))
+def test_a_run_in_pieces_is_the_run_in_one(tmp_path_factory, stops, seed):
+    path = tmp_path_factory.mktemp("run") / "population.json"
+    whole, pieces = advance(start(), 6, seed), start()
+    for generation in range(1, 7):
+        pieces = advance(pieces, 1, seed)
+        if generation in stops:
+            write_population(path, pieces, EXPERTS)
+            pieces = read_population(path)
+    assert pieces == whole
+
+
+def test_it_stays_within_its_bounds():
+    after = advance(start(), 5, step=2.0, bounds=[0.0, 0.5])
+    points = np.array([point for point, _ in after.history[1:]])
+    assert points.min() >= 0
+    assert points.max() <= 0.5
+    free = advance(start(), 5, step=2.0, bounds=None)
+    assert np.abs([point for point, _ in free.history[1:]]).max() > 1.5
+
+
+def test_bounds_that_leave_the_mean_out_are_refused():
+    for bounds in ([0.5, 1.0], [1.0, -1.0]):
+        with pytest.raises(GenomeError, match="do not hold the first mean"):
+            advance(start(), 1, bounds=bounds)
+
+
+def test_its_population_is_the_fittest_of_the_run():
+    population = start()
+    after = advance(population, 4)
+    everything = [*(x.score for x in population.members), *(score for _, score in after.history[1:])]
+    assert sorted((x.score for x in after.members), reverse=True) == sorted(everything, reverse=True)[:6]
+    assert after.best.score == max(everything)
+    assert after.best.score > population.best.score + 0.1
+
+
+def test_products_are_searched_alike():
+    factors, products = advance(start(), 3), advance(start("product"), 3, merge_space="product")
+    assert products.history == factors.history
+    assert {x.genotype.space for x in products.members} == {"product"}
+
+
+def test_only_its_own_files_hold_a_history(tmp_path):
+    write_population(tmp_path / "population.json", start(), EXPERTS)
+    assert "history" not in (tmp_path / "population.json").read_text()
+
+
+def test_a_population_too_small_to_learn_from_is_refused():
+    with pytest.raises(GenomeError, match="at least 4 points"):
+        advance(start(size=3), 1)
+    assert len(advance(start(size=4), 3).members) == 4
