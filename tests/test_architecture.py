@@ -16,7 +16,7 @@ LAYERS = (
     ("experts",),
     ("products", "adapters", "cosines", "norms", "merging", "models", "training", "micro.base"),
     ("population", "tasks", "engine"),
-    ("operators", "ensemble"),
+    ("operators", "ensemble", "racing"),
     ("methods", "fitness"),
     ("evolution", "report"),
     ("jobs", "plan", "rebuild", "responses", "cli"),

@@ -97,3 +97,27 @@ def test_an_engine_is_asked_for_once_and_only_when_needed(make_experts, tmp_path
     evaluate([Individual("x", expert(0, 2), "expert")])
     evaluate.log_perplexity()
     assert len(asked) == 1
+
+
+def test_parts_of_a_course_are_the_whole(make_experts, tmp_path):
+    objectives = [objective("a", [1, -1, -1, 1, 1]), objective("b", [-1, -1], weight=3.0)]
+    evaluate, _ = evaluator(make_experts, tmp_path, objectives)
+    one = [Individual("x", expert(0, 2), "mixture")]
+    [whole] = evaluate(one)
+    rows = sorted((row["task"], row["sample"]) for row in evaluate.records)
+    evaluate.records.clear()
+    course = evaluate.course(1)
+    parts = [course.evaluate(one, start, stop)[0] for start, stop in ((0, 2), (2, 5))]
+    trial = {task: parts[0][task] + parts[1][task] for task in "ab"}
+    assert course.finished(trial)
+    assert course.fitness(trial) == whole
+    assert course.weights == {"a": 0.25, "b": 0.75}
+    assert sorted((row["task"], row["sample"]) for row in evaluate.records) == rows
+    assert not course.finished(parts[0])
+
+
+def test_metrics_that_are_no_means_are_no_course(make_experts, tmp_path):
+    words = {**TASK, "kind": "label", "labels": ["x", "y"], "metric": "weighted_f1", "reference": "a"}
+    objectives = [objective("a", [1]), Objective(parse_task("f", words), [], 1.0)]
+    evaluate, _ = evaluator(make_experts, tmp_path, objectives)
+    assert evaluate.course(1) is None

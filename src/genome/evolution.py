@@ -12,35 +12,57 @@ from genome.methods import GENERATIONS, Search
 from genome.methods.protocol import sigma_of, space_of
 from genome.operators import initialise, take_experts
 from genome.population import Fitness, Individual, Population, found
+from genome.racing import Contest, Course, Races, Rules, race
 
 Evaluate = Callable[[Sequence[Individual]], list[Fitness]]
 """Scores individuals of distinct genotypes on validation data, in their order."""
 
 
-def drive(search: Search, scored: Mapping[str, Fitness], experts: Sequence[Expert], evaluate: Evaluate) -> Population:
+def drive(
+    search: Search,
+    scored: Mapping[str, Fitness],
+    experts: Sequence[Expert],
+    evaluate: Evaluate,
+    races: Races | None = None,
+) -> Population:
     """Run `search` to its end and return its population, which carries everything that has been scored.
 
-    `scored` maps identities to the fitness that the run already knows.
+    `scored` maps identities to the fitness that the run already knows. Contests are races where `races` are given, and
+    lists of individuals like any other where they are not.
     """
     scored = dict(scored)
     digests = [expert.sha256 for expert in experts]
 
-    def score(individuals: Sequence[Individual]) -> list[Individual]:
+    trials = dict(races.trials) if races else {}
+
+    def name_of(individual: Individual) -> str:
+        return identity(individual.genotype, digests)
+
+    def score(asked: Sequence[Individual] | Contest) -> list[Individual]:
+        individuals = asked.individuals if isinstance(asked, Contest) else asked
         diverged = [x.name for x in individuals if not all(map(math.isfinite, x.genotype.coefficients))]
         if diverged:
             raise GenomeError(f"{diverged[0]}: its coefficients are no longer finite; choose a smaller step")
-        names = [identity(individual.genotype, digests) for individual in individuals]
+        names = list(map(name_of, individuals))
         new = {name: x for name, x in zip(names, individuals, strict=True) if name not in scored}
-        if new:
+        if new and races and isinstance(asked, Contest):
+            met = dict.fromkeys([*map(name_of, asked.rivals), *(name for name in names if name in scored)])
+            rivals = [(trials.get(name), scored[name].scores) for name in met]
+            found = race(new, trials, rivals, asked.places, races.rules, races.course)
+            trials.update(found)
+            scored.update((name, races.course.fitness(t)) for name, t in found.items() if races.course.finished(t))
+        elif new:
             scored.update(zip(new, evaluate(list(new.values())), strict=True))
-        return [replace(x, fitness=scored[name]) for name, x in zip(names, individuals, strict=True)]
+        return [replace(x, fitness=scored[name]) for name, x in zip(names, individuals, strict=True) if name in scored]
 
     reply = None
     try:
         while True:
             reply = score(search.send(reply))
     except StopIteration as stop:
-        return replace(stop.value, scored=scored)
+        members = {name_of(x) for x in stop.value.members}
+        kept = {name: trial for name, trial in trials.items() if name in members or name not in scored}
+        return replace(stop.value, scored=scored, trials=kept)
 
 
 def score_experts(experts: Sequence[Expert], evaluate: Evaluate) -> Population:
@@ -74,17 +96,25 @@ def found_population(
 
 
 def next_generation(
-    population: Population, settings: Mapping[str, Any], seed: int, experts: Sequence[Expert], evaluate: Evaluate
+    population: Population,
+    settings: Mapping[str, Any],
+    seed: int,
+    experts: Sequence[Expert],
+    evaluate: Evaluate,
+    course: Course | None = None,
 ) -> Population:
     """Return the population after one more generation of `settings["method"]`.
 
-    A run that has not improved for `settings["patience"]` generations passes its population on as it is.
+    With `settings["racing"]` its contests are races on `course`, where the tasks allow any. A run that has not improved
+    for `settings["patience"]` generations passes its population on as it is.
     """
     patience = settings["patience"]
     if patience is not None and population.stalled >= patience:
         return replace(population, generation=population.generation + 1, created=())
     search = GENERATIONS[settings["method"]](population, settings, seed)
-    following = drive(search, population.scored, experts, evaluate)
+    racing = settings.get("racing")
+    races = Races(Rules(**racing), course, population.trials) if racing and course else None
+    following = drive(search, population.scored, experts, evaluate, races)
     improved = following.best.score > population.best.score
     return replace(following, stalled=0 if improved else population.stalled + 1)
 

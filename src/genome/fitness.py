@@ -2,9 +2,9 @@
 
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -14,8 +14,10 @@ from genome.engine.client import USAGE, Engine, Request
 from genome.experts import Expert
 from genome.genotype import expert
 from genome.population import Fitness, Individual
-from genome.tasks import Task
-from genome.tasks.scoring import extract, judge
+from genome.racing import Course, Trial
+from genome.rng import stream
+from genome.tasks import Task, metrics
+from genome.tasks.scoring import Scores, extract, judge
 
 
 @dataclass(frozen=True)
@@ -45,17 +47,47 @@ class Evaluator:
 
     def __call__(self, individuals: Sequence[Individual]) -> list[Fitness]:
         """Return the fitness of individuals with distinct genotypes; all of their prompts are in flight at once."""
+        judged = self._judge(individuals, self.objectives)
+        return [self.fitness({task: scores.value for task, scores in by_task.items()}) for by_task in judged]
+
+    def fitness(self, scores: Mapping[str, float]) -> Fitness:
+        """Return the fitness of these scores, one a task."""
+        total = sum(x.weight for x in self.objectives)
+        return Fitness(sum(x.weight * scores[x.task.name] for x in self.objectives) / total, dict(scores))
+
+    def course(self, seed: int) -> Course | None:
+        """Return the tasks as a race runs on them; None where a metric is no mean of the samples' scores.
+
+        The order of each task's samples is drawn from `seed`.
+        """
+        if any(metrics.METRICS[x.task.metric] is not None for x in self.objectives):
+            return None
+        total = sum(x.weight for x in self.objectives)
+        sizes = {x.task.name: len(x.samples) for x in self.objectives}
+        orders = [stream(seed, "race", task).permutation(size) for task, size in sizes.items()]
+
+        def evaluate_part(individuals: Sequence[Individual], start: int, stop: int) -> list[Trial]:
+            chosen = zip(self.objectives, (order[start:stop] for order in orders), strict=True)
+            parts = [replace(x, samples=[x.samples[i] for i in part]) for x, part in chosen if len(part)]
+            nothing: Trial = dict.fromkeys(sizes, ())
+            judged = self._judge(individuals, parts)
+            return [nothing | {task: scores.scores for task, scores in by_task.items()} for by_task in judged]
+
+        return Course(sizes, {x.task.name: x.weight / total for x in self.objectives}, evaluate_part, self.fitness)
+
+    def _judge(self, individuals: Sequence[Individual], objectives: Sequence[Objective]) -> list[dict[str, Scores]]:
+        """Return each individual's scores on the samples of each task, and keep the responses."""
         started = time.perf_counter()
         engine = self._connected()
         folders = store_genotypes([individual.genotype for individual in individuals], self.experts, self.store)
         names = [individual.name for individual in individuals]
-        scores: list[dict[str, float]] = [{} for _ in individuals]
-        responses = respond(engine, folders, [(x.samples, x.task.max_tokens) for x in self.objectives])
-        for objective, by_model in zip(self.objectives, responses, strict=True):
+        scores: list[dict[str, Scores]] = [{} for _ in individuals]
+        responses = respond(engine, folders, [(x.samples, x.task.max_tokens) for x in objectives])
+        for objective, by_model in zip(objectives, responses, strict=True):
             task, samples = objective.task, objective.samples
             answers = [[extract(task, s, r) for s, r in zip(samples, texts, strict=True)] for texts in by_model]
             for i, judged in enumerate(judge(task, samples, answers)):
-                scores[i][task.name] = judged.value
+                scores[i][task.name] = judged
                 self.records += [
                     {
                         "individual": names[i],
@@ -69,11 +101,7 @@ class Evaluator:
                 ]
         self.evaluations += len(individuals)
         self.seconds += time.perf_counter() - started
-        total = sum(objective.weight for objective in self.objectives)
-        return [
-            Fitness(sum(x.weight * by_task[x.task.name] for x in self.objectives) / total, by_task)
-            for by_task in scores
-        ]
+        return scores
 
     def log_perplexity(self) -> list[float]:
         """Return each expert's log-perplexity on the prompts alone: total NLL / total tokens, the mean over tasks."""

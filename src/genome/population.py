@@ -47,9 +47,11 @@ class Population:
     """The state of a run after one generation: everything that the next one needs, and what plots show.
 
     `created` are all individuals that this generation scored or looked up, survivors or not. `scored` maps the
-    identity of every genotype that the run has evaluated to its fitness. `stalled` counts generations without a
-    new best. `history` are the coefficients and the fitness of all that a method has asked for, where it wants to be
-    told again: CMA-ES keeps no other state.
+    identity of every genotype that the run has evaluated to its fitness, and `samples` counts the answers that it took.
+    `stalled` counts generations without a new best. `trials` maps identities to scores by task, in the order of a race:
+    those of members, and of individuals that a race has stopped, which have no fitness and appear nowhere else.
+    `history` are the coefficients and the fitness of all that a method has asked for, where it wants to be told again:
+    CMA-ES keeps no other state.
     """
 
     generation: int
@@ -60,6 +62,8 @@ class Population:
     personal_bests: tuple[Individual, ...] = ()
     scored: Mapping[str, Fitness] = field(default_factory=dict)
     stalled: int = 0
+    samples: int = 0
+    trials: Mapping[str, Mapping[str, tuple[float, ...]]] = field(default_factory=dict)
     history: tuple[tuple[tuple[float, ...], float], ...] = ()
 
     @property
@@ -104,6 +108,7 @@ def write_population(path: Path | str, population: Population, experts: Sequence
     value = {
         "generation": population.generation,
         "evaluations": population.evaluations,
+        "samples": population.samples,
         "stalled": population.stalled,
         "best": _individual_to_json(population.best),
         "worst": _individual_to_json(population.worst),
@@ -112,6 +117,7 @@ def write_population(path: Path | str, population: Population, experts: Sequence
         "created": [_individual_to_json(individual) for individual in population.created],
         "scored": {name: _fitness_to_json(fitness) for name, fitness in population.scored.items()},
         **_origin(experts),
+        **({"trials": population.trials} if population.trials else {}),
         **({"history": population.history} if population.history else {}),
     }
     write_json(path, value)
@@ -148,6 +154,11 @@ def read_population(path: Path | str) -> Population:
             personal_bests=tuple(map(_individual_from_json, value["personal_bests"])),
             scored={name: _fitness_from_json(fitness) for name, fitness in value["scored"].items()},
             stalled=value["stalled"],
+            samples=value["samples"],
+            trials={
+                name: {task: tuple(scores) for task, scores in trial.items()}
+                for name, trial in value.get("trials", {}).items()
+            },
             history=tuple((tuple(point), fitness) for point, fitness in value.get("history", ())),
         )
 

@@ -283,6 +283,7 @@ NAMING = {
 }
 OF_POPULATIONS = ("evolution", "family_tree", "expert_shares")  # figures of a run that need nothing but its populations
 REPORTING = ("ensemble",)  # settings that decide what is reported of a run, not what it finds
+USUAL = {"merge_space": "factors", "racing": None}
 SCALE = {"factors": "sigma", "product": "coefficient_sigma"}  # of mutation, in the space where experts are merged
 # Of a task: what only scoring reads.
 OF_SCORING = ("category", "metric", "pattern", "fallback", "integers", "max_tokens", "tokenizer", "prefix", "version")

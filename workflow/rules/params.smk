@@ -58,22 +58,21 @@ def initial_params(wildcards):
     settings = {"merge_space": space or "factors", "initialisation": initialisation, "stage": VERSIONS["initial"]}
     if initialisation == "experts":
         settings |= {key: config["methods"]["genome"][key] for key in ("gene_mutation_rate", *SCALE.values())}
-    return canonical({**fitness_settings(wildcards.tasks), **in_its_space(settings)})
+    return canonical({**fitness_settings(wildcards.tasks), **deciding(settings)})
 
 
 def search_settings(variant):
     """Return all that decides what a variant finds; how it is reported later is not part of it."""
     settings = {key: value for key, value in VARIANTS[variant].items() if key not in REPORTING}
-    return {**in_its_space(settings), "stage": VERSIONS.get(settings["method"])}
+    return {**deciding(settings), "stage": VERSIONS.get(settings["method"])}
 
 
-def in_its_space(settings):
-    """Return settings without the scale of the other space's mutation; the paper's space goes without saying."""
+def deciding(settings):
+    """Return settings without those of the other space; the paper's space, and that nobody races, go without saying."""
     space = settings.get("merge_space", "factors")
-    left_out = {scale for name, scale in SCALE.items() if name != space} | (
-        {"merge_space"} if space == "factors" else set()
-    )
-    return {key: value for key, value in settings.items() if key not in left_out}
+    unsaid = {scale for name, scale in SCALE.items() if name != space}
+    unsaid |= {key for key, usual in USUAL.items() if settings.get(key) == usual}
+    return {key: value for key, value in settings.items() if key not in unsaid}
 
 
 def run_params(wildcards):

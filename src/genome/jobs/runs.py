@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -59,7 +59,7 @@ def evaluate_experts(
     experts = site.experts()
     evaluator = site.evaluator(json.loads(settings), prompts, experts)
     scored = score_experts(experts, evaluator)
-    _write(started, scored, evaluator, experts, population, evaluations, record)
+    _write(started, scored, 0, evaluator, experts, population, evaluations, record)
 
 
 def found(
@@ -77,8 +77,10 @@ def found(
     started = time.perf_counter()
     experts, resolved = site.experts(), json.loads(settings)
     evaluator = site.evaluator(resolved, prompts, experts)
-    founded = found_population(experts, read_population(scored_experts), resolved, size, seed, evaluator)
-    _write(started, founded, evaluator, experts, population, evaluations, record)
+    start = read_population(scored_experts)
+    founded = found_population(experts, start, resolved, size, seed, evaluator)
+    before = start.samples if start.scored.keys() <= founded.scored.keys() else 0
+    _write(started, founded, before, evaluator, experts, population, evaluations, record)
 
 
 def evolve(
@@ -97,13 +99,14 @@ def evolve(
     started = time.perf_counter()
     experts, resolved = site.experts(), json.loads(settings)
     evaluator = site.evaluator(resolved, prompts, experts)
-    following = next_generation(read_population(previous), resolved, seed, experts, evaluator)
+    before = read_population(previous)
+    following = next_generation(before, resolved, seed, experts, evaluator, evaluator.course(seed))
     with replacing_directory(adapters) as folder:
         if keep_adapters:
             stored = store_genotypes([member.genotype for member in following.members], experts, STORE)
             for member, source in zip(following.members, stored, strict=True):
                 link_adapter(source, folder / member.name)
-    _write(started, following, evaluator, experts, population, evaluations, record)
+    _write(started, following, before.samples, evaluator, experts, population, evaluations, record)
 
 
 def run_baseline(
@@ -125,12 +128,13 @@ def run_baseline(
         resolved["log_perplexity"] = evaluator.log_perplexity()
     search = BASELINES[resolved["method"]](start, resolved, seed)
     result = drive(search, start.scored, experts, evaluator)
-    _write(started, result, evaluator, experts, population, evaluations, record)
+    _write(started, result, start.samples, evaluator, experts, population, evaluations, record)
 
 
 def _write(
     started: float,
     population: Population,
+    spent: int,
     evaluator: Evaluator,
     experts: Sequence[Expert],
     path: str,
@@ -139,8 +143,10 @@ def _write(
 ) -> None:
     """Write a population, its evaluations and what they cost, and log the one line that a person wants to read.
 
-    The record is the one file of a stage that differs between equal runs, so it lies with the benchmarks.
+    `spent` are the samples that the run had been evaluated on before. The record is the one file of a stage that
+    differs between equal runs, so it lies with the benchmarks.
     """
+    population = replace(population, samples=spent + len(evaluator.records))
     write_jsonl(evaluations, evaluator.records)
     write_population(path, population, experts)
     seconds = time.perf_counter() - started

@@ -17,10 +17,14 @@ from genome.errors import GenomeError
 from genome.genotype import mixture
 from genome.methods.protocol import Search, space_of
 from genome.population import Individual, Population, fittest, track
+from genome.racing import Contest
 from genome.rng import stream
 
 SMALLEST = 4
 """The smallest population whose better half has two points: of one nothing can be learnt about how they vary."""
+
+STOPPED = -1.0
+"""What is told in place of the fitness of a point that a race has stopped: less than that of any other."""
 
 
 def generation(population: Population, settings: Mapping[str, Any], seed: int) -> Search:
@@ -45,8 +49,11 @@ def generation(population: Population, settings: Mapping[str, Any], seed: int) -
     optimizer.reseed_rng(int(stream(seed, "cma_es", now).integers(2**32)))
 
     points = [mixture(optimizer.ask(), space_of(settings)) for _ in range(size)]
-    asked = yield [Individual(f"g{now:02}-point{i}", point, "cma_es") for i, point in enumerate(points)]
-    history = (*history, *((x.genotype.coefficients, x.score) for x in asked))
+    individuals = [Individual(f"g{now:02}-point{i}", point, "cma_es") for i, point in enumerate(points)]
+    # The better half decides where to go, the rest only where not to.
+    asked = yield Contest(individuals, (), size // 2)
+    scores = {x.name: x.score for x in asked}
+    history = (*history, *((x.genotype.coefficients, scores.get(x.name, STOPPED)) for x in individuals))
     members = tuple(fittest([*population.members, *asked])[:size])
     return track(replace(population, generation=now, members=members, created=(), history=history), asked)
 

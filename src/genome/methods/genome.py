@@ -19,6 +19,7 @@ from genome.operators import (
     without_copies,
 )
 from genome.population import Individual, Population, fittest, track
+from genome.racing import Contest
 
 
 def generation(population: Population, settings: Mapping[str, Any], seed: int) -> Search:
@@ -30,24 +31,27 @@ def generation(population: Population, settings: Mapping[str, Any], seed: int) -
     if succession and population.members[0].experience is None:
         population = _found_experience(population, succession, mutation.sigma, seed)
     members = population.members
+    size = len(members)
 
     children = crossover(members, settings["crossover_rate"], seed, now)
     offspring = without_copies(children, members)
     offspring += without_copies(mutants([*members, *offspring], mutation, seed, now), [*members, *offspring])
     if succession:
         offspring = with_experience(offspring, members, succession, mutation.sigma, seed, now)
-    offspring = yield offspring
+    # Places are those of selection; under succession the members of now stand for those that are to come.
+    offspring = yield Contest(offspring, members, size)
     population = track(population, offspring)
 
     if succession:
         current = fittest([*members, *offspring])[0]
-        members = yield succeed(members, population.best, current, population.worst, succession, now)
+        moved = succeed(members, population.best, current, population.worst, succession, now)
+        members = yield Contest(moved, offspring, size)
         population = track(population, members)
 
     pool = [*members, *offspring]
     if succession and succession.keep_best and population.best.genotype not in {x.genotype for x in pool}:
         pool.append(population.best)
-    survivors = select(pool, len(members), settings["elite_ratio"], settings["selection"], seed, now)
+    survivors = select(pool, size, settings["elite_ratio"], settings["selection"], seed, now)
     return replace(population, members=tuple(survivors))
 
 

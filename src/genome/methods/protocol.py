@@ -2,7 +2,8 @@
 
 A method is a generator function: it *yields* lists of individuals that it wants scored, *receives* the same
 individuals with their fitness, and returns the population that results. `genome.evolution` drives it, so that caching,
-batching and the count of evaluations are the same for all.
+batching and the count of evaluations are the same for all. It may yield a `Contest` instead where only the fittest
+matter; a race then sends it those who were scored in full, in their order.
 """
 
 from collections.abc import Generator, Mapping
@@ -10,8 +11,9 @@ from typing import Any
 
 from genome.genotype import FACTORS, PRODUCT
 from genome.population import Individual, Population
+from genome.racing import Contest
 
-Search = Generator[list[Individual], list[Individual], Population]
+Search = Generator[list[Individual] | Contest, list[Individual], Population]
 """Yields unscored individuals, is sent scored ones, returns a population."""
 
 

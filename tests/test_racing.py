@@ -1,0 +1,194 @@
+"""Racing: who cannot win stops early; who is ranked has answered everything."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from builders import fake_experts, paper_settings
+from genome.errors import GenomeError
+from genome.evolution import found_population, next_generation, score_experts
+from genome.genotype import Genotype, identity
+from genome.population import Fitness, Individual, read_population, write_population
+from genome.racing import Course, Rules, behind, race
+
+RULES = Rules([25, 50, 100], 0.95)
+TARGET = np.array([0.6, 0.5, -0.1, 0.2])
+EXPERTS = fake_experts(4)
+DIGESTS = [expert.sha256 for expert in EXPERTS]
+
+
+def combine(scores):
+    return Fitness(sum(scores.values()) / len(scores), dict(scores))
+
+
+def table_course(scores, log=None):
+    """Return a course on which individuals have the given scores, each a list by name."""
+
+    def evaluate(individuals, start, stop):
+        if log is not None:
+            log.extend((x.name, start, stop) for x in individuals)
+        return [{"t": tuple(scores[x.name][start:stop])} for x in individuals]
+
+    size = len(next(iter(scores.values())))
+    return Course({"t": size}, {"t": 1.0}, evaluate, combine)
+
+
+def entries(names):
+    return {name: Individual(name, Genotype((1.0,)), "") for name in names}
+
+
+def draws(share, seed, size=200):
+    return (np.random.default_rng(seed).permutation(size) < share * size).astype(float).tolist()
+
+
+def run(scores, places, rivals=(), known=None, log=None, rules=RULES):
+    return race(entries(scores), known or {}, rivals, places, rules, table_course(scores, log))
+
+
+def test_who_cannot_win_stops_at_a_look_and_the_others_answer_everything():
+    scores = {"good": draws(0.9, 1), "fair": draws(0.85, 2), "bad": draws(0.1, 3), "worse": draws(0.05, 4)}
+    log = []
+    trials = run(scores, places=2, log=log)
+    lengths = {name: len(trial["t"]) for name, trial in trials.items()}
+    assert lengths == {"good": 200, "fair": 200, "bad": 25, "worse": 25}
+    assert all(trials[name]["t"] == tuple(scores[name][: lengths[name]]) for name in scores)
+    assert log[:4] == [(name, 0, 25) for name in scores]
+    assert [step for step in log if step[0] == "good"] == [
+        ("good", *s) for s in ((0, 25), (25, 50), (50, 100), (100, 200))
+    ]
+
+
+@pytest.mark.parametrize("places", [1, 3, 8, 10])
+def test_there_are_always_enough_for_the_places(places):
+    for seed in range(20):
+        shares = np.random.default_rng(seed).random(8)
+        scores = {f"x{i}": draws(share, (seed, i)) for i, share in enumerate(shares)}
+        finished = [trial for trial in run(scores, places).values() if len(trial["t"]) == 200]
+        assert len(finished) >= min(places, 8)
+
+
+def test_an_equal_is_seldom_stopped():
+    """At most 1 - confidence of those who are exactly as good as their rival, over all looks together."""
+    stopped = 0
+    for seed in range(1000):
+        scores, rival = {"x": draws(0.6, (seed, 0))}, tuple(draws(0.6, (seed, 1)))
+        stopped += len(run(scores, 1, [({"t": rival}, {"t": 0.6})])["x"]["t"]) < 200
+    assert 0 < stopped <= 50
+
+
+def test_pairs_tell_apart_what_means_do_not():
+    """One sample in eight lost, none won: paired it is clear after 100, while two independent means are not."""
+    rival = draws(0.6, 1)
+    worse = [0.0 if i % 8 == 0 else score for i, score in enumerate(rival)]
+    course = table_course({"worse": worse})
+    trial, scores = {"t": tuple(worse)}, {"t": tuple(rival)}
+    assert behind(trial, scores, 100, RULES, course)
+    assert not behind(trial, {"t": 0.6}, 100, RULES, course)
+
+
+def test_what_is_known_is_not_asked_again():
+    scores = {"x": draws(0.5, 1), "y": draws(0.5, 2)}
+    log = []
+    trials = run(scores, 2, known={"x": {"t": tuple(scores["x"][:50])}}, log=log)
+    assert {name: len(trial["t"]) for name, trial in trials.items()} == {"x": 200, "y": 200}
+    assert trials["x"]["t"] == tuple(scores["x"])
+    assert not [step for step in log if step[0] == "x" and step[1] < 50]
+
+
+def test_tasks_count_by_their_weight():
+    def part(individuals, start, stop):
+        return [{"a": (1.0,) * len(range(200)[start:stop]), "b": (0.0,) * len(range(60)[start:stop])}] * len(
+            individuals
+        )
+
+    rivals = [({"a": (0.0,) * 200, "b": (1.0,) * 60}, {"a": 0.0, "b": 1.0})]
+    for weights, length in (({"a": 0.9, "b": 0.1}, 200), ({"a": 0.1, "b": 0.9}, 25)):
+        course = Course({"a": 200, "b": 60}, weights, part, combine)
+        assert len(race(entries("x"), {}, rivals, 1, RULES, course)["x"]["a"]) == length
+
+
+def test_looks_that_do_not_rise_are_refused():
+    with pytest.raises(GenomeError, match="rising"):
+        Rules([50, 25], 0.95)
+
+
+class Samples:
+    """A course of 200 samples of rising difficulty: an individual is right on those below its skill."""
+
+    def __init__(self, trials=()):
+        self.difficulty = np.random.default_rng(0).permutation(200) / 200
+        self.spent = 0
+
+    def scores(self, individual):
+        distance = np.sum((np.array(individual.genotype.coefficients) - TARGET) ** 2)
+        return tuple((self.difficulty < np.exp(-2 * distance)).astype(float).tolist())
+
+    def __call__(self, individuals):
+        self.spent += 200 * len(individuals)
+        return [combine({"t": sum(self.scores(x)) / 200}) for x in individuals]
+
+    def part(self, individuals, start, stop):
+        self.spent += (min(stop, 200) - start) * len(individuals)
+        return [{"t": self.scores(x)[start:stop]} for x in individuals]
+
+    @property
+    def course(self):
+        return Course({"t": 200}, {"t": 1.0}, self.part, combine)
+
+
+def evolve(method, racing, generations=5, file=None):
+    samples, settings = Samples(), paper_settings(method) | {"racing": racing}
+    population = found_population(EXPERTS, score_experts(EXPERTS, samples), settings, 10, 1, samples)
+    history = [population]
+    samples.spent = 0
+    for _ in range(generations):
+        if file:
+            write_population(file, history[-1], EXPERTS)
+            history[-1] = read_population(file)
+        history.append(next_generation(history[-1], settings, 1, EXPERTS, samples, samples.course))
+    return history, samples
+
+
+RACING = {"looks": [25, 50, 100], "confidence": 0.95}
+
+
+@pytest.mark.parametrize("method", ["genome", "genome_plus", "cma_es"])
+def test_only_who_has_answered_everything_is_ranked(method):
+    history, samples = evolve(method, RACING)
+    stopped = set()
+    for population in history[1:]:
+        for x in (*population.members, *population.created, population.best, population.worst):
+            assert x.fitness == combine({"t": sum(samples.scores(x)) / 200})
+        unfinished = {name for name, trial in population.trials.items() if len(trial["t"]) < 200}
+        assert not unfinished & population.scored.keys()
+        assert len(population.members) == 10
+        stopped |= unfinished
+    assert stopped
+    names = {
+        identity(x.genotype, DIGESTS) for population in history for x in (*population.members, *population.created)
+    }
+    assert not stopped & names
+    full, everything = evolve(method, None)
+    assert samples.spent < 0.9 * everything.spent
+    assert not any(population.trials for population in full)
+
+
+@pytest.mark.parametrize("method", ["genome_plus", "cma_es"])
+def test_races_go_on_from_their_file(method, tmp_path):
+    assert evolve(method, RACING, file=tmp_path / "population.json")[0][-1] == evolve(method, RACING)[0][-1]
+
+
+@pytest.mark.parametrize("method", ["genome", "genome_plus", "cma_es"])
+def test_a_race_that_stops_nobody_changes_nothing(method):
+    sure, _ = evolve(method, {"looks": [2], "confidence": 0.999999999})
+    full, _ = evolve(method, None)
+    assert [replace(population, trials={}) for population in sure] == full
+
+
+def test_without_a_course_everybody_answers_everything():
+    samples, settings = Samples(), paper_settings("genome_plus") | {"racing": RACING}
+    population = found_population(EXPERTS, score_experts(EXPERTS, samples), settings, 10, 1, samples)
+    assert next_generation(population, settings, 1, EXPERTS, samples) == next_generation(
+        population, settings | {"racing": None}, 1, EXPERTS, samples
+    )
