@@ -1,10 +1,12 @@
 """How long genotypes of gemma-2-2b's size take to become adapter files, and how much memory that needs.
 
 Writes random experts of rank 8 on all linear layers of 26 layers (10,383,360 parameters) in bfloat16, then times one
-noise-free member and a population of 15 with 36 distinct noise terms. Run with `python benchmarks/materialise.py`.
+noise-free member and a population of 15 with 36 distinct noise terms; then members of the product space, which are
+ten times as wide, and the compression of one to the experts' rank. Run with `python benchmarks/materialise.py`.
 """
 
 import resource
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -14,7 +16,8 @@ import numpy as np
 from genome.adapters import materialise
 from genome.experts import CONFIG, WEIGHTS, load_experts, write_provenance
 from genome.files import write_json
-from genome.genotype import Genotype, Noise, combine
+from genome.genotype import PRODUCT, Genotype, Noise, combine, mixture
+from genome.products import compress
 from genome.tensors import from_float32, header_bytes
 
 LAYERS, RANK = 26, 8
@@ -74,13 +77,25 @@ def main() -> None:
         experts = load_experts([write_expert(Path(root) / f"expert{i}", i) for i in range(10)])
         size = sum(int(np.prod(info.shape)) for info in experts[0].tensors.values())
         print(f"{len(experts)} experts of {size:,} parameters; {peak_mib():.0f} MiB before")
-        cases = {"1 member, no noise": population(1, 1, 0), "15 members, 36 noise terms": population(15, 36, 11)}
+        products = [mixture(member.coefficients, PRODUCT) for member in population(4, 1, 0)]
+        cases = {
+            "1 member, no noise": population(1, 1, 0),
+            "15 members, 36 noise terms": population(15, 36, 11),
+            "1 member of products": products[:1],
+            "4 members of products": products,
+        }
         for number, (name, members) in enumerate(cases.items()):
             for repeat in range(3):
                 folders = [Path(root) / f"out{number}-{repeat}-{i}" for i in range(len(members))]
                 start = time.perf_counter()
                 materialise(members, experts, folders)
                 print(f"{name}: {time.perf_counter() - start:.2f} s, peak {peak_mib():.0f} MiB")
+                if repeat < 2:
+                    for folder in folders:
+                        shutil.rmtree(folder)
+        start = time.perf_counter()
+        lost = compress(folders[0], RANK, Path(root) / "narrow")
+        print(f"compression of one: {time.perf_counter() - start:.2f} s, {100 * lost:.1f} % lost, {peak_mib():.0f} MiB")
 
 
 if __name__ == "__main__":

@@ -34,7 +34,8 @@ EvaluatePart = Callable[[Sequence[Individual], int, int], list[Trial]]
 class Contest:
     """Individuals to be scored, of whom only those matter that get one of `places` among them and scored `rivals`.
 
-    A method that yields it is sent those who were scored in full: with the rivals at least `places`.
+    A method that yields it is sent those who were scored in full: with the rivals at least `places`, where there are
+    so many.
     """
 
     individuals: Sequence[Individual]

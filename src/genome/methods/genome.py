@@ -38,15 +38,18 @@ def generation(population: Population, settings: Mapping[str, Any], seed: int) -
     offspring += without_copies(mutants([*members, *offspring], mutation, seed, now), [*members, *offspring])
     if succession:
         offspring = with_experience(offspring, members, succession, mutation.sigma, seed, now)
-    # Places are those of selection; under succession the members of now stand for those that are to come.
-    offspring = yield Contest(offspring, members, size)
+    # Selection by fitness share has no last place: a race is for the better half.
+    offspring = yield Contest(offspring, members, size // 2)
     population = track(population, offspring)
 
     if succession:
         current = fittest([*members, *offspring])[0]
         moved = succeed(members, population.best, current, population.worst, succession, now)
-        members = yield Contest(moved, offspring, size)
-        population = track(population, members)
+        moved = yield Contest(moved, [*members, *offspring], size // 2)
+        population = track(population, moved)
+        arrived = {x.parents[0]: x for x in moved}
+        # Whom a race has stopped on the way stays where it was.
+        members = [arrived.get(member.name, member) for member in members]
 
     pool = [*members, *offspring]
     if succession and succession.keep_best and population.best.genotype not in {x.genotype for x in pool}:
