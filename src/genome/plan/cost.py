@@ -149,6 +149,7 @@ METHODS: dict[str, Callable[[Mapping[str, Any], int, int], float]] = {
     "genome": _genome,
     "genome_plus": _genome,
     "model_swarms": lambda settings, size, experts: size,
+    "cma_es": lambda settings, size, experts: size,
     "best_single": lambda settings, size, experts: 0,
     "expert_fusion": lambda settings, size, experts: 1,
     "lorahub": lambda settings, size, experts: settings["evaluations"],
@@ -162,7 +163,7 @@ def _experts(job: Job, setting: Setting) -> float:
 
 def _initial(job: Job, setting: Setting) -> float:
     """The experts' own scores are known already."""
-    known = len(setting.experts) if job.parts["scheme"] == "experts" else 0
+    known = len(setting.experts) if job.parts["scheme"].startswith("experts") else 0
     return max(0, int(job.parts["n"]) - known)
 
 
