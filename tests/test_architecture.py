@@ -18,7 +18,7 @@ LAYERS = (
     ("population", "tasks", "engine"),
     ("operators", "ensemble", "racing"),
     ("methods", "fitness"),
-    ("evolution", "report"),
+    ("evolution", "report", "teams"),
     ("jobs", "plan", "rebuild", "responses", "cli"),
 )
 """From the bottom to the top: a module imports from its own layer or from those before it."""

@@ -12,7 +12,7 @@ from genome.genotype import Genotype, identity
 from genome.population import Fitness, Individual, read_population, write_population
 from genome.racing import Course, Rules, behind, race
 
-RULES = Rules([25, 50, 100], 0.95)
+RULES = Rules([25, 50, 100], 0.95, 0.5)
 TARGET = np.array([0.6, 0.5, -0.1, 0.2])
 EXPERTS = fake_experts(4)
 DIGESTS = [expert.sha256 for expert in EXPERTS]
@@ -110,7 +110,7 @@ def test_tasks_count_by_their_weight():
 
 def test_looks_that_do_not_rise_are_refused():
     with pytest.raises(GenomeError, match="rising"):
-        Rules([50, 25], 0.95)
+        Rules([50, 25], 0.95, 0.5)
 
 
 class Samples:
@@ -150,7 +150,7 @@ def evolve(method, racing, generations=5, file=None):
     return history, samples
 
 
-RACING = {"looks": [25, 50, 100], "confidence": 0.95}
+RACING = {"looks": [25, 50, 100], "confidence": 0.95, "share": 0.5}
 
 
 @pytest.mark.parametrize("method", ["genome", "genome_plus", "cma_es"])
@@ -181,7 +181,7 @@ def test_races_go_on_from_their_file(method, tmp_path):
 
 @pytest.mark.parametrize("method", ["genome", "genome_plus", "cma_es"])
 def test_a_race_that_stops_nobody_changes_nothing(method):
-    sure, _ = evolve(method, {"looks": [2], "confidence": 0.999999999})
+    sure, _ = evolve(method, {"looks": [2], "confidence": 0.999999999, "share": 0.5})
     full, _ = evolve(method, None)
     assert [replace(population, trials={}) for population in sure] == full
 
@@ -192,3 +192,7 @@ def test_without_a_course_everybody_answers_everything():
     assert next_generation(population, settings, 1, EXPERTS, samples) == next_generation(
         population, settings | {"racing": None}, 1, EXPERTS, samples
     )
+
+
+def test_a_smaller_share_has_fewer_places():
+    assert [Rules([25], 0.9, share).places(10) for share in (0.01, 0.3, 0.5, 1.0)] == [1, 3, 5, 10]

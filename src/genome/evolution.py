@@ -48,7 +48,7 @@ def drive(
         if new and races and isinstance(asked, Contest):
             met = dict.fromkeys([*map(name_of, asked.rivals), *(name for name in names if name in scored)])
             rivals = [(trials.get(name), scored[name].scores) for name in met]
-            found = race(new, trials, rivals, asked.places, races.rules, races.course)
+            found = race(new, trials, rivals, races.rules.places(asked.size), races.rules, races.course)
             trials.update(found)
             scored.update((name, races.course.fitness(t)) for name, t in found.items() if races.course.finished(t))
         elif new:

@@ -32,27 +32,31 @@ EvaluatePart = Callable[[Sequence[Individual], int, int], list[Trial]]
 
 @dataclass(frozen=True)
 class Contest:
-    """Individuals to be scored, of whom only those matter that get one of `places` among them and scored `rivals`.
+    """Individuals to be scored, of whom those matter that are among the best of them and of scored `rivals`.
 
-    A method that yields it is sent those who were scored in full: with the rivals at least `places`, where there are
-    so many.
+    `size` is that of the population. A method that yields it is sent those who were scored in full.
     """
 
     individuals: Sequence[Individual]
     rivals: Sequence[Individual]
-    places: int
+    size: int
 
 
 @dataclass(frozen=True)
 class Rules:
-    """When a race looks (samples of each task, rising), and how sure it has to be."""
+    """When a race looks (samples of each task, rising), how sure it has to be, and what share of a population wins."""
 
     looks: Sequence[int]
     confidence: float
+    share: float
 
     def __post_init__(self):
         if list(self.looks) != sorted(set(self.looks)):
             raise GenomeError(f"racing.looks: {list(self.looks)}; expected rising numbers of samples")
+
+    def places(self, size: int) -> int:
+        """Return how many places there are in a population of `size`."""
+        return max(1, math.floor(self.share * size + 1e-9))
 
     @property
     def z(self) -> float:

@@ -18,13 +18,14 @@ PROJECT = Path(__file__).parent.parent.parent
 PARTS = ("Snakefile", "config.yaml", "config", "workflow", "profiles", "envs")
 
 SMALL = {
+    "seeds": [1],
     "population_size": 4,
     "generations": 3,
     "splits": {"validation": 30, "test": 40, "seed": 42},
     "table2": {"tasks": ["sums", "emotions"]},
     "methods": {"lorahub": {"evaluations": 4}},
 }
-"""Laid over config.yaml: two tasks, three generations of four, all methods."""
+"""Laid over config.yaml: one seed, two tasks, three generations of four, all methods."""
 
 
 @dataclass(frozen=True)

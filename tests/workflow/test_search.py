@@ -51,3 +51,22 @@ def test_products_are_served_as_peft_runs_them(fresh, tmp_path):
 def test_products_start_from_a_generation_of_their_own(fresh):
     assert "initial-pairs-product/n4" in " ".join(fresh.planned(f"{PRODUCT}/generation_1/population.json"))
     assert "product" not in " ".join(fresh.planned(f"{CMA_ES}/generation_1/population.json"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"method": "genome", "merge_space": "products"}, ["merge_space", "'products' is not one of"]),
+        ({"method": "best_single", "merge_space": "product"}, ["unknown key 'merge_space'"]),
+        ({"method": "cma_es", "bounds": [1.0]}, ["bounds"]),
+        ({"method": "cma_es", "mean": "middle"}, ["mean", "'middle' is not one of"]),
+        ({"method": "genome", "racing": {"looks": [25]}}, ["racing", "'confidence' is a required property"]),
+        ({"method": "model_swarms", "racing": {"looks": [25], "confidence": 0.95}}, ["unknown key 'racing'"]),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(fresh, changes, words):
+    fresh.configure(variants={"mine": changes})
+    output = fresh.refused(f"{CMA_ES}/generation_1/population.json")
+    assert "config.variants.mine" in output
+    for word in words:
+        assert word in output

@@ -213,6 +213,12 @@ def leaves(names):
     return [leaf for each in names for leaf in leaves(each)] if isinstance(names, list) else [names] if names else []
 
 
+def is_team(variant):
+    """Tell whether a variant's ensemble is chosen by its validation answers, not by its members' fitness."""
+    ensemble = VARIANTS.get(variant, {}).get("ensemble")
+    return bool(ensemble) and ensemble.get("choose") == "team"
+
+
 def said(part, key):
     """Return the names that a table or figure has under a key of its part of the config."""
     return leaves((config[part] or {}).get(key))
@@ -245,9 +251,9 @@ def check_references():
         f"  config.table4.domains: task {name!r} stands in two" for name in unique(domains) if domains.count(name) > 1
     ]
     wrong += [
-        f"  config.protocol.variant: {name!r} reports no ensemble; name a variant that does"
+        f"  config.protocol.variant: {name!r} reports no ensemble of its fittest; name a variant that does"
         for name in said("protocol", "variant")
-        if name in VARIANTS and not VARIANTS[name].get("ensemble")
+        if name in VARIANTS and (not VARIANTS[name].get("ensemble") or is_team(name))
     ]
     if wrong:
         raise WorkflowError("The config is not valid:\n" + "\n".join(wrong))

@@ -9,6 +9,7 @@ rule answer_test:
         base=f"resources/models/{BASE}",
         experts=f"results/experts/{BASE}.json",
         model=model_of,
+        validation=chosen_by,
         prompts=f"results/prompts/{BASE}/{{test_task}}/test.jsonl",
     output:
         "results/test/{test_task}/{run}/responses.jsonl",

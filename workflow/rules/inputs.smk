@@ -1,6 +1,7 @@
 # Which files a stage reads: all input functions.
 
 from genome.sources import is_published, local_files
+from snakemake.io import Wildcards
 
 
 def source_files(wildcards):
@@ -135,6 +136,14 @@ def model_of(wildcards):
         hint = f"add one, or leave {variant} out of the tables' variants"
         raise WorkflowError(f"config.bases.{BASE} has no data_merge; {hint}")
     return f"results/runs/{wildcards.run}/population.json"
+
+
+def chosen_by(wildcards):
+    """Return what a run's team is chosen by: its evaluations and the validation samples; nothing of top members."""
+    if not is_team(variant_of(wildcards.run)):
+        return []
+    run = Wildcards(fromdict=parts_of(wildcards.run))
+    return [*expand(evaluations_of(run), **parts_of(wildcards.run)), *prompts_of(run)]
 
 
 def table1_provenance(wildcards):

@@ -106,8 +106,12 @@ def responses_params(wildcards):
     """The members of a run's ensemble answer too, and its whole population where protocol.csv asks for it."""
     whole = (wildcards.test_task, wildcards.run) in protocol_runs()
     members = describe_run(wildcards.run)["population_size"] if whole else ensemble_of(wildcards.run)
-    max_tokens = task_definition(wildcards.test_task).get("max_tokens")
-    return canonical({"version": VERSIONS["responses"], "max_tokens": max_tokens, "members": members})
+    settings = {"version": VERSIONS["responses"], "members": members}
+    settings["max_tokens"] = task_definition(wildcards.test_task).get("max_tokens")
+    if is_team(variant_of(wildcards.run)):
+        tasks, *_ = wildcards.run.split("/")
+        settings |= {"fitness": fitness_settings(tasks), "similarity": config["similarity"]}
+    return canonical(settings)
 
 
 def scores_params(wildcards):

@@ -9,6 +9,7 @@ with job(snakemake.log[0]):
         Site(snakemake.input.base, snakemake.input.experts, snakemake.config["engine"]),
         settings=snakemake.params.settings,
         model=snakemake.input.model,
+        validation=snakemake.input.validation,
         prompts=snakemake.input.prompts,
         responses=snakemake.output[0],
     )

@@ -13,17 +13,21 @@ from genome.errors import GenomeError
 from genome.experts import read_expert
 from genome.files import read_jsonl, write_json, write_jsonl
 from genome.fitness import respond
+from genome.genotype import Genotype
 from genome.jobs import log
 from genome.jobs.runs import Site
-from genome.population import read_population, top
+from genome.population import Individual, Population, read_population, top
 from genome.tasks import Task, parse_task
 from genome.tasks.scoring import beside, extract, for_base, judge, parts, standard_error
+from genome.teams import choose_team
 
 
-def answer_test(site: Site, settings: str, model: str, prompts: str, responses: str) -> None:
-    """Keep the responses of a run's chosen models to a test split: of its best, and of its top members, fittest first.
+def answer_test(site: Site, settings: str, model: str, validation: Sequence[str], prompts: str, responses: str) -> None:
+    """Keep the responses of a run's chosen models to a test split: of its best, and of its top members or its team.
 
-    `model` is a population file or the provenance file of an adapter of its own (Data Merge, DARE-TIES).
+    `model` is a population file or the provenance file of an adapter of its own (Data Merge, DARE-TIES). `validation`
+    are the files that a team is chosen by: the run's `evaluations.jsonl`, each beside its population, and then each
+    task's samples.
     """
     resolved, samples = json.loads(settings), read_jsonl(prompts)
     engine = site.connect()
@@ -32,7 +36,8 @@ def answer_test(site: Site, settings: str, model: str, prompts: str, responses: 
         names, folders = [expert.name], [store_expert(expert, STORE)]
     else:
         population = read_population(model)
-        chosen = [population.best, *top(population, resolved["members"])]
+        members = _team(site, population, resolved, validation) if validation else top(population, resolved["members"])
+        chosen = [population.best, *members]
         names = [individual.name for individual in chosen]
         folders = store_genotypes([individual.genotype for individual in chosen], site.experts(), STORE)
     distinct = list(dict.fromkeys(folders))
@@ -74,6 +79,33 @@ def read_models(
         Model(names[role], [extract(task, sample, text) for sample, text in zip(samples, by_role, strict=True)])
         for role, by_role in list(texts.items())[:last]
     ]
+
+
+def _team(
+    site: Site, population: Population, settings: Mapping[str, Any], validation: Sequence[str]
+) -> list[Individual]:
+    """Return the members that answer together, chosen by the answers that the run has kept."""
+    tasks = settings["fitness"]["tasks"]
+    files = list(map(Path, validation))
+    objectives = [
+        (for_base(parse_task(entry["name"], entry["definition"]), site.base), read_jsonl(path), entry["weight"])
+        for entry, path in zip(tasks, files[-len(tasks) :], strict=True)
+    ]
+    kept: dict[Genotype, dict[tuple[str, str], str | None]] = {}
+    for path in files[: -len(tasks)]:
+        evaluated = read_population(path.with_name("population.json"))
+        genotypes = {x.name: x.genotype for x in (*evaluated.created, *evaluated.members)}
+        for row in read_jsonl(path):
+            # Whom a race has stopped is in no population.
+            if row["individual"] in genotypes:
+                kept.setdefault(genotypes[row["individual"]], {})[row["task"], row["sample"]] = row["answer"]
+    answers = {
+        genotype: {
+            task.name: [found.get((task.name, sample["id"])) for sample in samples] for task, samples, _ in objectives
+        }
+        for genotype, found in kept.items()
+    }
+    return choose_team(population, settings["members"], objectives, answers, settings["similarity"])
 
 
 def score_test(settings: str, base: str, prompts: str, responses: str, scores: str, answers: str) -> None:

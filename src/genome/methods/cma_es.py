@@ -50,8 +50,7 @@ def generation(population: Population, settings: Mapping[str, Any], seed: int) -
 
     points = [mixture(optimizer.ask(), space_of(settings)) for _ in range(size)]
     individuals = [Individual(f"g{now:02}-point{i}", point, "cma_es") for i, point in enumerate(points)]
-    # The better half decides where to go, the rest only where not to.
-    asked = yield Contest(individuals, (), size // 2)
+    asked = yield Contest(individuals, (), size)
     scores = {x.name: x.score for x in asked}
     history = (*history, *((x.genotype.coefficients, scores.get(x.name, STOPPED)) for x in individuals))
     members = tuple(fittest([*population.members, *asked])[:size])

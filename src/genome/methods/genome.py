@@ -38,14 +38,13 @@ def generation(population: Population, settings: Mapping[str, Any], seed: int) -
     offspring += without_copies(mutants([*members, *offspring], mutation, seed, now), [*members, *offspring])
     if succession:
         offspring = with_experience(offspring, members, succession, mutation.sigma, seed, now)
-    # Selection by fitness share has no last place: a race is for the better half.
-    offspring = yield Contest(offspring, members, size // 2)
+    offspring = yield Contest(offspring, members, size)
     population = track(population, offspring)
 
     if succession:
         current = fittest([*members, *offspring])[0]
         moved = succeed(members, population.best, current, population.worst, succession, now)
-        moved = yield Contest(moved, [*members, *offspring], size // 2)
+        moved = yield Contest(moved, [*members, *offspring], size)
         population = track(population, moved)
         arrived = {x.parents[0]: x for x in moved}
         # Whom a race has stopped on the way stays where it was.
