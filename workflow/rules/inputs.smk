@@ -1,7 +1,8 @@
 # Which files a stage reads: all input functions.
 
+from types import SimpleNamespace
+
 from genome.sources import is_published, local_files
-from snakemake.io import Wildcards
 
 
 def source_files(wildcards):
@@ -142,8 +143,9 @@ def chosen_by(wildcards):
     """Return what a run's team is chosen by: its evaluations and the validation samples; nothing of top members."""
     if not is_team(variant_of(wildcards.run)):
         return []
-    run = Wildcards(fromdict=parts_of(wildcards.run))
-    return [*expand(evaluations_of(run), **parts_of(wildcards.run)), *prompts_of(run)]
+    parts = parts_of(wildcards.run)
+    run = SimpleNamespace(**parts)
+    return [*expand(evaluations_of(run), **parts), *prompts_of(run)]
 
 
 def table1_provenance(wildcards):
