@@ -15,8 +15,6 @@ pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 VARIANTS = ["best_single", "model_swarms", "genome", "genome_plus"]
 EVERYTHING = {
-    "generations": 2,
-    "seeds": [1, 2],
     "table1": {"tasks": ["sums", "emotions"]},
     "table2": {"tasks": ["sums", "emotions"], "variants": VARIANTS},
     "table3": {"tasks": ["sums", "emotions"], "variants": VARIANTS},
@@ -24,14 +22,27 @@ EVERYTHING = {
     "table5": {"pairs": [["sums", "emotions"]], "variants": ["genome", "genome_plus"]},
     "table7": {"tasks": ["sums"]},
     "table8": {"tasks": ["sums"], "without": ["genome_plus-no_succession", "genome_plus-no_ensemble"]},
-    "study": {"task": "sums", "runs": 6},
+    "study": {"task": "sums", "runs": 5},
+    "efficiency": {"tasks": ["sums", "emotions"]},
     "protocol": {"tasks": ["sums", "emotions"]},
     "figure2": {"tasks": ["sums"], "variants": ["genome", "genome_plus"], "sizes": [4, 5]},
     "figure3": {"tasks": ["sums", "emotions"]},
     "portraits": {"tasks": ["sums"], "variants": ["genome_plus"]},
 }
-TABLES = ("table1", "table2", "table3", "table4", "table5", "table7", "table8", "table10", "table11", "protocol")
-FIGURES = ("figure2", "figure3", "ensemble_by_k")
+TABLES = (
+    "table1",
+    "table2",
+    "table3",
+    "table4",
+    "table5",
+    "table7",
+    "table8",
+    "table10",
+    "table11",
+    "efficiency",
+    "protocol",
+)
+FIGURES = ("figure2", "figure3", "ensemble_by_k", "efficiency")
 KINDS = ("evolution", "family_tree", "expert_shares", "diversity")
 
 LOOK = """<script>
@@ -101,7 +112,8 @@ def test_a_run_without_a_target_makes_every_table_and_figure(everything):
 
 def test_deleted_tables_and_figures_come_back_without_an_evaluation(everything, tmp_path):
     project = everything.copy(tmp_path / "project")
-    before = {folder: project.times(f"results/{folder}/**/*") for folder in ("runs", "test", "prompts", "splits")}
+    made = ("runs", "test", "prompts", "splits")
+    before = {folder: project.times(f"results/{folder}/**/*") for folder in made}
     drawn = project.files("results/tables/*") | project.files("results/figures/**/*")
     shutil.rmtree(project.folder / "results/tables")
     shutil.rmtree(project.folder / "results/figures")
@@ -139,3 +151,14 @@ def test_the_report_tells_its_parts_in_a_readers_order(seen):
 def test_the_report_needs_nothing_from_elsewhere(report):
     loaded = re.findall(r'<(?:script|img|iframe)[^>]*\ssrc="([^"]+)"|<link[^>]*\shref="([^"]+)"', report.read_text())
     assert [each for pair in loaded for each in pair if each and not each.startswith("data:")] == []
+
+
+def test_another_ablation_touches_its_own_files_and_table_8_only(everything, tmp_path):
+    project = everything.copy(tmp_path / "project")
+    project.configure(variants={"genome_plus-no_succession": {"sigma": 0.5}})
+    planned = project.planned()
+    assert any("genome_plus-no_succession" in file for file in planned)
+    others = {file for file in planned if "genome_plus-no_succession" not in file}
+    assert others == {
+        *(f"results/tables/table8{end}" for end in (".csv", ".md", ".html", "_scores.csv", "_uncertainty.csv"))
+    }
