@@ -23,6 +23,7 @@ def test_an_interrupted_cma_es_comes_out_byte_for_byte(fresh):
     assert fresh.files(f"{CMA_ES}/**/*") == before
 
 
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 def test_products_are_served_as_peft_runs_them(fresh, tmp_path):
     """The answers of the engine are those of transformers with the rebuilt adapter, run by PEFT."""
     import torch
@@ -53,14 +54,27 @@ def test_products_start_from_a_generation_of_their_own(fresh):
     assert "product" not in " ".join(fresh.planned(f"{CMA_ES}/generation_1/population.json"))
 
 
+def test_a_team_is_chosen_from_what_the_run_has_kept(fresh):
+    """Three members answer the test; without what the run has answered before, nobody could have chosen them."""
+    run = "results/runs/sums/genome_plus-team/n4/seed1"
+    responses = "results/test/sums/sums/genome_plus-team/n4/seed1/responses.jsonl"
+    fresh.make(responses)
+    roles = {row["role"]: row["individual"] for row in read_jsonl(fresh.folder / responses)}
+    members = {member.name for member in read_population(fresh.folder / run / "generation_3/population.json").members}
+    assert sorted(roles) == ["best", "member1", "member2", "member3"]
+    assert {name for role, name in roles.items() if role != "best"} <= members
+    (fresh.folder / run / "generation_1/evaluations.jsonl").unlink()
+    assert f"{run}/generation_1/evaluations.jsonl" in fresh.planned(responses)
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"method": "genome", "merge_space": "products"}, ["merge_space", "'products' is not one of"]),
         ({"method": "best_single", "merge_space": "product"}, ["unknown key 'merge_space'"]),
-        ({"method": "cma_es", "bounds": [1.0]}, ["bounds"]),
+        ({"method": "cma_es", "bounds": [1.0]}, ["bounds: expected null or two numbers"]),
         ({"method": "cma_es", "mean": "middle"}, ["mean", "'middle' is not one of"]),
-        ({"method": "genome", "racing": {"looks": [25]}}, ["racing", "'confidence' is a required property"]),
+        ({"method": "genome", "racing": {"looks": [25]}}, ["racing: expected null or looks, confidence and share"]),
         ({"method": "model_swarms", "racing": {"looks": [25], "confidence": 0.95}}, ["unknown key 'racing'"]),
     ],
 )

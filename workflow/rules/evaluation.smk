@@ -6,10 +6,9 @@
 
 rule answer_test:
     input:
+        unpack(reported),
         base=f"resources/models/{BASE}",
         experts=f"results/experts/{BASE}.json",
-        model=model_of,
-        validation=chosen_by,
         prompts=f"results/prompts/{BASE}/{{test_task}}/test.jsonl",
     output:
         "results/test/{test_task}/{run}/responses.jsonl",

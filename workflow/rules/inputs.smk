@@ -139,6 +139,11 @@ def model_of(wildcards):
     return f"results/runs/{wildcards.run}/population.json"
 
 
+def reported(wildcards):
+    """Return the file that says which models a run reports, and what a team of them is chosen by."""
+    return {"model": model_of(wildcards), "validation": chosen_by(wildcards)}
+
+
 def chosen_by(wildcards):
     """Return what a run's team is chosen by: its evaluations and the validation samples; nothing of top members."""
     if not is_team(variant_of(wildcards.run)):
