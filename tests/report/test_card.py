@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from builders import fake_experts
-from genome.genotype import Genotype, Noise
+from genome.genotype import PRODUCT, Genotype, Noise, mixture
 from genome.population import Fitness, Individual
 from genome.report import statistics
 from genome.report.card import Export, Report, card, fenced, front_matter, snippet
@@ -39,6 +39,8 @@ def export():
         run={"method": "genome_plus", "seed": 1, "population_size": 6},
         settings={"method": "genome_plus", "ensemble": {"k": 2}},
         base={"hub": "org/base", "revision": "abc", "reference": "org/base"},
+        rank=8,
+        alpha=16,
         best=best,
         members=[best, dataclasses.replace(best, name="g02-other")],
         generations=4,
@@ -158,3 +160,12 @@ def test_a_card_is_the_same_twice_and_has_no_gaps(export):
         assert card(made) == card(made)
         assert "\n\n\n" not in card(made)
         assert card(made).endswith(".\n")
+
+
+def test_a_card_of_merged_products_says_how_wide_it_is_and_how_to_compress_it(export):
+    best = dataclasses.replace(export.best, genotype=mixture((0.5, -0.25, 0.0), PRODUCT))
+    text = card(dataclasses.replace(export, best=best, rank=16, alpha=32))
+    assert "(rank 16, alpha 32," in text
+    assert f"`--rank {export.experts[0].rank}` behind the command below" in text
+    assert "summed separately" not in text
+    assert "--rank" not in card(export)

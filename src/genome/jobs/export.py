@@ -44,13 +44,16 @@ def export_adapter(
         materialise([best.genotype], experts, [folder])
         # Experts name their base as their training did: a folder of somebody's machine, perhaps.
         base = {"base_model_name_or_path": resolved["base"]["reference"], "revision": resolved["base"].get("revision")}
-        write_json(folder / CONFIG, read_json(folder / CONFIG) | base)
+        form = read_json(folder / CONFIG)
+        write_json(folder / CONFIG, form | base)
         write_result(folder / GENOTYPE, best, members, experts)
         export = Export(
             label=resolved["label"],
             run=resolved["run"],
             settings=resolved["settings"],
             base=resolved["base"],
+            rank=form["r"],
+            alpha=form["lora_alpha"],
             best=best,
             members=members,
             generations=evolved.generation,

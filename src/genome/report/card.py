@@ -17,6 +17,7 @@ import jinja2
 import yaml
 
 from genome.experts import Expert
+from genome.genotype import PRODUCT
 from genome.population import Individual
 from genome.report import statistics
 from genome.report.statistics import Answered, Interval
@@ -46,6 +47,7 @@ class Export:
     run: {method, seed, population_size, run}; seed and population_size are None for a method that has none
     settings: all settings of the run's variant
     base: {reference, hub, revision}: what `from_pretrained` takes, and the hub's id and revision where it has them
+    rank, alpha: of the exported adapter, whose rank is the sum of the experts' where their products are merged
     best: the exported individual; `members` are those of the reported ensemble, fittest first
     generations, evaluations: how many the run took, and how many genotypes it scored on validation samples
     sources: where each expert came from, as its provenance says
@@ -57,6 +59,8 @@ class Export:
     run: Mapping[str, Any]
     settings: Mapping[str, Any]
     base: Mapping[str, str]
+    rank: int
+    alpha: float
     best: Individual
     members: Sequence[Individual]
     generations: int
@@ -82,6 +86,7 @@ def card(export: Export) -> str:
         names=" and ".join(task.name for task in export.tasks),
         expert=export.experts[0],
         shares=list(zip(export.experts, export.best.genotype.coefficients, map(source, export.sources), strict=True)),
+        product=export.best.genotype.space == PRODUCT,
         deviation=math.sqrt(math.fsum(term.density * term.coefficient**2 for term in noise)),
         asked=list(zip(export.tasks, export.splits, strict=True)),
         origins=[json.dumps(dict(task.source), ensure_ascii=False, sort_keys=True) for task in export.tasks],
