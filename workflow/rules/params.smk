@@ -226,11 +226,6 @@ def portrait_params(wildcards):
     label = config["labels"].get(wildcards.variant, wildcards.variant)
     title = f"{wildcards.tasks}, {label}, N = {wildcards.n}, seed {wildcards.seed}"
     return canonical({"version": VERSIONS["figures"], "title": title})
-    columns = [
-        {**column, "metric": task_definition(column["test_task"])["metric"]} for column in columns_of(wildcards.table)
-    ]
-    layout = {"table": wildcards.table, "methods": rows, "columns": columns, "seeds": config["seeds"]}
-    return canonical({"version": VERSIONS["tables"], **layout})
 
 
 def base_reference():
