@@ -52,7 +52,13 @@ def test_wilson_is_scipys(n, data):
     theirs = binomtest(right, n).proportion_ci(method="wilson")
     ours = wilson(right, n)
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
-    assert 0 <= ours.low <= ours.high <= 1
+    assert 0 <= ours.low <= right / n <= ours.high <= 1
+
+
+@pytest.mark.parametrize("n", [25, 1012])
+def test_wilson_holds_what_is_all_right(n):
+    """Bars of a figure cannot end below their point, not by the last bit."""
+    assert wilson(n, n).high == 1
 
 
 def test_a_paired_difference_is_scipys():

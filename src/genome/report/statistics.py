@@ -136,9 +136,9 @@ def wilson(successes: float, n: int) -> Interval:
     share, spread = successes / n, _Z**2 / n
     centre = share + spread / 2
     width = math.sqrt(share * (1 - share) * spread + spread**2 / 4)
-    # Rounding must not leave the unit interval: 0 of n is at least 0.
     low, high = (centre - width) / (1 + spread), (centre + width) / (1 + spread)
-    return Interval(max(low, 0.0), min(high, 1.0), "wilson")
+    # Rounding must not leave the unit interval, nor leave out the share itself: n of n reach up to 1.
+    return Interval(min(max(low, 0.0), share), max(min(high, 1.0), share), "wilson")
 
 
 def interval(runs: Sequence[Answered], values: np.ndarray) -> Interval:

@@ -105,3 +105,8 @@ def test_lines_differ_without_colour(files, drawn, tmp_path):
     assert len({line.get_marker() for line in lines}) == len(METHODS)
     # The bars of one size do not cover each other.
     assert len({line.get_xdata()[0] for line in lines}) == len(METHODS)
+
+
+def test_a_score_beyond_its_interval_is_drawn(files, tmp_path):
+    table = scaling(collect(files), METHODS, columns("t"), [10, 20], [1, 2])
+    draw_scaling(table.assign(high=table["value"] - 1e-13), [tmp_path / "figure.svg"])

@@ -52,7 +52,8 @@ def draw_scaling(table: pd.DataFrame, out: Iterable[Path | str]) -> None:
                 axes.errorbar(
                     line["population_size"] + apart * (2 * i - len(methods) + 1),
                     line["value"],
-                    yerr=[line["value"] - line["low"], line["high"] - line["value"]],
+                    # A bootstrap need not hold the score itself: BLEU's best is 100 and a last bit more.
+                    yerr=[(line["value"] - line["low"]).clip(0), (line["high"] - line["value"]).clip(0)],
                     **SERIES[i % len(SERIES)],
                     lw=1.2, ms=4, mec="white", mew=0.4, elinewidth=0.7, capsize=1.5, capthick=0.7, label=method,
                 )  # fmt: skip
