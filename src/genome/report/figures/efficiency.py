@@ -15,7 +15,8 @@ def draw_efficiency(table: pd.DataFrame, out: Iterable[Path | str]) -> None:
         axes = figure.add_subplot()
         for i, (method, curve) in enumerate(table.groupby("method", sort=False)):
             look = SERIES[i % len(SERIES)]
-            line = {"markevery": 0.12, "ms": 3.6, "mec": "white", "mew": 0.4, "lw": 1.2}
+            # A method of one stage is one point, which has no length to set markers along.
+            line = {"markevery": 0.12 if len(curve) > 1 else 1, "ms": 3.6, "mec": "white", "mew": 0.4, "lw": 1.2}
             axes.plot(curve["samples"], curve["median"], **look, **line, label=method)
             axes.fill_between(curve["samples"], curve["low"], curve["high"], color=look["color"], alpha=0.15, lw=0)
         axes.set(xlabel="Validation samples answered", ylabel="Best validation fitness, %")
