@@ -16,7 +16,7 @@ from genome.report.figures.lineage import (
     place,
 )
 
-METHODS = ("genome", "genome_plus", "model_swarms")
+METHODS = ("genome", "genome_plus", "model_swarms", "cma_es")
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -105,4 +105,17 @@ def test_a_run_that_has_stopped_early_can_be_drawn(run, tmp_path):
     assert populations[-1]["created"] == []
     rows = family_tree(populations)
     assert {row["operator"] for row in rows if row["generation"] == 8} == {CARRIED}
+    draw_family_tree(rows, [tmp_path / "tree.svg"])
+
+
+def test_a_mutant_of_a_child_that_a_race_has_stopped_has_no_parent_in_the_tree(tmp_path):
+    a = {"name": "a", "operator": "initialisation", "parents": [], "fitness": 0.1}
+    b = {"name": "b", "operator": "mutation", "parents": ["stopped"], "fitness": 0.3}
+    rows = family_tree(
+        [
+            {"generation": 0, "members": [a], "created": [a], "best": a},
+            {"generation": 1, "members": [b], "created": [b], "best": b},
+        ]
+    )
+    assert parents_of(rows)[1, "b"] == []
     draw_family_tree(rows, [tmp_path / "tree.svg"])

@@ -30,6 +30,7 @@ OPERATORS = {
     "mutation": ("D", 14, 0.0),
     "succession": ("o", 20, 0.24),
     "swarm": ("o", 20, 0.0),
+    "cma_es": ("h", 22, 0.0),
     CARRIED: ("o", 3, 0.24),
 }
 """Of each operator the marker, its area in square points (so that all look equally large), and where its individuals
@@ -88,14 +89,17 @@ def node(row: Row) -> Node:
 
 
 def parents_of(rows: Sequence[Row]) -> dict[Node, list[Node]]:
-    """Return the parents of each node: as they stand in its own generation, else as they stood last before it."""
+    """Return the parents of each node: as they stand in its own generation, else as they stood last before it.
+
+    A parent that a race has stopped stands nowhere, and is left out.
+    """
     last: dict[str, Node] = {}
     parents = {}
     for here in by_generation(rows).values():
         made_here = {row["individual"]: node(row) for row in here if row["operator"] != CARRIED}
         for row in here:
             known = last if row["operator"] == CARRIED else last | made_here
-            parents[node(row)] = [known[name] for name in row["parents"].split()]
+            parents[node(row)] = [known[name] for name in row["parents"].split() if name in known]
         last |= {row["individual"]: node(row) for row in here}
     return parents
 
