@@ -53,8 +53,17 @@ def test_norms_are_those_of_the_best_and_the_members(make_experts):
 def test_all_tasks_count():
     a = individual("a", 1.0)
     answers = answers_by_genotype([found([a])], [*answered("a", "1", "2"), *answered("a", "x", task="u")])
-    assert answers == {a.genotype: ("1", "2", "x")}
-    assert disagreement(("1", "2", "x"), ("1", "2", "y")) == pytest.approx(1 / 3)
+    ours = {("t", "s0"): "1", ("t", "s1"): "2", ("u", "s0"): "x"}
+    assert answers == {a.genotype: ours}
+    assert disagreement(ours, ours | {("u", "s0"): "y"}) == pytest.approx(1 / 3)
+
+
+def test_answers_are_compared_sample_by_sample_whatever_their_order(make_experts):
+    """A race asks in another order, and goes on from the samples that an equal one had answered when it was stopped."""
+    a, b, c = individual("a", 1.0, 0.0), individual("b", 0.0, 1.0), individual("c", 1.0, 1.0)
+    rows = [*answered("a", "1", "2", "3", "4"), *answered("b", "1", "2", "3", "5")[::-1], *answered("c", "1", "2")[1:]]
+    [row] = diversity([found([a, b, c])], rows, make_experts(2))
+    assert row["answers"] == pytest.approx((1 / 4 + 0 + 0) / 3)
 
 
 @pytest.mark.parametrize("initialisation", ["pairs", "experts"])

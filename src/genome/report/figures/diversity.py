@@ -13,8 +13,8 @@ from genome.norms import update_norms
 from genome.population import Individual, Population
 from genome.report.figures.style import BEST, INK, LEGEND, MEAN, MUTED, Row, end_label, generation_axis, styled
 
-Answers = tuple[Any, ...]
-"""A model's answers to the validation samples of all tasks, in one order; None where it gave none."""
+Answers = Mapping[tuple[str, Any], Any]
+"""A model's answers to the validation samples of all tasks, by task and sample; None where it gave none."""
 
 PANELS = (
     ("coefficients", "Distance of\ncoefficients"),
@@ -33,7 +33,8 @@ def diversity(
     norm_experts: the same of an expert on average
 
     `evaluations` are the rows of all the run's `evaluations.jsonl`. A genotype is evaluated once in a run: its answers
-    serve every individual that has it, in whatever generation.
+    serve every individual that has it, in whatever generation. Races ask in an order of their own, and whoever goes on
+    where an equal one was stopped is asked the rest: pairs are compared on the samples that both answered.
     """
     populations = sorted(populations, key=lambda population: population.generation)
     answers = answers_by_genotype(populations, evaluations)
@@ -61,17 +62,17 @@ def answers_by_genotype(
 ) -> dict[Genotype, Answers]:
     """Return the validation answers of every genotype that a run has evaluated."""
     created: dict[str, Individual] = {each.name: each for population in populations for each in population.created}
-    found: dict[Genotype, dict[tuple[str, str], Any]] = {}
+    found: dict[Genotype, dict[tuple[str, Any], Any]] = {}
     for row in evaluations:
         if row["individual"] in created:
             answered = found.setdefault(created[row["individual"]].genotype, {})
             answered[row["task"], row["sample"]] = row["answer"]
-    return {genotype: tuple(by_sample.values()) for genotype, by_sample in found.items()}
+    return found
 
 
 def disagreement(first: Answers, second: Answers) -> float:
-    """Return the share of samples that two models answer differently."""
-    return fmean(one != other for one, other in zip(first, second, strict=True))
+    """Return the share of the samples that both models answered which they answer differently."""
+    return fmean(first[sample] != second[sample] for sample in first.keys() & second.keys())
 
 
 def _mean_of_pairs(distance, values: Sequence) -> float:
