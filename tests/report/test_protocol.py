@@ -215,6 +215,7 @@ def test_the_table_shows_both_ways_side_by_side(table):
     assert ties.holds == "no"
     mean = rows["half_points", "mean"]
     assert (mean.theirs, mean.ours, mean.difference) == (87.5, 75, 12.5)
+    assert mean.runs == " ".join(f"results/test/{run}" for run in ("sums/1", "sums/2", "facts/1", "facts/2"))
     assert rows["unparsed_as_c", "facts"].difference == 0
     assert ("unparsed_as_c", "mean") not in rows
     assert ("unparsed_as_c", "sums") not in rows

@@ -245,14 +245,15 @@ def test_a_merge_that_looked_at_no_task_has_a_score_on_each(scores_of):
     assert table2(scores_of(rows), [method], ["a", "b"], [1, 2]).loc[0].tolist() == ["data_merge", 40.0, 60.0, 50.0]
 
 
-def test_data_merge_is_compared_with_what_is_reachable(scores_of):
+def test_data_merge_is_compared_with_what_is_reachable(scores_of, tmp_path):
     rows = [
         row(method, task, score, tasks="static", seed=None, population_size=None)
         for task, merged, oracle in (("a", 45.0, 50.0), ("b", 90.0, 90.0))
         for method, score in (("data_merge", merged), (f"oracle_{task}", oracle))
     ]
     table = reachable(scores_of(rows)).set_index("task")
-    assert table.loc["a"].tolist() == [45.0, 50.0, 90.0]
+    assert table.loc["a", ["data_merge", "reachable", "share"]].tolist() == [45.0, 50.0, 90.0]
+    assert {*table["runs"]} == {str(tmp_path)}
     assert table.loc["mean", "share"] == pytest.approx(100 * 67.5 / 70)
 
 
@@ -324,6 +325,7 @@ def test_every_number_says_how_sure_it_is_and_names_its_runs(tested, tmp_path):
     assert gain["value"] == pytest.approx(own["value"] - 50)
     assert (gain["holds"], cells.loc[("Model Swarms", "Best Single", "t"), "holds"]) == ("yes", "no")
     assert cells.loc[("GENOME+", "Model Swarms", "mean"), "holds"] == "yes"
+    assert cells.loc[("GENOME+", "", "mean"), ["seeds", "runs"]].tolist() == own[["seeds", "runs"]].tolist()
     assert {(row.method, row.versus) for row in table.itertuples() if row.versus} == {
         ("Best Single", "Model Swarms"), ("Model Swarms", "Best Single"),
         ("GENOME+", "Best Single"), ("GENOME+", "Model Swarms"),

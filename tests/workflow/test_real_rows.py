@@ -55,7 +55,7 @@ def test_all_thirteen_data_sets_flow_from_rows_to_tables(fresh):
     assert {(row["validation"], row["test"]) for row in splits.values()} == {("20", "40")}
     with (fresh.folder / "results/tables/table2.csv").open() as file:
         rows = {row["method"]: row for row in csv.DictReader(file)}
-    assert {*rows["GENOME+"]} == {"method", *splits, "mean"}
+    assert {*rows["GENOME+"]} == {"method", *splits, "mean", "runs"}
     for task in splits:
         for scores in fresh.read(f"results/test/{task}/{task}/genome_plus/n4/seed1/scores.json"):
             assert scores["n"] == 40

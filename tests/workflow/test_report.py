@@ -1,5 +1,6 @@
 """Everything at once, and the one page that tells it: made, deleted and remade, opened in a browser."""
 
+import csv
 import html
 import json
 import re
@@ -108,6 +109,17 @@ def test_a_run_without_a_target_makes_every_table_and_figure(everything):
         assert (everything.folder / f"results/figures/{figure}.svg").exists(), figure
         assert (everything.folder / f"results/figures/{figure}.png").exists(), figure
     assert everything.planned() == []
+
+
+def test_every_row_of_every_table_and_figure_names_files_that_are_there(everything):
+    files = [*everything.folder.glob("results/tables/*.csv"), *everything.folder.glob("results/figures/**/*.csv")]
+    assert {file.stem for file in files} >= {*TABLES, *FIGURES, "study", "table2_scores", "table2_uncertainty"}
+    for file in files:
+        with file.open() as lines:
+            for row in csv.DictReader(lines):
+                named = [name for key in ("runs", "run", "folder", "split") for name in row.get(key, "").split()]
+                assert named, f"{file.name}: {row}"
+                assert [name for name in named if not (everything.folder / name).exists()] == []
 
 
 def test_deleted_tables_and_figures_come_back_without_an_evaluation(everything, tmp_path):

@@ -148,7 +148,7 @@ def test_tables_4_5_and_8_come_out_and_name_their_runs(shown):
     assert [row["method"] for row in rows_of(shown, "table4")] == [
         "Expert Fusion", "Model Swarms", "GENOME+", "GENOME+ vs Model Swarms",
     ]  # fmt: skip
-    assert list(rows_of(shown, "table5")[0]) == ["method", "sums → translation"]
+    assert list(rows_of(shown, "table5")[0]) == ["method", "sums → translation", "runs"]
     assert [row["method"] for row in rows_of(shown, "table8")] == [
         "GENOME+", "w/o crossover", "w/o crossover vs GENOME+", "w/o ensemble", "w/o ensemble vs GENOME+",
     ]  # fmt: skip
@@ -161,7 +161,9 @@ def test_tables_4_5_and_8_come_out_and_name_their_runs(shown):
                 continue
             assert float(scores[row["method"]][row["test"]]) == float(row["value"])
             assert float(row["low"]) <= float(row["value"]) <= float(row["high"])
+            assert {*row["runs"].split()} <= {*scores[row["method"]]["runs"].split()}
             if row["test"] == "mean":
+                assert {*row["runs"].split()} == {*scores[row["method"]]["runs"].split()}
                 continue
             runs = row["runs"].split()
             assert runs

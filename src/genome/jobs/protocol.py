@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from genome.report import protocol as reporting
 from genome.report.figures import ensembles
 from genome.report.statistics import Answered
 from genome.report.tables import write_csv
+from genome.report.traces import joined
 from genome.tasks import Task, parse_task
 from genome.tasks.scoring import for_base
 
@@ -61,12 +63,15 @@ def plot_ensemble(
     """Draw the score of the ensemble of the k fittest members for every k, and write its numbers."""
     resolved = json.loads(settings)
     tests: dict[str, list[list[Answered]]] = {}
-    for _, task, samples, (_, *members) in _answered(resolved, base, prompts, responses):
+    folders: dict[str, list[str]] = {}
+    for path, task, samples, (_, *members) in _answered(resolved, base, prompts, responses):
         answers = [member.answers for member in members]
         scored = ensembles.by_size(task, samples, answers, resolved["size"], resolved["similarity"])
         tests.setdefault(task.name, []).append(scored)
+        folders.setdefault(task.name, []).append(Path(path).parent.as_posix())
     result = ensembles.table(tests, resolved["seeds"])
-    write_csv(result, table)
+    behind = {task: joined(each) for task, each in folders.items()} | {ensembles.MEAN: joined(chain(*folders.values()))}
+    write_csv(result.assign(runs=result["task"].map(behind)), table)
     ensembles.draw(result, resolved["k"], out)
 
 

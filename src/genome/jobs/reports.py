@@ -10,6 +10,7 @@ from genome.report import efficiency as costs
 from genome.report import rendering, tables
 from genome.report.figures.efficiency import draw_efficiency
 from genome.report.page import page
+from genome.report.traces import with_runs
 from genome.tasks import parse_task
 
 
@@ -17,7 +18,7 @@ def table1(settings: str, provenance: Sequence[str], table: str, markdown: str) 
     """Write Table 1 from the provenance files of the splits."""
     tasks = [parse_task(*each) for each in json.loads(settings)["tasks"]]
     result = tables.table1(tasks, [read_json(path) for path in provenance])
-    tables.write_csv(result, table)
+    tables.write_csv(result.assign(split=[Path(path).parent.as_posix() for path in provenance]), table)
     write_text(markdown, tables.table1_markdown(result))
 
 
@@ -36,7 +37,7 @@ def compare(
     sure = tables.uncertainty(collected, *layout)
     tables.write_csv(collected, scores)
     tables.write_csv(sure, uncertainty)
-    tables.write_csv(result, table)
+    tables.write_csv(with_runs(result, sure), table)
     caption = f"{rendering.caption(collected, *layout)} Intervals and runs: {Path(uncertainty).name}."
     text = rendering.markdown(result, sure, *layout[:2], style, caption)
     write_text(markdown, text)
@@ -50,7 +51,7 @@ def reachable(score_files: Sequence[str], table: str) -> None:
 
 def table_page(name: str, markdown: str, out: str) -> None:
     """Write a table's Markdown as a web page, for the report."""
-    write_text(out, page(name, Path(markdown).read_text()))
+    write_text(out, page(name, Path(markdown).read_text(encoding="utf-8")))
 
 
 def efficiency(settings: str, out: Mapping[str, str]) -> None:
@@ -67,7 +68,8 @@ def efficiency(settings: str, out: Mapping[str, str]) -> None:
         runs.append(costs.read_run(run["label"], run["tasks"], run["seed"], populations, test, run["folder"]))
     table, curves = costs.efficiency(runs, labels, reference), costs.curves(runs, labels)
     tables.write_csv(table, out["table"])
-    tables.write_csv(curves, out["curves"])
+    folders = {label: " ".join(run.folder for run in runs if run.label == label) for label in labels}
+    tables.write_csv(curves.assign(runs=curves["method"].map(folders)), out["curves"])
     write_text(out["markdown"], costs.markdown(table, reference))
     draw_efficiency(curves, [out["svg"], out["png"]])
     log.info("%d runs of %d methods", len(runs), len(labels))

@@ -41,7 +41,7 @@ def correlate(settings: str, study: str, table: str, markdown: str) -> None:
     """Write Table 10 from the study's runs."""
     runs = pd.read_csv(study)
     result = report.correlations(runs)
-    tables.write_csv(report.significant(result), table)
+    tables.write_csv(report.significant(result).assign(runs=study), table)
     write_text(markdown, report.correlations_markdown(result, json.loads(settings), runs["machine"].unique()))
 
 
@@ -49,5 +49,5 @@ def regress(settings: str, study: str, table: str, markdown: str) -> None:
     """Write Table 11 from the study's runs."""
     runs = pd.read_csv(study)
     result = report.regressions(runs)
-    tables.write_csv(report.significant(result), table)
+    tables.write_csv(report.significant(result).assign(runs=study), table)
     write_text(markdown, report.regressions_markdown(result, json.loads(settings), runs["machine"].unique()))

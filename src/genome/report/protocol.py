@@ -21,6 +21,7 @@ from genome.ensemble import combine, combine_each
 from genome.population import Individual, Population
 from genome.report import statistics
 from genome.report.statistics import Answered
+from genome.report.traces import joined
 from genome.tasks import KINDS, Task, metrics
 from genome.tasks.scoring import judge
 
@@ -269,7 +270,8 @@ def compare(tests: Mapping[str, Mapping[str, Run]], variant: str, seeds: Sequenc
         if len(each) > 1:
             values = {way: np.mean([row[way] for row, _ in each]) for way in ("theirs", "ours")}
             drawn = np.mean([replicates for _, replicates in each], axis=0)
-            each = [*each, ({"task": MEAN, **values}, drawn)]
+            names = {key: joined(row[key] for row, _ in each) for key in ("seeds", "runs")}
+            each = [*each, ({"task": MEAN, **values, **names}, drawn)]
         rows += [{"artefact": name, "variant": variant, **row, **_interval(drawn)} for row, drawn in each]
     table = pd.DataFrame(rows, columns=COLUMNS).assign(difference=lambda table: table["theirs"] - table["ours"])
     table["n"] = table["n"].astype("Int64")

@@ -6,6 +6,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from genome.report.tables import Column, Method, Style, chosen
+from genome.report.traces import versus
 
 SYMBOLS = {"best_single": "†", "model_swarms": "‡"}
 """Marks of a score that differs from a reference's; the same in all tables."""
@@ -39,7 +40,7 @@ def markdown(
 
     def gain(label: str, reference: str, name: str) -> str:
         doubtful = (label, reference, name) in tested - holding
-        return _gain_cell(values.loc[f"{label} vs {reference}", name], doubtful)
+        return _gain_cell(values.loc[versus(label, reference), name], doubtful)
 
     gains = [(row["label"], reference["label"]) for row, reference in style.gains(methods)]
     lines = []

@@ -137,7 +137,7 @@ def _described(table: pd.DataFrame, about: Mapping[str, Any], machines: Iterable
         "three rates alone, which were drawn from 0.1, 0.2 … 1.0 without repeats, and share their initial population. "
         "Test is the test score of the best individual by validation and Ensemble that of the three best, in percent; "
         f"Time is the wall time of a run's jobs in seconds, on {', '.join(machines)}. Runs that are made side by side "
-        "wait for one another's answers, so times compare only where all were made alike."
+        "wait for one another's answers, so times compare only where all were made alike. Each run: study.csv."
     )
 
 

@@ -19,6 +19,7 @@ import pandas as pd
 from genome.errors import GenomeError
 from genome.files import read_json, write_text
 from genome.report import statistics
+from genome.report.traces import joined, versus
 from genome.tasks import Task
 
 COLUMNS = [
@@ -174,7 +175,8 @@ def comparison(
         for compared, reference in gains:
             if compared is row:
                 relative = _gain(values, means[reference["label"]])
-                rows.append({"method": _versus(row, reference), **relative, "mean": relative.mean()})
+                name = versus(row["label"], reference["label"])
+                rows.append({"method": name, **relative, "mean": relative.mean()})
     return pd.DataFrame(rows, columns=["method", *names, *(["mean"] if style.mean else [])])
 
 
@@ -241,7 +243,7 @@ def uncertainty(
 
 
 def reachable(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return, for each task, the score of Data Merge, of the task's oracle, and the first in percent of the second."""
+    """Return, for each task, the scores of Data Merge and of its oracle, and the first in percent of the second."""
     oracle = scores["method"].str.startswith("oracle_")
     by_task = pd.DataFrame(
         {
@@ -251,6 +253,8 @@ def reachable(scores: pd.DataFrame) -> pd.DataFrame:
     )
     by_task.loc["mean"] = by_task.mean()
     by_task["share"] = 100.0 * by_task["data_merge"] / by_task["reachable"]
+    runs = scores.groupby("test_task")["folder"].agg(joined)
+    by_task["runs"] = [joined(runs if task == "mean" else [runs[task]]) for task in by_task.index]
     return by_task.rename_axis("task").reset_index()
 
 
@@ -287,10 +291,6 @@ def _mean(cell: pd.DataFrame) -> float:
     return float(cell["score"].mean())
 
 
-def _versus(row: Method, reference: Method) -> str:
-    return f"{row['label']} vs {reference['label']}"
-
-
 def _gain(values: pd.Series, reference: pd.Series) -> pd.Series:
     """Return 100 * (values - reference) / reference, missing where the reference is 0 or missing."""
     return 100.0 * (values - reference) / reference.where(reference != 0)
@@ -321,15 +321,17 @@ def _of_means(
     values = {(row["method"], row["test"]): row["value"] for row in rows if not row["versus"]}
     whole = [row for row in methods if all((row["label"], name) in found for name in names)]
     means = {row["label"]: float(np.mean([values[row["label"], name] for name in names])) for row in whole}
+    own = {label: [row for row in rows if row["method"] == label and not row["versus"]] for label in means}
     for label in means:
         found[label, "mean"] = np.mean([found[label, name] for name in names], axis=0)
     rows = []
     for row in whole:
         label = row["label"]
+        about = {"test": "mean", **{key: joined(each[key] for each in own[label]) for key in ("seeds", "runs")}}
         interval = statistics.of_scores(found[label, "mean"])
-        rows.append(_estimate(label, "", means[label], interval) | {"test": "mean"})
+        rows.append(_estimate(label, "", means[label], interval) | about)
         rows += [
-            _difference(row, reference, found, "mean", means[label] - means[reference["label"]]) | {"test": "mean"}
+            _difference(row, reference, found, "mean", means[label] - means[reference["label"]]) | about
             for reference in references
             if reference is not row and reference["label"] in means
         ]

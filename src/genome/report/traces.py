@@ -1,0 +1,23 @@
+"""Which runs are behind a row: every table names them, so that anyone can trace its numbers to files."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+
+def joined(cells: Iterable[str]) -> str:
+    """Return lists of names, separated by spaces, as one such list; what stands in several stands once."""
+    return " ".join(dict.fromkeys(name for cell in cells for name in cell.split()))
+
+
+def versus(label: str, reference: str) -> str:
+    """Return the name of a row of gains."""
+    return f"{label} vs {reference}"
+
+
+def with_runs(table: pd.DataFrame, uncertainty: pd.DataFrame) -> pd.DataFrame:
+    """Return a comparison with a last column `runs`: the folders of the tests behind a row, of a gain those of both."""
+    scores = uncertainty[uncertainty["versus"] == ""]
+    own = {label: joined(rows["runs"]) for label, rows in scores.groupby("method")}
+    both = {versus(one, other): joined([own[one], own[other]]) for one in own for other in own}
+    return table.assign(runs=[(own | both).get(name, "") for name in table["method"]])
