@@ -135,6 +135,34 @@ def test_names_that_stand_for_nothing_are_refused_in_every_table(untrained, tmp_
         assert message in output
 
 
+def test_what_a_table_cannot_show_is_refused(untrained, tmp_path):
+    project = untrained.copy(tmp_path / "project")
+    project.configure(
+        table2={"tasks": ["sums+algebra"]},
+        table8={"without": ["genome_plus"]},
+        efficiency={"reference": "best_single"},
+        figure2={"variants": ["genome", "model_swarms"]},
+        labels={"genome": "Model Swarms"},
+    )
+    output = project.refused("results/tables/table3.csv")
+    for message in (
+        "config.table2.tasks: unknown task 'sums+algebra'",
+        "config.table8: two rows have the label 'GENOME+'",
+        "config.efficiency.reference: none of its variants 'best_single', known are lorahub, ",
+        "config.figure2: two rows have the label 'Model Swarms'; see config.labels",
+    ):
+        assert message in output
+    assert "config.portraits" not in output
+
+
+def test_what_is_null_is_left_out_where_nothing_in_particular_is_asked_for(untrained, tmp_path):
+    project = untrained.copy(tmp_path / "project")
+    project.configure(all=["table3", "table5", "study", "portraits"], table5=None, study=None, portraits=None)
+    planned = project.planned()
+    assert "results/tables/table3.html" in planned
+    assert names(planned, "results/tables/(.*)[.]html") == {"table3"}
+
+
 def test_a_pair_is_two_tasks_and_a_domain_at_least_two(untrained, tmp_path):
     project = untrained.copy(tmp_path / "project")
     project.configure(table4={"domains": [{"name": "A", "tasks": ["sums"]}]}, table5={"pairs": [["a", "b", "c"]]})

@@ -234,7 +234,7 @@ def check_references():
             for kind, keys in NAMING.items()
             for key in keys
             for names in said(part, key)
-            for name in names.split("+")
+            for name in (names.split("+") if part == "portraits" else [names])
         ),
         *(("config.portraits.variants: no evolving variant", name, EVOLVING) for name in said("portraits", "variants")),
         *(
@@ -242,10 +242,18 @@ def check_references():
             for key in ("variants", "reference")
             for name in said("efficiency", key)
         ),
+        *(
+            ("config.efficiency.reference: none of its variants", name, said("efficiency", "variants"))
+            for name in said("efficiency", "reference")
+        ),
         *(("config.labels: unknown variant", name, known["variant"]) for name in config["labels"]),
         *(("config.weights: unknown task", name, known["task"]) for name in config["weights"]),
     ]
     wrong = [f"  {place} {name!r}, {nearest(name, known)}" for place, name, known in references if name not in known]
+    for part in SHOWN[:-1]:  # portraits are drawn one by one
+        labels = [config["labels"].get(name, name) for key in ROWS for name in said(part, key)]
+        twice = unique(label for label in labels if labels.count(label) > 1)
+        wrong += [f"  config.{part}: two rows have the label {label!r}; see config.labels" for label in twice]
     domains = said("table4", "domains")
     wrong += [
         f"  config.table4.domains: task {name!r} stands in two" for name in unique(domains) if domains.count(name) > 1
@@ -287,6 +295,7 @@ NAMING = {
     "task": ("tasks", "task", "domains", "pairs"),
     "variant": ("variants", "variant", "full", "without", "reference"),
 }
+ROWS = ("variants", "full", "without")  # of these the keys that name a table's rows
 OF_POPULATIONS = ("evolution", "family_tree", "expert_shares")  # figures of a run that need nothing but its populations
 REPORTING = ("ensemble",)  # settings that decide what is reported of a run, not what it finds
 USUAL = {"merge_space": "factors", "racing": None}

@@ -341,8 +341,8 @@ def portrait_files(wildcards):
 
 
 def everything(wildcards):
-    """Return what the config's `all` asks for: tables, each with its page for the report, and figures."""
-    asked = [part for part in config["all"] if shown_in(part)]
+    """Return what the config's `all` asks for and has: tables, each with its page for the report, and figures."""
+    asked = [part for part in config["all"] if config[part] is not None]
     return [
         *(f"results/tables/{table}.html" for table in TABLES if ASKED_BY.get(table, table) in asked),
         *(f"results/figures/{figure}.svg" for figure in FIGURES if ASKED_BY.get(figure, figure) in asked),
