@@ -34,6 +34,9 @@ def run(make_experts, tmp_path):
         ]
         rows = [dict(zip(("report", "sample", "score"), answer, strict=True)) for answer in answers]
         write_jsonl(tmp_path / task / "answers.jsonl", rows)
+        asked = [("best", "a"), ("member1", "a"), ("member2", "b")]
+        responses = [{"role": role, "individual": name, "sample": n} for role, name in asked for n in range(4)]
+        write_jsonl(tmp_path / task / "responses.jsonl", responses)
     settings = {
         "label": "GENOME+",
         "run": {"method": "genome_plus", "seed": 1, "population_size": 2},
@@ -50,6 +53,7 @@ def run(make_experts, tmp_path):
         "splits": files["provenance"],
         "scores": files["scores"],
         "answers": [str(tmp_path / task / "answers.jsonl") for task in TASKS],
+        "responses": [str(tmp_path / task / "responses.jsonl") for task in TASKS],
     }
 
 
@@ -62,6 +66,15 @@ def test_the_best_is_exported_with_its_base_at_its_commit(run, tmp_path):
     genotype = read_json(out / "genotype.json")
     assert genotype["best"]["name"] == "a"
     assert [member["name"] for member in genotype["members"]] == ["a", "b"]
+
+
+def test_members_are_those_that_answered_whoever_else_is_fitter(run, tmp_path):
+    """A team that validation answers chose need not be the fittest."""
+    write_jsonl(
+        run["responses"][0], [{"role": role, "individual": name} for role, name in (("best", "a"), ("member1", "b"))]
+    )
+    export_adapter(**run, out=str(tmp_path / "out"))
+    assert [member["name"] for member in read_json(tmp_path / "out/genotype.json")["members"]] == ["b"]
 
 
 def test_the_card_has_every_task_of_the_run(run, tmp_path):

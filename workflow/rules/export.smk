@@ -10,6 +10,7 @@ rule export_adapter:
         splits=exported_splits,
         scores=exported_scores,
         answers=exported_answers,
+        responses=exported_responses,
     output:
         config="results/export/{run}/adapter_config.json",
         weights="results/export/{run}/adapter_model.safetensors",

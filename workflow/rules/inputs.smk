@@ -371,6 +371,10 @@ def exported_answers(wildcards):
     return expand("results/test/{task}/{run}/answers.jsonl", task=tasks_of(wildcards.run), run=wildcards.run)
 
 
+def exported_responses(wildcards):
+    return expand("results/test/{task}/{run}/responses.jsonl", task=tasks_of(wildcards.run), run=wildcards.run)
+
+
 def tasks_of(run):
     tasks, *_ = run.split("/")
     return tasks.split("+")

@@ -11,5 +11,6 @@ with job(snakemake.log[0]):
         splits=snakemake.input.splits,
         scores=snakemake.input.scores,
         answers=snakemake.input.answers,
+        responses=snakemake.input.responses,
         out=f"results/export/{snakemake.wildcards.run}",
     )

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from genome.adapters import materialise
 from genome.experts import CONFIG, PROVENANCE, load_experts
-from genome.files import read_json, replacing_directory, write_json, write_text
+from genome.files import read_json, read_jsonl, replacing_directory, write_json, write_text
 from genome.jobs import log
-from genome.population import read_population, top, write_result
+from genome.population import Individual, Population, read_population, write_result
 from genome.report.card import Export, Report, card
 from genome.report.statistics import read_answers
 from genome.tasks import parse_task
@@ -24,16 +24,17 @@ def export_adapter(
     splits: Sequence[str],
     scores: Sequence[str],
     answers: Sequence[str],
+    responses: Sequence[str],
     out: str,
 ) -> None:
     """Write the best individual by validation as a PEFT folder, with its genotype and a model card.
 
-    `splits` (provenance files), `scores` and `answers` are those of the run's tasks, in that order.
+    `splits` (provenance files), `scores`, `answers` and `responses` are those of the run's tasks, in that order.
     """
     resolved = json.loads(settings)
     experts = load_experts(entry["path"] for entry in read_json(manifest)["experts"])
     evolved = read_population(population)
-    best, members = evolved.best, top(evolved, resolved["members"])
+    best, members = evolved.best, _reported(evolved, responses[0], resolved["members"])
     tasks = [parse_task(*each) for each in resolved["tasks"]]
     tests = []
     for task, rows, answered in zip(tasks, scores, answers, strict=True):
@@ -67,6 +68,13 @@ def export_adapter(
         )
         write_text(folder / CARD, card(export))
     log.info("%s: %s of %s", out, best.name, population)
+
+
+def _reported(population: Population, responses: str, k: int) -> list[Individual]:
+    """Return the members whose ensemble is reported, fittest first: those that answered the test, a team or the top."""
+    answered = dict.fromkeys(row["individual"] for row in read_jsonl(responses) if row["role"] != "best")
+    by_name = {member.name: member for member in population.members}
+    return [by_name[name] for name in [*answered][:k]]
 
 
 def merge_model(base: str, config: str, out: str) -> None:
