@@ -66,12 +66,14 @@ def test_the_same_run_gives_the_same_bytes_whatever_the_readers_settings(populat
     assert sorted(file.name for file in tmp_path.iterdir()) == ["again", "run.png", "run.svg"]
 
 
-def test_a_run_that_never_moves_can_be_drawn(populations, tmp_path):
+def test_a_run_that_never_moves_can_be_drawn(populations, drawn, tmp_path):
     for population in populations:
-        for drawn in (*population["members"], *population["created"], population["best"]):
-            drawn["fitness"] = 0.0
+        for each in (*population["members"], *population["created"], population["best"]):
+            each["fitness"] = 0.0
     draw_evolution(evolution(populations[:1]), [tmp_path / "run.png"])
     assert (tmp_path / "run.png").is_file()
+    best, mean = drawn[0].axes[0].texts
+    assert best.get_verticalalignment() != mean.get_verticalalignment(), "one label hides the other"
 
 
 @given(

@@ -73,7 +73,7 @@ def draw_evolution(rows: Sequence[Row], out: Iterable[Path | str], title: str = 
             if chosen:
                 axes.plot(*zip(*chosen, strict=True), **look, label=label)
         # Lines that end close together have their labels pushed apart.
-        near = best[-1] - means[-1] < 3 * height
+        near = best[-1] - means[-1] <= 3 * height
         end_label(axes, best[-1], BEST, "bottom" if near else "center")
         end_label(axes, means[-1], MEAN, "top" if near else "center")
         axes.set(ylabel="Validation fitness", title=title)
