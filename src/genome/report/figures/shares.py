@@ -37,7 +37,8 @@ def expert_shares(populations: Sequence[Mapping[str, Any]]) -> list[Row]:
 def draw_expert_shares(rows: Sequence[Row], out: Iterable[Path | str], title: str = "") -> None:
     """Draw the coefficients as a table of shaded numbers, experts by generations, with the fitness below.
 
-    Their sum is 1, since all operators are affine; some are negative where an individual has left the experts' hull.
+    The paper's operators are affine: their sum is 1, and some are negative where an individual has left the experts'
+    hull. A search for the coefficients themselves (CMA-ES) is bound by neither.
     """
     generations = by_generation(rows)
     names = [row["expert"] for row in next(iter(generations.values()))]
