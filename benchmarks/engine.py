@@ -32,8 +32,9 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import Gemma2Config, Gemma2ForCausalLM, PreTrainedTokenizerFast
 
-from genome.engine import launcher
+from genome.engine import local
 from genome.engine.client import BASE, Engine, Request
+from genome.engine.launcher import BACKENDS
 from genome.experts import CONFIG, WEIGHTS
 from genome.files import write_json
 from genome.tensors import STORAGE, from_float32, header_bytes, read_header
@@ -240,7 +241,7 @@ def measure(settings: Mapping[str, Any], shape: Shape, arguments: argparse.Names
         write_adapter(Path(f"adapters/{index}").absolute(), linear, shape.dtype, index)
         for index in range(arguments.candidates)
     ]
-    find = launcher.BACKENDS[arguments.backend](settings, base, RANK)
+    find = BACKENDS[arguments.backend](settings, base, RANK)
     sizes = {way.prompts_a_request for way in WAYS.values()}
     engines = {size: CountingEngine(find, **({"batch_size": size} if size else {})) for size in sizes}
     seconds: dict[str, list[float]] = {key: [] for key in WAYS}
@@ -338,8 +339,8 @@ def main() -> None:
         try:
             seconds = measure(settings, shape, arguments)
         finally:
-            # Not launcher.stop, which knows no server that is still starting.
-            for server in launcher._started:
+            # Not genome.engine.state.stop, which knows no server that is still starting.
+            for server in local._started:
                 server.terminate()
                 server.wait()
     print(table(seconds, arguments, machine))

@@ -9,14 +9,16 @@ import pytest
 import torch
 
 from engine.tiny_models import FAMILIES, OTHERS, save_adapter, tokenizer
-from genome.engine import launcher
+from genome.engine import local
+from genome.engine.owner import current_owner, owner_token
+from genome.engine.state import stop
 
 
 @pytest.fixture(scope="session", autouse=True)
 def no_server_is_left():
     """End the servers that this process has started as an owner of engines."""
     yield
-    for server in launcher._started:
+    for server in local._started:
         server.terminate()
         server.wait()
 
@@ -52,12 +54,12 @@ def workflow(tmp_path, monkeypatch):
     """A working folder whose engines belong to a process of their own; yields that process."""
     monkeypatch.chdir(tmp_path)
     owner = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    monkeypatch.setenv("GENOME_OWNER", launcher.owner_token(owner.pid))
+    monkeypatch.setenv("GENOME_OWNER", owner_token(owner.pid))
     yield owner
-    token = launcher.current_owner().token
+    token = current_owner().token
     owner.kill()
     owner.wait()
-    launcher.stop(token)
+    stop(token)
 
 
 @pytest.fixture

@@ -14,17 +14,19 @@ from pathlib import Path
 import pytest
 
 from engine.tiny_models import tokenizer
-from genome.engine import launcher, machine
+from genome.engine import local, machine
 from genome.engine.client import Address, Engine, Request
 from genome.engine.launcher import connect
 from genome.engine.model import Model
+from genome.engine.owner import current_owner
+from genome.engine.state import FOLDER, stop
 from genome.errors import GenomeError
 
 SETTINGS = {"backend": "transformers", "threads": 1, "batch_size": 8}
 
 
 def server_pid():
-    [file] = launcher.FOLDER.glob("engine-*.json")
+    [file] = FOLDER.glob("engine-*.json")
     return json.loads(file.read_text())["pid"]
 
 
@@ -37,7 +39,7 @@ def engine(gemma, tmp_path_factory):
     for index, adapter in enumerate(gemma[1]):
         engine.load(f"adapter{index}", adapter)
     yield engine
-    launcher.stop(launcher.current_owner().token)
+    stop(current_owner().token)
     os.chdir(before)
 
 
@@ -128,7 +130,7 @@ def test_a_killed_server_is_replaced_in_mid_request(workflow, gemma, prompts):
     assert answers == before * 20
     assert server_pid() != first
     # All threads saw the crash; one of them started a server.
-    assert launcher.LOG.read_text().count("serves") == 2
+    assert local.LOG.read_text().count("serves") == 2
 
 
 def test_nothing_is_restarted_for_an_owner_that_has_ended(workflow, gemma):

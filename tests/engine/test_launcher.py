@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from genome.engine import launcher
+from genome.engine import local
 from genome.engine.client import Request
 from genome.engine.launcher import connect
+from genome.engine.owner import current_owner
+from genome.engine.state import FOLDER, STORE, State, stop, write_state
 from genome.errors import GenomeError
 
 SETTINGS = {"backend": "transformers", "threads": 1}
@@ -44,36 +46,36 @@ def job(base, then="pass"):
 
 def test_a_running_engine_is_private_and_keeps_its_base_and_store(workflow, gemma, family):
     connect(SETTINGS, gemma[0])
-    [file] = launcher.FOLDER.glob("engine-*.json")
+    [file] = FOLDER.glob("engine-*.json")
     assert file.stat().st_mode & 0o777 == 0o600
-    assert launcher.FOLDER.stat().st_mode & 0o777 == 0o700
+    assert FOLDER.stat().st_mode & 0o777 == 0o700
     key = json.loads(file.read_text())["key"]
     assert key not in subprocess.run(["ps", "-ww", "-eo", "args="], capture_output=True, text=True).stdout
     with pytest.raises(GenomeError, match="one base model a workflow"):
         connect(SETTINGS, family("llama")[0])
-    launcher.STORE.mkdir()
-    launcher.stop("another")
-    assert launcher.STORE.exists()
+    STORE.mkdir()
+    stop("another")
+    assert STORE.exists()
 
 
 def test_eight_jobs_share_one_engine(workflow, gemma, tmp_path):
     jobs = [job(gemma[0]) for _ in range(8)]
     assert [job.communicate()[1] for job in jobs] == [""] * 8
     assert len(engines(tmp_path)) == 1
-    assert launcher.LOG.read_text().count("serves") == 1
+    assert local.LOG.read_text().count("serves") == 1
 
 
 def test_the_engine_outlives_its_job_and_ends_with_the_owner(workflow, gemma, tmp_path):
     job(gemma[0]).communicate()
-    launcher.STORE.mkdir(parents=True)
+    STORE.mkdir(parents=True)
     [pid] = engines(tmp_path)
     connect(SETTINGS, gemma[0])
     assert engines(tmp_path) == [pid]
     # Not waited for: a killed process that nobody has collected yet is gone as well.
     workflow.kill()
     wait_until(lambda: not engines(tmp_path), 2)
-    assert not list(launcher.FOLDER.glob("engine-*.json"))
-    assert not launcher.STORE.exists()
+    assert not list(FOLDER.glob("engine-*.json"))
+    assert not STORE.exists()
 
 
 def test_an_owner_killed_while_the_engine_starts_leaves_none(workflow, gemma, tmp_path):
@@ -97,9 +99,9 @@ def test_a_job_killed_while_the_engine_starts_leaves_one_at_most(workflow, gemma
 
 def test_an_engine_whose_place_is_taken_ends(workflow, gemma, tmp_path):
     connect(SETTINGS, gemma[0])
-    [file] = launcher.FOLDER.glob("engine-*.json")
+    [file] = FOLDER.glob("engine-*.json")
     state = json.loads(file.read_text())
-    launcher.write_state(file, launcher.State(**state | {"pid": os.getpid()}))
+    write_state(file, State(**state | {"pid": os.getpid()}))
     wait_until(lambda: not engines(tmp_path), 2)
     assert file.exists(), "it belongs to the other engine"
 
@@ -109,9 +111,9 @@ def test_another_process_of_the_same_number_is_not_the_engine(workflow, gemma, t
     [pid] = engines(tmp_path)
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: not engines(tmp_path), 2)
-    [file] = launcher.FOLDER.glob("engine-*.json")
+    [file] = FOLDER.glob("engine-*.json")
     state = json.loads(file.read_text())
-    launcher.write_state(file, launcher.State(**state | {"pid": os.getpid()}))
+    write_state(file, State(**state | {"pid": os.getpid()}))
     connect(SETTINGS, gemma[0])
     assert len(engines(tmp_path)) == 1
     assert os.getpid() not in engines(tmp_path)
@@ -121,8 +123,8 @@ def test_a_hanging_engine_is_replaced(workflow, gemma, tmp_path, monkeypatch):
     connect(SETTINGS, gemma[0])
     [pid] = engines(tmp_path)
     os.kill(pid, signal.SIGSTOP)
-    monkeypatch.setattr(launcher, "HEALTH_SECONDS", 0.5)
-    monkeypatch.setattr(launcher, "END_SECONDS", 0.5)
+    monkeypatch.setattr("genome.engine.state.HEALTH_SECONDS", 0.5)
+    monkeypatch.setattr("genome.engine.state.END_SECONDS", 0.5)
     engine = connect(SETTINGS, gemma[0])
     assert pid not in engines(tmp_path)
     assert len(engine.complete([Request("base", [[2, 3]], 1)])[0]) == 1
@@ -130,11 +132,11 @@ def test_a_hanging_engine_is_replaced(workflow, gemma, tmp_path, monkeypatch):
 
 def test_stop_ends_the_engine_and_empties_the_store(workflow, gemma, tmp_path):
     connect(SETTINGS, gemma[0])
-    launcher.STORE.mkdir()
-    launcher.stop(launcher.current_owner().token)
+    STORE.mkdir()
+    stop(current_owner().token)
     assert not engines(tmp_path)
-    assert not list(launcher.FOLDER.glob("engine-*.json"))
-    assert not launcher.STORE.exists()
+    assert not list(FOLDER.glob("engine-*.json"))
+    assert not STORE.exists()
 
 
 def test_a_server_that_dies_at_its_start_is_quoted(workflow, gemma, tmp_path):
@@ -142,8 +144,8 @@ def test_a_server_that_dies_at_its_start_is_quoted(workflow, gemma, tmp_path):
     broken.mkdir()
     for file in gemma[0].iterdir():
         (broken / file.name).write_bytes(file.read_bytes()[:2000])
-    launcher.LOG.parent.mkdir()
-    launcher.LOG.write_text("an error of another day\n")
+    local.LOG.parent.mkdir()
+    local.LOG.write_text("an error of another day\n")
     with pytest.raises(GenomeError, match=r"ended with code 1 as it started; .*engine\.log ends: ") as caught:
         connect(SETTINGS, broken)
     assert "\n" not in str(caught.value)
@@ -156,27 +158,6 @@ def test_bad_settings_start_nothing(workflow, gemma, tmp_path):
     with pytest.raises(GenomeError, match=r"nowhere: no config\.json"):
         connect(SETTINGS, Path("nowhere"))
     assert not engines(tmp_path)
-
-
-def test_an_owner_is_its_process_and_start_time():
-    text = launcher.owner_token()
-    host, pid, started, token = text.split(":")
-    owner = launcher.parse_owner(text)
-    assert (owner.host, owner.pid, owner.started, owner.token) == (host, os.getpid(), started, token)
-    assert str(owner) == text
-    assert owner.alive()
-    assert not launcher.Owner(host, os.getpid(), f"{started}0", token).alive()
-    elsewhere = launcher.Owner("elsewhere", os.getpid(), f"{started}0", token)
-    assert elsewhere.alive(), "a process of another host cannot be seen"
-    # As a Snakefile writes it.
-    assert started == Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-
-
-@pytest.mark.parametrize("text", ["1", "1:2:3", "h:x:2:t", "h:1:2:../t"])
-def test_a_misformed_owner_is_refused(monkeypatch, text):
-    monkeypatch.setenv("GENOME_OWNER", text)
-    with pytest.raises(GenomeError, match="expected HOST:PID:STARTTIME:TOKEN"):
-        launcher.current_owner()
 
 
 def test_client_and_launcher_import_quickly():

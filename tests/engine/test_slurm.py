@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from genome.engine import launcher, lifetime, slurm
+from genome.engine import lifetime, slurm
 from genome.engine.client import Request
 from genome.engine.launcher import connect
+from genome.engine.owner import HOST, current_owner, start_time
+from genome.engine.program import KEY_VARIABLE
+from genome.engine.state import FOLDER, STORE, read_state, stop
 from genome.errors import GenomeError
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the stand-in for SLURM needs /proc")
@@ -31,7 +34,7 @@ def fake_slurm(tmp_path, monkeypatch):
         command.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("FAKE_SLURM", str(folder))
-    monkeypatch.setattr(launcher, "QUEUE_SECONDS", 0.2)
+    monkeypatch.setattr("genome.engine.cluster.QUEUE_SECONDS", 0.2)
     return folder
 
 
@@ -47,7 +50,7 @@ def submitted(folder):
 
 
 def states():
-    return [launcher.read_state(file) for file in sorted(launcher.FOLDER.glob("engine-*.json"))]
+    return [read_state(file) for file in sorted(FOLDER.glob("engine-*.json"))]
 
 
 def wait_until(condition, seconds=20):
@@ -58,22 +61,22 @@ def wait_until(condition, seconds=20):
 
 
 def gone(pid):
-    return launcher.start_time(pid) is None
+    return start_time(pid) is None
 
 
 def test_an_engine_is_submitted_once_and_reached_by_the_name_of_its_host(settings, base, fake_slurm, monkeypatch):
     monkeypatch.setenv("SLURM_MEM_PER_NODE", "100")
     engine, other = connect(settings, base, rank=8), connect(settings, base, rank=8)
     [job], [state] = submitted(fake_slurm), states()
-    assert (state.job, state.host) == ("1", launcher.HOST)
-    assert state.url.startswith(f"http://{launcher.HOST}:")
+    assert (state.job, state.host) == ("1", HOST)
+    assert state.url.startswith(f"http://{HOST}:")
     assert engine.complete([Request("base", [[2]], 1)]) == other.complete([Request("base", [[2]], 1)]) == [["base"]]
     argv = " ".join(job["argv"])
     assert "--partition gpu --gpus 2" in argv
     assert "--job-name genome-engine --output logs/engine-%j.log" in argv
     assert "--idle 600" in argv
     assert "--data-parallel-size 2" in argv, "its GPUs are not those of this machine"
-    assert job["environment"][launcher.KEY_VARIABLE] == state.key
+    assert job["environment"][KEY_VARIABLE] == state.key
     assert state.key not in argv
     assert "SLURM_MEM_PER_NODE" not in job["environment"], "the main process's own allocation must not decide"
     assert "serves" in Path("logs/engine-1.log").read_text()
@@ -132,7 +135,7 @@ def test_a_cancelled_engine_is_submitted_again(settings, base, fake_slurm, pendi
         subprocess.run(["scancel", "1"], check=True)
         assert engine.complete([Request("base", [[2]], 1)]) == [["base"]]
     assert [state.job for state in states()] == ["2"]
-    [memory] = launcher.FOLDER.glob("engine-*.job")
+    [memory] = FOLDER.glob("engine-*.job")
     assert slurm.read_job(memory) == slurm.Job("2", served=True)
 
 
@@ -151,9 +154,9 @@ def test_an_engine_that_never_gets_ready_is_cancelled(settings, base, fake_slurm
 
 
 def test_an_engine_out_of_reach_is_named(settings, base, fake_slurm, monkeypatch):
-    monkeypatch.setattr(launcher, "HEALTH_SECONDS", 0.5)
-    monkeypatch.setattr(launcher, "_reached", lambda file: None)
-    with pytest.raises(GenomeError, match=rf"engine job 2 at http://.* was out of reach of {launcher.HOST} for"):
+    monkeypatch.setattr("genome.engine.cluster.HEALTH_SECONDS", 0.5)
+    monkeypatch.setattr("genome.engine.cluster._reached", lambda file: None)
+    with pytest.raises(GenomeError, match=rf"engine job 2 at http://.* was out of reach of {HOST} for"):
         connect(settings, base)
 
 
@@ -182,12 +185,12 @@ def test_replicas_are_shared_out_and_any_serves_while_one_is_away(settings, base
 def test_stop_cancels_engines_that_run_or_wait(settings, base, fake_slurm):
     connect(settings | {"replicas": 2}, base)
     (fake_slurm / "hold").touch()
-    launcher.STORE.mkdir(exist_ok=True)
-    launcher.stop("another")
+    STORE.mkdir(exist_ok=True)
+    stop("another")
     assert states()
-    launcher.stop(launcher.current_owner().token)
+    stop(current_owner().token)
     assert all(gone(job["pid"]) for job in submitted(fake_slurm))
-    assert [path.name for path in launcher.FOLDER.iterdir()] == [".lock"]
+    assert [path.name for path in FOLDER.iterdir()] == [".lock"]
 
 
 def test_an_engine_ends_with_an_owner_on_its_host(settings, base, fake_slurm, workflow):
@@ -195,18 +198,18 @@ def test_an_engine_ends_with_an_owner_on_its_host(settings, base, fake_slurm, wo
     workflow.kill()
     wait_until(lambda: all(gone(job["pid"]) for job in submitted(fake_slurm)))
     assert not states()
-    assert not list(launcher.FOLDER.glob("*.job"))
+    assert not list(FOLDER.glob("*.job"))
 
 
 def test_stop_removes_what_killed_workflows_have_left(settings, base, fake_slurm):
     connect(settings, base)
-    for file in launcher.FOLDER.glob("*"):
+    for file in FOLDER.glob("*"):
         if file.name.startswith(("alive-", "engine-")):
-            token = launcher.current_owner().token
-            (launcher.FOLDER / file.name.replace(token, "0123")).write_text(file.read_text())
+            token = current_owner().token
+            (FOLDER / file.name.replace(token, "0123")).write_text(file.read_text())
     subprocess.run(["scancel", "1"], check=True)
-    launcher.stop(launcher.current_owner().token)
-    assert [path.name for path in launcher.FOLDER.iterdir()] == [".lock"]
+    stop(current_owner().token)
+    assert [path.name for path in FOLDER.iterdir()] == [".lock"]
 
 
 def elsewhere(monkeypatch):
@@ -217,13 +220,13 @@ def elsewhere(monkeypatch):
 
 def test_an_engine_of_a_far_owner_ends_when_nobody_needs_it(settings, base, fake_slurm, workflow, monkeypatch):
     elsewhere(monkeypatch)
-    monkeypatch.setattr(launcher, "NEED_SECONDS", 0.2)
+    monkeypatch.setattr("genome.engine.cluster.NEED_SECONDS", 0.2)
     connect(settings | {"idle": 1.5}, base)
     [job] = submitted(fake_slurm)
     workflow.kill()
     time.sleep(2.5)
     assert not gone(job["pid"]), "a job that needs it still runs"
-    monkeypatch.setattr(launcher, "NEED_SECONDS", 600)
+    monkeypatch.setattr("genome.engine.cluster.NEED_SECONDS", 600)
     wait_until(lambda: gone(job["pid"]))
     assert not states()
     connect(settings, base)
@@ -233,7 +236,7 @@ def test_an_engine_of_a_far_owner_ends_when_nobody_needs_it(settings, base, fake
 def test_an_engine_of_a_far_owner_ends_when_its_file_is_gone(settings, base, fake_slurm, monkeypatch):
     elsewhere(monkeypatch)
     connect(settings, base)
-    for file in launcher.FOLDER.glob("engine-*.json"):
+    for file in FOLDER.glob("engine-*.json"):
         file.unlink()
     wait_until(lambda: gone(submitted(fake_slurm)[0]["pid"]))
 
@@ -263,12 +266,12 @@ def test_an_engine_of_a_job_ends_with_the_job_and_not_with_the_workflow(settings
     jobs = [subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) for _ in range(2)]
     wait_until(lambda: len(states()) == 2)
     assert not submitted(fake_slurm)
-    launcher.STORE.mkdir(exist_ok=True)
+    STORE.mkdir(exist_ok=True)
     first, second = states()
     assert first.url != second.url
     jobs[0].communicate()
     wait_until(lambda: len(states()) == 1)
-    assert launcher.STORE.exists(), "the other may read it"
-    launcher.stop(launcher.current_owner().token)
+    assert STORE.exists(), "the other may read it"
+    stop(current_owner().token)
     wait_until(lambda: gone(first.pid) and gone(second.pid))
     jobs[1].communicate()

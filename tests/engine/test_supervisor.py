@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from genome.engine import launcher, machine
+from genome.engine import local, machine
 from genome.engine.client import Request
 from genome.engine.launcher import connect
+from genome.engine.owner import current_owner, start_time
+from genome.engine.program import KEY_VARIABLE
+from genome.engine.state import FOLDER, STORE, get, read_state, stop
 from genome.errors import GenomeError
 
 
@@ -37,12 +40,12 @@ def shown():
 
 def alive():
     """Processes of the server that still run: itself and its worker."""
-    return [pid for pid in (shown()["pid"], shown()["worker"]) if launcher.start_time(pid)]
+    return [pid for pid in (shown()["pid"], shown()["worker"]) if start_time(pid)]
 
 
 def supervisor():
-    [file] = launcher.FOLDER.glob("engine-*.json")
-    return launcher.read_state(file).pid
+    [file] = FOLDER.glob("engine-*.json")
+    return read_state(file).pid
 
 
 def wait_until(condition, seconds):
@@ -67,12 +70,12 @@ EXPECTED = {("aaa", "I am aaa"), ("bbb", "I am bbb")}
 def test_a_server_gets_its_key_and_no_packages_of_ours(workflow, base, settings, monkeypatch):
     monkeypatch.setenv("PYTHONHOME", "")
     connect(settings | {"env": {"VLLM_CPU_KVCACHE_SPACE": 1}, "args": ["--dtype", "float32"]}, base, rank=8)
-    [file] = launcher.FOLDER.glob("engine-*.json")
-    key, environment = launcher.read_state(file).key, shown()["environment"]
-    assert launcher.read_state(file).machine == machine.accelerators()
+    [file] = FOLDER.glob("engine-*.json")
+    key, environment = read_state(file).key, shown()["environment"]
+    assert read_state(file).machine == machine.accelerators()
     assert environment["VLLM_API_KEY"] == key
     assert key not in subprocess.run(["ps", "-ww", "-eo", "args="], capture_output=True, text=True).stdout
-    assert launcher.KEY_VARIABLE not in environment
+    assert KEY_VARIABLE not in environment
     assert "PYTHONHOME" not in environment
     assert environment["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "1"
     assert environment["VLLM_CPU_KVCACHE_SPACE"] == "1"
@@ -90,7 +93,7 @@ def test_two_adapters_and_a_base_are_served(workflow, base, settings, adapters):
 def test_a_process_asks_who_is_already_there(workflow, base, settings):
     connect(settings, base)
     connect(settings, base)
-    assert launcher.LOG.read_text().count("serves") == 1
+    assert local.LOG.read_text().count("serves") == 1
 
 
 @pytest.mark.parametrize("stubborn", [False, True])
@@ -98,11 +101,11 @@ def test_owner_end_ends_all(workflow, base, settings, monkeypatch, stubborn):
     """Also a worker that ignores SIGTERM: it is killed when the time is over."""
     connect(settings | ({"env": {"FAKE_STUBBORN": 1}} if stubborn else {}), base)
     assert len(alive()) == 2
-    launcher.STORE.mkdir()
+    STORE.mkdir()
     workflow.kill()
     wait_until(lambda: not alive(), 15 if stubborn else 5)
-    assert not list(launcher.FOLDER.glob("engine-*.json"))
-    assert not launcher.STORE.exists()
+    assert not list(FOLDER.glob("engine-*.json"))
+    assert not STORE.exists()
 
 
 def test_an_owner_killed_while_the_server_starts_leaves_nothing(workflow, base, settings):
@@ -121,13 +124,13 @@ def test_an_owner_killed_while_the_server_starts_leaves_nothing(workflow, base, 
 
 def test_stop_ends_all(workflow, base, settings):
     connect(settings, base)
-    launcher.stop(launcher.current_owner().token)
+    stop(current_owner().token)
     assert not alive()
 
 
 def test_a_lost_state_file_ends_all(workflow, base, settings):
     connect(settings, base)
-    for file in launcher.FOLDER.glob("engine-*.json"):
+    for file in FOLDER.glob("engine-*.json"):
         file.unlink()
     wait_until(lambda: not alive(), 5)
 
@@ -160,13 +163,13 @@ def test_a_crash_is_outlived(workflow, base, settings, adapters, victim):
             pid = supervisor() if victim == "supervisor" else before["pid"]
             threading.Timer(0.3, os.kill, (pid, signal.SIGKILL)).start()
         assert ask(engine, adapters, repeat=100) == EXPECTED
-    wait_until(lambda: launcher.start_time(before["pid"]) is None, 5)
+    wait_until(lambda: start_time(before["pid"]) is None, 5)
     if victim == "supervisor":
         os.kill(before["worker"], signal.SIGKILL)
     else:
-        assert launcher.start_time(before["worker"]) is None
+        assert start_time(before["worker"]) is None
     assert shown()["pid"] != before["pid"]
-    assert launcher.LOG.read_text().count("serves") == 2
+    assert local.LOG.read_text().count("serves") == 2
 
 
 def test_a_server_that_says_it_is_dead_is_replaced(workflow, base, settings):
@@ -176,7 +179,7 @@ def test_a_server_that_says_it_is_dead_is_replaced(workflow, base, settings):
     threading.Timer(1, Path("unhealthy").unlink).start()
     connect(settings, base)
     assert shown()["pid"] != before
-    assert launcher.start_time(before) is None
+    assert start_time(before) is None
 
 
 def test_a_server_that_will_never_answer_is_not_waited_for(workflow, base, settings, adapters, monkeypatch):
@@ -187,7 +190,7 @@ def test_a_server_that_will_never_answer_is_not_waited_for(workflow, base, setti
 
     def sicken():
         Path("unhealthy").touch()
-        wait_until(lambda: not launcher.start_time(first), 30)
+        wait_until(lambda: not start_time(first), 30)
         Path("unhealthy").unlink()
 
     threading.Timer(0.5, sicken).start()
@@ -223,9 +226,9 @@ def test_an_adapter_is_unloaded_when_its_last_user_leaves(workflow, base, settin
     one, other = connect(settings, base), connect(settings, base)
 
     def loaded():
-        [file] = launcher.FOLDER.glob("engine-*.json")
-        state = launcher.read_state(file)
-        return {model["id"] for model in json.loads(launcher._get(f"{state.url}/v1/models", state.key).data)["data"]}
+        [file] = FOLDER.glob("engine-*.json")
+        state = read_state(file)
+        return {model["id"] for model in json.loads(get(f"{state.url}/v1/models", state.key).data)["data"]}
 
     with one.serving(adapters):
         with other.serving(adapters[:1]):
@@ -242,8 +245,8 @@ URL = {"backend": "url", "timeout": 5}
 def running(workflow, base, settings):
     """The state of a server that runs already."""
     connect(settings, base)
-    [file] = launcher.FOLDER.glob("engine-*.json")
-    return launcher.read_state(file)
+    [file] = FOLDER.glob("engine-*.json")
+    return read_state(file)
 
 
 def test_a_server_somebody_else_runs(running, base, adapters, monkeypatch):
@@ -259,7 +262,7 @@ def test_a_server_somebody_else_runs(running, base, adapters, monkeypatch):
 
 def test_what_is_wrong_with_a_url_is_told_in_one_line(running, base, monkeypatch):
     monkeypatch.delenv("GENOME_API_KEY", raising=False)
-    monkeypatch.setattr(launcher, "URL_SECONDS", 0.1)
+    monkeypatch.setattr("genome.engine.launcher.URL_SECONDS", 0.1)
     with pytest.raises(GenomeError, match="GENOME_API_KEY is not set"):
         connect(URL | {"url": running.url}, base)
     monkeypatch.setenv("GENOME_API_KEY", "wrong")

@@ -15,9 +15,13 @@ import pytest
 import yaml
 
 from genome.adapters import store_genotypes
-from genome.engine import launcher
+from genome.engine import local
 from genome.engine.client import Request
+from genome.engine.launcher import connect
 from genome.engine.model import reference
+from genome.engine.owner import current_owner
+from genome.engine.state import FOLDER, STORE, get, read_state, stop
+from genome.errors import GenomeError
 from genome.experts import load_experts
 from genome.files import read_json, read_jsonl
 from genome.genotype import Genotype, Noise
@@ -67,12 +71,12 @@ def engine(world, base, tmp_path_factory):
     """One server for the tests of this module; its owner is the test process. It must leave nothing behind."""
     before, shared = Path.cwd(), shared_memory()
     os.chdir(tmp_path_factory.mktemp("engine"))
-    yield launcher.connect(ENGINE, base, rank=8)
+    yield connect(ENGINE, base, rank=8)
     group = server_pid()
-    launcher.stop(launcher.current_owner().token)
+    stop(current_owner().token)
     os.chdir(before)
     wait_until_gone(group)
-    for supervisor in launcher._started:
+    for supervisor in local._started:
         supervisor.wait()
     assert shared_memory() <= shared
 
@@ -89,7 +93,7 @@ def folders(world, engine):
         )
         for _ in range(10)
     ]
-    return store_genotypes(genotypes, experts, launcher.STORE.absolute())
+    return store_genotypes(genotypes, experts, STORE.absolute())
 
 
 def manifest(world):
@@ -101,8 +105,8 @@ def shared_memory():
 
 
 def supervisor_pid():
-    [file] = launcher.FOLDER.glob("engine-*.json")
-    return launcher.read_state(file).pid
+    [file] = FOLDER.glob("engine-*.json")
+    return read_state(file).pid
 
 
 def server_pid():
@@ -155,12 +159,12 @@ def test_texts_and_perplexities_are_those_of_transformers(engine, base, folders,
 def test_what_is_done_with_is_unloaded(engine, folders, prompts):
     answers(engine, folders, prompts[:2])
     address = engine._address
-    listed = json.loads(launcher._get(f"{address.url}/v1/models", address.key).data)["data"]
+    listed = json.loads(get(f"{address.url}/v1/models", address.key).data)["data"]
     assert [model["id"] for model in listed] == ["base"]
 
 
 def test_a_wrong_adapter_is_refused_in_one_line(engine, tmp_path):
-    with pytest.raises(launcher.GenomeError, match="No adapter found") as caught:
+    with pytest.raises(GenomeError, match="No adapter found") as caught:
         engine.load("nothing", tmp_path)
     assert "\n" not in str(caught.value)
 
@@ -206,7 +210,7 @@ def test_a_workflow_under_vllm(world, tmp_path):
     (real.folder / "small.yaml").write_text(yaml.safe_dump(yaml.safe_load(text) | {"engine": ENGINE}))
     real.make(table, check)
     assert "All of this holds." in (real.folder / check).read_text()
-    log = (real.folder / launcher.LOG).read_text()
+    log = (real.folder / local.LOG).read_text()
     assert log.count("serves") == 1, "one engine for all jobs"
     for run in (f"{task}/{method}" for task in TASKS for method in ("genome", "genome_plus")):
         file = f"results/runs/{run}/n4/seed1/generation_2/population.json"

@@ -164,8 +164,8 @@ def task_definition(name):
 
 
 def launcher(call):
-    """Call the library's launcher of engines in a process of its own and return what it prints."""
-    code = f"from genome.engine.launcher import owner_token, stop; print({call})"
+    """Call what the library has for owners of engines in a process of its own and return what it prints."""
+    code = f"from genome.engine.owner import owner_token; from genome.engine.state import stop; print({call})"
     return subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 

@@ -7,16 +7,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from genome.engine import launcher
+from genome.engine.owner import HOST, parse_owner, start_time
+from genome.engine.state import State, clear_store, read_state
 
 
 def engine_parser(description: str) -> ArgumentParser:
     """Return the parser of the arguments that every engine gets from here."""
     parser = ArgumentParser(description=description.partition("\n")[0])
     parser.add_argument("--model", required=True, help="folder of the base model")
-    parser.add_argument(
-        "--owner", required=True, type=launcher.parse_owner, help="HOST:PID:STARTTIME:TOKEN to end with"
-    )
+    parser.add_argument("--owner", required=True, type=parse_owner, help="HOST:PID:STARTTIME:TOKEN to end with")
     parser.add_argument("--state", required=True, type=Path, help="file to announce the server in")
     parser.add_argument(
         "--idle", type=float, help="SLURM job: listen to other hosts, end when unneeded for so long (s)"
@@ -27,15 +26,15 @@ def engine_parser(description: str) -> ArgumentParser:
 
 def interface(arguments: Namespace) -> tuple[str, str]:
     """Return the interface that an engine listens on, and the name by which jobs reach it."""
-    return ("127.0.0.1", "127.0.0.1") if arguments.idle is None else ("0.0.0.0", launcher.HOST)
+    return ("127.0.0.1", "127.0.0.1") if arguments.idle is None else ("0.0.0.0", HOST)
 
 
-def announce(arguments: Namespace, port: int, key: str, machine: str) -> launcher.State:
+def announce(arguments: Namespace, port: int, key: str, machine: str) -> State:
     """Return what this process, an engine that listens on `port` and answers with `machine`, has to publish."""
     job = None if arguments.idle is None else os.environ.get("SLURM_JOB_ID")
     url = f"http://{interface(arguments)[1]}:{port}"
-    process = launcher.HOST, os.getpid(), launcher.start_time(os.getpid())
-    return launcher.State(url, key, *process, arguments.model, machine, job)
+    process = HOST, os.getpid(), start_time(os.getpid())
+    return State(url, key, *process, arguments.model, machine, job)
 
 
 def dismissal(arguments: Namespace) -> Callable[[bool], bool]:
@@ -49,8 +48,8 @@ def dismissal(arguments: Namespace) -> Callable[[bool], bool]:
     unneeded_now = (lambda: False) if arguments.idle is None else unneeded(alive, arguments.idle)
 
     def dismissed(published: bool) -> bool:
-        state = launcher.read_state(file)
-        own = state is not None and (state.host, state.pid) == (launcher.HOST, os.getpid())
+        state = read_state(file)
+        own = state is not None and (state.host, state.pid) == (HOST, os.getpid())
         ended = not owner.alive()
         if not ended and not unneeded_now():
             return published and not own
@@ -59,7 +58,7 @@ def dismissal(arguments: Namespace) -> Callable[[bool], bool]:
         if ended and not arguments.keep_store:
             for trace in (alive, *file.parent.glob(f"engine-{owner.token}-*.job")):
                 trace.unlink(missing_ok=True)
-            launcher.clear_store(file.parent)
+            clear_store(file.parent)
         return True
 
     return dismissed

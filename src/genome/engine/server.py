@@ -21,7 +21,10 @@ from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from genome.engine import launcher, lifetime, machine
+from genome.engine import lifetime, machine
+from genome.engine.owner import POLL_SECONDS
+from genome.engine.program import KEY_VARIABLE
+from genome.engine.state import write_state
 from genome.errors import GenomeError
 
 ADAPTERS_IN_MEMORY = 64
@@ -274,7 +277,7 @@ class Server(ThreadingHTTPServer):
 def watch(dismissed: Callable[[bool], bool], published: threading.Event) -> None:
     """End this process when it has to."""
     while not dismissed(published.is_set()):
-        time.sleep(launcher.POLL_SECONDS)
+        time.sleep(POLL_SECONDS)
     os._exit(0)
 
 
@@ -284,7 +287,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="torch threads of each worker")
     parser.add_argument("--workers", type=int, default=1, help="copies of the model that answer side by side")
     arguments = parser.parse_args()
-    key = os.environ[launcher.KEY_VARIABLE]
+    key = os.environ[KEY_VARIABLE]
 
     # Before the slow imports: an owner that ends now must not leave a server behind.
     published = threading.Event()
@@ -297,7 +300,7 @@ def main() -> None:
         sys.exit(f"error: {error}")
     with Server((lifetime.interface(arguments)[0], 0), handler(engine, key)) as server:
         state = lifetime.announce(arguments, server.server_port, key, machine.processors())
-        launcher.write_state(arguments.state, state)
+        write_state(arguments.state, state)
         published.set()
         print(f"engine {state.pid} serves {state.base} at {state.url}", flush=True)
         server.serve_forever()

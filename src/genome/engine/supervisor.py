@@ -18,7 +18,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from genome.engine import launcher, lifetime, machine, vllm
+from genome.engine import lifetime, machine, vllm
+from genome.engine.owner import POLL_SECONDS
+from genome.engine.program import KEY_VARIABLE
+from genome.engine.state import State, healthy, write_state
 
 GRACE_SECONDS = 10
 """How long a server may take to end by itself. Killed outright, vLLM leaves hundreds of MB in shared memory."""
@@ -32,7 +35,7 @@ _PR_SET_PDEATHSIG = 1
 def start(command: list[str], host: str, port: int, key: str) -> subprocess.Popen:
     """Start the command in a session of its own, to listen on an interface and a port."""
     environment = vllm.own_environment(os.environ)
-    del environment[launcher.KEY_VARIABLE]
+    del environment[KEY_VARIABLE]
     return subprocess.Popen(
         [*command, "--host", host, "--port", str(port)],
         env={**environment, vllm.KEY_VARIABLE: key},
@@ -81,7 +84,7 @@ def reserve_port(host: str) -> socket.socket:
     return reserved
 
 
-def supervise(server: subprocess.Popen, dismissed: Callable[[bool], bool], file: Path, state: launcher.State) -> str:
+def supervise(server: subprocess.Popen, dismissed: Callable[[bool], bool], file: Path, state: State) -> str:
     """Publish the server when it is healthy, and return why it has to end, once it has.
 
     A server that is no longer healthy is not waited for: vLLM's, when its worker has died, may stop to listen, keep
@@ -91,16 +94,16 @@ def supervise(server: subprocess.Popen, dismissed: Callable[[bool], bool], file:
     while not dismissed(published):
         if server.poll() is not None:
             return f"error: the server ended with code {server.returncode}"
-        if not published and launcher.healthy(state.url, timeout=1):
-            launcher.write_state(file, state)
+        if not published and healthy(state.url, timeout=1):
+            write_state(file, state)
             published = True
             print(f"engine {state.pid} serves {state.base} at {state.url}", flush=True)
         if published and time.monotonic() > look + LOOK_SECONDS:
-            failures = 0 if launcher.healthy(state.url, timeout=ANSWER_SECONDS) else failures + 1
+            failures = 0 if healthy(state.url, timeout=ANSWER_SECONDS) else failures + 1
             look = time.monotonic()
         if failures == FAILURES:
             return "error: the server is no longer healthy"
-        time.sleep(launcher.POLL_SECONDS)
+        time.sleep(POLL_SECONDS)
     return "" if published else "error: the owner has ended"
 
 
@@ -115,7 +118,7 @@ def main() -> None:
     parser = lifetime.engine_parser(__doc__)
     parser.add_argument("command", nargs="+", help="server to run; it gets --host and --port")
     arguments = parser.parse_args()
-    key = os.environ[launcher.KEY_VARIABLE]
+    key = os.environ[KEY_VARIABLE]
     host, _ = lifetime.interface(arguments)
 
     signal.signal(signal.SIGTERM, leave)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from genome.engine.launcher import current_owner
+from genome.engine.owner import current_owner
 from genome.errors import GenomeError
 
 log = logging.getLogger("genome")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from genome.adapters import store_genotypes
 from genome.engine.client import BASE, Engine, Request
-from genome.engine.launcher import STORE
+from genome.engine.state import STORE
 from genome.errors import GenomeError
 from genome.files import read_jsonl, write_text
 from genome.genotype import expert

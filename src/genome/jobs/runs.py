@@ -10,7 +10,8 @@ from typing import Any
 
 from genome.adapters import link_adapter, store_genotypes
 from genome.engine.client import Engine
-from genome.engine.launcher import STORE, connect
+from genome.engine.launcher import connect
+from genome.engine.state import STORE
 from genome.evolution import drive, found_population, next_generation, score_experts
 from genome.experts import Expert, load_experts
 from genome.files import read_json, read_jsonl, replacing_directory, write_json, write_jsonl

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from genome.adapters import store_expert, store_genotypes
-from genome.engine.launcher import STORE
+from genome.engine.state import STORE
 from genome.ensemble import combine
 from genome.errors import GenomeError
 from genome.experts import read_expert

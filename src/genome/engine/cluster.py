@@ -1,0 +1,144 @@
+"""Engines that are SLURM jobs of their own (`engine.slurm`), shared by a workflow's jobs on all hosts.
+
+They announce themselves in `.genome/engine-TOKEN-I.json`, I from 0 to one less than `engine.replicas`. They may run on
+other hosts than their owner, whose process they then cannot see: such an engine ends when its file is gone, or when no
+job has touched `.genome/alive-TOKEN` for `engine.idle` seconds.
+"""
+
+import logging
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from genome.engine import slurm
+from genome.engine.client import Address
+from genome.engine.owner import HOST, POLL_SECONDS, current_owner, orphaned
+from genome.engine.program import KEY_VARIABLE, Program, command
+from genome.engine.state import FOLDER, HEALTH_SECONDS, State, address, healthy, read_state
+from genome.errors import GenomeError
+
+log = logging.getLogger("genome")
+
+IDLE_SECONDS = 600
+"""How long an engine that is a SLURM job stays when no job of the workflow needs one."""
+
+NEED_SECONDS = 5
+"""How often a job says that it needs its engine."""
+
+QUEUE_SECONDS = 5
+"""How often a job that waits for an engine asks SLURM."""
+
+_needed: set[Path] = set()
+"""Files that a thread of this process touches."""
+
+
+def slurm_server(program: Callable[[], Program], base: Path, settings: Mapping[str, Any]) -> Callable[[], Address]:
+    """Return a function that finds one of this workflow's servers among SLURM's jobs and submits missing ones.
+
+    Jobs are shared out over replicas by their process numbers. While the replica of a job is on its way, any other
+    serves; while there is none, it waits: for as long as SLURM does, then for `engine.timeout`.
+    """
+    owner, folder = current_owner(), FOLDER.absolute()
+    replicas = settings.get("replicas", 1)
+    files = [folder / f"engine-{owner.token}-{(os.getpid() + index) % replicas}.json" for index in range(replicas)]
+
+    def submit(file: Path) -> str:
+        if not owner.alive():
+            raise orphaned()
+        file.unlink(missing_ok=True)
+        made = program()
+        idle = str(settings.get("idle", IDLE_SECONDS))
+        line = [*command(made, owner, file), "--idle", idle, *made.arguments]
+        return slurm.submit(line, settings["slurm"], {**made.environment, KEY_VARIABLE: secrets.token_urlsafe(32)})
+
+    def find() -> Address:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        keep_needed(folder / f"alive-{owner.token}")
+        since: dict[tuple[str, bool], float] = {}
+        said = None
+        while True:
+            state, problem, jobs = _reached(files[0]), None, {}
+            missing = [file for file in files if not _memory(file).exists() or (file == files[0] and state is None)]
+            if missing:
+                try:
+                    with FileLock(folder / ".lock"):
+                        jobs = {file: slurm.revive(_memory(file), partial(submit, file)) for file in missing}
+                except GenomeError as error:  # no matter while another serves
+                    problem = error
+            state = state or next(filter(None, map(_reached, files[1:])), None)
+            if state is not None:
+                _note_served(folder, files, state)
+                return address(state, base, Path(slurm.log_of(state.job)).absolute())
+            if problem is not None:
+                raise problem
+            if not owner.alive():
+                raise orphaned()
+            job, where, reason = jobs[files[0]]
+            if said != (job.id, where):
+                said = (job.id, where)
+                log.info("waiting for engine job %s: %s (%s)", job.id, where, reason)
+            published = read_state(files[0])
+            if where in slurm.STARTED:
+                limit = HEALTH_SECONDS if published else settings.get("timeout", 600)
+                began = since.setdefault((job.id, published is not None), time.monotonic())
+                if time.monotonic() - began > limit:
+                    problem = f"at {published.url} was out of reach of {HOST}" if published else "was not ready"
+                    with FileLock(folder / ".lock"):
+                        slurm.give_up(_memory(files[0]), job, f"{problem} for {limit} s")
+                    continue
+            _wait_for_news(files)
+
+    return find
+
+
+def keep_needed(file: Path) -> None:
+    """Touch a file for as long as this process runs: the engines of its workflow are needed."""
+    file.touch(mode=0o600)
+    if file in _needed:
+        return
+    _needed.add(file)
+
+    def touch() -> None:
+        while True:
+            time.sleep(NEED_SECONDS)
+            with suppress(OSError):  # the workflow has ended and removed it
+                os.utime(file)
+
+    threading.Thread(target=touch, daemon=True).start()
+
+
+def _reached(file: Path) -> State | None:
+    """Return the engine of a state file, when it answers."""
+    state = read_state(file)
+    return state if state is not None and healthy(state.url) else None
+
+
+def _memory(file: Path) -> Path:
+    """Return where the SLURM job of an engine is remembered."""
+    return file.with_suffix(".job")
+
+
+def _note_served(folder: Path, files: Sequence[Path], state: State) -> None:
+    """Remember that an engine has been reached: what ends it later is no failure to start."""
+    for file in map(_memory, files):
+        memory = slurm.read_job(file)
+        if memory and memory.id == state.job and not memory.served:
+            with FileLock(folder / ".lock"):
+                if slurm.read_job(file) == memory:
+                    slurm.write_job(file, slurm.Job(memory.id, served=True))
+
+
+def _wait_for_news(files: Sequence[Path]) -> None:
+    """Wait until an engine has announced itself or left, or until it is time to ask SLURM again."""
+    before = [file.exists() for file in files]
+    deadline = time.monotonic() + QUEUE_SECONDS
+    while time.monotonic() < deadline and [file.exists() for file in files] == before:
+        time.sleep(POLL_SECONDS)

@@ -1,0 +1,87 @@
+"""Owners of engines: the process that an engine runs for, and whether it lives; an engine never outlives its owner.
+
+The owner is the workflow's main process, named by the environment variable GENOME_OWNER as HOST:PID:STARTTIME:TOKEN.
+STARTTIME is field 22 of /proc/PID/stat: clock ticks after boot, which with the PID name a process for good (where
+there is no /proc: the letters and digits of `ps -o lstart=`). TOKEN is a word of letters and digits that no other run
+in this folder has. Without the variable the owner is the process that asks.
+"""
+
+import os
+import secrets
+import socket
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from genome.errors import GenomeError
+
+HOST = socket.gethostname()
+
+POLL_SECONDS = 0.3
+"""How often an engine looks for its owner."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The process for which an engine runs, and the word that names its workflow."""
+
+    host: str
+    pid: int
+    started: str
+    token: str
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.pid}:{self.started}:{self.token}"
+
+    def here(self) -> bool:
+        """Tell whether the process is one of this host: others cannot be seen."""
+        return self.host == HOST
+
+    def alive(self) -> bool:
+        """Tell whether this very process still runs; on another host it counts as running."""
+        return not self.here() or start_time(self.pid) == self.started
+
+
+def start_time(pid: int) -> str | None:
+    """Return what tells a process from a later one of the same number; None when it has ended (or is a zombie)."""
+    if not Path("/proc/self/stat").exists():
+        shown = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True).stdout
+        state, _, started = shown.strip().partition(" ")
+        return None if state[:1] in ("", "Z") else "".join(filter(str.isalnum, started))
+    try:
+        # The name of the process, in parentheses, may hold anything.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in "ZX" else fields[19]
+
+
+def owner_token(pid: int | None = None) -> str:
+    """Return a new GENOME_OWNER for a process (by default this one)."""
+    pid = pid or os.getpid()
+    return str(Owner(HOST, pid, start_time(pid), secrets.token_hex(8)))
+
+
+def parse_owner(text: str) -> Owner:
+    """Read HOST:PID:STARTTIME:TOKEN."""
+    parts = text.split(":")
+    if len(parts) != 4 or not parts[1].isdigit() or not parts[3].isalnum():
+        raise GenomeError(f"GENOME_OWNER is {text!r}, expected HOST:PID:STARTTIME:TOKEN; unset it to own the engine")
+    return Owner(parts[0], int(parts[1]), parts[2], parts[3])
+
+
+def current_owner() -> Owner:
+    """Return the owner that GENOME_OWNER names, or this process."""
+    if text := os.environ.get("GENOME_OWNER"):
+        return parse_owner(text)
+    return this_process(f"{os.getpid()}x{start_time(os.getpid())}")
+
+
+def this_process(token: str) -> Owner:
+    """Return this process as the owner of an engine."""
+    return Owner(HOST, os.getpid(), start_time(os.getpid()), token)
+
+
+def orphaned() -> GenomeError:
+    """Return what a job says that would start an engine when its owner has ended."""
+    return GenomeError("the workflow that owned this job has ended; start it again, it resumes where it stopped")

@@ -1,0 +1,30 @@
+"""Owners: who they are, as the environment names them, and whether they live."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from genome.engine.owner import Owner, current_owner, owner_token, parse_owner
+from genome.errors import GenomeError
+
+
+def test_an_owner_is_its_process_and_start_time():
+    text = owner_token()
+    host, pid, started, token = text.split(":")
+    owner = parse_owner(text)
+    assert (owner.host, owner.pid, owner.started, owner.token) == (host, os.getpid(), started, token)
+    assert str(owner) == text
+    assert owner.alive()
+    assert not Owner(host, os.getpid(), f"{started}0", token).alive()
+    elsewhere = Owner("elsewhere", os.getpid(), f"{started}0", token)
+    assert elsewhere.alive(), "a process of another host cannot be seen"
+    # As a Snakefile writes it.
+    assert started == Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+
+
+@pytest.mark.parametrize("text", ["1", "1:2:3", "h:x:2:t", "h:1:2:../t"])
+def test_a_misformed_owner_is_refused(monkeypatch, text):
+    monkeypatch.setenv("GENOME_OWNER", text)
+    with pytest.raises(GenomeError, match="expected HOST:PID:STARTTIME:TOKEN"):
+        current_owner()
