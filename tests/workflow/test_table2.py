@@ -34,8 +34,7 @@ def test_scores_name_their_runs(finished):
     assert {"method", "tasks", "test_task", "seed", "score", "n", "standard_error"} <= set(rows[0])
     assert {row["n"] for row in rows} == {"40"}
     for row in rows:
-        if row["tasks"] != "static":
-            assert (finished.folder / row["run"]).is_dir()
+        assert (finished.folder / row["run"]).is_dir()
 
 
 def test_a_generation_leaves_what_the_next_one_needs(finished):

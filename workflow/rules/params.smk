@@ -87,12 +87,14 @@ def describe_run(run):
     """Return the parts of a run's name, as they stand in its score files; None for a part that it has not."""
     tasks, variant, *rest = run.split("/")
     numbers = {part.rstrip("0123456789"): int(part.lstrip("nsed")) for part in rest}
+    # A merge that looks at no task is no run on validation data: where it stands itself can be looked at.
+    merge = Path(model_of(SimpleNamespace(run=run))).parent.as_posix() if tasks == "static" else None
     return {
         "method": variant,
         "tasks": tasks,
         "seed": numbers.get("seed"),
         "population_size": numbers.get("n"),
-        "run": f"results/runs/{run}",
+        "run": merge or f"results/runs/{run}",
     }
 
 
