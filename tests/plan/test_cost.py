@@ -90,6 +90,7 @@ def test_known_scores_are_not_asked_again():
     def initial(scheme, n):
         return cost(job("initial_population", tasks="sums", scheme=scheme, n=str(n), seed="1")).evaluations
 
+    assert initial("experts-product", 10) == 10, "products of the experts were never asked"
     assert [initial("pairs", 10), initial("experts", 10), initial("experts", 15), initial("experts", 4)] == [
         10,
         0,

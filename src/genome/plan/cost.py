@@ -162,8 +162,8 @@ def _experts(job: Job, setting: Setting) -> float:
 
 
 def _initial(job: Job, setting: Setting) -> float:
-    """The experts' own scores are known already."""
-    known = len(setting.experts) if job.parts["scheme"].startswith("experts") else 0
+    """The experts' own scores are known already, but not those of their products, which are asked for anew."""
+    known = len(setting.experts) if job.parts["scheme"] == "experts" else 0
     return max(0, int(job.parts["n"]) - known)
 
 
