@@ -144,7 +144,8 @@ def markdown(table: pd.DataFrame, reference: str) -> str:
     caption = (
         "Scores in percent, means over tasks and seeds; in brackets the 95 % interval of a difference, bootstrapped "
         "over pairs of runs (same task and seed). Samples are validation prompts answered by candidates, medians over "
-        f"tasks and seeds; “to reach {reference}” is what a method had spent at the end of the generation in which its "
+        "tasks and seeds; methods without generations count those of the experts, from which they start; "
+        f"“to reach {reference}” is what a method had spent at the end of the generation in which its "
         f"best validation fitness first was that with which {reference} ends there, and the share is "
         f"that of all samples that {reference} spends. Nothing stands there where half of the runs or more fail to."
     )
