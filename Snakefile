@@ -14,6 +14,7 @@ report: "workflow/report/workflow.rst"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/inputs.smk"
+include: "workflow/rules/shown.smk"
 include: "workflow/rules/params.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/experts.smk"
