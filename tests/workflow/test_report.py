@@ -155,6 +155,7 @@ def test_the_report_shows_every_table_and_figure(seen):
 def test_the_report_tells_its_parts_in_a_readers_order(seen):
     text = seen["text"]
     parts = ["1 What was run", "2 What came out", "3 How sure", "4 Why", "5 What it took"]
+    assert "System Message" not in text, "the description's markup is wrong"
     places = [text.find(part) for part in parts]
     assert -1 not in places
     assert places == sorted(places)
