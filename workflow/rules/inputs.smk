@@ -90,6 +90,7 @@ def records_of_stage(stage):
     return [f"{folder}/generation_{generation}.json" for generation in range(1, config["generations"] + 1)]
 
 
+@cache
 def searched_as(variant):
     """Return the variant whose runs serve `variant` too: its method's own where just the ensemble is left out."""
     plain = VARIANTS[variant]["method"]

@@ -247,7 +247,7 @@ def export_params(wildcards):
             "run": run,
             "label": config["labels"].get(run["method"], run["method"]),
             "settings": {**settings, **weights},
-            "members": settings["ensemble"]["k"] if settings.get("ensemble") else 0,
+            "members": ensemble_of(wildcards.run),
             "base": base_reference(),
             "tasks": [[task, task_definition(task)] for task in tasks_of(wildcards.run)],
         }

@@ -36,6 +36,7 @@ def columns_of(table):
     return [{"name": task, "tasks": task, "test_task": task} for task in shown["tasks"]]
 
 
+@cache
 def protocol_runs():
     """Return the tests that protocol.csv scores in two ways: pairs of a task and a run on it, a run each seed."""
     shown = config["protocol"]
@@ -45,11 +46,12 @@ def protocol_runs():
 
 
 def tests_of(table):
-    """Return the folders of tests behind a table: every row, column and seed; a folder that seeds share stands once."""
+    """Return the folders of tests behind a table or figure: every row, column, size and seed, shared ones once."""
     return unique(
-        f"results/test/{column['test_task']}/{run_of(variant, column['tasks'], seed)}"
+        f"results/test/{column['test_task']}/{run_of(variant, column['tasks'], seed, size)}"
         for variant in rows_of(table)
         for column in columns_of(table)
+        for size in shown_in(table).get("sizes", [config["population_size"]])
         for seed in config["seeds"]
     )
 
@@ -140,24 +142,12 @@ def section_of(wildcards):
     return next(section for section, tables in SECTIONS.items() if wildcards.table in tables)
 
 
-def figure2_tests():
-    """Return the folders of tests behind Figure 2; those of a method without population stand once."""
-    shown = shown_in("figure2")
-    return unique(
-        f"results/test/{task}/{run_of(variant, task, seed, size)}"
-        for variant in shown["variants"]
-        for task in shown["tasks"]
-        for size in shown["sizes"]
-        for seed in config["seeds"]
-    )
-
-
 def figure2_scores(wildcards):
-    return expand("{test}/scores.json", test=figure2_tests())
+    return expand("{test}/scores.json", test=tests_of("figure2"))
 
 
 def figure2_answers(wildcards):
-    return expand("{test}/answers.jsonl", test=figure2_tests())
+    return expand("{test}/answers.jsonl", test=tests_of("figure2"))
 
 
 def figure3_experts(wildcards):
