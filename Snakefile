@@ -23,6 +23,7 @@ include: "workflow/rules/baselines.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/protocol.smk"
+include: "workflow/rules/across.smk"
 include: "workflow/rules/study.smk"
 include: "workflow/rules/engine.smk"
 include: "workflow/rules/figures.smk"
@@ -41,6 +42,7 @@ rule all:
 
 
 onstart:
+    schedule_at_once()
     own_engine()
     announce_plan()
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from builders import write_expert
 from genome.adapters import WEIGHTS, link_adapter, materialise, store_expert, store_genotypes, unit_noise
-from genome.genotype import Genotype, Noise, add_noise, combine, expert
+from genome.genotype import PRODUCT, Genotype, Noise, add_noise, combine, expert, mixture
+from genome.layers import layer_groups
 from genome.tensors import open_tensors
 
 
@@ -67,6 +68,32 @@ def test_the_sum_is_taken_in_float32_and_cast_at_the_end(make_experts, tmp_path)
         exact = sum(c * s[name].astype("f8") for c, s in zip(genotype.coefficients, sources, strict=True))
         exact += 0.1 * unit_noise(9, 0.5, name, exact.size).reshape(exact.shape)
         np.testing.assert_allclose(values, exact, rtol=2**-8, atol=1e-6)
+
+
+@pytest.mark.parametrize("space", ["factors", PRODUCT])
+def test_each_group_of_layers_has_the_coefficients_of_its_own(make_experts, tmp_path, space):
+    experts = make_experts(2, layers=3)
+    groups = layer_groups(experts[0].tensors)
+    pairs = [(0.1 + number, -0.2 * number) for number in range(max(groups.values()) + 1)]
+    assert len(pairs) == 6
+    grouped = mixture([value for pair in pairs for value in pair], space)
+    materialise([grouped], experts, [tmp_path / "grouped"])
+    materialise([mixture(pair, space) for pair in pairs], experts, [tmp_path / str(i) for i in range(6)])
+    apart = [weights(tmp_path / str(i)) for i in range(6)]
+    for name, values in weights(tmp_path / "grouped").items():
+        expected = apart[groups[name]][name]
+        if space == PRODUCT and pairs[groups[name]][1] == 0:
+            # An expert that other layers hold has its place, times zero, in those that do not.
+            rank = experts[0].rank
+            values = values[:rank] if "lora_A" in name else values[:, :rank]
+        np.testing.assert_array_equal(values, expected)
+
+
+def test_equal_groups_are_none(make_experts, tmp_path):
+    experts = make_experts(2)
+    noise = Noise(3, 0.5, 0.1)
+    one, grouped = Genotype((0.3, 0.6), (noise,)), Genotype((0.3, 0.6) * 4, (noise,))
+    assert len(set(materialise([one, grouped], experts, [tmp_path / "one", tmp_path / "grouped"]))) == 1
 
 
 def test_members_do_not_depend_on_who_is_made_beside_them(make_experts, tmp_path):

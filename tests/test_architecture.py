@@ -12,7 +12,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 
 LAYERS = (
     ("errors", "files", "hub", "rng", "sources"),
-    ("corpora", "genotype", "tensors", "micro.skills", "micro.world"),
+    ("corpora", "genotype", "layers", "tensors", "micro.skills", "micro.world"),
     ("experts",),
     ("products", "adapters", "cosines", "norms", "merging", "models", "training", "micro.base"),
     ("population", "tasks", "engine"),

@@ -1,5 +1,7 @@
 """CMA-ES over coefficients: the library's own search, whatever it is cut into."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from cmaes import CMA
@@ -10,6 +12,7 @@ from builders import fake_experts, paper_settings
 from genome.errors import GenomeError
 from genome.evolution import next_generation
 from genome.genotype import mixture
+from genome.methods import GENERATIONS
 from genome.population import Fitness, Individual, found, read_population, write_population
 from genome.rng import stream
 
@@ -92,6 +95,38 @@ def test_products_are_searched_alike():
     factors, products = advance(start(), 3), advance(start("product"), 3, merge_space="product")
     assert products.history == factors.history
     assert {x.genotype.space for x in products.members} == {"product"}
+
+
+def test_groups_of_layers_have_coefficients_of_their_own(make_experts):
+    experts, population = make_experts(4, layers=2), start(size=8)
+
+    def by_group(individuals):
+        """Attention and MLP of the two layers have different targets: means of the coefficients reach none of them."""
+        points = [np.resize(x.genotype.coefficients, (4, 4)) for x in individuals]
+        targets = np.stack([np.roll(TARGET, shift) for shift in range(4)])
+        return [Fitness(value, {}) for value in (float(np.exp(-np.mean((point - targets) ** 2))) for point in points)]
+
+    reached = {}
+    for coefficients in ("expert", "layer_group"):
+        after, choice = population, paper_settings("cma_es", coefficients=coefficients)
+        for _ in range(40):
+            after = next_generation(after, choice, 3, experts, by_group)
+        reached[coefficients] = after.best.score
+        lengths = {len(point) for point, _ in after.history[1:]}
+        assert lengths == {{"expert": 4, "layer_group": 16}[coefficients]}
+    assert reached["layer_group"] > reached["expert"] + 0.02
+
+
+def test_points_that_a_race_has_stopped_are_told_in_the_order_of_their_distance():
+    population = start()
+    search = GENERATIONS["cma_es"](population, paper_settings("cma_es"), 3)
+    individuals = next(search).individuals
+    first, second = (replace(x, fitness=Fitness(0.5, {})) for x in individuals[:2])
+    with pytest.raises(StopIteration) as stop:
+        search.send([first, second, individuals[4], individuals[2], individuals[5], individuals[3]])
+    after = stop.value.value
+    assert [told for _, told in after.history[1:]] == [0.5, 0.5, -2.0, -4.0, -1.0, -3.0]
+    assert all(x.fitness for x in (*after.members, *after.created))
 
 
 def test_only_its_own_files_hold_a_history(tmp_path):

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from builders import write_expert
-from genome.cosines import FACTORS, cosines, inner_products, modules, write_cosines
+from genome.cosines import FACTORS, cosines, inner_products, write_cosines
 from genome.experts import CONFIG, WEIGHTS, read_expert, write_provenance
 from genome.files import write_json
+from genome.layers import modules
 from genome.tensors import from_float32, header_bytes, open_tensors
 
 GROUPS = ("all", "attention", "mlp", "early", "middle", "late")

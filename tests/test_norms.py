@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from genome.adapters import materialise
-from genome.cosines import modules
 from genome.experts import WEIGHTS
 from genome.genotype import Genotype, Noise, expert
+from genome.layers import modules
 from genome.norms import update_norms
 from genome.tensors import open_tensors
 

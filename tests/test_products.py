@@ -11,11 +11,11 @@ from safetensors.numpy import load_file
 
 from builders import write_expert
 from genome.adapters import materialise, store_expert, store_genotypes
-from genome.cosines import modules
 from genome.errors import GenomeError
 from genome.experts import CONFIG, WEIGHTS
 from genome.files import read_json
 from genome.genotype import PRODUCT, combine, expert, mixture
+from genome.layers import modules
 from genome.products import compress, truncate
 from genome.tensors import open_tensors
 

@@ -10,7 +10,7 @@ from genome.errors import GenomeError
 from genome.evolution import found_population, next_generation, score_experts
 from genome.genotype import Genotype, identity
 from genome.population import Fitness, Individual, read_population, write_population
-from genome.racing import Course, Rules, behind, race
+from genome.racing import Course, Rules, behind, race, standing
 
 RULES = Rules([25, 50, 100], 0.95, 0.5)
 TARGET = np.array([0.6, 0.5, -0.1, 0.2])
@@ -184,6 +184,12 @@ def test_a_race_that_stops_nobody_changes_nothing(method):
     sure, _ = evolve(method, {"looks": [2], "confidence": 0.999999999, "share": 0.5})
     full, _ = evolve(method, None)
     assert [replace(population, trials={}) for population in sure] == full
+
+
+def test_who_has_come_further_stands_before_who_was_better_for_less():
+    course = table_course({"x": [0.0] * 200})
+    trials = {"far": (0.0,) * 100, "near": (1.0,) * 50, "good": (1.0,) * 25, "poor": (0.0,) * 25}
+    assert sorted(trials, key=lambda name: standing({"t": trials[name]}, course)) == ["far", "near", "good", "poor"]
 
 
 def test_without_a_course_everybody_answers_everything():

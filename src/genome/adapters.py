@@ -3,7 +3,8 @@
 Sums run in float32 in a fixed order (experts as given, then noise by seed) and are cast to the experts' type at the
 end, so that a genotype always gives the same bytes. A population is written tensor by tensor: each distinct noise
 term is drawn once a tensor for all members, and memory holds one tensor of every expert and member at a time.
-Genotypes of the product space become wider adapters (`genome.products`).
+Genotypes of the product space become wider adapters (`genome.products`); those with coefficients for each group of
+layers take each tensor's from its group (`genome.layers`).
 """
 
 import fcntl
@@ -22,7 +23,8 @@ import numpy as np
 
 from genome.experts import CONFIG, WEIGHTS, Expert
 from genome.files import canonical_json, sha256
-from genome.genotype import PRODUCT, Genotype
+from genome.genotype import PRODUCT, Genotype, by_group
+from genome.layers import layer_groups
 from genome.products import stack, stacked_shape, used, write_config
 from genome.tensors import from_float32, header_bytes, open_tensors
 
@@ -65,7 +67,7 @@ def materialise(genotypes: Sequence[Genotype], experts: Sequence[Expert], folder
     """
     first = experts[0]
     dtypes = {name: info.dtype for name, info in first.tensors.items()}
-    counts = [len(used(x.coefficients)) if x.space == PRODUCT else 1 for x in genotypes]
+    counts = [len(used(x.coefficients, len(experts))) if x.space == PRODUCT else 1 for x in genotypes]
     digests = []
     with ExitStack() as opened:
         files = []
@@ -94,27 +96,30 @@ def tensors_of(
 ) -> Iterator[list[np.ndarray]]:
     """Yield each named tensor of every genotype, in the storage of the experts' type: what is written and served."""
     weights = [open_tensors(expert.path / WEIGHTS) for expert in experts]
+    groups = layer_groups(experts[0].tensors)
     terms = sorted({(term.seed, term.density) for genotype in genotypes for term in genotype.noise})
     for name in names:
         dtype = experts[0].tensors[name].dtype
-        values = _tensor(name, genotypes, [tensors[name] for tensors in weights], terms)
+        values = _tensor(name, groups[name], genotypes, [tensors[name] for tensors in weights], terms)
         yield [from_float32(each, dtype) for each in values]
 
 
 def _tensor(
     name: str,
+    group: int,
     genotypes: Sequence[Genotype],
     sources: Sequence[np.ndarray],
     terms: Sequence[tuple[int, float]],
 ) -> list[np.ndarray]:
-    """Return tensor `name` of every genotype, from the experts' tensors and the noise terms in `terms`."""
-    shape, size = sources[0].shape, sources[0].size
+    """Return tensor `name`, of a group of layers, of every genotype: from the experts' and the noise in `terms`."""
+    shape, size, n = sources[0].shape, sources[0].size, len(sources)
     product = np.empty(size, np.float32)
     totals = [None if genotype.space == PRODUCT else np.zeros(size, np.float32) for genotype in genotypes]
-    for genotype, total in zip(genotypes, totals, strict=True):
+    mixtures = [_in_group(by_group(genotype.coefficients, n), group) for genotype in genotypes]
+    for mixture, total in zip(mixtures, totals, strict=True):
         if total is None:
             continue
-        for coefficient, source in zip(genotype.coefficients, sources, strict=True):
+        for coefficient, source in zip(mixture, sources, strict=True):
             if coefficient:
                 np.multiply(source.reshape(-1), np.float32(coefficient), out=product)
                 total += product
@@ -126,9 +131,14 @@ def _tensor(
                 np.multiply(noise, np.float32(coefficients[term]), out=product)
                 total += product
     return [
-        stack(name, genotype.coefficients, sources) if total is None else total.reshape(shape)
-        for genotype, total in zip(genotypes, totals, strict=True)
+        stack(name, mixture, used(genotype.coefficients, n), sources) if total is None else total.reshape(shape)
+        for genotype, mixture, total in zip(genotypes, mixtures, totals, strict=True)
     ]
+
+
+def _in_group(mixtures: Sequence[tuple[float, ...]], group: int) -> tuple[float, ...]:
+    """Return the coefficients of a group of layers, which all groups may share."""
+    return mixtures[group] if len(mixtures) > 1 else mixtures[0]
 
 
 def _adapter_id(digest: str, expert: Expert) -> str:

@@ -9,8 +9,7 @@ No update is ever formed: `<B1 A1, B2 A2> = trace((B1' B2)(A2 A1'))`, a sum over
 
 import csv
 import io
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -18,16 +17,13 @@ import numpy as np
 
 from genome.experts import WEIGHTS, Expert
 from genome.files import write_text
+from genome.layers import modules, parts_of
 from genome.tensors import open_tensors
 
 FACTORS = ("A", "B", "BA")
-THIRDS = ("early", "middle", "late")
 COLUMNS = ("expert_a", "expert_b", "group", "factor", "cosine")
 DIGITS = 6
 """Digits that stand in the table; the last bits of the sums depend on how many threads numpy's BLAS uses."""
-
-LAYER = re.compile(r"\.(\d+)\.")
-PARTS = {"attention": re.compile(r"attn|attention"), "mlp": re.compile(r"mlp|feed_forward|ffn")}
 
 Products = dict[str, np.ndarray]
 """For each factor the inner products of all pairs of experts."""
@@ -53,21 +49,16 @@ def inner_products(experts: Sequence[Expert]) -> dict[str, Products]:
     count = len(experts)
     weights = [open_tensors(expert.path / WEIGHTS) for expert in experts]
     groups: dict[str, Products] = {}
-    for module, names in _groups_of(modules(experts[0].tensors)).items():
+    for module, parts in parts_of(modules(experts[0].tensors)).items():
         # Rank is the first axis of A and the second of B (outputs, rank).
         gram_a = gram_matrix([tensors[f"{module}.lora_A.weight"] for tensors in weights])
         gram_b = gram_matrix([tensors[f"{module}.lora_B.weight"].T for tensors in weights])
         products = {"A": _traces(gram_a, count), "B": _traces(gram_b, count), "BA": _sums(gram_a * gram_b, count)}
-        for name in names:
+        for name in ("all", *parts):
             total = groups.setdefault(name, {factor: np.zeros((count, count)) for factor in FACTORS})
             for factor in FACTORS:
                 total[factor] += products[factor]
     return groups
-
-
-def modules(tensors: Iterable[str]) -> list[str]:
-    """Return the layers that an adapter changes, in the order of its file."""
-    return list(dict.fromkeys(name.rpartition(".lora_")[0] for name in tensors))
 
 
 def write_cosines(experts: Sequence[Expert], path: Path | str) -> None:
@@ -78,18 +69,6 @@ def write_cosines(experts: Sequence[Expert], path: Path | str) -> None:
     for *labels, cosine in cosines(experts):
         writer.writerow([*labels, "" if cosine is None else f"{cosine:.{DIGITS}f}"])
     write_text(path, lines.getvalue())
-
-
-def _groups_of(names: Sequence[str]) -> Mapping[str, list[str]]:
-    """Return the groups that each layer belongs to, by its name and depth."""
-    numbers = {name: int(found[1]) for name in names if (found := LAYER.search(f"{name}."))}
-    depth = max(numbers.values(), default=0) + 1
-    result = {}
-    for name in names:
-        parts = [part for part, pattern in PARTS.items() if pattern.search(name)]
-        third = [THIRDS[3 * numbers[name] // depth]] if name in numbers else []
-        result[name] = ["all", *parts, *third]
-    return result
 
 
 def gram_matrix(factors: Sequence[np.ndarray]) -> np.ndarray:

@@ -3,19 +3,24 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any
 
 from genome.errors import GenomeError
 from genome.experts import Expert
 from genome.genotype import FACTORS, expert, identity
+from genome.layers import layer_groups
 from genome.methods import GENERATIONS, Search
 from genome.methods.protocol import sigma_of, space_of
 from genome.operators import initialise, take_experts
 from genome.population import Fitness, Individual, Population, found
-from genome.racing import Contest, Course, Races, Rules, race
+from genome.racing import Contest, Course, Races, Rules, race, standing
 
 Evaluate = Callable[[Sequence[Individual]], list[Fitness]]
 """Scores individuals of distinct genotypes on validation data, in their order."""
+
+LAYER_GROUP = "layer_group"
+"""The setting `coefficients` of a search that gives each group of layers coefficients of its own."""
 
 
 def drive(
@@ -53,7 +58,10 @@ def drive(
             scored.update((name, races.course.fitness(t)) for name, t in found.items() if races.course.finished(t))
         elif new:
             scored.update(zip(new, evaluate(list(new.values())), strict=True))
-        return [replace(x, fitness=scored[name]) for name, x in zip(names, individuals, strict=True) if name in scored]
+        pairs = list(zip(names, individuals, strict=True))
+        finished = [replace(x, fitness=scored[name]) for name, x in pairs if name in scored]
+        stopped = [(standing(trials[name], races.course), x) for name, x in pairs if name not in scored]
+        return [*finished, *(x for _, x in sorted(stopped, key=itemgetter(0)))]
 
     reply = None
     try:
@@ -111,6 +119,8 @@ def next_generation(
     patience = settings["patience"]
     if patience is not None and population.stalled >= patience:
         return replace(population, generation=population.generation + 1, created=())
+    if settings.get("coefficients") == LAYER_GROUP:
+        settings = {**settings, "groups": len(set(layer_groups(experts[0].tensors).values()))}
     search = GENERATIONS[settings["method"]](population, settings, seed)
     racing = settings.get("racing")
     races = Races(Rules(**racing), course, population.trials) if racing and course else None

@@ -5,6 +5,8 @@ a short vector in the space spanned by the experts and by noise that a seed dete
 
     w = sum_k coefficients[k] * expert_k + sum_j noise[j].coefficient * unit_noise(noise[j].seed, noise[j].density)
 
+A genotype may also hold the coefficients of all experts once for each group of layers (`genome.layers`).
+
 That is the paper's space, of the factors A and B apart: what such a model does holds the products of one expert's B and
 another's A. In the space of products a genotype means `sum_k coefficients[k] * B_k A_k` and nothing else, noise least.
 
@@ -15,6 +17,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from genome.files import canonical_json
@@ -34,7 +37,9 @@ class Noise:
 
 @dataclass(frozen=True)
 class Genotype:
-    """A point (or, as an experience, a direction) in weight space: one coefficient an expert, and noise terms.
+    """A point (or, as an experience, a direction) in weight space: coefficients of experts, and noise terms.
+
+    There is one coefficient an expert; or one an expert and group of layers, all experts of a group after each other.
 
     Make new ones with `expert`, `mixture` and `combine`, which keep noise terms sorted, merged and free of zeros, so
     that equal points have equal genotypes. Those of the product space hold no noise.
@@ -79,6 +84,16 @@ def combine(terms: Iterable[tuple[float, Genotype]]) -> Genotype:
         tuple(Noise(*key, coefficient) for key, coefficient in sorted(noise.items()) if coefficient != 0.0),
         space,
     )
+
+
+def by_group(coefficients: Sequence[float], n: int) -> list[tuple[float, ...]]:
+    """Return the coefficients of `n` experts in each group of layers; once where all layers have the same."""
+    return [tuple(coefficients[first : first + n]) for first in range(0, len(coefficients), n)]
+
+
+def by_expert(coefficients: Sequence[float], n: int) -> list[float]:
+    """Return one coefficient for each of `n` experts: the mean over groups of layers."""
+    return [fmean(coefficients[k::n]) for k in range(n)]
 
 
 def add_noise(genotype: Genotype, noise: Noise) -> Genotype:

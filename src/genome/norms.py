@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from genome.adapters import tensors_of
-from genome.cosines import gram_matrix, modules
+from genome.cosines import gram_matrix
 from genome.experts import Expert
 from genome.genotype import Genotype
+from genome.layers import modules
 from genome.tensors import to_float32
 
 DIGITS = 6

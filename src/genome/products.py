@@ -14,19 +14,19 @@ from pathlib import Path
 
 import numpy as np
 
-from genome.cosines import modules
 from genome.errors import GenomeError
 from genome.experts import CONFIG, WEIGHTS
 from genome.files import read_json, replacing_directory, write_json
+from genome.layers import modules
 from genome.tensors import from_float32, header_bytes, open_tensors, to_float32
 
 Factors = tuple[np.ndarray, np.ndarray]
 """B (outputs, rank) and A (rank, inputs)."""
 
 
-def used(coefficients: Sequence[float]) -> list[int]:
-    """Return the positions of the experts that a mixture holds; of none the first, since a rank of 0 is no adapter."""
-    return [k for k, coefficient in enumerate(coefficients) if coefficient] or [0]
+def used(coefficients: Sequence[float], n: int) -> list[int]:
+    """Return which of `n` experts a mixture holds in any layer; of none the first, since a rank of 0 is no adapter."""
+    return [k for k in range(n) if any(coefficients[k::n])] or [0]
 
 
 def stacked_shape(name: str, shape: tuple[int, ...], count: int) -> tuple[int, ...]:
@@ -35,9 +35,8 @@ def stacked_shape(name: str, shape: tuple[int, ...], count: int) -> tuple[int, .
     return (first * count, second) if _is_a(name) else (first, second * count)
 
 
-def stack(name: str, coefficients: Sequence[float], sources: Sequence[np.ndarray]) -> np.ndarray:
-    """Return tensor `name` of the mixture, from that of every expert, in float32."""
-    chosen = used(coefficients)
+def stack(name: str, coefficients: Sequence[float], chosen: Sequence[int], sources: Sequence[np.ndarray]) -> np.ndarray:
+    """Return tensor `name` of a mixture of the `chosen` experts, from that of every expert, in float32."""
     if _is_a(name):
         return np.concatenate([sources[k] for k in chosen])
     return np.concatenate([np.float32(coefficients[k]) * sources[k] for k in chosen], axis=1)

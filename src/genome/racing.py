@@ -34,12 +34,17 @@ EvaluatePart = Callable[[Sequence[Individual], int, int], list[Trial]]
 class Contest:
     """Individuals to be scored, of whom those matter that are among the best of them and of scored `rivals`.
 
-    `size` is that of the population. A method that yields it is sent those who were scored in full.
+    `size` is that of the population.
     """
 
     individuals: Sequence[Individual]
     rivals: Sequence[Individual]
     size: int
+
+
+def in_full(individuals: Sequence[Individual]) -> list[Individual]:
+    """Return those whom no race has stopped."""
+    return [individual for individual in individuals if individual.fitness is not None]
 
 
 @dataclass(frozen=True)
@@ -117,6 +122,12 @@ def race(
             last = ranked[places - 1]
             running = [name for name in running if not behind(trials[name], last, look, rules, course)]
     return trials
+
+
+def standing(trial: Trial, course: Course) -> tuple[int, float]:
+    """Return where an individual stands that a race has stopped: lower the further it came, and the better there."""
+    came = max(map(len, trial.values()))
+    return -came, -_estimate(trial, came, course)
 
 
 def behind(trial: Trial, rival: Trial | Mapping[str, float], look: int, rules: Rules, course: Course) -> bool:

@@ -1,6 +1,6 @@
 # The checked config, resolved: what the other files of this folder name.
 # Provides: BASE, PER_JOB, EXPERTS, ADAPTERS, CORPORA, VARIANTS and their groups, GRID, STUDY, task_definition, canonical,
-#   own_engine, stop_engine.
+#   schedule_at_once, own_engine, stop_engine.
 
 import json
 import os
@@ -163,6 +163,16 @@ def task_definition(name):
     return definition
 
 
+def schedule_at_once():
+    """Lift Snakemake's limit of jobs a second, under which its scheduler soon does nothing but look for ready jobs.
+
+    For the limit's sake every look begets another one a second later, and so does every job that ends. The limit is for
+    clusters' queues, and next to nothing is submitted but engines, unless there is one a job.
+    """
+    if not PER_JOB:
+        workflow.scheduler.job_rate_limiter = None
+
+
 def launcher(call):
     """Call what the library has for owners of engines in a process of its own and return what it prints."""
     code = f"from genome.engine.owner import owner_token; from genome.engine.state import stop; print({call})"
@@ -224,6 +234,11 @@ def said(part, key):
     return leaves((config[part] or {}).get(key))
 
 
+def label_of(variant):
+    """Return a variant's name for people."""
+    return config["labels"].get(variant, variant)
+
+
 def check_references():
     """Refuse names that stand for nothing, all at once."""
     known = {"task": [*TASK_FILES, *config["tasks"]], "variant": list(config["variants"])}
@@ -251,7 +266,7 @@ def check_references():
     ]
     wrong = [f"  {place} {name!r}, {nearest(name, known)}" for place, name, known in references if name not in known]
     for part in SHOWN[:-1]:  # portraits are drawn one by one
-        labels = [config["labels"].get(name, name) for key in ROWS for name in said(part, key)]
+        labels = [label_of(name) for key in ROWS for name in said(part, key)]
         twice = unique(label for label in labels if labels.count(label) > 1)
         wrong += [f"  config.{part}: two rows have the label {label!r}; see config.labels" for label in twice]
     domains = said("table4", "domains")
@@ -259,9 +274,15 @@ def check_references():
         f"  config.table4.domains: task {name!r} stands in two" for name in unique(domains) if domains.count(name) > 1
     ]
     wrong += [
-        f"  config.protocol.variant: {name!r} reports no ensemble of its fittest; name a variant that does"
-        for name in said("protocol", "variant")
+        f"  config.{part}.variant: {name!r} reports no ensemble of its fittest; name a variant that does"
+        for part in ("protocol", "across")
+        for name in said(part, "variant")
         if name in VARIANTS and (not VARIANTS[name].get("ensemble") or is_team(name))
+    ]
+    wrong += [
+        f"  config.across.beside: {name!r} is taken; give the other base another name"
+        for name in (config["across"] or {}).get("beside", {})
+        if name in (BASE, "vote")
     ]
     if wrong:
         raise WorkflowError("The config is not valid:\n" + "\n".join(wrong))
@@ -280,7 +301,7 @@ MERGED = of_method("dare_ties")
 COMPARISONS = ("table2", "table3", "table4", "table5", "table6", "table8")
 SECTIONS = {  # of the report, and the tables in each; what a reader asks, in that order
     "1 What was run": ("table1",),
-    "2 What came out": ("table2", "table3", "table4", "table5", "table6"),
+    "2 What came out": ("table2", "table3", "table4", "table5", "table6", "across"),
     "3 How sure": ("protocol",),
     "4 Why": ("table8", "table10", "table11"),
     "5 What it took": ("efficiency", "table7"),
@@ -290,7 +311,9 @@ TABLES = [table for tables in SECTIONS.values() for table in tables]
 ASKED_BY = {"table10": "study", "table11": "study", "ensemble_by_k": "protocol"}
 FIGURES = ("figure2", "figure3", "ensemble_by_k")
 # Those parts, and their keys that name tasks and variants.
-SHOWN = ("table1", *COMPARISONS, "table7", "study", "efficiency", "protocol", "figure2", "figure3", "portraits")
+SHOWN = (
+    "table1", *COMPARISONS, "table7", "study", "efficiency", "protocol", "across", "figure2", "figure3", "portraits"
+)  # fmt: skip
 NAMING = {
     "task": ("tasks", "task", "domains", "pairs"),
     "variant": ("variants", "variant", "full", "without", "reference"),
@@ -298,7 +321,7 @@ NAMING = {
 ROWS = ("variants", "full", "without")  # of these the keys that name a table's rows
 OF_POPULATIONS = ("evolution", "family_tree", "expert_shares")  # figures of a run that need nothing but its populations
 REPORTING = ("ensemble",)  # settings that decide what is reported of a run, not what it finds
-USUAL = {"merge_space": "factors", "racing": None}
+USUAL = {"merge_space": "factors", "racing": None, "coefficients": "expert"}
 SCALE = {"factors": "sigma", "product": "coefficient_sigma"}  # of mutation, in the space where experts are merged
 # Of a task: what only scoring reads.
 OF_SCORING = ("category", "metric", "pattern", "fallback", "integers", "max_tokens", "tokenizer", "prefix", "version")

@@ -144,6 +144,22 @@ def protocol_params(wildcards):
     )
 
 
+def across_params(wildcards):
+    shown = shown_in("across")
+    variant = shown["variant"]
+    return canonical(
+        {
+            "version": [VERSIONS["tables"], VERSIONS["scores"], VERSIONS["fitness"]],
+            "tasks": [named_task(name) for name in shown["tasks"]],
+            "bases": [BASE, *shown["beside"]],
+            "seeds": config["seeds"],
+            "label": label_of(variant),
+            "k": VARIANTS[variant]["ensemble"]["k"],
+            "similarity": config["similarity"],
+        }
+    )
+
+
 def table1_params(wildcards):
     tasks = [[name, task_definition(name)] for name in config["table1"]["tasks"]]
     return canonical({"version": VERSIONS["tables"], "tasks": tasks})
@@ -154,7 +170,7 @@ def shown_method(name):
     return {
         "name": name,
         "variant": searched_as(name),
-        "label": config["labels"].get(name, name),
+        "label": label_of(name),
         "report": "ensemble" if VARIANTS[name].get("ensemble") else "best",
     }
 
@@ -191,7 +207,7 @@ def study_caption(wildcards):
     study = shown_in("study")
     about = {
         "task": study["task"],
-        "label": config["labels"].get(study["method"], study["method"]),
+        "label": label_of(study["method"]),
         "seed": study["seed"],
     }
     sizes = {"population_size": config["population_size"], "generations": config["generations"]}
@@ -225,7 +241,7 @@ def figure3_params(wildcards):
 
 
 def portrait_params(wildcards):
-    label = config["labels"].get(wildcards.variant, wildcards.variant)
+    label = label_of(wildcards.variant)
     title = f"{wildcards.tasks}, {label}, N = {wildcards.n}, seed {wildcards.seed}"
     return canonical({"version": VERSIONS["figures"], "title": title})
 
@@ -245,7 +261,7 @@ def export_params(wildcards):
         {
             "version": VERSIONS["export"],
             "run": run,
-            "label": config["labels"].get(run["method"], run["method"]),
+            "label": label_of(run["method"]),
             "settings": {**settings, **weights},
             "members": ensemble_of(wildcards.run),
             "base": base_reference(),

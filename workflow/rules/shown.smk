@@ -77,6 +77,40 @@ def protocol_populations(wildcards):
     return [file for _, run in protocol_runs() for file in populations_in(run)]
 
 
+def across_runs():
+    """Return the results folders of all bases, and the runs that vote: pairs of a task and a run on it by seed."""
+    shown = shown_in("across")
+    runs = [[(task, run_of(shown["variant"], task, seed)) for seed in config["seeds"]] for task in shown["tasks"]]
+    return ["results", *shown["beside"].values()], runs
+
+
+def across_prompts(wildcards):
+    return expand(f"results/prompts/{BASE}/{{task}}/test.jsonl", task=shown_in("across")["tasks"])
+
+
+def across_splits(wildcards):
+    folders, _ = across_runs()
+    return [f"{folder}/splits/{task}/test.jsonl" for task in shown_in("across")["tasks"] for folder in folders]
+
+
+def across_responses(wildcards):
+    folders, runs = across_runs()
+    return [
+        f"{folder}/test/{task}/{run}/responses.jsonl" for by_seed in runs for folder in folders for task, run in by_seed
+    ]
+
+
+def across_populations(wildcards):
+    """Return the last population of each run, which knows the fitness of those who vote."""
+    folders, runs = across_runs()
+    return [
+        f"{folder}/{populations_in(run)[-1].removeprefix('results/')}"
+        for by_seed in runs
+        for folder in folders
+        for _, run in by_seed
+    ]
+
+
 def runs_behind(table):
     return unique(test.split("/", 3)[3] for test in tests_of(table))
 

@@ -17,20 +17,21 @@ from genome.errors import GenomeError
 from genome.genotype import mixture
 from genome.methods.protocol import Search, space_of
 from genome.population import Individual, Population, fittest, track
-from genome.racing import Contest
+from genome.racing import Contest, in_full
 from genome.rng import stream
 
 SMALLEST = 4
 """The smallest population whose better half has two points: of one nothing can be learnt about how they vary."""
 
 STOPPED = -1.0
-"""What is told in place of the fitness of a point that a race has stopped: less than that of any other."""
+"""What is told in place of the fitness of the first point that a race has stopped, and less for each further back."""
 
 
 def generation(population: Population, settings: Mapping[str, Any], seed: int) -> Search:
     """Yield the points that CMA-ES asks for; return the fittest of them and of the members as the population.
 
     `population.history` begins with the best of generation 0, where the search may begin (`mean: best`).
+    `settings["groups"]` is the number of groups of layers (`coefficients: layer_group`).
     """
     from cmaes import CMA
 
@@ -39,22 +40,26 @@ def generation(population: Population, settings: Mapping[str, Any], seed: int) -
         raise GenomeError(f"cma_es: population_size {size}; it learns from at least {SMALLEST} points a generation")
     best = population.best
     history = population.history or ((best.genotype.coefficients, best.score),)
-    start, *told = history
-    mean, bounds = _mean(start[0], settings["mean"]), _bounds(settings["bounds"], len(start[0]))
+    start, *points = history
+    mean = np.tile(_mean(start[0], settings["mean"]), settings.get("groups", 1))
+    bounds = _bounds(settings["bounds"], len(mean))
     if bounds is not None and not ((bounds[:, 0] <= mean) & (mean <= bounds[:, 1])).all():
-        raise GenomeError(f"cma_es: bounds {settings['bounds']} do not hold the first mean {mean.tolist()}; widen them")
+        raise GenomeError(
+            f"cma_es: bounds {settings['bounds']} do not hold the first mean {np.unique(mean).tolist()}; widen them"
+        )
     optimizer = CMA(mean=mean, sigma=settings["step"], bounds=bounds, population_size=size, seed=0)
-    for first in range(0, len(told), size):
-        optimizer.tell([(np.array(point), -fitness) for point, fitness in told[first : first + size]])
+    for first in range(0, len(points), size):
+        optimizer.tell([(np.array(point), -fitness) for point, fitness in points[first : first + size]])
     optimizer.reseed_rng(int(stream(seed, "cma_es", now).integers(2**32)))
 
-    points = [mixture(optimizer.ask(), space_of(settings)) for _ in range(size)]
-    individuals = [Individual(f"g{now:02}-point{i}", point, "cma_es") for i, point in enumerate(points)]
+    asking = [mixture(optimizer.ask(), space_of(settings)) for _ in range(size)]
+    individuals = [Individual(f"g{now:02}-point{i}", point, "cma_es") for i, point in enumerate(asking)]
     asked = yield Contest(individuals, (), size)
-    scores = {x.name: x.score for x in asked}
-    history = (*history, *((x.genotype.coefficients, scores.get(x.name, STOPPED)) for x in individuals))
-    members = tuple(fittest([*population.members, *asked])[:size])
-    return track(replace(population, generation=now, members=members, created=(), history=history), asked)
+    finished, stopped = in_full(asked), [x for x in asked if x.fitness is None]
+    told = {x.name: x.score for x in finished} | {x.name: STOPPED - place for place, x in enumerate(stopped)}
+    history = (*history, *((x.genotype.coefficients, told[x.name]) for x in individuals))
+    members = tuple(fittest([*population.members, *finished])[:size])
+    return track(replace(population, generation=now, members=members, created=(), history=history), finished)
 
 
 def _mean(best: tuple[float, ...], choice: str) -> np.ndarray:

@@ -19,7 +19,7 @@ from genome.operators import (
     without_copies,
 )
 from genome.population import Individual, Population, fittest, track
-from genome.racing import Contest
+from genome.racing import Contest, in_full
 
 
 def generation(population: Population, settings: Mapping[str, Any], seed: int) -> Search:
@@ -38,13 +38,13 @@ def generation(population: Population, settings: Mapping[str, Any], seed: int) -
     offspring += without_copies(mutants([*members, *offspring], mutation, seed, now), [*members, *offspring])
     if succession:
         offspring = with_experience(offspring, members, succession, mutation.sigma, seed, now)
-    offspring = yield Contest(offspring, members, size)
+    offspring = in_full((yield Contest(offspring, members, size)))
     population = track(population, offspring)
 
     if succession:
         current = fittest([*members, *offspring])[0]
         moved = succeed(members, population.best, current, population.worst, succession, now)
-        moved = yield Contest(moved, [*members, *offspring], size)
+        moved = in_full((yield Contest(moved, [*members, *offspring], size)))
         population = track(population, moved)
         arrived = {x.parents[0]: x for x in moved}
         # Whom a race has stopped on the way stays where it was.

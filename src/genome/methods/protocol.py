@@ -3,7 +3,8 @@
 A method is a generator function: it *yields* lists of individuals that it wants scored, *receives* the same
 individuals with their fitness, and returns the population that results. `genome.evolution` drives it, so that caching,
 batching and the count of evaluations are the same for all. It may yield a `Contest` instead where only the fittest
-matter; a race then sends it those who were scored in full, in their order.
+matter; a race then sends it those who were scored in full, in their order, and behind them those it has stopped, the
+nearest first and without fitness.
 """
 
 from collections.abc import Generator, Mapping

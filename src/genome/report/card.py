@@ -17,7 +17,7 @@ import jinja2
 import yaml
 
 from genome.experts import Expert
-from genome.genotype import PRODUCT
+from genome.genotype import PRODUCT, by_expert
 from genome.population import Individual
 from genome.report import statistics
 from genome.report.statistics import Answered, Interval
@@ -80,12 +80,14 @@ def card(export: Export) -> str:
     )
     environment.filters["fenced"] = fenced
     noise = export.best.genotype.noise
+    shares = by_expert(export.best.genotype.coefficients, len(export.experts))
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         export=export,
         front_matter=front_matter(export),
         names=" and ".join(task.name for task in export.tasks),
         expert=export.experts[0],
-        shares=list(zip(export.experts, export.best.genotype.coefficients, map(source, export.sources), strict=True)),
+        shares=list(zip(export.experts, shares, map(source, export.sources), strict=True)),
+        grouped=len(export.best.genotype.coefficients) > len(export.experts),
         product=export.best.genotype.space == PRODUCT,
         deviation=math.sqrt(math.fsum(term.density * term.coefficient**2 for term in noise)),
         asked=list(zip(export.tasks, export.splits, strict=True)),

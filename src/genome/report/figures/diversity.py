@@ -27,7 +27,8 @@ def diversity(
 ) -> list[Row]:
     """Return a row for each generation of a run; of pairs of members, the mean over all pairs.
 
-    coefficients: the Euclidean distance of two members' coefficients of experts
+    coefficients: the Euclidean distance of two members' coefficients of experts; where groups of layers have their own,
+        the root of the mean square over groups
     answers: the share of validation samples that two members answer differently; no answer is an answer of its own
     norm_best, norm_members: the Frobenius norm of what the best so far, and a member on average, adds to the base
     norm_experts: the same of an expert on average
@@ -46,7 +47,7 @@ def diversity(
         rows.append(
             {
                 "generation": population.generation,
-                "coefficients": _mean_of_pairs(math.dist, [genotype.coefficients for genotype in genotypes]),
+                "coefficients": _mean_of_pairs(math.dist, _in_all_groups(genotypes, len(experts))),
                 "answers": _mean_of_pairs(disagreement, [answers[genotype] for genotype in genotypes]),
                 "best": population.best.name,
                 "norm_best": best,
@@ -55,6 +56,13 @@ def diversity(
             }
         )
     return rows
+
+
+def _in_all_groups(genotypes: Sequence[Genotype], n: int) -> list[list[float]]:
+    """Return coefficients in as many groups of layers for all, scaled so that distances are means over groups."""
+    groups = max(len(genotype.coefficients) for genotype in genotypes) // n
+    copies = [genotype.coefficients * (groups * n // len(genotype.coefficients)) for genotype in genotypes]
+    return [[value / math.sqrt(groups) for value in each] for each in copies]
 
 
 def answers_by_genotype(

@@ -7,6 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, TwoSlopeNorm
 
+from genome.genotype import by_expert
 from genome.report.figures.style import BEST, COLUMN, INK, MEAN, PAGE, Row, by_generation, styled
 
 SIGNS = LinearSegmentedColormap.from_list("signs", [MEAN, "white", BEST])
@@ -17,7 +18,8 @@ CELL = 0.245
 def expert_shares(populations: Sequence[Mapping[str, Any]]) -> list[Row]:
     """Return the coefficient of each expert in the best individual so far, by generation, in the experts' order.
 
-    `populations` are the contents of a run's `population.json` files, in any order.
+    `populations` are the contents of a run's `population.json` files, in any order. Where groups of layers have
+    coefficients of their own, it is their mean.
     """
     return [
         {
@@ -29,7 +31,9 @@ def expert_shares(populations: Sequence[Mapping[str, Any]]) -> list[Row]:
         }
         for population in sorted(populations, key=lambda population: population["generation"])
         for expert, coefficient in zip(
-            population["experts"], population["best"]["genotype"]["coefficients"], strict=True
+            population["experts"],
+            by_expert(population["best"]["genotype"]["coefficients"], len(population["experts"])),
+            strict=True,
         )
     ]
 

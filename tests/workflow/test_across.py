@@ -1,0 +1,77 @@
+"""The vote of runs with different bases: two workflows, one table, no further answer asked for."""
+
+import csv
+import re
+import subprocess
+
+import pytest
+import yaml
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+
+TABLE = "results/tables/across.csv"
+TASKS = ["sums", "emotions"]
+
+
+@pytest.fixture(scope="module")
+def beside(finished, tmp_path_factory):
+    """A workflow in a folder beside that of `finished`, whose base is another, with the answers to its tests."""
+    project = finished.copy(tmp_path_factory.mktemp("beside") / "project")
+    small = yaml.safe_load((project.folder / "small.yaml").read_text())
+    micro = yaml.safe_load((project.folder / "config.yaml").read_text())["bases"]["micro"]
+    experts = {name: micro["experts"][name] for name in ("add", "sub", "mood")}
+    training = micro["training"] | {"seed": 1}
+    other = {"model": {"path": "resources/models/micro"}, "experts": experts, "training": training, "data_merge": None}
+    small |= {"base": "other", "bases": {"other": other}}
+    (project.folder / "other.yaml").write_text(yaml.safe_dump(small))
+    for task in TASKS:
+        run = f"{task}/genome_plus/n4/seed1"
+        command = [*project.command("--", f"results/test/{task}/{run}/responses.jsonl")]
+        command[command.index("small.yaml")] = "other.yaml"
+        done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-4000:]
+    return project
+
+
+@pytest.fixture
+def voting(finished, beside, tmp_path):
+    project = finished.copy(tmp_path / "project")
+    folder = (beside.folder / "results").as_posix()
+    project.configure(across={"tasks": TASKS, "variant": "genome_plus", "beside": {"other": folder}})
+    return project
+
+
+def jobs(said):
+    return set(re.findall(r"^(\w+) +\d+$", said, re.MULTILINE)) - {"total"}
+
+
+def test_the_vote_is_made_of_kept_responses(voting, beside):
+    assert jobs(voting.make(TABLE)) == {"across"}
+    with (voting.folder / TABLE).open() as file:
+        rows = {(row["task"], row["model"]): row for row in csv.DictReader(file)}
+    assert {model for _, model in rows} == {"micro", "other", "vote"}
+    for task in TASKS:
+        scores = voting.read(f"results/test/{task}/{task}/genome_plus/n4/seed1/scores.json")
+        [alone] = [100 * row["score"] for row in scores if row["report"] == "ensemble"]
+        assert float(rows[task, "micro"]["score"]) == pytest.approx(alone, abs=0.006)
+        assert rows[task, "other"]["runs"].startswith(beside.folder.as_posix())
+    assert ("mean", "vote") in rows
+    assert "vote" in (voting.folder / "results/tables/across.md").read_text()
+
+
+def test_other_samples_are_refused(voting, beside, tmp_path):
+    other = beside.copy(tmp_path / "beside")
+    split = other.folder / "results/splits/sums/test.jsonl"
+    split.write_text(split.read_text().replace("1", "2"))
+    voting.configure(across={"beside": {"other": (other.folder / "results").as_posix()}})
+    assert "other samples; make it with the same `splits` and `tasks`" in voting.refused(TABLE)
+
+
+def test_what_the_config_gets_wrong_is_named(voting):
+    voting.configure(across={"variant": "genome", "tasks": ["sumz"], "beside": {"micro": "results"}})
+    output = voting.refused(TABLE)
+    assert "config.across.variant: 'genome' reports no ensemble of its fittest; name a variant that does" in output
+    assert "config.across.tasks: unknown task 'sumz', did you mean 'sums'?" in output
+    assert "config.across.beside: 'micro' is taken; give the other base another name" in output
+    voting.configure(across=None)
+    assert "config.across is null" in voting.refused(TABLE)
