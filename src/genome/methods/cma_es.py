@@ -1,14 +1,18 @@
 """CMA-ES (Hansen 2016, arXiv 1604.00772) over the coefficients of the experts, by the `cmaes` library.
 
 Not in the paper. Ten experts are ten numbers: few enough to learn how they vary together, which the paper's operators
-do not. A generation asks for as many points as the population has members and looks at nothing but their order.
+do not. A generation asks for as many points as the population has members, four at least, and looks at nothing but
+their order. With `coefficients: layer_group` every group of layers has coefficients of its own.
 
 The optimiser's state is kept nowhere. Every generation tells a new one all points again, with the fitness that they
 had, and draws from a stream of its own: an interrupted run goes on as if it had never stopped.
 """
 
+import importlib
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -21,7 +25,7 @@ from genome.racing import Contest, in_full
 from genome.rng import stream
 
 SMALLEST = 4
-"""The smallest population whose better half has two points: of one nothing can be learnt about how they vary."""
+"""The fewest points whose better half are two: of one nothing can be learnt about how they vary."""
 
 STOPPED = -1.0
 """What is told in place of the fitness of the first point that a race has stopped, and less for each further back."""
@@ -33,11 +37,8 @@ def generation(population: Population, settings: Mapping[str, Any], seed: int) -
     `population.history` begins with the best of generation 0, where the search may begin (`mean: best`).
     `settings["groups"]` is the number of groups of layers (`coefficients: layer_group`).
     """
-    from cmaes import CMA
-
     now, size = population.generation + 1, len(population.members)
-    if size < SMALLEST:
-        raise GenomeError(f"cma_es: population_size {size}; it learns from at least {SMALLEST} points a generation")
+    count = points_of(size)
     best = population.best
     history = population.history or ((best.genotype.coefficients, best.score),)
     start, *points = history
@@ -47,12 +48,12 @@ def generation(population: Population, settings: Mapping[str, Any], seed: int) -
         raise GenomeError(
             f"cma_es: bounds {settings['bounds']} do not hold the first mean {np.unique(mean).tolist()}; widen them"
         )
-    optimizer = CMA(mean=mean, sigma=settings["step"], bounds=bounds, population_size=size, seed=0)
-    for first in range(0, len(points), size):
-        optimizer.tell([(np.array(point), -fitness) for point, fitness in points[first : first + size]])
+    optimizer = _library().CMA(mean=mean, sigma=settings["step"], bounds=bounds, population_size=count, seed=0)
+    for first in range(0, len(points), count):
+        optimizer.tell([(np.array(point), -fitness) for point, fitness in points[first : first + count]])
     optimizer.reseed_rng(int(stream(seed, "cma_es", now).integers(2**32)))
 
-    asking = [mixture(optimizer.ask(), space_of(settings)) for _ in range(size)]
+    asking = [mixture(optimizer.ask(), space_of(settings)) for _ in range(count)]
     individuals = [Individual(f"g{now:02}-point{i}", point, "cma_es") for i, point in enumerate(asking)]
     asked = yield Contest(individuals, (), size)
     finished, stopped = in_full(asked), [x for x in asked if x.fitness is None]
@@ -60,6 +61,26 @@ def generation(population: Population, settings: Mapping[str, Any], seed: int) -
     history = (*history, *((x.genotype.coefficients, told[x.name]) for x in individuals))
     members = tuple(fittest([*population.members, *finished])[:size])
     return track(replace(population, generation=now, members=members, created=(), history=history), finished)
+
+
+def points_of(size: int) -> int:
+    """Return how many points a generation asks for in a population of `size`."""
+    return max(size, SMALLEST)
+
+
+def _library() -> ModuleType:
+    """Return `cmaes`, without scipy where nothing has loaded it yet: that takes a second, and CMA-ES does not use it.
+
+    The package takes scipy's distributions for other algorithms of its own, and does without where there are none.
+    """
+    hidden = "scipy" not in sys.modules
+    if hidden:
+        sys.modules["scipy"] = None
+    try:
+        return importlib.import_module("cmaes")
+    finally:
+        if hidden:
+            del sys.modules["scipy"]
 
 
 def _mean(best: tuple[float, ...], choice: str) -> np.ndarray:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+from genome.methods.cma_es import points_of
 from genome.tasks import Task
 
 REST = 1000
@@ -149,7 +150,7 @@ METHODS: dict[str, Callable[[Mapping[str, Any], int, int], float]] = {
     "genome": _genome,
     "genome_plus": _genome,
     "model_swarms": lambda settings, size, experts: size,
-    "cma_es": lambda settings, size, experts: size,
+    "cma_es": lambda settings, size, experts: points_of(size),
     "best_single": lambda settings, size, experts: 0,
     "expert_fusion": lambda settings, size, experts: 1,
     "lorahub": lambda settings, size, experts: settings["evaluations"],
