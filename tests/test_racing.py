@@ -192,6 +192,18 @@ def test_who_has_come_further_stands_before_who_was_better_for_less():
     assert sorted(trials, key=lambda name: standing({"t": trials[name]}, course)) == ["far", "near", "good", "poor"]
 
 
+@pytest.mark.parametrize("method", ["genome_plus", "cma_es"])
+def test_a_run_is_over_when_its_best_is_right_on_everything(method):
+    history, samples = evolve(method, RACING, generations=1)
+    perfect = replace(history[-1], best=replace(history[-1].best, fitness=combine({"t": 1.0})))
+    spent, settings = samples.spent, paper_settings(method) | {"racing": RACING}
+    after = next_generation(perfect, settings, 1, EXPERTS, samples, samples.course)
+    assert after == replace(perfect, generation=2, created=())
+    assert samples.spent == spent
+    without = next_generation(perfect, settings | {"racing": None}, 1, EXPERTS, samples, samples.course)
+    assert without.created
+
+
 def test_without_a_course_everybody_answers_everything():
     samples, settings = Samples(), paper_settings("genome_plus") | {"racing": RACING}
     population = found_population(EXPERTS, score_experts(EXPERTS, samples), settings, 10, 1, samples)

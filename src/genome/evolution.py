@@ -113,16 +113,18 @@ def next_generation(
 ) -> Population:
     """Return the population after one more generation of `settings["method"]`.
 
-    With `settings["racing"]` its contests are races on `course`, where the tasks allow any. A run that has not improved
-    for `settings["patience"]` generations passes its population on as it is.
+    With `settings["racing"]` its contests are races on `course`, where the tasks allow any. A run passes its population
+    on as it is when it has not improved for `settings["patience"]` generations, and with races when its best is right
+    on every sample, since nobody can win against it any more.
     """
     patience = settings["patience"]
-    if patience is not None and population.stalled >= patience:
+    racing = settings.get("racing")
+    won = racing and course and population.best.score == 1.0
+    if won or (patience is not None and population.stalled >= patience):
         return replace(population, generation=population.generation + 1, created=())
     if settings.get("coefficients") == LAYER_GROUP:
         settings = {**settings, "groups": len(set(layer_groups(experts[0].tensors).values()))}
     search = GENERATIONS[settings["method"]](population, settings, seed)
-    racing = settings.get("racing")
     races = Races(Rules(**racing), course, population.trials) if racing and course else None
     following = drive(search, population.scored, experts, evaluate, races)
     improved = following.best.score > population.best.score

@@ -4,7 +4,7 @@ Not in the paper. Individuals that compete for a number of places (a `Contest`) 
 order, then more of them at every look. After each look all that are still in it, and the rivals that are scored
 already, are ranked by what is known; whoever is behind the last who would get a place by more than chance explains is
 stopped. It is then no candidate any more: it has no fitness, and is never ranked, best or a member. Nobody wins by
-luck either, since whoever is left answers every sample.
+luck either, since whoever is left answers every sample. A run whose best is right on all of them is over.
 
 The bound is one of paired differences. With d_i the difference of the two on sample i, m of M samples seen, and t tasks
 of weight w_t, the difference of their fitness has the estimate `sum w_t mean(d)` and the standard error

@@ -64,7 +64,8 @@ def initial_params(wildcards):
 def search_settings(variant):
     """Return all that decides what a variant finds; how it is reported later is not part of it."""
     settings = {key: value for key, value in VARIANTS[variant].items() if key not in REPORTING}
-    return {**deciding(settings), "stage": VERSIONS.get(settings["method"])}
+    races = {"races": VERSIONS["racing"]} if settings.get("racing") else {}
+    return {**deciding(settings), **races, "stage": VERSIONS.get(settings["method"])}
 
 
 def deciding(settings):
