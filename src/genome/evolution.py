@@ -119,13 +119,13 @@ def next_generation(
     """
     patience = settings["patience"]
     racing = settings.get("racing")
-    won = racing and course and population.best.score == 1.0
+    races = Races(Rules(**racing), course, population.trials) if racing and course else None
+    won = races and population.best.score == 1.0
     if won or (patience is not None and population.stalled >= patience):
         return replace(population, generation=population.generation + 1, created=())
     if settings.get("coefficients") == LAYER_GROUP:
         settings = {**settings, "groups": len(set(layer_groups(experts[0].tensors).values()))}
     search = GENERATIONS[settings["method"]](population, settings, seed)
-    races = Races(Rules(**racing), course, population.trials) if racing and course else None
     following = drive(search, population.scored, experts, evaluate, races)
     improved = following.best.score > population.best.score
     return replace(following, stalled=0 if improved else population.stalled + 1)

@@ -13,12 +13,10 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from genome.ensemble import combine_each
 from genome.report import statistics
 from genome.report.statistics import Answered
 from genome.report.traces import joined
 from genome.tasks import Task
-from genome.tasks.scoring import judge
 
 VOTE = "vote"
 MEAN = "mean"
@@ -105,11 +103,8 @@ def _answered(
         sorted((member for run in runs for member in run.members), key=lambda member: -member.fitness)
         for runs in ensembles
     ]
-    answers = combine_each(task, samples, [[member.answers for member in each] for each in members], similarity)
-    judged = judge(task, samples, answers)
-    return [
-        statistics.of_answers(task, samples, each, result.scores) for each, result in zip(answers, judged, strict=True)
-    ]
+    answers = [[member.answers for member in each] for each in members]
+    return statistics.of_ensembles(task, samples, answers, similarity)
 
 
 def _mean(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from genome.ensemble import combine_each
 from genome.errors import GenomeError
 from genome.files import read_jsonl
 from genome.rng import stream
 from genome.tasks import Task, metrics
+from genome.tasks.scoring import judge
 
 RESAMPLES = 2000
 LEVEL = 0.95
@@ -86,6 +88,20 @@ def of_answers(
     """Return what one model scored on samples, from its answers and the score of each."""
     parts = metrics.parts(task, samples, answers)
     return in_columns(task.metric, [sample["id"] for sample in samples], scores, parts)
+
+
+def of_ensembles(
+    task: Task,
+    samples: Sequence[Mapping[str, Any]],
+    ensembles: Sequence[Sequence[Sequence[str | None]]],
+    similarity: Mapping[str, Any],
+) -> list[Answered]:
+    """Return what each ensemble scored on samples, from its members' answers, fittest first (`genome.ensemble`)."""
+    combined = combine_each(task, samples, ensembles, similarity)
+    return [
+        of_answers(task, samples, answers, result.scores)
+        for answers, result in zip(combined, judge(task, samples, combined), strict=True)
+    ]
 
 
 def draw_samples(test_task: str, n: int) -> np.ndarray:

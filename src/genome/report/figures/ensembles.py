@@ -10,13 +10,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from genome.ensemble import combine_each
 from genome.report import statistics
 from genome.report.figures import style
 from genome.report.figures.style import MUTED, styled
 from genome.report.statistics import Answered
 from genome.tasks import Task
-from genome.tasks.scoring import judge
 
 MEAN = "mean"
 CONFIGURED = {"color": style.MEAN, "lw": 0.8, "ls": (0, (2, 2)), "zorder": 1}
@@ -34,11 +32,7 @@ def by_size(
     members: each member's answers, fittest first; where there are fewer than `size` distinct ones, all of them are the
     ensemble from there on. An ensemble of one is the fittest member.
     """
-    ensembles = combine_each(task, samples, [members[:k] for k in range(1, size + 1)], similarity)
-    return [
-        statistics.of_answers(task, samples, answers, result.scores)
-        for answers, result in zip(ensembles, judge(task, samples, ensembles), strict=True)
-    ]
+    return statistics.of_ensembles(task, samples, [members[:k] for k in range(1, size + 1)], similarity)
 
 
 def table(tests: Mapping[str, Sequence[Sequence[Answered]]], seeds: Sequence[int]) -> pd.DataFrame:
