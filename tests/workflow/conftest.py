@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -51,6 +52,10 @@ class Project:
         result = self.snakemake("--", *targets, cores=cores)
         assert result.returncode == 0, result.stderr[-6000:]
         return result.stderr
+
+    def ran(self, *targets: str) -> set[str]:
+        """Make targets and return the rules whose jobs that took."""
+        return set(re.findall(r"^(\w+) +\d+$", self.make(*targets), re.MULTILINE)) - {"total"}
 
     def refused(self, *targets: str) -> str:
         """Return what Snakemake says about targets that it must not make."""

@@ -1,7 +1,6 @@
 """The public code's scoring beside ours, and ensembles by size: both from responses that Table 2 has already."""
 
 import csv
-import re
 
 import pytest
 
@@ -16,10 +15,6 @@ def rows_of(project, path):
         return list(csv.DictReader(file))
 
 
-def jobs(said):
-    return set(re.findall(r"^(\w+) +\d+$", said, re.MULTILINE)) - {"total"}
-
-
 @pytest.fixture(scope="module")
 def compared(finished, tmp_path_factory):
     """A project with both files. Copy it before you change it."""
@@ -28,7 +23,7 @@ def compared(finished, tmp_path_factory):
     assert {*project.planned(TABLE, FIGURE)} == {
         TABLE, "results/tables/protocol.md", FIGURE, FIGURE.replace("svg", "png"), FIGURE.replace("svg", "csv"),
     }  # fmt: skip
-    assert jobs(project.make(TABLE, FIGURE)) == {"protocol", "plot_ensemble"}
+    assert project.ran(TABLE, FIGURE) == {"protocol", "plot_ensemble"}
     return project
 
 
@@ -59,16 +54,16 @@ def test_what_is_deleted_is_made_again_from_the_responses_alone(compared, tmp_pa
     project = compared.copy(tmp_path / "project")
     before = project.files("results/tables/protocol*") | project.files("results/figures/*")
     (project.folder / TABLE).unlink()
-    assert jobs(project.make(TABLE)) == {"protocol"}
+    assert project.ran(TABLE) == {"protocol"}
     (project.folder / FIGURE).unlink()
-    assert jobs(project.make(FIGURE)) == {"plot_ensemble"}
+    assert project.ran(FIGURE) == {"plot_ensemble"}
     assert project.files("results/tables/protocol*") | project.files("results/figures/*") == before
 
 
 def test_another_size_of_the_ensemble_asks_no_model(compared, tmp_path):
     project = compared.copy(tmp_path / "project")
     project.configure(methods={"genome_plus": {"ensemble": {"k": 2}}})
-    assert jobs(project.make("results/tables/table2.csv")) == {"score_test", "compare"}
+    assert project.ran("results/tables/table2.csv") == {"score_test", "compare"}
     by_size = {(row["task"], row["k"]): row for row in rows_of(compared, FIGURE.replace("svg", "csv"))}
     for task in TASKS:
         assert float(by_size[task, "2"]["score"]) == pytest.approx(reported(project, task)["ensemble"], abs=0.006)
