@@ -1,0 +1,306 @@
+"""Where things of people's come in: each door has good input, the way through it, and what may be damaged.
+
+`given/` holds what a person brings or what lies on disk between two stages; `out/` is where the stage writes. A door's
+`enter` runs in the case's own folder and returns what came out, as JSON values, to be compared with the good input's.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from builders import fake_experts, paper_settings, write_expert
+from fuzz.mutations import JSON_FILE, JSON_LINES, SAFETENSORS, YAML_FILE, Mutation
+from genome.adapters import materialise
+from genome.corpora import read_corpus
+from genome.evolution import found_population, next_generation, score_experts
+from genome.experts import CONFIG, WEIGHTS, load_experts
+from genome.files import read_json, write_jsonl, write_text
+from genome.genotype import mixture
+from genome.jobs.data import check_experts, fetch_adapter, split_task
+from genome.jobs.reports import compare
+from genome.jobs.test import score_test
+from genome.population import Fitness, read_population, write_population
+from genome.rebuild import rebuild
+from genome.responses import find_task, score_responses
+from genome.tasks import parse_task
+from genome.tasks.prompts import columns, sample
+from genome.tasks.scoring import extract
+
+GIVEN, OUT = Path("given"), Path("out")
+
+
+@dataclass(frozen=True)
+class Door:
+    """`build` makes good input under `given/`; `enter` takes it in; `damaged` are its files and their mutations."""
+
+    build: Callable[[], None]
+    enter: Callable[[], Any]
+    damaged: dict[str, Sequence[Mutation]]
+    names: tuple[str, ...] = ()
+    """What a refusal may name in place of the damaged file."""
+
+
+def digest(folder: Path) -> dict[str, Any]:
+    """Return a PEFT folder's tensors, rounded, and its form, for comparison."""
+    form = read_json(folder / CONFIG)
+    tensors = {name: np.round(values.astype(float), 5).tolist() for name, values in load_file(folder / WEIGHTS).items()}
+    return {"tensors": tensors, "r": form["r"], "alpha": form["lora_alpha"]}
+
+
+# Adapters that a person names by `path`.
+
+
+def build_adapters() -> None:
+    """Two adapters as PEFT writes them."""
+    for seed, name in enumerate(("one", "two")):
+        write_expert(GIVEN / name, seed)
+        (GIVEN / name / "provenance.json").unlink()
+
+
+def enter_adapters() -> Any:
+    """Fetch both, check them as a set, and write their mean."""
+    for name in ("one", "two"):
+        source = {"path": str(GIVEN / name)}
+        fetch_adapter(json.dumps({"version": 1, "source": source}), str(OUT / name))
+    check_experts([str(OUT / name) for name in ("one", "two")], OUT / "experts.json")
+    experts = load_experts([OUT / "one", OUT / "two"])
+    materialise([mixture([0.5, 0.5])], experts, [OUT / "mean"])
+    mean, whole = digest(OUT / "mean"), [load_file(GIVEN / name / WEIGHTS) for name in ("one", "two")]
+    for name, values in mean["tensors"].items():
+        expected = sum(0.5 * tensors[name].astype(float) for tensors in whole)
+        assert np.allclose(values, expected, rtol=1e-3, atol=1e-4), f"{name} is not the mean of what was given"
+    return mean
+
+
+# Experts between two stages.
+
+
+def build_experts() -> None:
+    """Two experts as the workflow keeps them."""
+    for seed, name in enumerate(("one", "two")):
+        write_expert(GIVEN / name, seed)
+
+
+def enter_experts() -> Any:
+    """Check them as a set."""
+    check_experts([str(GIVEN / name) for name in ("one", "two")], OUT / "experts.json")
+    return read_json(OUT / "experts.json")
+
+
+# A task of one's own, and its rows.
+
+TASK = """\
+kind: choice
+metric: accuracy
+category: Mine
+source: {path: given/rows.jsonl}
+prompt: |
+  {{ question }}
+  {{ options | listed }}
+reference: answer
+options: choices
+max_tokens: 8
+"""
+ROWS = [
+    {
+        "question": f"Which of these is number {i}?",
+        "choices": [f"a{i}", f"b{i}", f"c{i}"],
+        "answer": "ABC"[i % 3],
+        "remark": {"by": "me", "note": None},
+    }
+    for i in range(12)
+]
+
+
+def build_task() -> None:
+    """A task file and its rows."""
+    write_text(GIVEN / "mine.yaml", TASK)
+    write_jsonl(GIVEN / "rows.jsonl", ROWS)
+
+
+def enter_task() -> Any:
+    """Read the task, draw its samples, and score a few answers."""
+    task = find_task(str(GIVEN / "mine.yaml"))
+    columns(task)
+    import yaml
+
+    settings = {"version": 1, "task": [task.name, yaml.safe_load((GIVEN / "mine.yaml").read_text("utf-8-sig"))]}
+    settings |= {"validation": 4, "test": 4, "seed": 42}
+    out = [str(OUT / name) for name in ("validation.jsonl", "test.jsonl", "provenance.json")]
+    split_task(json.dumps(settings), None, *out)
+    drawn = [json.loads(line) for name in out[:2] for line in Path(name).read_text().splitlines()]
+    samples = [sample(task, row) for row in drawn]
+    answers = [extract(task, one, f"Well.\nAnswer: {letter}") for one, letter in zip(samples, "ABCABCAB", strict=True)]
+    for one in samples:
+        assert "None" not in one["prompt"], "the word None in a prompt"
+        assert "nan" not in one["prompt"], "the word nan in a prompt"
+    return {"samples": samples, "answers": answers}
+
+
+# Training corpora.
+
+
+def build_corpus() -> None:
+    """Published conversations in a file of one's own."""
+    rows = [
+        {
+            "dataset": "mine",
+            "messages": [{"role": "user", "content": f"Say {i}."}, {"role": "assistant", "content": f"{i}!"}],
+        }
+        for i in range(6)
+    ]
+    write_jsonl(GIVEN / "talks.jsonl", rows)
+
+
+def enter_corpus() -> Any:
+    """Read the corpus as training does."""
+    rows, empty = read_corpus({"path": str(GIVEN / "talks.jsonl"), "only": {"dataset": ["mine"]}})
+    write_jsonl(OUT / "corpus.jsonl", rows)
+    return [rows, empty]
+
+
+# Responses of somebody's model.
+
+
+def build_responses() -> None:
+    """Rows and responses in one file."""
+    lines = [{"sample": row, "response": f"It is so.\nAnswer: {'ABC'[i % 2]}"} for i, row in enumerate(ROWS)]
+    write_text(GIVEN / "mine.yaml", TASK)
+    write_jsonl(GIVEN / "responses.jsonl", lines)
+
+
+def enter_responses() -> Any:
+    """`genome score`."""
+    task = find_task(str(GIVEN / "mine.yaml"))
+    return score_responses(task, GIVEN / "responses.jsonl", {"metric": "chrf"}, OUT / "details.jsonl")
+
+
+# A run between two generations.
+
+EXPERTS = fake_experts(3)
+
+
+def evaluate(individuals: Sequence[Any]) -> list[Fitness]:
+    """Score individuals by their coefficients alone."""
+    values = [float(np.exp(-np.sum((np.array(x.genotype.coefficients) - 0.4) ** 2))) for x in individuals]
+    return [Fitness(value, {"t": value}) for value in values]
+
+
+def build_population() -> None:
+    """A run of GENOME+ after two generations, and its experts."""
+    settings = paper_settings("genome_plus")
+    experts = [write_expert(GIVEN / "experts" / f"e{i}", i) for i in range(3)]
+    scored = score_experts(experts, evaluate)
+    population = found_population(experts, scored, settings, 4, 1, evaluate)
+    for _ in range(2):
+        population = next_generation(population, settings, 1, experts, evaluate)
+    write_population(GIVEN / "population.json", population, experts)
+
+
+def enter_population() -> Any:
+    """Rebuild the best individual and go on for one generation."""
+    experts = load_experts(sorted((GIVEN / "experts").iterdir()))
+    population = read_population(GIVEN / "population.json")
+    rebuild(GIVEN / "population.json", "best", GIVEN / "experts", OUT / "best")
+    following = next_generation(population, paper_settings("genome_plus"), 1, experts, evaluate)
+    write_population(OUT / "population.json", following, experts)
+    written = read_json(OUT / "population.json")
+    return {"best": digest(OUT / "best"), "following": written["members"], "ever": written["best"]}
+
+
+# A run's answers to a test.
+
+
+def build_test() -> None:
+    """Prepared prompts and the responses of a run's best and three members."""
+    task = parse_task("mine", _task())
+    samples = [{**sample(task, {"id": f"mine-{i}", **row}), "tokens": [1, 2]} for i, row in enumerate(ROWS)]
+    roles = {"best": "g2-a", "member1": "g2-a", "member2": "g2-b", "member3": "g2-c"}
+    rows = [
+        {"role": role, "individual": name, "sample": one["id"], "response": f"Answer: {'ABC'[(i + ord(name[-1])) % 3]}"}
+        for role, name in roles.items()
+        for i, one in enumerate(samples)
+    ]
+    write_jsonl(GIVEN / "prompts.jsonl", samples)
+    write_jsonl(GIVEN / "responses.jsonl", rows)
+
+
+def _task() -> dict[str, Any]:
+    import yaml
+
+    return yaml.safe_load(TASK)
+
+
+def enter_test() -> Any:
+    """Score them."""
+    run = {"method": "m", "tasks": "mine", "seed": 1, "population_size": 4, "run": "results/runs/mine/m/n4/seed1"}
+    settings = {"task": ["mine", _task()], "similarity": {"metric": "chrf"}, "k": 3, "run": run}
+    files = [str(GIVEN / name) for name in ("prompts.jsonl", "responses.jsonl")]
+    score_test(json.dumps(settings), "base", *files, str(OUT / "scores.json"), str(OUT / "answers.jsonl"))
+    return read_json(OUT / "scores.json")
+
+
+# Scores on their way into a table.
+
+
+def build_scores() -> None:
+    """Two methods' scores of one task, with the answers behind them."""
+    build_test()
+    OUT.mkdir()
+    for method in ("best_single", "genome"):
+        run = {"method": method, "tasks": "mine", "seed": 1, "population_size": 4, "run": f"results/runs/mine/{method}"}
+        settings = {"task": ["mine", _task()], "similarity": {"metric": "chrf"}, "k": 0, "run": run}
+        files = [str(GIVEN / name) for name in ("prompts.jsonl", "responses.jsonl")]
+        folder = GIVEN / method
+        score_test(json.dumps(settings), "base", *files, str(folder / "scores.json"), str(folder / "answers.jsonl"))
+    (GIVEN / "prompts.jsonl").unlink()
+    (GIVEN / "responses.jsonl").unlink()
+    OUT.rmdir()
+
+
+def enter_scores() -> Any:
+    """Compare them in a table."""
+    methods = [{"name": name, "variant": name, "label": name, "report": "best"} for name in ("best_single", "genome")]
+    columns = [{"name": "mine", "tasks": "mine", "test_task": "mine", "metric": "accuracy"}]
+    settings = {"table": "table2", "methods": methods, "columns": columns, "seeds": [1]}
+    files = [str(GIVEN / method / "scores.json") for method in ("best_single", "genome")]
+    out = [str(OUT / name) for name in ("table.csv", "table.md", "scores.csv", "uncertainty.csv")]
+    compare(json.dumps(settings), files, *out)
+    return [Path(path).read_text() for path in out]
+
+
+DOORS: dict[str, Door] = {
+    "adapters": Door(
+        build_adapters,
+        enter_adapters,
+        {f"given/one/{CONFIG}": JSON_FILE, f"given/one/{WEIGHTS}": SAFETENSORS},
+        ("given/one", "one"),
+    ),
+    "experts": Door(
+        build_experts,
+        enter_experts,
+        {"given/one/provenance.json": JSON_FILE, f"given/one/{CONFIG}": JSON_FILE, f"given/one/{WEIGHTS}": SAFETENSORS},
+        ("given/one", "one"),
+    ),
+    "tasks": Door(build_task, enter_task, {"given/mine.yaml": YAML_FILE}, ("mine",)),
+    "rows": Door(build_task, enter_task, {"given/rows.jsonl": JSON_LINES}, ("mine",)),
+    "corpora": Door(build_corpus, enter_corpus, {"given/talks.jsonl": JSON_LINES}, ("talks",)),
+    "scored responses": Door(
+        build_responses, enter_responses, {"given/responses.jsonl": JSON_LINES, "given/mine.yaml": YAML_FILE}, ("mine",)
+    ),
+    "populations": Door(build_population, enter_population, {"given/population.json": JSON_FILE}),
+    "test responses": Door(
+        build_test, enter_test, {"given/responses.jsonl": JSON_LINES, "given/prompts.jsonl": JSON_LINES}
+    ),
+    "scores": Door(
+        build_scores,
+        enter_scores,
+        {"given/genome/scores.json": JSON_FILE, "given/genome/answers.jsonl": JSON_LINES},
+        ("given/genome",),
+    ),
+}

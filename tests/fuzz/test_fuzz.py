@@ -1,0 +1,102 @@
+"""Whatever is wrong with a file, it ends in one line that names it, or in the right result; nothing in between.
+
+Every mutation of every file is tried at least once, and those that draw at random again until a door has its share of
+`CASES`. `GENOME_FUZZ` multiplies that number and `GENOME_FUZZ_SEED` draws other cases, for a campaign.
+"""
+
+import hashlib
+import os
+import random
+import re
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fuzz.doors import DOORS, Door
+from fuzz.mutations import FATAL, NEUTRAL, OPEN, Mutation
+from fuzz.runner import REFUSED, RETURNED, Outcome, run
+
+CASES = 60 * int(os.environ.get("GENOME_FUZZ", "1"))
+"""The least number of cases of a damaged file."""
+
+SEED = int(os.environ.get("GENOME_FUZZ_SEED", "0"))
+
+TEMPORARY = re.compile(r"(^|/)\.[^/]+\.[a-z0-9_]{8}(/|$)|\.tmp\b|/pytest-of-|/tmp/")
+
+
+def cases(door: Door) -> Iterator[tuple[str, Mutation, random.Random]]:
+    """Yield the cases of a door: file, mutation and the generator that it draws from."""
+    for path, mutations in door.damaged.items():
+        drawn = [mutation for mutation in mutations if mutation.effect == OPEN]
+        tried = [*mutations, *(drawn[number % len(drawn)] for number in range(CASES - len(mutations)))]
+        for number, mutation in enumerate(tried):
+            yield path, mutation, random.Random(f"{SEED}/{path}/{number}")
+
+
+def snapshot(folder: Path) -> dict[str, tuple]:
+    """Return type and content of everything in a folder."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        mode = path.lstat().st_mode
+        content = hashlib.sha256(path.read_bytes()).hexdigest() if stat.S_ISREG(mode) else ""
+        found[path.relative_to(folder).as_posix()] = (
+            stat.S_IFMT(mode),
+            str(path.readlink()) if path.is_symlink() else content,
+        )
+    return found
+
+
+def complaints(
+    door: Door, path: str, mutation: Mutation, outcome: Outcome, expected: Outcome, folder: Path, before: dict
+) -> list[str]:
+    """Return what is wrong with the way a case has ended."""
+    wrong = []
+    if outcome.kind not in (RETURNED, REFUSED):
+        return [f"{outcome.kind}: {outcome.text[-1500:]}"]
+    if outcome.kind == REFUSED:
+        if "\n" in outcome.text:
+            wrong.append(f"more than one line: {outcome.text}")
+        if len(outcome.text) > 1000:
+            wrong.append(f"{len(outcome.text)} characters: {outcome.text[:1000]}")
+        if not any(name in outcome.text for name in (path, *door.names)):
+            wrong.append(f"names nothing of the user's: {outcome.text}")
+        if TEMPORARY.search(outcome.text):
+            wrong.append(f"names a temporary file: {outcome.text}")
+        if mutation.effect == NEUTRAL:
+            wrong.append(f"refused what changes nothing: {outcome.text}")
+    elif mutation.effect == FATAL:
+        wrong.append("taken as if nothing were wrong")
+    elif mutation.effect == NEUTRAL and outcome != expected:
+        wrong.append(f"another result: {outcome.text[:300]} instead of {expected.text[:300]}")
+    if snapshot(folder / "given") != before:
+        wrong.append("changed what was given")
+    left = [name for name in (p.relative_to(folder).as_posix() for p in folder.rglob("*")) if TEMPORARY.search(name)]
+    if left:
+        wrong.append(f"left behind: {left}")
+    return wrong
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DOORS)
+def test_damaged_input_is_refused_in_one_line_or_means_what_it_says(name, tmp_path):
+    door = DOORS[name]
+    good = tmp_path / "good"
+    good.mkdir()
+    assert run(lambda: door.build(), good).kind == RETURNED
+    shutil.copytree(good, tmp_path / "whole")
+    expected = run(door.enter, tmp_path / "whole")
+    assert expected.kind == RETURNED, expected.text
+    found = []
+    for number, (path, mutation, rng) in enumerate(cases(door)):
+        folder = tmp_path / f"case{number}"
+        shutil.copytree(good, folder)
+        mutation.apply(folder / path, rng)
+        before = snapshot(folder / "given")
+        outcome = run(door.enter, folder)
+        wrong = complaints(door, path, mutation, outcome, expected, folder, before)
+        found += [f"case {number}, {path}, {mutation.name}: {each}" for each in wrong]
+        shutil.rmtree(folder)
+    assert not found, f"{len(found)} complaints\n" + "\n".join(found)
