@@ -1,10 +1,22 @@
-"""Files that are whole or absent: everything is written to a temporary name and renamed."""
+"""Files that are whole or absent, and readers that end in one line whatever a file holds.
 
+Everything is written to a temporary name and renamed. Only files are read, never a pipe or a device, which may have no
+end, and every refusal names the file and, where there is one, the line.
+"""
+
+import codecs
+import errno
+import gzip
 import hashlib
+import itertools
 import json
+import math
 import os
+import re
 import shutil
+import stat
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,34 +24,147 @@ from typing import Any
 
 from genome.errors import GenomeError
 
+CORRECT = "correct the file"
+REMAKE = "delete the file to have it made again"
+"""What to do about a file that the workflow has written; never said of anybody's own file."""
+
+MARKS = ("provenance.json", "genotype.json")
+"""Files by which a folder is known as one that we wrote, and may replace."""
+
+REMEDIES = {
+    errno.ENOSPC: "free space on that disk",
+    errno.EDQUOT: "free space on that disk",
+    errno.EFBIG: "write to a disk that takes larger files",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+"""What to do about an error of the system, where it is not about rights or the place."""
+
+BOM = "\ufeff"
+GZIP = b"\x1f\x8b"
+
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+"""Errors of writing that come without the name of a file."""
+
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+"""The start of a JSON escape that is half of a character; both halves together are one."""
+
+_serial = itertools.count()
+
 
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
-    """Yield a temporary file name beside `path`; rename it to `path` when the block succeeds."""
+    """Yield a temporary file name beside `path`; rename it to `path` when the block succeeds.
+
+    GenomeError where the system refuses to write. No temporary file is left, and no message names one.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with _named(path):
+        if path.exists() and not path.is_file():
+            raise GenomeError(f"cannot write {path}: it is {_kind(path.stat().st_mode)}; choose another name")
+        _make_parent(path)
+    temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}.{next(_serial)}.tmp")
+    with _named(path, temporary):
+        try:
+            yield temporary
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def replacing_directory(path: Path | str) -> Iterator[Path]:
-    """Yield a temporary directory beside `path`; it becomes `path` when the block succeeds."""
+    """Yield a temporary directory beside `path`; it becomes `path` when the block succeeds.
+
+    What stands at `path` is removed only where it is an empty folder, or one of ours: a folder with one of `MARKS` and
+    no file but those that the new one has too. Anything else is refused before the block runs where that can be
+    told, and so are links, names such as `..`, and the folder that we work in. GenomeError too where the system
+    refuses to write. No temporary folder is left, and no message names one.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    temporary.chmod(0o755)
+    with _named(path):
+        _check_replaceable(path)
+        _make_parent(path)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", dir=path.parent))
     try:
-        yield temporary
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.rename(path)
+        with _named(path, temporary):
+            temporary.chmod(0o755)
+            yield temporary
+            _check_replaceable(path, _entries(temporary))
+            _exchange(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _make_parent(path: Path) -> None:
+    wrong = next((parent for parent in path.parents if parent.exists() and not parent.is_dir()), None)
+    if wrong is not None:
+        raise GenomeError(f"cannot write {path}: {wrong} is no folder; choose another place")
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _exchange(new: Path, path: Path) -> None:
+    """Put the folder `new` in the place of `path`; the old one is removed last."""
+    aside = new.with_name(f"{new.name}.old")
+    if path.exists():
+        path.rename(aside)
+    try:
+        new.rename(path)
+    except OSError:
+        if aside.exists():
+            aside.rename(path)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _check_replaceable(path: Path, new: set[str] | None = None) -> None:
+    """Raise GenomeError where a folder of the user's could be lost; `new` is what the new folder holds, once known."""
+    where = f"cannot write the folder {path}"
+    if path.name in ("", ".."):
+        raise GenomeError(f"{where}: it has no name of its own; choose a name without dots alone")
+    if path.is_symlink():
+        raise GenomeError(f"{where}: it is a link to {path.readlink()}; remove the link or choose another folder")
+    if Path.cwd().resolve().is_relative_to(path.resolve()):
+        raise GenomeError(f"{where}: it holds the folder that we work in; choose another folder")
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise GenomeError(f"{where}: it is {_kind(path.stat().st_mode)}; choose another folder")
+    held = _entries(path)
+    foreign = held if held.isdisjoint(MARKS) else held - (held if new is None else new)
+    if foreign:
+        raise GenomeError(
+            f"{where}: it exists and holds files that were not written here, such as {min(foreign)}; "
+            "move it away or choose another folder"
+        )
+
+
+def _entries(folder: Path) -> set[str]:
+    """Return what a folder holds, at all depths, by relative names; links are not followed."""
+    return {
+        str(Path(place, name).relative_to(folder))
+        for place, folders, files in os.walk(folder)
+        for name in (*folders, *files)
+    }
+
+
+@contextmanager
+def _named(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Turn the system's errors about writing into one line about `path`, and name it in place of `temporary`."""
+    try:
+        yield
+    except GenomeError as error:
+        text = str(error)
+        if temporary is None or str(temporary) not in text:
+            raise
+        raise GenomeError(text.replace(str(temporary), str(path))) from error
+    except OSError as error:
+        names = [Path(os.fsdecode(name)) for name in (error.filename, error.filename2) if name is not None]
+        places = [path, *path.parents, *([temporary] if temporary else [])]
+        ours = any(name in places or (temporary and name.is_relative_to(temporary)) for name in names)
+        if not (ours or (not names and error.errno in UNWRITABLE)):
+            raise
+        remedy = REMEDIES.get(error.errno or 0, "choose another place or correct its permissions")
+        raise GenomeError(f"cannot write {path}: {error.strerror}; {remedy}") from error
 
 
 def canonical_json(value: Any) -> str:
@@ -58,36 +183,152 @@ def write_json(path: Path | str, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
 
 
-def write_jsonl(path: Path | str, rows: Iterable[Any]) -> None:
-    """Write one JSON value a line."""
-    lines = (json.dumps(row, allow_nan=False, ensure_ascii=False) + "\n" for row in rows)
+def write_jsonl(path: Path | str, rows: Iterable[Any], *, any_value: bool = False) -> None:
+    """Write one JSON value a line; NaN and infinity are refused (ValueError).
+
+    With `any_value`, for rows that are not ours, all that `read_jsonl` reads in that way is written as it was: NaN and
+    infinity by Python's names, and half of a surrogate pair as the escape that it came from.
+    """
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        file.writelines(lines)
-
-
-def read_json(path: Path | str) -> Any:
-    """Read a JSON file; GenomeError names the file when it is no JSON."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise GenomeError(f"{path}: no such file") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise GenomeError(f"{path}: not valid JSON ({error}); delete the file to have it made again") from error
-
-
-def read_jsonl(path: Path | str, remedy: str = "delete the file to have it made again") -> list[Any]:
-    """Read one JSON value a line; GenomeError names the file, the line that is no JSON, and the remedy."""
-    rows = []
-    with Path(path).open("rb") as file:
-        for number, line in enumerate(file, start=1):
+        for number, row in enumerate(rows, start=1):
             try:
-                rows.append(json.loads(line))
-            except (json.JSONDecodeError, UnicodeDecodeError) as error:
-                raise GenomeError(f"{path}, line {number}: not valid JSON ({error}); {remedy}") from error
-    return rows
+                line = json.dumps(row, allow_nan=any_value, ensure_ascii=False)
+            except RecursionError as error:
+                raise GenomeError(f"cannot write {path}: row {number} is nested too deeply; make it flatter") from error
+            if any_value and not encodable(line):
+                line = json.dumps(row)
+            file.write(line + "\n")
+
+
+def read_json(path: Path | str, remedy: str = CORRECT) -> Any:
+    """Read a JSON file; GenomeError names the file, what is wrong with it, and the remedy."""
+    text = read_text(path, remedy)
+    if not text.strip():
+        raise GenomeError(f"{path}: not valid JSON (the file is empty); {remedy}")
+    return _parse(_OURS, text, str(path), remedy)
+
+
+def read_jsonl(path: Path | str, remedy: str = CORRECT, *, any_value: bool = False) -> list[Any]:
+    """Return the values of a JSON Lines file, or of one JSON array, as `read_numbered` reads them."""
+    return [row for _, row in read_numbered(path, remedy, any_value=any_value)[1]]
+
+
+def read_numbered(
+    path: Path | str, remedy: str = CORRECT, *, any_value: bool = False
+) -> tuple[str, list[tuple[int, Any]]]:
+    """Return the values of a JSON Lines file with their lines' numbers, and the word "line".
+
+    Blank lines are passed over. A file that is one JSON array instead gives its elements, counted from 1, and the word
+    "row". GenomeError names the file, the line that is no JSON, and the remedy.
+
+    NaN, infinity and half surrogate pairs, which no JSON of ours holds, are refused; `any_value` lets them pass, for
+    rows with columns that nobody may use. A name that stands twice in one mapping is refused in any case: one of the
+    two values would be lost.
+    """
+    text = read_text(path, remedy)
+    decoder = _THEIRS if any_value else _OURS
+    if text.lstrip().startswith("["):
+        return "row", list(enumerate(_parse(decoder, text, str(path), remedy), start=1))
+    # Not splitlines: text may hold other ends of lines than JSON Lines has. A file may be several, each with its mark.
+    lines = ((number, line.removeprefix(BOM).strip()) for number, line in enumerate(text.split("\n"), start=1))
+    return "line", [
+        (number, _parse(decoder, line, f"{path}, line {number}", remedy, number)) for number, line in lines if line
+    ]
+
+
+def read_text(path: Path | str, remedy: str = CORRECT) -> str:
+    """Return the text of a file, gzipped or not, without its byte order mark; GenomeError unless it is UTF-8."""
+    content = read_bytes(path)
+    if content.startswith(GZIP):
+        try:
+            content = gzip.decompress(content)
+        except (EOFError, OSError, zlib.error) as error:
+            raise GenomeError(f"{path}: damaged gzip file ({error}); {remedy}") from error
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        found = "UTF-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else error.reason
+        raise GenomeError(f"{path}, line {line}: not UTF-8 ({found}); save it as UTF-8") from error
+
+
+def read_bytes(path: Path | str) -> bytes:
+    """Return the content of a file; GenomeError as `check_file`."""
+    check_file(path)
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise GenomeError(f"{path}: cannot be read ({error.strerror}); correct its permissions") from error
+
+
+def check_file(path: Path | str) -> int:
+    """Return the size of a file; GenomeError where there is none, or what could be a pipe or a device without end."""
+    path = Path(path)
+    try:
+        found = path.stat()
+    except FileNotFoundError as error:
+        dangling = f"a link to {path.readlink()}, which does not exist" if path.is_symlink() else "no such file"
+        raise GenomeError(f"{path}: {dangling}") from error
+    except OSError as error:
+        raise GenomeError(f"{path}: cannot be read ({error.strerror}); correct the path") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise GenomeError(f"{path}: it is {_kind(found.st_mode)}, expected a file; correct the path")
+    return found.st_size
 
 
 def sha256(path: Path | str) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    """Return the SHA-256 of a file's bytes, in hexadecimal; GenomeError as `check_file`."""
+    check_file(path)
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def encodable(text: str) -> bool:
+    """Tell whether `text` can be written as UTF-8: half of a surrogate pair cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _kind(mode: int) -> str:
+    kinds = {stat.S_IFREG: "a file", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+    return kinds.get(stat.S_IFMT(mode), "a device")
+
+
+def _parse(decoder: json.JSONDecoder, text: str, where: str, remedy: str, line: int | None = None) -> Any:
+    """Return the JSON value in `text`, which is one `line` of a file, or without it all of the file."""
+    try:
+        value = decoder.decode(text)
+        if decoder is _OURS and SURROGATE.search(text) and not encodable(json.dumps(value, ensure_ascii=False)):
+            raise ValueError("half of a surrogate pair")
+    except json.JSONDecodeError as error:
+        place = where if line else f"{where}, line {error.lineno}"
+        raise GenomeError(f"{place}: not valid JSON ({error.msg}, column {error.colno}); {remedy}") from error
+    except RecursionError as error:
+        raise GenomeError(f"{where}: not valid JSON (nested too deeply); {remedy}") from error
+    except ValueError as error:
+        # Python names a setting of its own after a semicolon.
+        raise GenomeError(f"{where}: not valid JSON ({str(error).partition(';')[0]}); {remedy}") from error
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} stands twice")
+    return mapping
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number")
+
+
+def _finite(text: str) -> float:
+    return number if math.isfinite(number := float(text)) else _no_number(text)
+
+
+_OURS = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_finite)
+_THEIRS = json.JSONDecoder(object_pairs_hook=_unique)

@@ -10,7 +10,7 @@ import numpy as np
 
 from genome import genotype as genotypes
 from genome.errors import GenomeError
-from genome.files import read_json, write_json
+from genome.files import REMAKE, read_json, write_json
 from genome.genotype import Genotype
 
 
@@ -143,7 +143,7 @@ def read_individuals(path: Path | str) -> dict[str, Individual]:
 
 def read_population(path: Path | str) -> Population:
     """Read `population.json`; GenomeError names the file when it is cut short or lacks a field."""
-    value = read_json(path)
+    value = read_json(path, REMAKE)
     with _complete(path):
         return Population(
             generation=value["generation"],

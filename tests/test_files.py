@@ -1,0 +1,297 @@
+"""Readers end in one line whatever a file holds; writers leave a file whole or as it was, and lose nothing."""
+
+import gzip
+import json
+import math
+import os
+import resource
+import socket
+from pathlib import Path
+
+import pytest
+
+from genome.errors import GenomeError
+from genome.files import (
+    REMAKE,
+    check_file,
+    read_json,
+    read_jsonl,
+    read_numbered,
+    read_text,
+    replacing,
+    replacing_directory,
+    sha256,
+    write_json,
+    write_jsonl,
+    write_text,
+)
+
+ROWS = [{"q": "a", "n": 1}, {"q": "Größe\u2028", "n": 2.5}]
+LINES = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS)
+
+
+def line_of(call, *arguments, **settings) -> str:
+    """Return the one line in which a call ends."""
+    with pytest.raises(GenomeError) as caught:
+        call(*arguments, **settings)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        LINES.encode(),
+        LINES.encode("utf-8-sig"),
+        LINES.replace("\n", "\r\n").encode(),
+        LINES.replace("\n", "\n \t\n\n").encode(),
+        b"\n" + LINES.strip().encode(),
+        (LINES + "\ufeff").encode(),
+        json.dumps(ROWS).encode(),
+        json.dumps(ROWS, indent=2).encode("utf-8-sig"),
+        gzip.compress(LINES.encode()),
+        gzip.compress(LINES.encode()[:30]) + gzip.compress(LINES.encode()[30:]),
+    ],
+    ids=["plain", "mark", "crlf", "blank", "no end", "late mark", "array", "indented", "gz", "two gz"],
+)
+@pytest.mark.parametrize("any_value", [False, True])
+def test_rows_are_read_in_every_form(tmp_path, content, any_value):
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(content)
+    assert read_jsonl(path, any_value=any_value) == ROWS
+
+
+def test_files_that_were_joined_are_read(tmp_path):
+    (tmp_path / "rows").write_bytes(LINES.encode("utf-8-sig") * 2)
+    assert read_jsonl(tmp_path / "rows") == ROWS * 2
+
+
+def test_rows_are_numbered_by_their_lines_or_in_an_array_by_their_places(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('\n{"a": 1}\n\n{"a": 2}\n')
+    assert read_numbered(path) == ("line", [(2, {"a": 1}), (4, {"a": 2})])
+    path.write_text('[{"a": 1},\n\n {"a": 2}]')
+    assert read_numbered(path) == ("row", [(1, {"a": 1}), (2, {"a": 2})])
+    path.write_text("")
+    assert read_numbered(path) == ("line", [])
+
+
+FAULTS = {
+    "cut": ('{"a": 1', "column 8"),
+    "two values": ("{} {}", "Extra data"),
+    "word": ("nothing", "Expecting value"),
+    "deep": ('{"a":' * 100_000 + "1" + "}" * 100_000, "nested too deeply"),
+    "deep lists": ("[" * 100_000 + "]" * 100_000, "nested too deeply"),
+    "long number": ('{"a": ' + "9" * 5000 + "}", "4300 digits"),
+    "twice": ('{"a": 1, "b": {"c": 1, "c": 2}}', "'c' stands twice"),
+}
+NO_JSON = {
+    "nan": ('{"a": NaN}', "NaN is no number"),
+    "infinity": ('{"a": [-Infinity]}', "-Infinity is no number"),
+    "too large": ('{"a": 1e999}', "1e999 is no number"),
+    "surrogate": ('{"a": "\\ud800"}', "surrogate"),
+    "surrogate name": ('{"\\uDfff": 1}', "surrogate"),
+}
+
+
+@pytest.mark.parametrize(("text", "part"), [*FAULTS.values(), *NO_JSON.values()], ids=[*FAULTS, *NO_JSON])
+def test_what_is_no_json_is_named_with_its_line_and_the_remedy(tmp_path, text, part):
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    line = line_of(read_json, path)
+    assert line.startswith(str(path))
+    assert part in line
+    assert line.endswith("; correct the file")  # nobody is told to delete what may be their own
+    path.write_text('{"b": 0}\n\n' + text + "\n")
+    assert line_of(read_jsonl, path, REMAKE).startswith(f"{path}, line 3: not valid JSON (")
+    assert line_of(read_jsonl, path, REMAKE).endswith("; delete the file to have it made again")
+
+
+def test_a_fault_in_a_file_of_many_lines_is_named_with_its_line(tmp_path):
+    (tmp_path / "a.json").write_text('{\n "a": 1,\n}')
+    assert f"{tmp_path}/a.json, line 3: " in line_of(read_json, tmp_path / "a.json")
+    (tmp_path / "a.json").write_text("[\n{},\n{]")
+    assert f"{tmp_path}/a.json, line 3: " in line_of(read_jsonl, tmp_path / "a.json")
+
+
+def test_rows_that_are_not_ours_may_hold_what_they_like(tmp_path):
+    path, copy = tmp_path / "rows.jsonl", tmp_path / "copy.jsonl"
+    path.write_text("".join(f"{text}\n" for text, _ in NO_JSON.values()) + '{"e": "\\ud83d\\ude00é"}\n')
+    rows = read_jsonl(path, any_value=True)
+    assert math.isnan(rows[0]["a"])
+    assert rows[1:] == [{"a": [-math.inf]}, {"a": math.inf}, {"a": "\ud800"}, {"\udfff": 1}, {"e": "😀é"}]
+    write_jsonl(copy, rows, any_value=True)
+    assert copy.read_text().splitlines() == [
+        '{"a": NaN}',
+        '{"a": [-Infinity]}',
+        '{"a": Infinity}',
+        '{"a": "\\ud800"}',
+        '{"\\udfff": 1}',
+        '{"e": "😀é"}',
+    ]
+    assert repr(read_jsonl(copy, any_value=True)) == repr(rows)
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_jsonl(copy, rows[:1])
+
+
+@pytest.mark.parametrize(("text", "part"), FAULTS.values(), ids=FAULTS)
+def test_what_nobody_can_read_is_refused_in_their_rows_too(tmp_path, text, part):
+    (tmp_path / "a.jsonl").write_text("{}\n" + text)
+    line = line_of(read_jsonl, tmp_path / "a.jsonl", any_value=True)
+    assert line.startswith(f"{tmp_path}/a.jsonl, line 2: ")
+    assert part in line
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        (b'{"a": 1}\n{"a": "\xe9"}\n', "line 2: not UTF-8"),
+        ('{"a": 1}\n'.encode("utf-16"), "line 1: not UTF-8 (UTF-16)"),
+        (gzip.compress(LINES.encode())[:-9], "damaged gzip file"),
+        (b"\x1f\x8bxxxxxxxx", "damaged gzip file"),
+    ],
+)
+def test_other_bytes_are_named(tmp_path, content, part):
+    (tmp_path / "a").write_bytes(content)
+    for read in (read_json, read_jsonl, read_text):
+        assert part in line_of(read, tmp_path / "a")
+
+
+def test_an_empty_file_is_no_json_but_no_rows(tmp_path):
+    (tmp_path / "a").write_text("\n")
+    assert "the file is empty" in line_of(read_json, tmp_path / "a")
+    assert read_jsonl(tmp_path / "a") == []
+
+
+@pytest.fixture
+def no_files(tmp_path):
+    """Return paths that stand for no file, with what must be said of each."""
+    os.mkfifo(tmp_path / "pipe")
+    bound = socket.socket(socket.AF_UNIX)
+    bound.bind(str(tmp_path / "socket"))
+    bound.close()
+    (tmp_path / "link").symlink_to("nowhere")
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "file").touch()
+    return {
+        tmp_path: "a folder",
+        tmp_path / "pipe": "a pipe",
+        tmp_path / "socket": "a socket",
+        Path("/dev/zero"): "a device",
+        tmp_path / "link": "a link to nowhere, which does not exist",
+        tmp_path / "circle": "Too many levels",
+        tmp_path / "none": "no such file",
+        tmp_path / "file" / "below": "Not a directory",
+        tmp_path / ("x" * 300): "File name too long",
+    }
+
+
+@pytest.mark.parametrize("read", [check_file, read_json, read_jsonl, read_text, sha256])
+def test_only_files_are_opened(no_files, read):
+    for path, part in no_files.items():
+        line = line_of(read, path)
+        assert line.startswith(f"{path}: ")
+        assert part in line
+
+
+@pytest.mark.parametrize("write", [write_text, write_json, write_jsonl])
+def test_nothing_is_written_where_no_file_can_be(no_files, write, tmp_path):
+    before = sorted(tmp_path.iterdir())
+    for path, part in no_files.items():
+        if part not in ("no such file", "Too many levels") and "nowhere" not in part:
+            line = line_of(write, path, "text")
+            assert line.startswith(f"cannot write {path}: ")
+            assert part.replace("Not a directory", "is no folder") in line
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_long_name_that_the_system_takes_is_written(tmp_path):
+    for name in ("x" * 255, "ä" * 127):
+        write_text(tmp_path / name, "text")
+        assert (tmp_path / name).read_text() == "text"
+        with replacing_directory(tmp_path / name[::-1][:-1]) as folder:
+            (folder / "a").touch()
+        assert (tmp_path / name[::-1][:-1] / "a").is_file()
+
+
+@pytest.fixture
+def small_disk():
+    """Let no file grow beyond 1000 bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_one_line_and_leaves_what_was_there(tmp_path, small_disk):
+    path = tmp_path / "a.jsonl"
+    path.write_text("before")
+    for write, value in ((write_text, "x" * 2000), (write_json, "x" * 2000), (write_jsonl, ["x" * 2000])):
+        assert line_of(write, path, value) == (
+            f"cannot write {path}: File too large; write to a disk that takes larger files"
+        )
+
+    def fill():
+        with replacing_directory(tmp_path / "folder") as folder:
+            (folder / "a").write_text("x" * 2000)
+
+    assert line_of(fill).startswith(f"cannot write {tmp_path}/folder: File too large; ")
+    assert path.read_text() == "before"
+    assert [file.name for file in tmp_path.iterdir()] == ["a.jsonl"]
+
+
+def test_errors_of_the_block_pass_and_name_no_temporary_file(tmp_path):
+    for place in (replacing, replacing_directory):
+        with pytest.raises(FileNotFoundError), place(tmp_path / "out"):
+            (tmp_path / "other").open()
+        with pytest.raises(GenomeError, match=f"^{tmp_path}/out: wrong$"), place(tmp_path / "out") as temporary:
+            raise GenomeError(f"{temporary}: wrong")
+    assert not list(tmp_path.iterdir())
+
+
+def replace(path):
+    with replacing_directory(path) as folder:
+        (folder / "provenance.json").write_text("new")
+
+
+def test_a_folder_of_ours_and_an_empty_one_are_replaced(tmp_path):
+    for _ in range(2):
+        replace(tmp_path / "expert")
+        assert (tmp_path / "expert" / "provenance.json").read_text() == "new"
+        (tmp_path / "expert" / "provenance.json").write_text("old")
+    (tmp_path / "empty").mkdir()
+    replace(tmp_path / "empty")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["empty", "expert"]
+
+
+def test_nothing_of_the_users_is_removed(tmp_path, monkeypatch):
+    work = tmp_path / "mine" / "work"
+    (work / "experts" / "one").mkdir(parents=True)
+    (work / "experts" / "one" / "weights").write_text("of value")
+    replace(work / "ours")
+    (work / "ours" / "notes.txt").write_text("of value")
+    (work / "file").write_text("of value")
+    (work / "link").symlink_to("experts")
+    (work / "nowhere").symlink_to("none")
+    monkeypatch.chdir(work)
+    before = sorted((str(path), path.is_file() and path.read_text()) for path in tmp_path.rglob("*"))
+    faults = {
+        "experts/one": "files that were not written here, such as weights",
+        "experts/.": "files that were not written here",
+        "experts/one/..": "it has no name of its own",
+        "ours": "files that were not written here, such as notes.txt",
+        "file": "it is a file",
+        "link": "it is a link to experts",
+        "nowhere": "it is a link to none",
+        ".": "it has no name of its own",
+        "..": "it has no name of its own",
+        str(work): "it holds the folder that we work in",
+        str(tmp_path / "mine"): "it holds the folder that we work in",
+        "/": "it has no name of its own",
+        "file/below": "file is no folder",
+    }
+    for path, part in faults.items():
+        line = line_of(replace, path)
+        assert line.startswith("cannot write ")
+        assert part in line
+    assert sorted((str(path), path.is_file() and path.read_text()) for path in tmp_path.rglob("*")) == before
