@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from genome.ensemble import combine
 from genome.errors import GenomeError
 from genome.files import read_jsonl, write_jsonl
@@ -13,6 +11,7 @@ from genome.tasks import Task, parse_task
 from genome.tasks.prompts import facts
 from genome.tasks.scoring import beside, extract, judge, standard_error
 from genome.tasks.task import nearest
+from genome.yaml_files import read_yaml
 
 TASKS = Path("config/tasks")
 LINE = "each line holds `sample` (a row of the data set) and `response` (a text) or `responses` (texts, fittest first)"
@@ -30,10 +29,7 @@ def find_task(name: str) -> Task:
     if file is None:
         known = sorted(path.stem for path in (project / TASKS).glob("*.yaml"))
         raise GenomeError(f"no task {name!r}{nearest(name, known)}")
-    try:
-        return parse_task(file.stem, yaml.safe_load(file.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise GenomeError(f"{file}: not YAML ({' '.join(str(error).split())})") from error
+    return parse_task(file.stem, read_yaml(file))
 
 
 def score_responses(

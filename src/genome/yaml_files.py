@@ -1,0 +1,145 @@
+"""YAML files that say one thing: keys that stand twice, and anchors without end, are refused with their line.
+
+PyYAML takes the last of several equal keys without a word, and follows an anchor as often as it is named. Both are
+looked for among the nodes of a file, before a value is made of them.
+"""
+
+import json
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from genome.errors import GenomeError
+
+Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Seven times as fast, where PyYAML is built with it."""
+
+DEEPEST = 100
+"""Levels of mappings and lists in each other."""
+
+LARGEST = 1_000_000
+"""Values in a file, those of anchors counted as often as they are named."""
+
+MERGE = "tag:yaml.org,2002:merge"
+
+
+def read_yaml(path: Path | str) -> Any:
+    """Return the value of a YAML file; GenomeError as `check_yaml`."""
+    text = _text(path)
+    node = _checked_node(path, text)
+    if node is None:
+        return None
+    loader = Loader(text)
+    try:
+        return loader.construct_document(node)
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: the 30th of February
+        raise GenomeError(f"{path}{_reason(text, error)}") from error
+    finally:
+        loader.dispose()
+
+
+def check_yaml(path: Path | str) -> None:
+    """Raise GenomeError, with the line, unless a file is YAML or JSON in which every key stands once.
+
+    Refused are also anchors that hold themselves, and those that grow beyond all bounds by naming each other.
+    """
+    text = _text(path)
+    try:
+        # As Snakemake reads a config: JSON may be indented by tabs, YAML may not.
+        json.loads(text, object_pairs_hook=lambda pairs: _unique(path, pairs))
+    except RecursionError as error:
+        raise _too_deep(path) from error
+    except ValueError:
+        _checked_node(path, text)
+
+
+def _text(path: Path | str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise GenomeError(f"{path}: no such file") from error
+    except UnicodeDecodeError as error:
+        raise GenomeError(f"{path}: not UTF-8 ({error.reason}); save it as UTF-8") from error
+    except OSError as error:
+        raise GenomeError(f"{path}: cannot be read ({error.strerror}); correct the path") from error
+
+
+def _checked_node(path: Path | str, text: str) -> yaml.Node | None:
+    """Return the root of a YAML text, checked; None where it is empty."""
+    try:
+        # Nodes are composed by recursion, in C: how deep they lie is looked at before.
+        depth = 0
+        for event in yaml.parse(text, Loader=Loader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST:
+                raise _too_deep(path)
+        node = yaml.compose(text, Loader=Loader)
+    except yaml.YAMLError as error:
+        raise GenomeError(f"{path}{_reason(text, error)}") from error
+    if node is not None:
+        _check(path, node, {}, [])
+    return node
+
+
+def _check(path: Path | str, node: yaml.Node, sizes: dict[int, int], above: list[yaml.Node]) -> int:
+    """Return how many values a node stands for; GenomeError for what no reader should have to guess or to follow."""
+    if any(node is outer for outer in above):
+        raise GenomeError(f"{path}, line {_line(node)}: the anchor here holds itself; write its values out")
+    if id(node) not in sizes:
+        if isinstance(node, yaml.MappingNode):
+            _check_keys(path, node)
+        inner = _inner(node)
+        sizes[id(node)] = 1 + sum(_check(path, each, sizes, [*above, node]) for each in inner)
+        if sizes[id(node)] > LARGEST:
+            raise GenomeError(
+                f"{path}, line {_line(node)}: anchors stand for more than {LARGEST:,} values here; "
+                "write out what is meant"
+            )
+    return sizes[id(node)]
+
+
+def _inner(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [each for pair in node.value for each in pair]
+    return node.value if isinstance(node, yaml.SequenceNode) else []
+
+
+def _check_keys(path: Path | str, node: yaml.MappingNode) -> None:
+    lines: dict[Hashable, int] = {}
+    for key, _ in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise GenomeError(f"{path}, line {_line(key)}: a list or mapping cannot be a name; put it in quotes")
+        known = (key.tag, key.value)
+        if known in lines:
+            raise GenomeError(
+                f"{path}, line {_line(key)}: {key.value!r} stands twice, first in line {lines[known]}; keep one of them"
+            )
+        lines[known] = _line(key)
+
+
+def _line(node: yaml.Node) -> int:
+    return node.start_mark.line + 1
+
+
+def _too_deep(path: Path | str) -> GenomeError:
+    return GenomeError(f"{path}: mappings or lists lie more than {DEEPEST} deep in each other; make it flatter")
+
+
+def _reason(text: str, error: yaml.YAMLError | ValueError) -> str:
+    """Return what is wrong with a YAML text, after the name of its file."""
+    mark = getattr(error, "problem_mark", None)
+    place = f", line {mark.line + 1}" if mark else ""
+    problem = " ".join(str(getattr(error, "problem", None) or error).split())
+    lines = text.split("\n")[mark.line : mark.line + 1] if mark else []
+    hint = "; indent with spaces, not tabs" if any(line.lstrip(" ").startswith("\t") for line in lines) else ""
+    return f"{place}: not YAML ({problem}){hint}"
+
+
+def _unique(path: Path | str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise GenomeError(f"{path}: {name!r} stands twice; keep one of them")
+    return dict(pairs)
