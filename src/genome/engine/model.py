@@ -1,33 +1,46 @@
 """A causal language model in memory that serves LoRA adapters one at a time.
 
 To serve an adapter, each targeted linear layer gets W = W₀ + (alpha / rank) · B·A, computed in float32 from the
-untouched W₀ and rounded to the model's type: what was served before leaves no trace. Decoding is greedy, in batches
-padded on the left; the answers to a batch depend on the batch and the adapter alone.
+untouched W₀ and rounded to the model's type: what was served before leaves no trace. Decoding is greedy; the answers
+to a batch depend on the batch and the adapter alone.
+
+There are two ways to answer. Where all that a model remembers of a text are keys and values of plain attention, batches
+are padded on the left and leave out what has ended. Any other model (recurrent layers, layers that share a cache,
+positions that are no argument) may notice the padding: its prompts of one length go together through transformers'
+`generate`.
 """
 
+import inspect
 import json
 import math
 import shutil
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch.nn.functional import pad
-from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from transformers import DynamicCache, GenerationConfig, LogitsProcessorList
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 from transformers.utils.logging import disable_progress_bar
 
+from genome.engine.loading import TYPES, end_tokens, first_line, load_network, load_tokenizer, positions, read_object
 from genome.errors import GenomeError
-from genome.files import read_json, replacing_directory
+from genome.files import replacing_directory
 
 TOKENS_AT_ONCE = 2048
 """Most prompt tokens that go through the model at a time, padding included."""
 
 LOGITS_AT_ONCE = 2**26
 """Most logits (tokens x vocabulary) that scoring holds at a time: 256 MB in float32."""
+
+PLAIN_LAYERS = (DynamicLayer, DynamicSlidingWindowLayer)
+"""The caches of attention to all tokens, or to those in a window or chunk, whose past is keys and values alone."""
 
 PLAIN_LORA = {
     "peft_type": "LORA",
@@ -46,6 +59,7 @@ PLAIN_LORA = {
 class Adapter:
     """A LoRA adapter: (A [rank, in], B [out, rank]) in float32 by module name; `scale` is alpha / rank."""
 
+    folder: Path
     scale: float
     factors: dict[str, tuple[torch.Tensor, torch.Tensor]]
 
@@ -63,13 +77,12 @@ def reference(
 ) -> list[tuple[list[str], float]]:
     """Return each adapter's (None: the base's) greedy texts and its perplexity on the prompts."""
     disable_progress_bar()
-    tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True, trust_remote_code=False)
     model = Model(base)
     answers = []
     for adapter in adapters:
         model.use(None if adapter is None else model.read_adapter(adapter))
         completions = model.complete(prompts, max_tokens)
-        texts = tokenizer.batch_decode([c.tokens for c in completions], skip_special_tokens=True)
+        texts = model.tokenizer.batch_decode([c.tokens for c in completions], skip_special_tokens=True)
         values = [value for row in model.score(prompts)[0] for value in row]
         answers.append((texts, math.exp(-math.fsum(values) / len(values))))
     return answers
@@ -80,7 +93,7 @@ def write_merged(base: Path | str, adapter: Path | str, out: Path | str) -> None
     model = Model(base)
     model.use(model.read_adapter(adapter))
     with replacing_directory(out) as folder:
-        model.network.save_pretrained(folder)
+        model.save(folder)
         for file in sorted(Path(base).iterdir()):  # the tokenizer, the chat template
             written = (folder / file.name).exists() or file.name.endswith((".safetensors", ".index.json"))
             if not (written or file.name.startswith(".")):
@@ -91,21 +104,22 @@ class Model:
     """A base model and the adapter that is merged into it at the moment; for one thread at a time."""
 
     def __init__(self, base: Path | str):
-        """Load a local transformers folder: safetensors only, no remote code, in the type it is stored in."""
-        self.network = AutoModelForCausalLM.from_pretrained(
-            base,
-            dtype="auto",
-            attn_implementation="eager",
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-        )
-        self.network.requires_grad_(False).eval()
+        """Load a local transformers folder; GenomeError where it is not one whole model, see `loading`."""
+        self.base = Path(base)
+        self.network = load_network(self.base)
+        self.tokenizer = load_tokenizer(self.base)
         config = self.network.config.get_text_config()
         self.vocabulary: int = config.vocab_size
-        self.positions: int = config.max_position_embeddings
-        self._layers: int = config.num_hidden_layers
-        self._end_tokens = _end_tokens(base, self.network)
+        self.positions = positions(config)
+        ends = end_tokens(self.base, self.network, self.tokenizer)
+        self._end_tokens = torch.tensor(ends)
+        self._stored_generation = self.network.generation_config
+        # `generate` takes from here what a call leaves open: a base's penalties and sampling must not reach an answer.
+        self.network.generation_config = GenerationConfig(do_sample=False, eos_token_id=ends, pad_token_id=ends[0])
+        self._arguments = frozenset(inspect.signature(self.network.forward).parameters)
+        self._cache_name = "cache" if "cache" in self._arguments else "past_key_values"
+        self._layers = self._attention_layers()
+        self._rope_switch = _rope_switch(config)
         tied = {id(module.weight) for module in self.network.modules() if isinstance(module, torch.nn.Embedding)}
         self.linear = {
             name: module.weight
@@ -136,6 +150,8 @@ class Model:
 
         No step is computed after the last answer has ended; finished rows leave the batch once they are half of it.
         """
+        if not self._padded(max(map(len, prompts)) + max_tokens):
+            return self._generate(prompts, max_tokens)
         width = max(2, *map(len, prompts))
         cache = self._read(prompts, width)
         tokens, mask, positions = _pad_left(prompts, width, room=max_tokens)
@@ -149,13 +165,15 @@ class Model:
                 input_ids=tokens[:, None],
                 attention_mask=mask[:, :end],
                 position_ids=positions[:, end - 1 : end],
-                past_key_values=cache,
                 use_cache=True,
                 logits_to_keep=1,
-            ).logits
-            tokens = logits[:, -1].argmax(-1)
+                **{self._cache_name: cache},
+            ).logits[:, -1]
+            tokens = logits.argmax(-1)
             answers[rows, step] = tokens
             running = lengths[rows] == max_tokens
+            # A NaN counts as the largest logit: the chosen one tells of all.
+            self._refuse_nan(logits.gather(-1, tokens[:, None]).squeeze(-1)[running])
             ended = running & torch.isin(tokens, self._end_tokens)
             lengths[rows[ended]] = step
             running &= ~ended
@@ -176,7 +194,8 @@ class Model:
         Prompts are read in parts: their activations stay in the processor's cache, and their memory has a bound.
         """
         keys, values = [], []
-        for part in _parts(prompts, TOKENS_AT_ONCE):
+        for places in _parts(prompts, range(len(prompts)), TOKENS_AT_ONCE):
+            part = [prompts[place] for place in places]
             tokens, mask, positions = _pad_left(part, max(2, *map(len, part)))
             cache = _KeysAndValues(self._layers)
             with suppress(_Read):
@@ -184,9 +203,9 @@ class Model:
                     input_ids=tokens[:, :-1],
                     attention_mask=mask[:, :-1],
                     position_ids=positions[:, :-1],
-                    past_key_values=cache,
                     use_cache=True,
                     logits_to_keep=1,
+                    **{self._cache_name: cache},
                 )
             missing = (0, 0, width - tokens.shape[1], 0)
             keys.append([pad(layer.keys, missing) for layer in cache.layers])
@@ -196,47 +215,129 @@ class Model:
             merged.update(torch.cat([k[layer] for k in keys]), torch.cat([v[layer] for v in values]), layer)
         return merged
 
+    def _generate(self, prompts: Sequence[Sequence[int]], max_tokens: int) -> list[Completion]:
+        """Return what `complete` returns, by transformers' own `generate` on prompts of one length at a time."""
+        completions: list[Completion] = [Completion([], False)] * len(prompts)
+        for places in _equal_lengths(prompts, TOKENS_AT_ONCE):
+            tokens = torch.tensor([list(prompts[place]) for place in places])
+            width = tokens.shape[1]
+
+            def check(given: torch.Tensor, logits: torch.Tensor, width: int = width) -> torch.Tensor:
+                ended = torch.isin(given[:, width:], self._end_tokens).any(-1)
+                self._refuse_nan(logits.gather(-1, logits.argmax(-1, keepdim=True)).squeeze(-1)[~ended])
+                return logits
+
+            rows = self.network.generate(
+                input_ids=tokens,
+                attention_mask=torch.ones_like(tokens),
+                max_new_tokens=max_tokens,
+                logits_processor=LogitsProcessorList([check]),
+            )[:, width:]
+            # One more column, which ends every row.
+            ends = pad(torch.isin(rows, self._end_tokens), (0, 1), value=True).int().argmax(-1).tolist()
+            for place, row, end in zip(places, rows.tolist(), ends, strict=True):
+                completions[place] = Completion(row[:end], end < len(row))
+        return completions
+
     @torch.inference_mode()
     def score(self, prompts: Sequence[Sequence[int]]) -> tuple[list[list[float]], list[Completion]]:
         """Return the log-probability of each prompt's tokens but the first, and the most likely next token."""
-        scores, continuations = [], []
-        for part in _parts(prompts, min(TOKENS_AT_ONCE, LOGITS_AT_ONCE // self.vocabulary)):
+        scores: list[list[float]] = [[]] * len(prompts)
+        continuations: list[Completion] = [Completion([], False)] * len(prompts)
+        most = min(TOKENS_AT_ONCE, LOGITS_AT_ONCE // self.vocabulary)
+        padded = self._padded(max(map(len, prompts)))
+        for places in _parts(prompts, range(len(prompts)), most) if padded else _equal_lengths(prompts, most):
+            part = [prompts[place] for place in places]
             width = max(map(len, part))
             tokens, mask, positions = _pad_left(part, width)
+            given: dict[str, Any] = {"attention_mask": mask, "use_cache": False}
+            if padded:
+                given["position_ids"] = positions
             logits = self.network(
-                input_ids=tokens, attention_mask=mask, position_ids=positions, use_cache=False
+                input_ids=tokens, **{name: given[name] for name in given if name in self._arguments}
             ).logits.float()
+            totals = logits.logsumexp(-1)
+            self._refuse_nan(totals[mask.bool()])
             chosen = logits[:, :-1].gather(-1, tokens[:, 1:, None]).squeeze(-1)
-            rows = (chosen - logits[:, :-1].logsumexp(-1)).tolist()
-            scores += [row[width - len(prompt) :] for row, prompt in zip(rows, part, strict=True)]
+            rows = (chosen - totals[:, :-1]).tolist()
             following = logits[:, -1].argmax(-1)
             ended = torch.isin(following, self._end_tokens).tolist()
-            continuations += [
-                Completion([] if stop else [token], stop) for token, stop in zip(following.tolist(), ended, strict=True)
-            ]
+            for place, row, token, stop in zip(places, rows, following.tolist(), ended, strict=True):
+                scores[place] = row[width - len(prompts[place]) :]
+                continuations[place] = Completion([] if stop else [token], stop)
         return scores, continuations
+
+    def save(self, folder: Path) -> None:
+        """Write the model as it is served now, in transformers' format, with the base's own generation settings."""
+        stored, served = self._stored_generation, self.network.generation_config
+        try:
+            stored.validate(strict=True)
+        except ValueError:  # loadable, but refused by `save_pretrained`: the base's own file is copied instead
+            stored = None
+        self.network.generation_config = stored or served
+        self.network.save_pretrained(folder)
+        self.network.generation_config = served
+        if stored is None:
+            shutil.copyfile(self.base / "generation_config.json", folder / "generation_config.json")
+
+    def _padded(self, longest: int) -> bool:
+        """Return whether prompts of several lengths may share a batch, up to `longest` positions."""
+        return self._layers is not None and (self._rope_switch is None or longest <= self._rope_switch)
+
+    @torch.inference_mode()
+    def _attention_layers(self) -> int | None:
+        """Return the number of layers if the model remembers keys and values of plain attention only, else None.
+
+        The model itself is asked: it reads one token and shows the cache that it makes.
+        """
+        if not self._arguments >= {self._cache_name, "attention_mask", "position_ids", "logits_to_keep"}:
+            return None
+        token = torch.zeros(1, 1, dtype=torch.long)
+        cache = getattr(self.network(input_ids=token, use_cache=True), self._cache_name, None)
+        if type(cache) is not DynamicCache or not all(type(layer) in PLAIN_LAYERS for layer in cache.layers):
+            return None
+        return len(cache.layers) if all(layer.get_seq_length() == 1 for layer in cache.layers) else None
+
+    def _refuse_nan(self, largest: torch.Tensor) -> None:
+        """Refuse to go on where the largest of some logits is NaN or infinite."""
+        if largest.isfinite().all():
+            return
+        kind = str(self.network.dtype).removeprefix("torch.")
+        adapter = f" with adapter {self._current.folder}" if self._current else ""
+        raise GenomeError(
+            f"{self.base}: the engine gave NaN or infinite logits in {kind}{adapter}; use bfloat16 or float32 "
+            '("dtype" in the base model\'s config.json)'
+            + (", or fetch the base model again and make the adapter again" if kind != "float16" else "")
+        )
 
     def read_adapter(self, folder: Path | str) -> Adapter:
         """Read a PEFT folder; GenomeError names what does not fit this base model."""
         folder = Path(folder)
         for name in ("adapter_config.json", "adapter_model.safetensors"):
-            if not (folder / name).is_file():
-                raise GenomeError(f"{folder}: no {name}; an adapter is a PEFT folder")
-        config = read_json(folder / "adapter_config.json")
+            _check_file(folder, name)
+        config = read_object(folder / "adapter_config.json", "make the adapter again")
         for field, plain in PLAIN_LORA.items():
             if config.get(field, plain) not in (plain, None):
                 raise GenomeError(
-                    f"{folder}/adapter_config.json: {field} is {json.dumps(config[field])}, "
+                    f"{folder}/adapter_config.json: {field} is {_short(config[field])}, "
                     f"expected {json.dumps(plain)}; only plain LoRA adapters are served"
                 )
         for field in ("r", "lora_alpha"):
-            if not isinstance(config.get(field), int | float) or config[field] <= 0:
-                raise GenomeError(f"{folder}/adapter_config.json: {field} is no positive number")
-        file, rank = folder / "adapter_model.safetensors", config["r"]
+            value = config.get(field)
+            if type(value) not in (int, float) or not 0 < value < 2**31 or (field == "r" and value != int(value)):
+                raise GenomeError(
+                    f"{folder}/adapter_config.json: {field} is no positive number, but {_short(value)}; "
+                    "make the adapter again"
+                )
+        file, rank = folder / "adapter_model.safetensors", int(config["r"])
         try:
             tensors = safetensors.torch.load_file(file)
-        except SafetensorError as error:
-            raise GenomeError(f"{file}: not a whole safetensors file ({error}); make the adapter again") from error
+        except (SafetensorError, OSError, ValueError, KeyError) as error:
+            raise GenomeError(
+                f"{file}: not a whole safetensors file ({first_line(error)}); make the adapter again"
+            ) from error
+        if not tensors:
+            raise GenomeError(f"{file}: holds no tensors; make the adapter again")
         factors = {}
         for key in tensors:
             stem, letter = key.removesuffix(".weight")[:-1], key.removesuffix(".weight")[-1:]
@@ -248,6 +349,11 @@ class Model:
                 raise GenomeError(f"{file}: tensor {key} has no partner {partner}")
             if letter == "B":
                 continue
+            if not {tensors[key].dtype, tensors[partner].dtype}.issubset(TYPES):
+                raise GenomeError(
+                    f"{file}: {name} has {tensors[key].dtype} and {tensors[partner].dtype}, "
+                    "expected float32, bfloat16 or float16"
+                )
             A, B = tensors[key].float(), tensors[partner].float()
             outputs, inputs = self.linear[name].shape
             if A.shape != (rank, inputs) or B.shape != (outputs, rank):
@@ -258,26 +364,52 @@ class Model:
             if not (A.isfinite().all() and B.isfinite().all()):
                 raise GenomeError(f"{file}: {name} holds NaN or infinity")
             factors[name] = (A, B)
-        return Adapter(config["lora_alpha"] / rank, factors)
+        return Adapter(folder, config["lora_alpha"] / rank, factors)
 
 
-def _end_tokens(base: Path | str, network: torch.nn.Module) -> torch.Tensor:
-    """Return the token ids that end an answer, as the model's generation settings list them."""
-    tokens = network.generation_config.eos_token_id
-    if tokens is None:
-        raise GenomeError(f"{base}: neither generation_config.json nor config.json names eos_token_id")
-    return torch.tensor([tokens] if isinstance(tokens, int) else tokens)
+def _check_file(folder: Path, name: str) -> None:
+    """Refuse a file of an adapter that is missing or could be read without end."""
+    try:
+        regular = stat.S_ISREG((folder / name).stat().st_mode)
+    except (OSError, ValueError) as error:  # ValueError: no path at all, such as one with a NUL
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise GenomeError(f"{str(folder)[:1000]!r}: no {name} ({reason}); an adapter is a PEFT folder") from error
+    if not regular:
+        raise GenomeError(f"{folder}/{name}: not a regular file; an adapter is a PEFT folder")
 
 
-def _parts(prompts: Sequence[Sequence[int]], tokens: int) -> Iterator[Sequence[Sequence[int]]]:
-    """Cut prompts, in order, into parts of at most `tokens` tokens, padding included; a part has a prompt at least."""
+def _short(value: Any) -> str:
+    """Return a value of a JSON file as a part of a message."""
+    text = json.dumps(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _rope_switch(config: Any) -> int | None:
+    """Return the length from which rotary positions of a whole batch change with its longest row (LongRoPE)."""
+    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    if rope.get("rope_type", rope.get("type")) != "longrope":
+        return None
+    return rope.get("original_max_position_embeddings") or getattr(config, "original_max_position_embeddings", 0)
+
+
+def _parts(prompts: Sequence[Sequence[int]], places: Sequence[int], tokens: int) -> Iterator[Sequence[int]]:
+    """Cut `places` of prompts, in order, into parts of at most `tokens` tokens, padding included, or of one prompt."""
     start = widest = 0
-    for end, prompt in enumerate(prompts):
-        widest = max(widest, len(prompt))
+    for end, place in enumerate(places):
+        widest = max(widest, len(prompts[place]))
         if end > start and (end - start + 1) * widest > tokens:
-            yield prompts[start:end]
-            start, widest = end, len(prompt)
-    yield prompts[start:]
+            yield places[start:end]
+            start, widest = end, len(prompts[place])
+    yield places[start:]
+
+
+def _equal_lengths(prompts: Sequence[Sequence[int]], tokens: int) -> Iterator[Sequence[int]]:
+    """Cut the places of prompts into parts of one length each, of at most `tokens` tokens or of one prompt."""
+    by_length: dict[int, list[int]] = {}
+    for place, prompt in enumerate(prompts):
+        by_length.setdefault(len(prompt), []).append(place)
+    for length in sorted(by_length):
+        yield from _parts(prompts, by_length[length], tokens)
 
 
 def _pad_left(

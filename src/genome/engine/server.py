@@ -55,7 +55,6 @@ class Engine:
 
     def __init__(self, base: str, threads: int, workers: int):
         import torch
-        from transformers import AutoTokenizer
 
         from genome.engine.model import Model
 
@@ -64,12 +63,12 @@ class Engine:
         torch.use_deterministic_algorithms(True)
         torch.utils.deterministic.fill_uninitialized_memory = False
         self.base = base
-        self.tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True, trust_remote_code=False)
         self.paths: dict[str, str] = {}
         self._adapters: OrderedDict[str, Any] = OrderedDict()
         self._lock = threading.Lock()
         self._own = threading.local()
         models = [Model(base) for _ in range(workers)]
+        self.tokenizer = models[0].tokenizer
         self.vocabulary, self.positions = models[0].vocabulary, models[0].positions
 
         def prepare() -> None:

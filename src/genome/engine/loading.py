@@ -1,0 +1,189 @@
+"""A base model from its folder: all of it and nothing else, or one line with the folder, the reason and the remedy."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError, safe_open
+from transformers import (
+    CONFIG_MAPPING,
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    __version__,
+)
+
+from genome.errors import GenomeError
+
+LOADING_ERRORS = (
+    *(OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, AssertionError),
+    *(ImportError, ArithmeticError, SafetensorError, StrictDataclassError),
+)
+"""What transformers raises for files that it cannot load; which error stands for which fault differs by release."""
+
+TYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+"""The types of weights into which an adapter can be merged."""
+
+AGAIN = "fetch the base model again"
+
+
+def load_network(base: Path) -> torch.nn.Module:
+    """Load a transformers folder: safetensors only, no remote code, no adapter, in the type it is stored in.
+
+    Raises GenomeError where the folder is not one whole causal language model that transformers knows.
+    """
+    _check_config(base)
+    _check_weights(base)
+    _check_generation(base)
+    try:
+        network, found = AutoModelForCausalLM.from_pretrained(
+            base,
+            dtype="auto",
+            attn_implementation="eager",
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    except ImportError as error:
+        raise GenomeError(
+            f"{base}: this model needs a package that is not installed ({first_line(error)}); "
+            "install it, or choose a base model that is not quantised"
+        ) from error
+    except LOADING_ERRORS as error:
+        raise GenomeError(
+            f"{base}: transformers {__version__} cannot load this model ({first_line(error)}); {AGAIN}"
+        ) from error
+    if missing := sorted(found["missing_keys"]):
+        raise GenomeError(
+            f"{base}: the weights lack {len(missing)} tensors of the model, {missing[0]} among them, "
+            f"which would be random; {AGAIN}, or correct config.json"
+        )
+    types = {weight.dtype for weight in network.parameters()}
+    if getattr(network, "is_quantized", False) or not types.issubset(TYPES):
+        raise GenomeError(
+            f"{base}: the weights are quantised, and adapters cannot be merged into them; "
+            "choose the same model in bfloat16 or float32, or set engine.backend to vllm"
+        )
+    return network.requires_grad_(False).eval()
+
+
+def load_tokenizer(base: Path | str) -> Any:
+    """Load the tokenizer of a base model's folder; GenomeError where there is none that transformers can load."""
+    try:
+        return AutoTokenizer.from_pretrained(base, local_files_only=True, trust_remote_code=False)
+    except LOADING_ERRORS as error:
+        raise GenomeError(
+            f"{base}: transformers {__version__} cannot load the tokenizer ({first_line(error)}); {AGAIN}"
+        ) from error
+
+
+def end_tokens(base: Path, network: torch.nn.Module, tokenizer: Any) -> list[int]:
+    """Return the token ids that end an answer: those of the generation settings and the tokenizer's own, as in vLLM."""
+    config = network.config.get_text_config()
+    stated = network.generation_config.eos_token_id
+    if stated is None:
+        stated = getattr(config, "eos_token_id", None)
+    stated = stated if isinstance(stated, list | tuple) else [stated]
+    tokens = sorted({token for token in [*stated, tokenizer.eos_token_id] if token is not None})
+    if not tokens:
+        raise GenomeError(
+            f"{base}: no token ends an answer; set eos_token_id in generation_config.json (a token id) "
+            "or eos_token in tokenizer_config.json"
+        )
+    return tokens
+
+
+def positions(config: Any) -> int | None:
+    """Return how many tokens a prompt and its answer may have, None where the architecture has no limit."""
+    found = getattr(config, "max_position_embeddings", None)
+    return found if isinstance(found, int) and not isinstance(found, bool) and found > 0 else None
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error says, in one line and not too long."""
+    said = " ".join(str(error).split()) or type(error).__name__
+    return said if len(said) <= 300 else said[:297] + "..."
+
+
+def _check_config(base: Path) -> None:
+    if not (base / "config.json").is_file():
+        raise GenomeError(f"{base}: no config.json; a base model is a folder that transformers loads")
+    if (base / "adapter_config.json").exists():
+        # transformers would merge the adapter into what it calls the base.
+        raise GenomeError(
+            f"{base}: holds adapter_config.json, so it is a base model and an adapter at once; "
+            "move the adapter to a folder of its own"
+        )
+    config = read_object(base / "config.json", AGAIN)
+    kind = config.get("model_type")
+    if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
+        if config.get("auto_map"):
+            raise GenomeError(
+                f"{base}: this model runs code of its own (auto_map in config.json), which is never done here; "
+                "choose a base model that transformers has built in"
+            )
+        raise GenomeError(
+            f"{base}/config.json: model_type is {kind!r}, which transformers {__version__} does not know; "
+            "install a newer transformers or choose another base model"
+        )
+    if CONFIG_MAPPING[kind] not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        raise GenomeError(
+            f"{base}/config.json: model_type is {kind!r}, which is no causal language model; choose another base model"
+        )
+
+
+def _check_weights(base: Path) -> None:
+    single, index = base / "model.safetensors", base / "model.safetensors.index.json"
+    if single.exists() and index.exists():
+        raise GenomeError(
+            f"{base}: holds the weights twice, in model.safetensors and in the files that {index.name} lists; "
+            "remove one of the two"
+        )
+    files = [single]
+    if index.exists():
+        names = read_object(index, AGAIN).get("weight_map")
+        if not isinstance(names, dict) or not names or not all(isinstance(name, str) for name in names.values()):
+            raise GenomeError(f"{index}: weight_map does not name the files of the weights; {AGAIN}")
+        files = [base / name for name in sorted(set(names.values()))]
+    for file in files:
+        if not file.is_file():
+            other = "; weights in other formats are not read" if file == single else ""
+            raise GenomeError(f"{base}: no {file.name}{other}; {AGAIN}, in safetensors")
+        try:
+            with safe_open(file, framework="pt"):
+                pass
+        except (SafetensorError, OSError) as error:
+            raise GenomeError(f"{file}: not a whole safetensors file ({first_line(error)}); {AGAIN}") from error
+
+
+def _check_generation(base: Path) -> None:
+    file = base / "generation_config.json"
+    if not file.exists():
+        return
+    stated = read_object(file, "correct or remove it").get("eos_token_id")
+    ids = stated if isinstance(stated, list) else [] if stated is None else [stated]
+    if not all(type(token) is int and 0 <= token < 2**31 for token in ids):
+        raise GenomeError(
+            f"{file}: eos_token_id is {str(stated)[:80]}, expected a token id or a list of them; correct it"
+        )
+    try:
+        GenerationConfig.from_pretrained(base)
+    except LOADING_ERRORS as error:
+        raise GenomeError(f"{file}: transformers cannot use it ({first_line(error)}); correct or remove it") from error
+
+
+def read_object(file: Path, remedy: str) -> dict[str, Any]:
+    """Read a file that has to hold a JSON object; GenomeError ends in `remedy`."""
+    if not file.is_file():
+        raise GenomeError(f"{file}: not a file; {remedy}")
+    try:
+        found = json.loads(file.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise GenomeError(f"{file}: not valid JSON ({first_line(error)}); {remedy}") from error
+    if not isinstance(found, dict):
+        raise GenomeError(f"{file}: not a JSON object; {remedy}")
+    return found
