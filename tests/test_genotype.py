@@ -1,12 +1,27 @@
 """The algebra of genotypes."""
 
 import json
+from dataclasses import FrozenInstanceError, replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genome.genotype import PRODUCT, Genotype, Noise, add_noise, combine, expert, from_json, identity, to_json
+from genome.genotype import (
+    PRODUCT,
+    Genotype,
+    Noise,
+    add_noise,
+    by_expert,
+    by_group,
+    combine,
+    expert,
+    from_json,
+    identity,
+    is_finite,
+    to_json,
+)
 
 values = st.floats(-4, 4, allow_nan=False)
 noises = st.builds(Noise, st.integers(0, 3), st.sampled_from([0.2, 1.0]), values)
@@ -54,6 +69,32 @@ def test_noise_terms_are_sorted_and_merged():
     once = add_noise(add_noise(expert(0, 2), Noise(7, 0.2, 0.5)), Noise(3, 0.2, 1.0))
     twice = add_noise(once, Noise(7, 0.2, 0.25))
     assert twice.noise == (Noise(3, 0.2, 1.0), Noise(7, 0.2, 0.75))
+
+
+@pytest.mark.parametrize("values", [(1.7e308, 1.7e308), (np.inf, -np.inf), (np.nan, 1.0), (np.inf, 1.0)])
+def test_a_sum_that_overflows_is_not_finite(values):
+    """On coefficients as on noise, and without an exception: whoever asked can say whose sum it was."""
+    first, second = (Genotype((1.0, value), (Noise(1, 0.2, value),)) for value in values)
+    for a, b in ((first, second), (replace(first, noise=()), replace(second, noise=()))):
+        assert not is_finite(combine([(1.0, a), (1.0, b)]))
+    of_noise = [Genotype((1.0, 0.0), (Noise(1, 0.2, value),)) for value in values]
+    assert not is_finite(combine([(1.0, x) for x in of_noise]))
+    assert is_finite(combine([(0.5, Genotype((1.7e308, 0.0), (Noise(1, 0.2, 1.7e308),)))]))
+
+
+def test_coefficients_by_group_and_by_expert():
+    both = (0.1, 0.2, 0.3, 0.5, 0.6, 0.7)
+    assert by_group(both, 3) == [(0.1, 0.2, 0.3), (0.5, 0.6, 0.7)]
+    assert by_group(both[:3], 3) == [both[:3]]
+    assert by_expert(both, 3) == pytest.approx([0.3, 0.4, 0.5])
+    assert by_expert(both[:3], 3) == [0.1, 0.2, 0.3]
+
+
+@pytest.mark.parametrize("value", [Genotype((1.0,)), Noise(1, 0.2, 0.1)])
+def test_genotypes_are_values(value):
+    """They are compared, hashed and shared by individuals: changed in place, one would change others."""
+    with pytest.raises(FrozenInstanceError):
+        value.coefficients = ()
 
 
 def test_identity_depends_on_genotype_and_experts():
