@@ -20,6 +20,7 @@ from genome.genotype import (
     from_json,
     identity,
     is_finite,
+    mixture,
     to_json,
 )
 
@@ -36,6 +37,16 @@ def genotypes(draw, n=3):
 def close(first: Genotype, second: Genotype) -> bool:
     rest = combine([(1.0, first), (-1.0, second)])
     return all(abs(value) < 1e-9 for value in (*rest.coefficients, *(noise.coefficient for noise in rest.noise)))
+
+
+def test_genotypes_by_hand():
+    """The linear map itself, on numbers that are exact in binary."""
+    assert [expert(i, 3).coefficients for i in range(3)] == [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)]
+    assert mixture([0.25, -2, 3]) == Genotype((0.25, -2.0, 3.0))
+    first = Genotype((1.0, 2.0), (Noise(3, 0.5, 8.0), Noise(9, 0.5, 1.0)))
+    second = Genotype((-4.0, 0.5), (Noise(3, 0.5, 2.0), Noise(3, 1.0, 4.0)))
+    assert combine([(0.5, first), (-2.0, second)]) == Genotype((8.5, 0.0), (Noise(3, 1.0, -8.0), Noise(9, 0.5, 0.5)))
+    assert add_noise(first, Noise(1, 0.25, -0.5)) == Genotype(first.coefficients, (Noise(1, 0.25, -0.5), *first.noise))
 
 
 @given(genotypes(), genotypes())
@@ -58,6 +69,15 @@ def test_nothing_is_left_of_a_difference_to_itself(genotype):
 @given(genotypes())
 def test_json_keeps_every_bit(genotype):
     assert from_json(json.loads(json.dumps(to_json(genotype)))) == genotype
+
+
+def test_what_a_file_holds_of_a_genotype():
+    genotype = Genotype((0.5, 0.0), (Noise(7, 0.2, 0.001),))
+    value = {"coefficients": [0.5, 0.0], "noise": [[7, 0.2, 0.001]]}
+    assert to_json(genotype) == value
+    assert to_json(replace(genotype, space=PRODUCT)) == {**value, "space": "product"}
+    assert from_json({**value, "space": "factors"}) == from_json(value) == genotype
+    assert to_json(from_json({**value, "space": "".join(["fac", "tors"])})) == value
 
 
 def test_zeros_have_one_spelling():
