@@ -9,9 +9,9 @@ from builders import fake_experts, paper_settings
 from genome.adapters import WEIGHTS, materialise, unit_noise
 from genome.errors import GenomeError
 from genome.evolution import drive, found_population, next_generation, score_experts
-from genome.genotype import identity
+from genome.genotype import Genotype, Noise, identity
 from genome.methods import BASELINES, GENERATIONS
-from genome.population import Fitness, read_population, write_population
+from genome.population import Fitness, Individual, read_population, write_population
 from genome.rng import stream
 from genome.tensors import open_tensors
 
@@ -73,6 +73,94 @@ def test_a_run_continues_from_its_file_as_if_it_had_never_stopped(method, tmp_pa
             read_population(tmp_path / "population.json"), settings, 1, experts, Landscape(experts)
         )
         assert population == expected
+
+
+def test_parents_and_fresh_children_mutate():
+    """At a rate of 1 everybody does: the mutation of SPEC section 3 is over parents and fresh children."""
+    history, _ = run(paper_settings("genome", crossover_rate=1.0, individual_mutation_rate=1.0), generations=1)
+    created = history[1].created
+    children = [x.name for x in created if x.operator == "crossover"]
+    assert children
+    mutated = [x.parents[0] for x in created if x.operator == "mutation"]
+    assert mutated == [*(x.name for x in history[0].members), *children]
+
+
+def test_a_swarm_s_steps_shrink_from_the_first_that_is_whole():
+    """x <- x + lambda v, lambda = 1 in the first step and 0.95 times the last one's after it."""
+    settings = paper_settings("model_swarms", step=1.0, step_decay=0.5)
+    history, _ = run(settings, generations=3)
+    for generation, step in enumerate((1.0, 0.5, 0.25), start=1):
+        before = {x.name: np.array(x.genotype.coefficients) for x in history[generation - 1].members}
+        for particle in history[generation].members:
+            moved = np.array(particle.genotype.coefficients) - before[particle.parents[0]]
+            np.testing.assert_allclose(moved, step * np.array(particle.experience.coefficients), atol=1e-12)
+
+
+def test_a_particle_s_best_is_the_earlier_of_equals():
+    """On a plateau nobody improves: each stays attracted by where it began."""
+    experts = fake_experts(4)
+
+    def plateau(individuals):
+        return [Fitness(0.5, {"t": 0.5}) for _ in individuals]
+
+    settings = paper_settings("model_swarms")
+    first = found_population(experts, score_experts(experts, plateau), settings, 5, 1, plateau)
+    population = next_generation(first, settings, 1, experts, plateau)
+    population = next_generation(population, settings, 1, experts, plateau)
+    assert [x.name for x in population.personal_bests] == [x.name for x in first.members]
+    assert (population.best.name, population.worst.name) == (first.members[0].name,) * 2
+
+
+def test_a_particle_s_best_moves_with_it_as_long_as_it_improves():
+    history, _ = run(paper_settings("model_swarms"), generations=6)
+    best = {i: (x.score, x.name) for i, x in enumerate(history[0].members)}
+    for population in history[1:]:
+        for i, x in enumerate(population.members):
+            best[i] = max(best[i], (x.score, x.name), key=lambda pair: pair[0])
+        assert [(x.score, x.name) for x in population.personal_bests] == list(best.values())
+
+
+LOST = {
+    "coefficient": lambda value: Individual("lost", Genotype((0.5, value, 0.5)), "mixture"),
+    "noise": lambda value: Individual("lost", Genotype((0.5, 0.5, 0.0), (Noise(1, 0.2, value),)), "mutation"),
+    "experience": lambda value: Individual("lost", Genotype((0.5, 0.5, 0.0)), "swarm", (), Genotype((0.0, value, 0.0))),
+}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", LOST)
+def test_what_is_no_longer_finite_is_refused_before_anything_is_scored(place, value):
+    def search():
+        yield [Individual("fine", Genotype((0.1, 0.2, 0.7)), "mixture"), LOST[place](value)]
+
+    with pytest.raises(GenomeError, match=r"^lost: its coefficients are no longer finite; choose a smaller step$"):
+        drive(search(), {}, fake_experts(3), lambda individuals: pytest.fail("was scored"))
+
+
+@pytest.mark.parametrize(
+    ("method", "changes"),
+    [
+        ("genome_plus", {"succession": {"step": 1e200}}),
+        ("genome_plus", {"succession": {"step": 1.7e308}}),
+        ("genome_plus", {"succession": {"step": 1e200}, "sigma": 1e200, "individual_mutation_rate": 1.0}),
+        ("model_swarms", {"step": 1e200}),
+        ("model_swarms", {"step": 1.7e308, "step_decay": 1.0}),
+    ],
+)
+def test_a_step_that_is_far_too_large_ends_in_one_line(method, changes):
+    """Sums may overflow on the way to a genotype, too."""
+    experts, settings = fake_experts(4), paper_settings(method, **changes)
+
+    def evaluate(individuals):
+        return [Fitness(sum(map(ord, x.name)) % 97 / 97, {}) for x in individuals]
+
+    def run_far():
+        population = found_population(experts, score_experts(experts, evaluate), settings, 6, 1, evaluate)
+        for _ in range(6):
+            population = next_generation(population, settings, 1, experts, evaluate)
+
+    with pytest.raises(GenomeError, match=r"^g0\d-\w+: its coefficients are no longer finite; choose a smaller step$"):
+        run_far()
 
 
 def test_succession_scores_every_changed_member_again():

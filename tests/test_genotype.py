@@ -1,12 +1,28 @@
 """The algebra of genotypes."""
 
 import json
+from dataclasses import FrozenInstanceError, replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genome.genotype import PRODUCT, Genotype, Noise, add_noise, combine, expert, from_json, identity, to_json
+from genome.genotype import (
+    PRODUCT,
+    Genotype,
+    Noise,
+    add_noise,
+    by_expert,
+    by_group,
+    combine,
+    expert,
+    from_json,
+    identity,
+    is_finite,
+    mixture,
+    to_json,
+)
 
 values = st.floats(-4, 4, allow_nan=False)
 noises = st.builds(Noise, st.integers(0, 3), st.sampled_from([0.2, 1.0]), values)
@@ -21,6 +37,16 @@ def genotypes(draw, n=3):
 def close(first: Genotype, second: Genotype) -> bool:
     rest = combine([(1.0, first), (-1.0, second)])
     return all(abs(value) < 1e-9 for value in (*rest.coefficients, *(noise.coefficient for noise in rest.noise)))
+
+
+def test_genotypes_by_hand():
+    """The linear map itself, on numbers that are exact in binary."""
+    assert [expert(i, 3).coefficients for i in range(3)] == [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)]
+    assert mixture([0.25, -2, 3]) == Genotype((0.25, -2.0, 3.0))
+    first = Genotype((1.0, 2.0), (Noise(3, 0.5, 8.0), Noise(9, 0.5, 1.0)))
+    second = Genotype((-4.0, 0.5), (Noise(3, 0.5, 2.0), Noise(3, 1.0, 4.0)))
+    assert combine([(0.5, first), (-2.0, second)]) == Genotype((8.5, 0.0), (Noise(3, 1.0, -8.0), Noise(9, 0.5, 0.5)))
+    assert add_noise(first, Noise(1, 0.25, -0.5)) == Genotype(first.coefficients, (Noise(1, 0.25, -0.5), *first.noise))
 
 
 @given(genotypes(), genotypes())
@@ -45,6 +71,15 @@ def test_json_keeps_every_bit(genotype):
     assert from_json(json.loads(json.dumps(to_json(genotype)))) == genotype
 
 
+def test_what_a_file_holds_of_a_genotype():
+    genotype = Genotype((0.5, 0.0), (Noise(7, 0.2, 0.001),))
+    value = {"coefficients": [0.5, 0.0], "noise": [[7, 0.2, 0.001]]}
+    assert to_json(genotype) == value
+    assert to_json(replace(genotype, space=PRODUCT)) == {**value, "space": "product"}
+    assert from_json({**value, "space": "factors"}) == from_json(value) == genotype
+    assert to_json(from_json({**value, "space": "".join(["fac", "tors"])})) == value
+
+
 def test_zeros_have_one_spelling():
     zero = combine([(-1.0, Genotype((0.0, 0.0)))])
     assert identity(zero, ["a", "b"]) == identity(Genotype((0.0, 0.0)), ["a", "b"])
@@ -54,6 +89,32 @@ def test_noise_terms_are_sorted_and_merged():
     once = add_noise(add_noise(expert(0, 2), Noise(7, 0.2, 0.5)), Noise(3, 0.2, 1.0))
     twice = add_noise(once, Noise(7, 0.2, 0.25))
     assert twice.noise == (Noise(3, 0.2, 1.0), Noise(7, 0.2, 0.75))
+
+
+@pytest.mark.parametrize("values", [(1.7e308, 1.7e308), (np.inf, -np.inf), (np.nan, 1.0), (np.inf, 1.0)])
+def test_a_sum_that_overflows_is_not_finite(values):
+    """On coefficients as on noise, and without an exception: whoever asked can say whose sum it was."""
+    first, second = (Genotype((1.0, value), (Noise(1, 0.2, value),)) for value in values)
+    for a, b in ((first, second), (replace(first, noise=()), replace(second, noise=()))):
+        assert not is_finite(combine([(1.0, a), (1.0, b)]))
+    of_noise = [Genotype((1.0, 0.0), (Noise(1, 0.2, value),)) for value in values]
+    assert not is_finite(combine([(1.0, x) for x in of_noise]))
+    assert is_finite(combine([(0.5, Genotype((1.7e308, 0.0), (Noise(1, 0.2, 1.7e308),)))]))
+
+
+def test_coefficients_by_group_and_by_expert():
+    both = (0.1, 0.2, 0.3, 0.5, 0.6, 0.7)
+    assert by_group(both, 3) == [(0.1, 0.2, 0.3), (0.5, 0.6, 0.7)]
+    assert by_group(both[:3], 3) == [both[:3]]
+    assert by_expert(both, 3) == pytest.approx([0.3, 0.4, 0.5])
+    assert by_expert(both[:3], 3) == [0.1, 0.2, 0.3]
+
+
+@pytest.mark.parametrize("value", [Genotype((1.0,)), Noise(1, 0.2, 0.1)])
+def test_genotypes_are_values(value):
+    """They are compared, hashed and shared by individuals: changed in place, one would change others."""
+    with pytest.raises(FrozenInstanceError):
+        value.coefficients = ()
 
 
 def test_identity_depends_on_genotype_and_experts():

@@ -192,6 +192,24 @@ def test_the_number_of_elites_is_the_floor_of_its_share():
         assert {x.name for x in pool[-29:]} <= chosen
 
 
+@pytest.mark.parametrize(("ratio", "size", "elites"), [(0.19, 10, 1), (0.1, 25, 2), (0.05, 10, 1), (0.0, 10, 1)])
+def test_the_first_individual_beyond_the_elites_is_drawn_like_any_other(ratio, size, elites):
+    """floor(alpha N) are kept, at least one; the next has to win its place (SPEC: the top alpha N)."""
+    pool = population(np.linspace(1, 0.9, 40))
+    draws = [[x.name for x in select(pool, size, ratio, "proportional", seed, 1)] for seed in range(60)]
+    assert all(set(names[:elites]) == {x.name for x in pool[:elites]} for names in draws)
+    kept = sum(pool[elites].name in names for names in draws)
+    assert 0 < kept < 60
+
+
+def test_rank_selection_draws_by_rank_and_leaves_out_nobody():
+    """After the elite the weights are 3, 2, 1: also the last may survive, and fitness itself says nothing."""
+    pool = population([0.9, 0.8, 0.79, 0.0])
+    second = [select(pool, 2, 0.1, "rank", seed, 1)[1].name for seed in range(3000)]
+    shares = [second.count(f"x{i}") / 3000 for i in (1, 2, 3)]
+    assert shares == pytest.approx([3 / 6, 2 / 6, 1 / 6], abs=0.03)
+
+
 def test_random_selection_has_no_elites():
     pool = population([0.9, *[0.1] * 19])
     kept = sum("x0" in {x.name for x in select(pool, 10, 0.1, "random", seed, 1)} for seed in range(400))

@@ -1,6 +1,5 @@
 """Drives search methods: scores what they yield, each genotype once in a run, and hands back populations."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from operator import itemgetter
@@ -8,7 +7,7 @@ from typing import Any
 
 from genome.errors import GenomeError
 from genome.experts import Expert
-from genome.genotype import FACTORS, expert, identity
+from genome.genotype import FACTORS, expert, identity, is_finite
 from genome.layers import layer_groups
 from genome.methods import GENERATIONS, Search
 from genome.methods.protocol import sigma_of, space_of
@@ -45,7 +44,7 @@ def drive(
 
     def score(asked: Sequence[Individual] | Contest) -> list[Individual]:
         individuals = asked.individuals if isinstance(asked, Contest) else asked
-        diverged = [x.name for x in individuals if not all(map(math.isfinite, x.genotype.coefficients))]
+        diverged = [x.name for x in individuals if not all(map(is_finite, filter(None, (x.genotype, x.experience))))]
         if diverged:
             raise GenomeError(f"{diverged[0]}: its coefficients are no longer finite; choose a smaller step")
         names = list(map(name_of, individuals))

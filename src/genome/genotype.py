@@ -63,6 +63,8 @@ def mixture(coefficients: Iterable[float], space: str = FACTORS) -> Genotype:
 def combine(terms: Iterable[tuple[float, Genotype]]) -> Genotype:
     """Return the linear combination of genotypes over the same experts, in one space: `sum(factor * genotype)`.
 
+    What is too large for a float is infinite or NaN, which `is_finite` tells.
+
     >>> combine([(0.25, expert(0, 2)), (0.75, expert(1, 2))])
     Genotype(coefficients=(0.25, 0.75), noise=(), space='factors')
     """
@@ -72,7 +74,7 @@ def combine(terms: Iterable[tuple[float, Genotype]]) -> Genotype:
     factors = [factor for factor, _ in terms]
     # Adding 0.0 turns a negative zero into zero: equal points must have one spelling.
     coefficients = tuple(
-        math.fsum(factor * value for factor, value in zip(factors, column, strict=True)) + 0.0 for column in columns
+        _sum([factor * value for factor, value in zip(factors, column, strict=True)]) + 0.0 for column in columns
     )
     noise: dict[tuple[int, float], float] = {}
     for factor, genotype in terms:
@@ -84,6 +86,19 @@ def combine(terms: Iterable[tuple[float, Genotype]]) -> Genotype:
         tuple(Noise(*key, coefficient) for key, coefficient in sorted(noise.items()) if coefficient != 0.0),
         space,
     )
+
+
+def _sum(values: Sequence[float]) -> float:
+    """Return the exactly rounded sum, NaN where it overflows: `math.fsum` raises there."""
+    try:
+        return math.fsum(values)
+    except (OverflowError, ValueError):
+        return math.nan
+
+
+def is_finite(genotype: Genotype) -> bool:
+    """Return whether no coefficient, of experts or of noise, is infinite or NaN."""
+    return all(map(math.isfinite, (*genotype.coefficients, *(term.coefficient for term in genotype.noise))))
 
 
 def by_group(coefficients: Sequence[float], n: int) -> list[tuple[float, ...]]:

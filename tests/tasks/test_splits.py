@@ -133,6 +133,20 @@ def test_a_prompt_never_stands_on_both_sides():
     assert len({row["q"] for row in validation + test}) == len(validation + test) == 30
 
 
+def test_prompts_that_the_source_repeats_are_chosen_last_for_validation():
+    """All rows of a chosen prompt are lost to the test: taken last, they cost it nothing as long as others are left."""
+    rows = [{"q": f"question {i}", "a": str(i)} for i in [*range(30), *range(12)]]
+    singles = {f"question {i}" for i in range(12, 30)}
+    validation, test = split(task_of(), rows, 18, "rest")
+    assert {row["q"] for row in validation} == singles
+    assert len(test) == 24
+    validation, test = split(task_of(), rows, 20, "rest")
+    assert singles <= {row["q"] for row in validation[:18]}
+    assert len(test) == 20
+    # Among equals the order is that of the draw: another seed, another choice.
+    assert split(task_of(), rows, 20, "rest", seed=1)[0] != validation
+
+
 def test_too_few_rows_are_refused():
     text = refusal(split, task_of(), rows_of(25) * 2, 20, 11)
     assert text.startswith("task sums: 50 rows are too few for 20 of validation and 11 of test")

@@ -1,0 +1,219 @@
+"""What short runs of every method come to, pinned: who is made of whom, who survives, and the numbers.
+
+When this fails, a method computes something else than it did. If that was not meant, it is a fault. If it was, every
+result of that stage is out of date, and users' results folders have to be told:
+
+1. raise the number of the stage in `workflow/internal.yaml` (the message names it);
+2. write the new values with `python tests/test_golden.py`, which refuses to as long as the number is the old one;
+3. read the difference of `tests/data/golden.json` as part of the change.
+
+Decisions are compared exactly and numbers to nine digits, since libraries and processors round differently. With the
+numpy that wrote the file, every bit of a genotype counts, save for methods that call a library's linear algebra.
+"""
+
+import hashlib
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from builders import fake_experts, paper_settings
+from genome.adapters import unit_noise
+from genome.evolution import drive, found_population, next_generation, score_experts
+from genome.files import canonical_json, read_json, write_json
+from genome.genotype import to_json
+from genome.methods import BASELINES, GENERATIONS
+from genome.population import Fitness, Individual, Population
+
+FILE = Path(__file__).parent / "data" / "golden.json"
+STAGES = Path(__file__).parent.parent / "workflow" / "internal.yaml"
+
+EXPERTS = fake_experts(4)
+SIZE, SEED, GENERATION_COUNT = 6, 1, 3
+TARGET = (0.6, 0.5, -0.1, 0.2)
+
+EVOLUTION = {
+    "initialisation": "pairs",
+    "crossover_rate": 0.7,
+    "individual_mutation_rate": 0.4,
+    "gene_mutation_rate": 0.2,
+    "sigma": 0.001,
+    "elite_ratio": 0.34,
+    "selection": "proportional",
+}
+SUCCESSION = {
+    "phi_self": 0.95,
+    "phi_best": 0.2,
+    "phi_current": 0.2,
+    "phi_worst": 0.1,
+    "step": 0.95,
+    "attractor": "weights",
+    "experience": "difference",
+    "keep_best": False,
+}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "genome": {**EVOLUTION, "succession": False},
+    "genome_plus": {**EVOLUTION, "succession": SUCCESSION},
+    "model_swarms": {
+        "initialisation": "pairs",
+        "inertia": 0.2,
+        "cognitive": 0.2,
+        "social": 0.2,
+        "repel": 0.1,
+        "step": 1.0,
+        "step_decay": 0.95,
+    },
+    "cma_es": {
+        "initialisation": "pairs",
+        "coefficients": "expert",
+        "mean": "uniform",
+        "step": 0.15,
+        "bounds": [-1.5, 1.5],
+    },
+    "lorahub": {"evaluations": 12, "bound": 1.5, "regularisation": 0.05},
+    "pack_of_llms": {"tau": 0.1, "log_perplexity": [1.0, 1.1, 1.3, 1.2]},
+}
+"""Stated here, so that another default is no other behaviour."""
+
+ROUNDED = {"cma_es", "lorahub", "pack_of_llms"}
+"""Methods whose last bits are a library's: of linear algebra, of an optimiser, of exp."""
+
+LORAHUB_WARNS = pytest.mark.filterwarnings("ignore:COBYLA:UserWarning")  # of a tolerance that nevergrad sets
+
+
+def evaluate(individuals):
+    """Score by the distance from a target, and noise terms by their number, with operations that are exact anywhere."""
+    values = []
+    for x in individuals:
+        distance = math.fsum((c - t) * (c - t) for c, t in zip(x.genotype.coefficients, TARGET, strict=True))
+        values.append(1 / (1 + distance + len(x.genotype.noise) / 64))
+    return [Fitness(value, {"t": value}) for value in values]
+
+
+def run(method: str) -> list[Population]:
+    settings = paper_settings(method, **SETTINGS.get(method, {}))
+    scored = score_experts(EXPERTS, evaluate)
+    if method in BASELINES:
+        return [drive(BASELINES[method](scored, settings, SEED), scored.scored, EXPERTS, evaluate)]
+    history = [found_population(EXPERTS, scored, settings, SIZE, SEED, evaluate)]
+    for _ in range(GENERATION_COUNT):
+        history.append(next_generation(history[-1], settings, SEED, EXPERTS, evaluate))
+    return history
+
+
+def decisions(population: Population) -> dict[str, Any]:
+    return {
+        "created": [[x.name, x.operator, *x.parents] for x in population.created],
+        "members": [x.name for x in population.members],
+        "personal_bests": [x.name for x in population.personal_bests],
+        "best": population.best.name,
+        "worst": population.worst.name,
+        "stalled": population.stalled,
+    }
+
+
+def seeds(population: Population) -> list[list[int]]:
+    return [[term.seed for term in x.genotype.noise] for x in population.created]
+
+
+def numbers(population: Population) -> list[list[float]]:
+    return [[x.score, *x.genotype.coefficients] for x in population.created]
+
+
+def bits(history: list[Population]) -> str:
+    """Return a digest of all genotypes, experiences and scores."""
+
+    def value(x: Individual) -> list:
+        return [x.name, x.score, to_json(x.genotype), x.experience and to_json(x.experience)]
+
+    everyone = [value(x) for population in history for x in (*population.created, *population.members)]
+    return hashlib.sha256(canonical_json(everyone).encode()).hexdigest()
+
+
+def described(method: str) -> dict[str, Any]:
+    """Return what the file holds of a method's run."""
+    history = run(method)
+    return {
+        "decisions": list(map(decisions, history)),
+        "seeds": list(map(seeds, history)),
+        "numbers": list(map(numbers, history)),
+        "bits": None if method in ROUNDED else bits(history),
+    }
+
+
+def versions(method: str) -> dict[str, int]:
+    """Return the stages that a run of the method goes through, with their numbers."""
+    all_versions = yaml.safe_load(STAGES.read_text())["versions"]
+    return {stage: all_versions[stage] for stage in (["initial", method] if method in GENERATIONS else [method])}
+
+
+def noise_bits() -> str:
+    """Return a digest of noise: sparse as in mutation, and full as in Gaussian experience."""
+    drawn = [unit_noise(2**53 - 1, density, "layers.0.lora_A.weight", 5000) for density in (0.2, 1.0)]
+    return hashlib.sha256(b"".join(values.astype("<f4").tobytes() for values in drawn)).hexdigest()
+
+
+def moved(found: dict[str, Any], pinned: dict[str, Any], *, every_bit: bool) -> list[str]:
+    """Return which parts of a run are others than those pinned."""
+    parts = [part for part in ("decisions", "seeds") if found[part] != pinned[part]]
+    rows = [[row for rows in each["numbers"] for row in rows] for each in (found, pinned)]
+    same = len(rows[0]) == len(rows[1]) and all(
+        len(a) == len(b) and np.allclose(a, b, rtol=1e-9, atol=1e-9) for a, b in zip(*rows, strict=True)
+    )
+    parts += [] if same else ["numbers"]
+    return parts + (["bits"] if every_bit and found["bits"] != pinned["bits"] else [])
+
+
+@LORAHUB_WARNS
+@pytest.mark.parametrize("method", [*GENERATIONS, *BASELINES])
+def test_a_run_is_what_it_was(method):
+    golden = read_json(FILE)
+    pinned = golden["methods"][method]
+    stages = " or ".join(f"`{stage}`" for stage in versions(method))
+    parts = moved(described(method), pinned, every_bit=golden["numpy"] == np.__version__)
+    assert not parts, (
+        f"{method} computes other {', '.join(parts)} than before. If that is meant, raise {stages} in "
+        "workflow/internal.yaml and run `python tests/test_golden.py`; see the head of this test."
+    )
+    assert versions(method) == pinned["versions"], (
+        f"the number of {stages} is another than the one that {FILE.name} was written with: "
+        "run `python tests/test_golden.py`"
+    )
+
+
+def test_noise_is_what_it_was():
+    golden = read_json(FILE)
+    if golden["numpy"] == np.__version__:
+        assert noise_bits() == golden["noise"], "noise draws other numbers: no individual can be rebuilt from its file"
+
+
+def test_a_golden_run_has_every_kind_of_decision():
+    created = [x for population in run("genome_plus")[1:] for x in population.created]
+    assert {x.operator for x in created} == {"crossover", "mutation", "succession"}
+    children = {x.name for x in created if x.operator == "crossover"}
+    assert any(x.operator == "mutation" and x.parents[0] in children for x in created)
+
+
+def renew() -> None:
+    """Write the file anew; refuse where a run has changed and the numbers of its stages have not."""
+    golden = read_json(FILE) if FILE.exists() else {"methods": {}, "numpy": None}
+    methods = {}
+    for method in (*GENERATIONS, *BASELINES):
+        found, pinned = described(method), golden["methods"].get(method)
+        parts = moved(found, pinned, every_bit=golden["numpy"] == np.__version__) if pinned else []
+        if parts and versions(method) == pinned["versions"]:
+            sys.exit(
+                f"{method} computes other {', '.join(parts)} than before, and none of {', '.join(versions(method))} "
+                f"has another number in {STAGES}: raise it first (where this test's own runs were changed and nothing "
+                f"else, delete {FILE})"
+            )
+        methods[method] = {"versions": versions(method), **found}
+    write_json(FILE, {"numpy": np.__version__, "noise": noise_bits(), "methods": methods})
+
+
+if __name__ == "__main__":
+    renew()
