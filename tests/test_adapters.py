@@ -14,6 +14,7 @@ from builders import write_expert
 from genome.adapters import WEIGHTS, link_adapter, materialise, store_expert, store_genotypes, unit_noise
 from genome.genotype import PRODUCT, Genotype, Noise, add_noise, combine, expert, mixture
 from genome.layers import layer_groups
+from genome.norms import update_norms
 from genome.tensors import open_tensors
 
 
@@ -68,6 +69,23 @@ def test_the_sum_is_taken_in_float32_and_cast_at_the_end(make_experts, tmp_path)
         exact = sum(c * s[name].astype("f8") for c, s in zip(genotype.coefficients, sources, strict=True))
         exact += 0.1 * unit_noise(9, 0.5, name, exact.size).reshape(exact.shape)
         np.testing.assert_allclose(values, exact, rtol=2**-8, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("types", "stored"), [(("BF16", "F32"), "F32"), (("F16", "BF16"), "F32"), (("F16", "F16"), "F16")]
+)
+@pytest.mark.parametrize("space", ["factors", PRODUCT])
+def test_experts_of_several_types_give_the_widest(tmp_path, types, stored, space):
+    experts = [write_expert(tmp_path / f"{kind}-{seed}", seed, dtype=kind) for seed, kind in enumerate(types)]
+    materialise([mixture([1.0, 0.5], space), expert(0, 2)], experts, [tmp_path / "sum", tmp_path / "first"])
+    assert {info.dtype for info in open_tensors(tmp_path / "sum" / WEIGHTS).tensors.values()} == {stored}
+    first, second = (weights(each.path) for each in experts)
+    for name, values in weights(tmp_path / "first").items():
+        np.testing.assert_array_equal(values, first[name])
+    if space != PRODUCT and stored == "F32":
+        for name, values in weights(tmp_path / "sum").items():
+            np.testing.assert_array_equal(values, first[name] + np.float32(0.5) * second[name])
+    assert np.isfinite(update_norms([mixture([1.0, 0.5], space)], experts)).all()
 
 
 @pytest.mark.parametrize("space", ["factors", PRODUCT])

@@ -1,5 +1,6 @@
 """Fetching, checking and comparing experts."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -14,13 +15,16 @@ from genome.experts import (
     PROVENANCE,
     WEIGHTS,
     check_weights,
+    different_names,
     fetch_expert,
     load_experts,
     model_name,
     read_expert,
+    stored_types,
     write_provenance,
 )
 from genome.files import read_json, sha256, write_json
+from genome.jobs import data as jobs
 from genome.tensors import header_bytes
 
 LAYER = "base_model.model.model.layers.0.self_attn.q_proj"
@@ -187,7 +191,6 @@ def test_adapters_beyond_plain_lora_are_refused(tmp_path, field, value):
     ("config", "message"),
     [
         ({"peft_type": "IA3"}, "peft_type is 'IA3'"),
-        ({"base_model_name_or_path": None}, "no field base_model_name_or_path"),
         ({"r": 3}, "has rank 2, but r in adapter_config.json is 3"),
     ],
 )
@@ -197,6 +200,94 @@ def test_other_configs_are_refused(tmp_path, config, message):
     with pytest.raises(GenomeError, match=message) as error:
         write_provenance(folder, "math", "test")
     one_line(error)
+
+
+ODD_FIELDS = {
+    "r": ["8", True, 8.0, 8.5, None, [8], {}, 0, -1],
+    "lora_alpha": ["16", True, None, [16], 0, -1, 10**400],
+    "target_modules": [None, 3, {"q_proj": 1}, [], [1], [None], "", ["q_proj", ""]],
+    "base_model_name_or_path": [3, ["models/tiny"], False],
+    "peft_type": [["LORA"], None, 1, "lora", {}],
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [(field, value) for field, values in ODD_FIELDS.items() for value in values]
+)
+def test_fields_of_other_types_are_named_in_the_users_own_file(tmp_path, field, value):
+    origin = write_adapter(tmp_path / "mine", **{field: value})
+    with pytest.raises(GenomeError) as error:
+        fetch_expert("math", {"path": str(origin)}, tmp_path / "experts" / "math")
+    assert one_line(error).startswith(f"expert math: {origin / CONFIG}: {field} is ")
+    assert ".math." not in one_line(error)
+    assert not list((tmp_path / "experts").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]", "it holds \\[\\], expected a mapping"),
+        ("3", "it holds 3, expected a mapping"),
+        ("", "not valid JSON \\(the file is empty\\)"),
+        ("{", "line 1: not valid JSON"),
+        ('{"r": 8, "r": 16}', "'r' stands twice"),
+        ('{"peft_type": "LORA", "lora_alpha": NaN}', "NaN is no number"),
+        ("[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_a_config_that_is_none_is_named(tmp_path, text, message):
+    origin = write_adapter(tmp_path / "mine")
+    (origin / CONFIG).write_text(text)
+    with pytest.raises(GenomeError, match=f"^expert math: {origin / CONFIG}.*{message}") as error:
+        fetch_expert("math", {"path": str(origin)}, tmp_path / "out")
+    assert "delete" not in one_line(error)
+
+
+def test_a_config_with_a_byte_order_mark_is_read(tmp_path):
+    origin = write_adapter(tmp_path / "mine")
+    (origin / CONFIG).write_text((origin / CONFIG).read_text(), encoding="utf-8-sig")
+    fetch_expert("math", {"path": str(origin)}, tmp_path / "out")
+    assert read_expert(tmp_path / "out").rank == 2
+
+
+@pytest.mark.parametrize("file", [CONFIG, WEIGHTS])
+def test_only_files_are_opened(tmp_path, file):
+    origin = write_adapter(tmp_path / "mine")
+    makers = {
+        "a pipe": os.mkfifo,
+        "a folder": Path.mkdir,
+        "a device": lambda path: path.symlink_to("/dev/zero"),
+        "a link to nowhere": lambda path: path.symlink_to("nowhere"),
+    }
+    for kind, make in makers.items():
+        (origin / file).unlink() if not (origin / file).is_dir() else (origin / file).rmdir()
+        make(origin / file)
+        with pytest.raises(GenomeError, match=f"^expert math: {origin / file}: (it is )?{kind}") as error:
+            fetch_expert("math", {"path": str(origin)}, tmp_path / "out")
+        one_line(error)
+
+
+def test_an_experts_source_is_never_its_result(tmp_path):
+    origin = write_expert(tmp_path / "experts" / "math")
+    before = {file.name: file.read_bytes() for file in origin.iterdir()}
+    (tmp_path / "link").symlink_to("experts/math")
+    for path in (origin, tmp_path / "link"):
+        with pytest.raises(GenomeError, match="is its source and its result") as error:
+            fetch_expert("math", {"path": str(path)}, origin)
+        one_line(error)
+    assert {file.name: file.read_bytes() for file in origin.iterdir()} == before
+
+
+def test_a_name_that_leads_elsewhere_removes_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "resources" / "models").mkdir(parents=True)
+    kept = write_expert(tmp_path / "resources" / "experts" / "math")
+    origin = write_adapter(tmp_path / "mine")
+    for name in ("..", ".", "../models/..", "../../.."):
+        with pytest.raises(GenomeError, match="cannot write the folder"):
+            fetch_expert(name, {"path": str(origin)}, Path("resources/experts") / name)
+    assert read_expert(kept).name == "math"
+    assert (tmp_path / "resources" / "models").is_dir()
 
 
 def test_tensors_that_are_no_lora_matrices_are_refused(tmp_path):
@@ -227,12 +318,13 @@ def test_every_adapter_that_peft_writes_for_plain_lora_is_an_expert(tmp_path):
 
 
 DIFFERENT = {
-    "base_model": ({"base_model_name_or_path": "models/other"}, "base_model is models/tiny and models/other"),
     "rank": ({"rank": 4}, "rank is 2 and 4"),
     "alpha": ({"lora_alpha": 32}, "alpha is 16.0 and 32.0"),
-    "target_modules": ({"target_modules": ["q_proj"]}, "target_modules is q_proj, v_proj and q_proj;"),
     "shape": ({"width": 8}, "tensor .* is F32 [2, 4] and F32 [2, 8]"),
-    "dtype": ({"dtype": np.float16}, "tensor .* is F32 [2, 4] and F16 [2, 4]"),
+    "all": (
+        {"rank": 4, "lora_alpha": 32, "width": 8},
+        "rank is 2 and 4, alpha is 16.0 and 32.0, tensor .* is F32 [2, 4] and F32 [4, 8]; choose",
+    ),
 }
 
 
@@ -248,6 +340,66 @@ def test_experts_that_differ_are_refused_by_name(tmp_path, case):
     with pytest.raises(GenomeError, match=f"experts math and code cannot be merged: {pattern}") as error:
         load_experts(folders)
     one_line(error)
+
+
+def test_all_that_disagrees_is_said_at_once(tmp_path):
+    folders = [
+        write_expert(tmp_path / "math"),
+        write_expert(tmp_path / "law", rank=4),
+        write_expert(tmp_path / "code"),
+        write_expert(tmp_path / "art", lora_alpha=8),
+    ]
+    with pytest.raises(GenomeError) as error:
+        load_experts(folders)
+    assert one_line(error) == (
+        "experts math and law cannot be merged: rank is 2 and 4; experts math and art cannot be merged: alpha is 16.0 "
+        f"and 8.0; choose or train experts that agree ({folders[0]}, {folders[1]}, {folders[3]})"
+    )
+
+
+NAMES = {
+    "base": (
+        {"base_model_name_or_path": "unsloth/tiny-bnb-4bit"},
+        "name their base models/tiny and unsloth/tiny-bnb-4bit",
+    ),
+    "no base": ({"base_model_name_or_path": None}, "name their base models/tiny and no base model"),
+    "pattern": ({"target_modules": ".*[qv]_proj"}, "name as target_modules q_proj, v_proj and .*[qv]_proj"),
+    "list": ({"target_modules": ["q_proj"]}, "name as target_modules q_proj, v_proj and q_proj"),
+}
+
+
+@pytest.mark.parametrize("case", NAMES)
+def test_names_decide_nothing_where_the_tensors_agree(tmp_path, case):
+    settings, line = NAMES[case]
+    experts = load_experts([write_expert(tmp_path / "math"), write_expert(tmp_path / "code", **settings)])
+    assert different_names(experts) == [f"experts math and code {line}; their tensors agree, which decides"]
+    assert different_names(experts[:1] * 2) == []
+
+
+def test_a_check_logs_names_that_differ(tmp_path, caplog):
+    for name, base in (("math", "org/tiny"), ("code", None)):
+        write_expert(tmp_path / name, base_model_name_or_path=base)
+    with caplog.at_level("INFO", "genome"):
+        jobs.check_experts([str(tmp_path / "math"), str(tmp_path / "code")], tmp_path / "manifest.json")
+    assert "experts math and code name their base org/tiny and no base model; their tensors agree" in caplog.text
+    assert read_json(tmp_path / "manifest.json")["base_model"] == "org/tiny"
+
+
+def test_tensors_of_several_types_are_stored_in_the_widest(tmp_path):
+    folders = [write_expert(tmp_path / "math", dtype=np.float16), write_expert(tmp_path / "code")]
+    experts = load_experts(folders)
+    assert set(stored_types(experts).values()) == {"F32"}
+    assert set(stored_types(experts[:1] * 2).values()) == {"F16"}
+
+
+def test_a_factor_without_its_partner_is_refused(tmp_path):
+    for name in ("math", "code"):
+        write_adapter(tmp_path / name)
+        save_file({f"{LAYER}.lora_A.weight": np.ones((2, 4), np.float32)}, tmp_path / name / WEIGHTS)
+        write_provenance(tmp_path / name, name, "test")
+    with pytest.raises(GenomeError, match=r"q_proj\.lora_A\.weight has no partner .*q_proj\.lora_B\.weight") as error:
+        load_experts([tmp_path / "math", tmp_path / "code"])
+    assert str(tmp_path / "math" / WEIGHTS) in one_line(error)
 
 
 SAME_BASE = (
@@ -337,6 +489,38 @@ def test_a_hub_adapter_may_lie_at_the_top(tmp_path, hub):
     origin = write_adapter(hub.root / "org" / "lora")
     fetch_expert("math", {"hub": "org/lora"}, tmp_path / "math")
     assert read_expert(tmp_path / "math").sha256 == sha256(origin / WEIGHTS)
+
+
+def test_without_a_network_the_cache_is_used(tmp_path, hub, monkeypatch):
+    from huggingface_hub import constants
+
+    origin = write_adapter(hub.root / "org" / "loras" / "math")
+    sources = [{"hub": "org/loras", "subfolder": "math"}, {"hub": "org/loras", "subfolder": "math", "revision": "v1"}]
+    for source in sources:
+        fetch_expert("math", source, tmp_path / "online")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    asked = len(hub.requested)
+    for source in (*sources, {**sources[0], "revision": COMMIT}):
+        fetch_expert("math", source, tmp_path / "offline")
+        assert read_json(tmp_path / "offline" / PROVENANCE)["revision"] == COMMIT
+        assert read_expert(tmp_path / "offline").sha256 == sha256(origin / WEIGHTS)
+    cases = [
+        ({"hub": "org/other"}, "org/other is not in the hub's cache .*HF_HUB_OFFLINE.*local folder as `path`"),
+        (
+            {"hub": "org/loras", "subfolder": "law"},
+            "copy of hub repository org/loras in the cache lacks law/.*: math",
+        ),
+        ({"hub": "org/loras", "revision": "v2"}, "org/loras is not in the hub's cache"),
+    ]
+    for source, message in cases:
+        with pytest.raises(GenomeError, match=f"^expert law: .*{message}") as error:
+            fetch_expert("law", source, tmp_path / "law")
+        one_line(error)
+    assert len(hub.requested) == asked
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:1")
+    fetch_expert("math", sources[0], tmp_path / "away")
+    assert read_json(tmp_path / "away" / PROVENANCE)["revision"] == COMMIT
 
 
 def test_hub_mistakes_are_answered_with_what_to_do(tmp_path, hub):

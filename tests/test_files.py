@@ -72,6 +72,10 @@ def test_rows_are_numbered_by_their_lines_or_in_an_array_by_their_places(tmp_pat
     assert read_numbered(path) == ("line", [(2, {"a": 1}), (4, {"a": 2})])
     path.write_text('[{"a": 1},\n\n {"a": 2}]')
     assert read_numbered(path) == ("row", [(1, {"a": 1}), (2, {"a": 2})])
+    path.write_text("[]")
+    assert read_numbered(path) == ("row", [])
+    path.write_text("[1]\n[{}]\n")
+    assert read_numbered(path) == ("line", [(1, [1]), (2, [{}])])
     path.write_text("")
     assert read_numbered(path) == ("line", [])
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from genome.experts import CONFIG, WEIGHTS, Expert
+from genome.experts import CONFIG, WEIGHTS, Expert, stored_types
 from genome.files import canonical_json, sha256
 from genome.genotype import PRODUCT, Genotype, by_group
 from genome.layers import layer_groups
@@ -62,11 +62,12 @@ def unit_noise(seed: int, density: float, tensor: str, size: int) -> np.ndarray:
 def materialise(genotypes: Sequence[Genotype], experts: Sequence[Expert], folders: Sequence[Path]) -> list[str]:
     """Write each genotype as a PEFT folder and return the folders' adapter ids.
 
-    The folders must not exist. Experts must agree in tensor names, shapes and type (`genome.experts.check_experts`).
+    The folders must not exist. Experts must agree in tensor names and shapes (`genome.experts.check_experts`); where
+    their types differ, a tensor is written in the widest of them.
     An adapter id is the SHA-256 of the weights file as served, with rank, alpha and target modules.
     """
     first = experts[0]
-    dtypes = {name: info.dtype for name, info in first.tensors.items()}
+    dtypes = stored_types(experts)
     counts = [len(used(x.coefficients, len(experts))) if x.space == PRODUCT else 1 for x in genotypes]
     digests = []
     with ExitStack() as opened:
@@ -96,10 +97,10 @@ def tensors_of(
 ) -> Iterator[list[np.ndarray]]:
     """Yield each named tensor of every genotype, in the storage of the experts' type: what is written and served."""
     weights = [open_tensors(expert.path / WEIGHTS) for expert in experts]
-    groups = layer_groups(experts[0].tensors)
+    groups, dtypes = layer_groups(experts[0].tensors), stored_types(experts)
     terms = sorted({(term.seed, term.density) for genotype in genotypes for term in genotype.noise})
     for name in names:
-        dtype = experts[0].tensors[name].dtype
+        dtype = dtypes[name]
         values = _tensor(name, groups[name], genotypes, [tensors[name] for tensors in weights], terms)
         yield [from_float32(each, dtype) for each in values]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from genome.errors import GenomeError
+from genome.files import encodable
 from genome.sources import Row, read_source
 
 MESSAGES = "messages"
@@ -19,18 +20,42 @@ def read_corpus(source: Mapping[str, Any], folder: Path | None = None) -> tuple[
     """Return the exchanges of a published data set, and how many of its conversations hold none.
 
     `only` and `without` choose rows by what a column holds; `folder` has local copies of what is published. Raises
-    GenomeError for what `genome.sources` refuses, a missing column, and a choice that leaves nothing.
+    GenomeError for what `genome.sources` refuses, a missing column, a conversation that is none, and a choice that
+    leaves nothing.
     """
     rows = [row for _, rows in read_source(source, folder) for row in rows]
     name = source.get("hub") or source.get("path")
-    chosen = [row for row in rows if _is_chosen(row, source, str(name))]
-    exchanges = [exchange for row in chosen if (exchange := first_exchange(_column(row, MESSAGES, str(name))))]
+    numbered = [
+        (f"corpus {name}, row {number}", row)
+        for number, row in enumerate(rows, start=1)
+        if _is_chosen(row, source, str(name))
+    ]
+    exchanges = [
+        exchange
+        for where, row in numbered
+        if (exchange := first_exchange(_messages(where, _column(row, MESSAGES, str(name)))))
+    ]
     if not exchanges:
         raise GenomeError(
-            f"corpus {name}: {len(rows)} rows, {len(chosen)} of them chosen, and no exchange in those; correct `only` "
-            "or `without` in the config"
+            f"corpus {name}: {len(rows)} rows, {len(numbered)} of them chosen, and no exchange in those; correct "
+            "`only` or `without` in the config"
         )
-    return exchanges, len(chosen) - len(exchanges)
+    return exchanges, len(numbered) - len(exchanges)
+
+
+def _messages(where: str, value: Any) -> list[Mapping[str, str]]:
+    """Return a conversation; GenomeError unless it is a list of messages with a role and a text or nothing."""
+    if not isinstance(value, list):
+        raise GenomeError(f"{where}: {MESSAGES!r} is no list of {{role, content}}")
+    for message in value:
+        if not isinstance(message, Mapping) or not {"role", "content"} <= message.keys():
+            raise GenomeError(f"{where}: a message is no mapping of role and content")
+        text = message["content"]
+        if text is not None and not isinstance(text, str):
+            raise GenomeError(f"{where}: the content of a message is {type(text).__name__}, expected text")
+        if text is not None and not encodable(text):
+            raise GenomeError(f"{where}: the content of a message holds half of a surrogate pair; correct the text")
+    return value
 
 
 def first_exchange(messages: list[Mapping[str, str]]) -> dict[str, str] | None:

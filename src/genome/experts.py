@@ -2,31 +2,31 @@
 
 An expert is a PEFT folder with a provenance file. Weights are looked at once, when the provenance is written;
 later readers trust its hash and only compare the file's size with its header. Merging adds weights position by
-position, so all experts of a run must agree in base model (by its name, see `model_name`), rank, alpha, target modules
-and tensors (Section 2.1).
+position, so all experts of a run must agree in rank, alpha, and the names and shapes of their tensors (Section 2.1).
+What adapter_config.json calls the base model and the target modules decides nothing: the same base has many names, and
+the same modules can be written as a list or as a pattern. Tensors may be of several types: arithmetic is in float32,
+and what is made of experts is stored in the widest of their types.
 """
 
+import glob
 import re
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from genome.errors import GenomeError
-from genome.files import read_json, replacing_directory, sha256, write_json
-from genome.hub import hub_errors, nearest_first
-from genome.tensors import TensorInfo, open_tensors, read_header
+from genome.files import copy_file, read_json, replacing_directory, sha256, write_json
+from genome.hub import download, hub_errors, nearest_first, repository_files
+from genome.tensors import TensorInfo, open_tensors, read_header, widest
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 PROVENANCE = "provenance.json"
 PICKLED = "adapter_model.bin"
 HUB_CACHE = re.compile(r"models--[^/\\]+?--([^/\\]+)[/\\]snapshots[/\\]")
-
-REQUIRED = ("base_model_name_or_path", "r", "lora_alpha", "target_modules")
 
 BEYOND_PLAIN_LORA = (
     "use_dora",
@@ -48,17 +48,24 @@ BEYOND_PLAIN_LORA = (
 )
 """Fields of PEFT's LoraConfig that, when set, make the model something else than `W + alpha/r * BA`."""
 
+FETCH_AGAIN = "fetch or train the expert again"
+LARGEST_ALPHA = 1e30
+"""No adapter comes near; whole numbers beyond the range of float32 would overflow."""
+
 CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga", "mica")
 """Initialisations that change the base model too: without that base the adapter means nothing."""
 
 
 @dataclass(frozen=True)
 class Expert:
-    """One adapter: `path` is its PEFT folder, `sha256` that of its weights; `tensors` are in file order."""
+    """One adapter: `path` is its PEFT folder, `sha256` that of its weights; `tensors` are in file order.
+
+    `base_model` is what the adapter calls its base, None where it gives no name.
+    """
 
     name: str
     path: Path
-    base_model: str
+    base_model: str | None
     rank: int
     alpha: float
     target_modules: tuple[str, ...]
@@ -72,12 +79,12 @@ def read_expert(folder: Path | str) -> Expert:
     Raises GenomeError for a missing file, an unsupported adapter or truncated weights.
     """
     folder = Path(folder)
-    if not (folder / PROVENANCE).is_file():
+    if not (folder / PROVENANCE).exists():
         raise GenomeError(f"{folder / PROVENANCE}: missing; fetch or train the expert again")
-    provenance = read_json(folder / PROVENANCE)
-    absent = [field for field in ("name", "sha256") if field not in provenance]
-    if absent:
-        raise GenomeError(f"{folder / PROVENANCE}: no field {absent[0]!r}; fetch or train the expert again")
+    provenance = read_json(folder / PROVENANCE, FETCH_AGAIN)
+    for field in ("name", "sha256"):
+        if not isinstance(provenance, dict) or not isinstance(provenance.get(field), str):
+            raise GenomeError(f"{folder / PROVENANCE}: no field {field!r}; {FETCH_AGAIN}")
     return _expert(folder, provenance["name"], provenance["sha256"])
 
 
@@ -89,17 +96,42 @@ def load_experts(folders: Iterable[Path | str]) -> list[Expert]:
 
 
 def check_experts(experts: Sequence[Expert]) -> None:
-    """Raise GenomeError, naming two experts and their first difference, unless all experts can be merged."""
+    """Raise GenomeError, naming all that keeps experts from being merged, unless all can be merged."""
     if len(experts) < 2:
         raise GenomeError(f"{len(experts)} expert(s) given, at least 2 are needed; add experts to the config")
     first = experts[0]
+    found = [(other, ", ".join(differences)) for other in experts[1:] if (differences := _differences(first, other))]
+    if found:
+        each = (
+            f"experts {first.name} and {other.name} cannot be merged: {differences}" for other, differences in found
+        )
+        places = ", ".join(str(expert.path) for expert in (first, *(other for other, _ in found)))
+        raise GenomeError(f"{'; '.join(each)}; choose or train experts that agree ({places})")
+    lone = next((name for name in first.tensors if _partner(name) not in first.tensors), None)
+    if lone is not None:
+        raise GenomeError(f"{first.path / WEIGHTS}: tensor {lone} has no partner {_partner(lone)}; {FETCH_AGAIN}")
+
+
+def different_names(experts: Sequence[Expert]) -> list[str]:
+    """Return one line for each expert whose config names another base or other target modules than the first's.
+
+    Such experts can be merged where their tensors agree, as `check_experts` says; people may still want to know.
+    """
+    first = experts[0]
+    lines = []
     for other in experts[1:]:
-        difference = _difference(first, other)
-        if difference:
-            raise GenomeError(
-                f"experts {first.name} and {other.name} cannot be merged: {difference}; "
-                f"choose or train experts that agree ({first.path}, {other.path})"
-            )
+        bases = [expert.base_model or "no base model" for expert in (first, other)]
+        if model_name(bases[0]) != model_name(bases[1]):
+            lines.append(f"experts {first.name} and {other.name} name their base {bases[0]} and {bases[1]}")
+        if first.target_modules != other.target_modules:
+            modules = [", ".join(expert.target_modules) for expert in (first, other)]
+            lines.append(f"experts {first.name} and {other.name} name as target_modules {modules[0]} and {modules[1]}")
+    return [f"{line}; their tensors agree, which decides" for line in lines]
+
+
+def stored_types(experts: Sequence[Expert]) -> dict[str, str]:
+    """Return the type in which each tensor made of `experts` is stored: the widest of theirs."""
+    return {name: widest(expert.tensors[name].dtype for expert in experts) for name in experts[0].tensors}
 
 
 def model_name(base: str) -> str:
@@ -133,8 +165,7 @@ def write_provenance(
     merged); `extra` adds fields or fills in `revision` (a hub commit). Returns what was written.
     """
     folder = Path(folder)
-    check_weights(folder / WEIGHTS)
-    expert = _expert(folder, name, sha256(folder / WEIGHTS))
+    expert = _checked(folder, name)
     provenance = {
         "name": name,
         "source": source,
@@ -152,18 +183,35 @@ def write_provenance(
     return provenance
 
 
+def _checked(folder: Path, name: str) -> Expert:
+    """Return the adapter in `folder` as an expert, its weights read and hashed."""
+    expert = _expert(folder, name, "")
+    check_weights(folder / WEIGHTS)
+    return replace(expert, sha256=sha256(folder / WEIGHTS))
+
+
 def fetch_expert(name: str, source: Mapping[str, Any], out: Path | str) -> None:
     """Make `out` the expert `name` from `source`: {hub, revision?, subfolder?} or {path}.
 
-    Only the adapter's config and its safetensors file are taken; nothing that needs unpickling is downloaded. A
-    hub revision is resolved to its commit first, and that commit is what the provenance records.
+    Only the adapter's config and its safetensors file are taken; nothing that needs unpickling is downloaded. The
+    provenance records the commit that a hub revision stands for. Without a network the hub's cache is used. GenomeError
+    names the source's own files.
     """
     with replacing_directory(out) as folder:
-        commit = _download(name, source, folder) if "hub" in source else _copy(name, source, folder)
+        origin, commit = _download(name, source) if "hub" in source else (_local(name, source), None)
+        if origin.resolve() == Path(out).resolve():
+            raise GenomeError(f"expert {name}: {origin} is its source and its result; move it to another folder")
+        try:
+            _checked(origin, name)
+            for file in (CONFIG, WEIGHTS):
+                copy_file(origin / file, folder / file)
+        except GenomeError as error:
+            raise GenomeError(f"expert {name}: {error}") from error
         write_provenance(folder, name, dict(source), {"revision": commit})
 
 
-def _copy(name: str, source: Mapping[str, Any], folder: Path) -> None:
+def _local(name: str, source: Mapping[str, Any]) -> Path:
+    """Return the folder of a local adapter."""
     origin = Path(source["path"]).expanduser()
     if not origin.is_dir():
         beside = nearest_first(origin.name, sorted(file.parent.name for file in origin.parent.glob(f"*/{CONFIG}")))
@@ -171,25 +219,28 @@ def _copy(name: str, source: Mapping[str, Any], folder: Path) -> None:
         raise GenomeError(
             f"expert {name}: {origin} is not a folder; {found}correct `path` of this expert in the config"
         )
-    files = [file.relative_to(origin).as_posix() for file in (*origin.glob("*"), *origin.glob("*/*"))]
-    _require_adapter(name, f"folder {origin}", files, "", "path")
-    for file in (CONFIG, WEIGHTS):
-        shutil.copyfile(origin / file, folder / file)
+    _require_adapter(name, f"folder {origin}", _listed(origin), "", "path")
+    return origin
 
 
-def _download(name: str, source: Mapping[str, Any], folder: Path) -> str:
-    from huggingface_hub import HfApi, hf_hub_download  # slow to import
-
-    repo, asked, subfolder = source["hub"], source.get("revision"), source.get("subfolder") or ""
+def _download(name: str, source: Mapping[str, Any]) -> tuple[Path, str]:
+    """Return the folder of a hub adapter in the hub's cache, and its commit."""
+    repo, asked, subfolder = source["hub"], source.get("revision"), (source.get("subfolder") or "").strip("/")
     where = f"hub repository {repo}"
     with hub_errors(f"expert {name}: {where}", repo, asked):
-        # One answer holds the commit and its files, so that what is named is what that commit has.
-        info = HfApi().model_info(repo, revision=asked)
-        _require_adapter(name, where, [file.rfilename for file in info.siblings], subfolder.strip("/"))
-        for file in (CONFIG, WEIGHTS):
-            cached = hf_hub_download(repo, file, subfolder=subfolder or None, revision=info.sha)
-            shutil.copyfile(cached, folder / file)
-    return info.sha
+        files = repository_files(repo, asked)
+        if files is not None:
+            _require_adapter(name, where, files, subfolder)
+        wanted = [glob.escape(f"{subfolder}/{file}" if subfolder else file) for file in (CONFIG, WEIGHTS)]
+        snapshot = download(repo, asked, wanted)
+    if files is None:
+        _require_adapter(name, f"the copy of {where} in the cache", _listed(snapshot, "**/*"), subfolder)
+    return snapshot / subfolder, snapshot.name
+
+
+def _listed(folder: Path, *patterns: str) -> list[str]:
+    """Return the names of what lies in a folder and one level below, or of what fits `patterns`."""
+    return [file.relative_to(folder).as_posix() for each in patterns or ("*", "*/*") for file in folder.glob(each)]
 
 
 def _require_adapter(name: str, where: str, files: Sequence[str], subfolder: str, field: str = "subfolder") -> None:
@@ -214,19 +265,20 @@ def _require_adapter(name: str, where: str, files: Sequence[str], subfolder: str
 
 
 def _expert(folder: Path, name: str, digest: str) -> Expert:
-    config = _read_config(folder / CONFIG)
+    config = read_config(folder / CONFIG)
     modules = config["target_modules"]
-    if not (folder / WEIGHTS).is_file():
-        raise GenomeError(f"{folder / WEIGHTS}: missing; fetch or train the expert again")
+    if not (folder / WEIGHTS).exists() and not (folder / WEIGHTS).is_symlink():
+        raise GenomeError(f"{folder / WEIGHTS}: missing; {FETCH_AGAIN}")
     tensors, _ = read_header(folder / WEIGHTS)
-    rank = int(config["r"])
+    if not tensors:
+        raise GenomeError(f"{folder / WEIGHTS}: holds no tensors; {FETCH_AGAIN}")
     for tensor, info in tensors.items():
-        _check_tensor(folder / WEIGHTS, tensor, info.shape, rank)
+        _check_tensor(folder / WEIGHTS, tensor, info.shape, config["r"])
     return Expert(
         name=name,
         path=folder,
-        base_model=config["base_model_name_or_path"],
-        rank=rank,
+        base_model=config.get("base_model_name_or_path"),
+        rank=config["r"],
         alpha=float(config["lora_alpha"]),
         target_modules=(modules,) if isinstance(modules, str) else tuple(sorted(modules)),
         sha256=digest,
@@ -234,26 +286,52 @@ def _expert(folder: Path, name: str, digest: str) -> Expert:
     )
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise GenomeError(f"{path}: missing; fetch or train the expert again")
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the fields of an adapter_config.json; GenomeError names the one that no plain LoRA adapter has."""
+    if not path.exists() and not path.is_symlink():
+        raise GenomeError(f"{path}: missing; {FETCH_AGAIN}")
     config = read_json(path)
+    if not isinstance(config, dict):
+        raise GenomeError(f"{path}: it holds {_show(config)}, expected a mapping of fields; {FETCH_AGAIN}")
     if config.get("peft_type") != "LORA":
-        raise GenomeError(f"{path}: peft_type is {config.get('peft_type')!r}, only LORA adapters can be experts")
-    for field in REQUIRED:
-        if not config.get(field):
-            raise GenomeError(f"{path}: no field {field}; fetch or train the expert again")
+        raise GenomeError(f"{path}: peft_type is {_show(config.get('peft_type'))}, only LORA adapters can be experts")
+    for field, (fits, expected) in FIELDS.items():
+        value = config.get(field)
+        if not fits(value):
+            found = f"{field} is {_show(value)}" if field in config else f"no field {field}"
+            raise GenomeError(f"{path}: {found}, expected {expected}; correct it, or {FETCH_AGAIN}")
     unsupported = [field for field in BEYOND_PLAIN_LORA if config.get(field)]
-    if config.get("bias", "none") != "none":
+    if config.get("bias") not in ("none", None):
         unsupported.append("bias")
     if str(config.get("init_lora_weights")).lower().startswith(CHANGES_BASE):
         unsupported.append("init_lora_weights")
     if unsupported:
         field = unsupported[0]
         raise GenomeError(
-            f"{path}: {field} is {config[field]!r}, but only plain LoRA can be merged; train the expert without it"
+            f"{path}: {field} is {_show(config[field])}, but only plain LoRA can be merged; train the expert without it"
         )
     return config
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < LARGEST_ALPHA
+
+
+def _is_rank(value: Any) -> bool:
+    return type(value) is int and value > 0
+
+
+def _is_targets(value: Any) -> bool:
+    return isinstance(value, str | list) and bool(value) and all(isinstance(name, str) and name for name in value)
+
+
+FIELDS = {
+    "r": (_is_rank, "a whole number above 0"),
+    "lora_alpha": (_is_number, "a number above 0"),
+    "target_modules": (_is_targets, "names of modules, or a pattern"),
+    "base_model_name_or_path": (lambda value: value is None or isinstance(value, str), "a name or null"),
+}
+"""The fields that must be there and make sense, and what is expected of each."""
 
 
 def _check_tensor(path: Path, name: str, shape: tuple[int, ...], rank: int) -> None:
@@ -267,24 +345,33 @@ def _check_tensor(path: Path, name: str, shape: tuple[int, ...], rank: int) -> N
         raise GenomeError(f"{path}: tensor {name} has rank {shape[axis]}, but r in {CONFIG} is {rank}; fetch it again")
 
 
-def _difference(first: Expert, other: Expert) -> str | None:
-    """Return the first difference that keeps two experts from being merged, in words."""
-    if model_name(first.base_model) != model_name(other.base_model):
-        return f"base_model is {first.base_model} and {other.base_model}"
-    for field in ("rank", "alpha", "target_modules"):
-        ours, theirs = getattr(first, field), getattr(other, field)
-        if ours != theirs:
-            return f"{field} is {_show(ours)} and {_show(theirs)}"
+def _partner(name: str) -> str:
+    """Return the name of the other factor of a LoRA matrix."""
+    stem, _, letter = name.removesuffix(".weight").rpartition("_")
+    return f"{stem}_{'B' if letter == 'A' else 'A'}.weight"
+
+
+def _differences(first: Expert, other: Expert) -> list[str]:
+    """Return what keeps two experts from being merged, in words."""
+    found = [
+        f"{field} is {ours} and {theirs}"
+        for field in ("rank", "alpha")
+        if (ours := getattr(first, field)) != (theirs := getattr(other, field))
+    ]
     for holder, lacking in ((first, other), (other, first)):
         missing = [name for name in holder.tensors if name not in lacking.tensors]
         if missing:
-            return f"{lacking.name} lacks {len(missing)} tensor(s) of {holder.name}, first {missing[0]}"
+            found.append(f"{lacking.name} lacks {len(missing)} tensor(s) of {holder.name}, first {missing[0]}")
     for name, ours in first.tensors.items():
-        theirs = other.tensors[name]
-        if (ours.dtype, ours.shape) != (theirs.dtype, theirs.shape):
-            return f"tensor {name} is {ours.dtype} {list(ours.shape)} and {theirs.dtype} {list(theirs.shape)}"
-    return None
+        theirs = other.tensors.get(name, ours)
+        # Of the two sizes of a matrix the rank is compared above.
+        side = 1 if name.endswith("lora_A.weight") else 0
+        if ours.shape[side] != theirs.shape[side]:
+            shapes = f"{ours.dtype} {list(ours.shape)} and {theirs.dtype} {list(theirs.shape)}"
+            return [*found, f"tensor {name} is {shapes}"]
+    return found
 
 
 def _show(value: Any) -> str:
-    return ", ".join(value) if isinstance(value, tuple) else str(value)
+    text = repr(value)
+    return text if len(text) < 80 else f"{text[:80]}…"

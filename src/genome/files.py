@@ -6,6 +6,7 @@ end, and every refusal names the file and, where there is one, the line.
 
 import codecs
 import errno
+import fcntl
 import gzip
 import hashlib
 import itertools
@@ -20,7 +21,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from genome.errors import GenomeError
 
@@ -41,6 +42,11 @@ REMEDIES = {
 
 BOM = "\ufeff"
 GZIP = b"\x1f\x8b"
+
+ARRAY_OF_ROWS = re.compile(r"\s*\[\s*[{\]]")
+
+FICLONE = 0x40049409
+"""Linux's request to share the blocks of one file with another."""
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 """Errors of writing that come without the name of a file."""
@@ -205,7 +211,12 @@ def read_json(path: Path | str, remedy: str = CORRECT) -> Any:
     text = read_text(path, remedy)
     if not text.strip():
         raise GenomeError(f"{path}: not valid JSON (the file is empty); {remedy}")
-    return _parse(_OURS, text, str(path), remedy)
+    return parse_json(text, str(path), remedy)
+
+
+def parse_json(text: str, where: str, remedy: str = CORRECT) -> Any:
+    """Return the JSON value in `text`; GenomeError says what is wrong `where`, as `read_json` does of a file."""
+    return _parse(_OURS, text, where, remedy)
 
 
 def read_jsonl(path: Path | str, remedy: str = CORRECT, *, any_value: bool = False) -> list[Any]:
@@ -214,12 +225,12 @@ def read_jsonl(path: Path | str, remedy: str = CORRECT, *, any_value: bool = Fal
 
 
 def read_numbered(
-    path: Path | str, remedy: str = CORRECT, *, any_value: bool = False
+    path: Path | str, remedy: str = CORRECT, *, any_value: bool = False, expected: str = "valid JSON"
 ) -> tuple[str, list[tuple[int, Any]]]:
     """Return the values of a JSON Lines file with their lines' numbers, and the word "line".
 
-    Blank lines are passed over. A file that is one JSON array instead gives its elements, counted from 1, and the word
-    "row". GenomeError names the file, the line that is no JSON, and the remedy.
+    Blank lines are passed over. A file that is one JSON array of mappings instead gives these, counted from 1, and the
+    word "row". GenomeError names the file, the line that is not what was `expected`, and the remedy.
 
     NaN, infinity and half surrogate pairs, which no JSON of ours holds, are refused; `any_value` lets them pass, for
     rows with columns that nobody may use. A name that stands twice in one mapping is refused in any case: one of the
@@ -227,18 +238,21 @@ def read_numbered(
     """
     text = read_text(path, remedy)
     decoder = _THEIRS if any_value else _OURS
-    if text.lstrip().startswith("["):
-        return "row", list(enumerate(_parse(decoder, text, str(path), remedy), start=1))
+    if ARRAY_OF_ROWS.match(text):
+        return "row", list(enumerate(_parse(decoder, text, str(path), remedy, expected), start=1))
     # Not splitlines: text may hold other ends of lines than JSON Lines has. A file may be several, each with its mark.
     lines = ((number, line.removeprefix(BOM).strip()) for number, line in enumerate(text.split("\n"), start=1))
     return "line", [
-        (number, _parse(decoder, line, f"{path}, line {number}", remedy, number)) for number, line in lines if line
+        (number, _parse(decoder, line, f"{path}, line {number}", remedy, expected, one_line=True))
+        for number, line in lines
+        if line
     ]
 
 
 def read_text(path: Path | str, remedy: str = CORRECT) -> str:
     """Return the text of a file, gzipped or not, without its byte order mark; GenomeError unless it is UTF-8."""
-    content = read_bytes(path)
+    with open_file(path) as file:
+        content = file.read()
     if content.startswith(GZIP):
         try:
             content = gzip.decompress(content)
@@ -252,13 +266,26 @@ def read_text(path: Path | str, remedy: str = CORRECT) -> str:
         raise GenomeError(f"{path}, line {line}: not UTF-8 ({found}); save it as UTF-8") from error
 
 
-def read_bytes(path: Path | str) -> bytes:
-    """Return the content of a file; GenomeError as `check_file`."""
+def open_file(path: Path | str) -> BinaryIO:
+    """Open a file for reading; GenomeError as `check_file`, and where the system refuses."""
     check_file(path)
     try:
-        return Path(path).read_bytes()
+        return Path(path).open("rb")
     except OSError as error:
         raise GenomeError(f"{path}: cannot be read ({error.strerror}); correct its permissions") from error
+
+
+def copy_file(source: Path | str, target: Path | str) -> None:
+    """Copy a file's bytes, never as a link: what is later written to the one does not reach the other.
+
+    File systems that can (Btrfs, XFS) share the bytes on the disk until either is written; others hold them twice.
+    GenomeError where `source` cannot be read.
+    """
+    with open_file(source) as read, Path(target).open("wb") as written:
+        try:
+            fcntl.ioctl(written.fileno(), FICLONE, read.fileno())
+        except OSError:
+            shutil.copyfileobj(read, written, 2**20)
 
 
 def check_file(path: Path | str) -> int:
@@ -277,9 +304,8 @@ def check_file(path: Path | str) -> int:
 
 
 def sha256(path: Path | str) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal; GenomeError as `check_file`."""
-    check_file(path)
-    with Path(path).open("rb") as file:
+    """Return the SHA-256 of a file's bytes, in hexadecimal; GenomeError as `open_file`."""
+    with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -297,20 +323,22 @@ def _kind(mode: int) -> str:
     return kinds.get(stat.S_IFMT(mode), "a device")
 
 
-def _parse(decoder: json.JSONDecoder, text: str, where: str, remedy: str, line: int | None = None) -> Any:
-    """Return the JSON value in `text`, which is one `line` of a file, or without it all of the file."""
+def _parse(
+    decoder: json.JSONDecoder, text: str, where: str, remedy: str, expected: str = "valid JSON", one_line: bool = False
+) -> Any:
+    """Return the JSON value in `text`; `where` names the place of `one_line`, or all of a file."""
     try:
         value = decoder.decode(text)
         if decoder is _OURS and SURROGATE.search(text) and not encodable(json.dumps(value, ensure_ascii=False)):
             raise ValueError("half of a surrogate pair")
     except json.JSONDecodeError as error:
-        place = where if line else f"{where}, line {error.lineno}"
-        raise GenomeError(f"{place}: not valid JSON ({error.msg}, column {error.colno}); {remedy}") from error
+        place = where if one_line else f"{where}, line {error.lineno}"
+        raise GenomeError(f"{place}: not {expected} ({error.msg}, column {error.colno}); {remedy}") from error
     except RecursionError as error:
-        raise GenomeError(f"{where}: not valid JSON (nested too deeply); {remedy}") from error
+        raise GenomeError(f"{where}: not {expected} (nested too deeply); {remedy}") from error
     except ValueError as error:
         # Python names a setting of its own after a semicolon.
-        raise GenomeError(f"{where}: not valid JSON ({str(error).partition(';')[0]}); {remedy}") from error
+        raise GenomeError(f"{where}: not {expected} ({str(error).partition(';')[0]}); {remedy}") from error
     return value
 
 

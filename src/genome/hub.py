@@ -1,10 +1,48 @@
-"""What goes wrong with the hub, in words: one line that says what to correct, to accept or to give."""
+"""Downloads from the hub, and what goes wrong with them in words: what to correct, to accept or to give.
 
+Without a network, or with HF_HUB_OFFLINE, the hub's cache is all there is, and it is used.
+"""
+
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 
 from genome.errors import GenomeError
+
+log = logging.getLogger("genome")
+
+
+def repository_files(repo: str, revision: str | None) -> list[str] | None:
+    """Return the names of a repository's files; None when the hub cannot be asked."""
+    from huggingface_hub import HfApi, errors  # slow to import
+
+    try:
+        return [file.rfilename for file in HfApi().model_info(repo, revision=revision).siblings or ()]
+    except (errors.HfHubHTTPError, errors.HFValidationError):
+        raise
+    except (errors.HTTPError, OSError):  # nobody answers, or nobody may be asked
+        return None
+
+
+def download(repo: str, revision: str | None, patterns: Sequence[str], ignored: Sequence[str] = ()) -> Path:
+    """Return the folder of the hub's cache with the files of a repository that fit; its name is the commit."""
+    from huggingface_hub import errors, snapshot_download  # slow to import
+
+    try:
+        return Path(
+            snapshot_download(
+                repo, revision=revision, allow_patterns=list(patterns), ignore_patterns=list(ignored) or None
+            )
+        )
+    except errors.LocalEntryNotFoundError as error:
+        # The cache holds some of the files, perhaps all that are needed: whoever asked looks.
+        partial = getattr(error, "snapshot_path", None)
+        if partial is None:
+            raise
+        log.warning("%s: the hub cannot be asked, and its cache lacks some of the files", repo)
+        return Path(partial)
 
 
 @contextmanager
@@ -26,7 +64,7 @@ def hub_errors(what: str, repo: str, revision: str | None = None) -> Iterator[No
 
 
 def _reason(error: Exception, repo: str) -> str:
-    from huggingface_hub import errors
+    from huggingface_hub import constants, errors
 
     # The hub hides from strangers whether a repository exists, with the same 401.
     hidden = isinstance(error, errors.RepositoryNotFoundError) and not isinstance(error, errors.GatedRepoError)
@@ -36,6 +74,11 @@ def _reason(error: Exception, repo: str) -> str:
         return (
             f"is gated; accept its licence at https://huggingface.co/{repo} and give a token of that account "
             "(HF_TOKEN, or `hf auth login`)"
+        )
+    if constants.HF_HUB_OFFLINE:
+        return (
+            f"is not in the hub's cache ({constants.HF_HUB_CACHE}), and HF_HUB_OFFLINE forbids to ask the hub; fetch "
+            "it once without HF_HUB_OFFLINE, or give a local folder as `path`"
         )
     reason = str(error).strip().split("\n")[0] or type(error).__name__
     return f"could not be read ({reason}); try again, or give a local folder as `path`"

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from peft.utils import merge_utils
 
-from genome.experts import CONFIG, WEIGHTS, load_experts, write_provenance
+from genome.experts import CONFIG, WEIGHTS, load_experts, stored_types, write_provenance
 from genome.files import read_json, replacing_directory, write_json
 from genome.rng import stream
 from genome.tensors import from_float32, header_bytes, open_tensors
@@ -29,14 +29,15 @@ def dare_ties(
     `density` in (0, 1) is the share of weights that DARE keeps (and rescales by its inverse). `weights` holds one
     non-negative number an expert; None is 1 each. The merge is itself a mean over the experts that agree in sign, so
     weights of 1 are TIES with its scale lambda = 1, and weights of 1/n would shrink the update a second time. The
-    merge is done in float32 and stored in the experts' type; what is dropped depends on `seed` and the layer's name.
+    merge is done in float32 and stored in the widest of the experts' types; what is dropped depends on `seed` and the
+    layer's name.
     """
     members = load_experts(experts)
     weights = [1.0] * len(members) if weights is None else list(weights)
     scaled = [weight * member.alpha / member.rank for weight, member in zip(weights, members, strict=True)]
     roots = torch.tensor([math.sqrt(value) for value in scaled])
     sources = [open_tensors(member.path / WEIGHTS) for member in members]
-    first = members[0]
+    first, dtypes = members[0], stored_types(members)
     merged = {}
     with torch.random.fork_rng(devices=[]):
         for layer in sorted(name.removesuffix(".lora_A.weight") for name in first.tensors if "lora_A" in name):
@@ -45,10 +46,10 @@ def dare_ties(
             for name in (f"{layer}.lora_A.weight", f"{layer}.lora_B.weight"):
                 tensors = [torch.from_numpy(source[name]) for source in sources]
                 values = merge_utils.dare_ties(tensors, roots, density)
-                merged[name] = from_float32(values.numpy(), first.tensors[name].dtype)
+                merged[name] = from_float32(values.numpy(), dtypes[name])
     with replacing_directory(out) as folder:
         header = header_bytes(
-            {name: first.tensors[name].dtype for name in merged},
+            {name: dtypes[name] for name in merged},
             {name: values.shape for name, values in merged.items()},
         )
         (folder / WEIGHTS).write_bytes(header + b"".join(values.tobytes() for values in merged.values()))

@@ -1,45 +1,118 @@
 """Base models as local folders, whatever they come from."""
 
-import os
-import shutil
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from genome.errors import GenomeError
-from genome.files import replacing_directory
-from genome.hub import hub_errors
+from genome.files import check_file, copy_file, open_file, read_json, replacing_directory
+from genome.hub import download, hub_errors
 
-PATTERNS = ("*.json", "*.safetensors", "*.jinja", "tokenizer.model")
+SENTENCEPIECE = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "tiktoken.model")
+"""Tokenizers in one file that a package of its own reads."""
+
+PATTERNS = (
+    "*.json",
+    "*.safetensors",
+    "*.jinja",
+    *SENTENCEPIECE,
+    "vocab.txt",
+    "merges.txt",
+    "*.tiktoken",
+)
 """What a base model is made of; nothing that must be unpickled or run."""
+
+BELOW = ("*/*",)
+"""Files in folders of a repository: other formats of the same model; nothing of them is needed."""
+
+ADAPTER = "adapter_config.json"
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+
+log = logging.getLogger("genome")
 
 
 def fetch_base(source: Mapping[str, Any], out: Path | str) -> None:
     """Make `out` a folder of the base model in `source`: {hub, revision?} or {path}.
 
-    Large files are hard links into the source where the file system allows. Raises GenomeError when the source is
-    missing, gated, or holds no config or weights in safetensors.
+    All files are copies, weights too, so that neither a change of the source nor one of the copy reaches the other; a
+    file system that can shares their bytes (see `genome.files.copy_file`). An adapter in the same folder is left out,
+    since transformers would load it with the model. Raises GenomeError when the source is missing, gated, an adapter
+    alone, or lacks its config or weights in safetensors.
     """
     origin = _download(source) if "hub" in source else Path(source["path"]).expanduser()
-    if not (origin / "config.json").is_file() or not list(origin.glob("*.safetensors")):
-        raise GenomeError(
-            f"base model {dict(source)}: {origin} lacks config.json or *.safetensors; correct `model` in the config"
+    where = f"base model {source['hub']} ({origin})" if "hub" in source else f"base model {origin}"
+    if origin.resolve() == Path(out).resolve():
+        raise GenomeError(f"{where}: it is its own source; move it to another folder")
+    files = sorted({file for pattern in PATTERNS for file in origin.glob(pattern)})
+    _check(where, origin)
+    adapter = [file for file in files if file.name.startswith("adapter_")]
+    if adapter:
+        log.warning(
+            "%s: %s left out; give the adapter as an expert", where, " and ".join(file.name for file in adapter)
         )
+    kept = [file for file in files if file not in adapter]
+    log.info("%s: %d files copied, %.1f MB", where, len(kept), sum(map(check_file, kept)) / 1e6)
     with replacing_directory(out) as folder:
-        for file in sorted({file for pattern in PATTERNS for file in origin.glob(pattern)}):
-            _link(file.resolve(), folder / file.name)
+        for file in kept:
+            copy_file(file, folder / file.name)
 
 
-def _link(source: Path, target: Path) -> None:
+def _check(where: str, origin: Path) -> None:
+    """Raise GenomeError unless a folder holds a model that transformers can load."""
+    has = {file.name for file in origin.iterdir()} if origin.is_dir() else set()
+    if ADAPTER in has and "config.json" not in has:
+        raise GenomeError(
+            f"{where}: it is an adapter ({ADAPTER} without config.json); give it as an expert, and as `model` the base "
+            "that it was trained on"
+        )
+    if "config.json" not in has or has.isdisjoint((WEIGHTS, INDEX)):
+        raise GenomeError(
+            f"{where} lacks config.json or weights in safetensors ({WEIGHTS}, or {INDEX} with its files); "
+            "correct `model` in the config"
+        )
+    if not isinstance(read_json(origin / "config.json"), dict):
+        raise GenomeError(f"{where}: config.json is no mapping of fields; correct `model` in the config")
+    if WEIGHTS not in has:
+        _check_index(where, origin)
+    if "tokenizer.json" not in has:
+        _check_packages(where, [origin / name for name in SENTENCEPIECE if name in has])
+
+
+def _check_packages(where: str, models: Sequence[Path]) -> None:
+    """Raise GenomeError when the package that reads a tokenizer's only file is missing."""
+    for model in models:
+        with open_file(model) as file:
+            # A model of SentencePiece is a protocol buffer that starts with its first field, tiktoken's is text.
+            needed = ("sentencepiece", "google.protobuf") if file.read(1) == b"\n" else ("tiktoken",)
+        missing = next((package for package in needed if not _is_installed(package)), None)
+        if missing:
+            name = missing.rpartition(".")[2]
+            raise GenomeError(f"{where}: {model.name} cannot be read without the package {name}; install it with pip")
+
+
+def _is_installed(package: str) -> bool:
     try:
-        os.link(source, target)
-    except OSError:  # another file system
-        shutil.copyfile(source, target)
+        return find_spec(package) is not None
+    except ModuleNotFoundError:  # of the package that it is part of
+        return False
+
+
+def _check_index(where: str, origin: Path) -> None:
+    """Raise GenomeError unless all files that the index of the weights names are there."""
+    index = read_json(origin / INDEX)
+    places = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(places, dict) or not places or not all(isinstance(name, str) for name in places.values()):
+        raise GenomeError(f"{where}: {INDEX} has no weight_map of tensors to files; fetch the model again")
+    missing = sorted({name for name in places.values() if Path(name).name != name or not (origin / name).is_file()})
+    if missing:
+        number = f"{len(missing)} of the {len(set(places.values()))}"
+        raise GenomeError(f"{where} lacks {number} files of its weights, first {missing[0]}; fetch the model again")
 
 
 def _download(source: Mapping[str, Any]) -> Path:
-    from huggingface_hub import snapshot_download  # slow to import
-
     repo, asked = source["hub"], source.get("revision")
     with hub_errors(f"base model {repo}", repo, asked):
-        return Path(snapshot_download(repo, revision=asked, allow_patterns=list(PATTERNS)))
+        return download(repo, asked, PATTERNS, BELOW)

@@ -9,7 +9,7 @@ import numpy as np
 
 from genome.adapters import tensors_of
 from genome.cosines import gram_matrix
-from genome.experts import Expert
+from genome.experts import Expert, stored_types
 from genome.genotype import Genotype
 from genome.layers import modules
 from genome.tensors import to_float32
@@ -24,10 +24,10 @@ def update_norms(genotypes: Sequence[Genotype], experts: Sequence[Expert]) -> li
     The factors are the merged ones, noise and rounding to the experts' type included. Nothing is written; memory holds
     one tensor of every expert and two of every genotype.
     """
-    first = experts[0]
+    first, dtypes = experts[0], stored_types(experts)
     names = [f"{layer}.lora_{side}.weight" for layer in modules(first.tensors) for side in "AB"]
     factors = (
-        [to_float32(values, first.tensors[name].dtype) for values in stored]
+        [to_float32(values, dtypes[name]) for values in stored]
         for name, stored in zip(names, tensors_of(genotypes, experts, names), strict=True)
     )
     squares = np.zeros(len(genotypes))

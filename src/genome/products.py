@@ -8,7 +8,6 @@ bit, and a product carries one rounding instead of two.
 `compress` makes an adapter small again: the nearest one of a lower rank, by the singular values of its factors.
 """
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import numpy as np
 
 from genome.errors import GenomeError
 from genome.experts import CONFIG, WEIGHTS
-from genome.files import read_json, replacing_directory, write_json
+from genome.files import copy_file, read_json, replacing_directory, write_json
 from genome.layers import modules
 from genome.tensors import from_float32, header_bytes, open_tensors, to_float32
 
@@ -64,7 +63,7 @@ def compress(source: Path, rank: int, out: Path) -> float:
     with replacing_directory(out) as folder:
         if rank >= read_json(source / CONFIG)["r"]:
             for name in (CONFIG, WEIGHTS):
-                shutil.copyfile(source / name, folder / name)
+                copy_file(source / name, folder / name)
             return 0.0
         write_config(source, folder, rank)
         dtypes = {name: info.dtype for name, info in tensors.tensors.items()}

@@ -6,10 +6,8 @@ what is joined to it, and the history of a conversation.
 """
 
 import glob
-import gzip
-import json
-import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -17,6 +15,9 @@ from typing import Any
 from urllib.parse import quote
 
 from genome.errors import GenomeError
+from genome.files import check_file, read_numbered
+
+ROWS = "give one JSON mapping of columns a line, or a JSON array of them"
 
 Row = dict[str, Any]
 Source = Mapping[str, Any]
@@ -181,25 +182,19 @@ def _existing(pattern: str, folder: Path | None) -> list[Path]:
     paths = _matches(pattern, folder)
     missing = [path for path in paths if not path.is_file()] if paths else [(folder or Path()) / pattern]
     if missing:
+        if missing[0].exists():
+            check_file(missing[0])  # says what it is instead
         raise GenomeError(f"no file {missing[0]}; put the rows there as JSON Lines, or correct source.path or data_dir")
     return paths
 
 
 def _file_rows(path: Path) -> list[Row]:
-    """Return the rows of a .jsonl or .jsonl.gz file."""
-    rows: list[Row] = []
-    number = 1
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):  # noqa: B007
-                if line.strip():
-                    row = json.loads(line)
-                    if not isinstance(row, dict):
-                        raise ValueError("expected a mapping of columns")
-                    rows.append(row)
-    except (EOFError, OSError, ValueError, zlib.error) as error:
-        raise GenomeError(f"{path}, line {number}: not a row of JSON Lines ({error})") from error
-    return rows
+    """Return the rows of a file of JSON Lines, or of one JSON array, compressed or not."""
+    counted, numbered = read_numbered(path, ROWS, any_value=True, expected="a row of JSON Lines")
+    for number, row in numbered:
+        if not isinstance(row, dict):
+            raise GenomeError(f"{path}, {counted} {number}: not a row of JSON Lines (no mapping of columns); {ROWS}")
+    return [row for _, row in numbered]
 
 
 def _hub_rows(source: Source, table: Table) -> list[Row]:
@@ -209,16 +204,11 @@ def _hub_rows(source: Source, table: Table) -> list[Row]:
     converted = (
         f"hf://datasets/{source['hub']}@{quote(source['revision'], safe='')}/{table.config}/{table.split}/*.parquet"
     )
-    try:
+    with _loading(f"{source['hub']} ({table.config or 'default'}, {table.split}) from the hub"):
         if source["revision"] == CONVERTED:
             loaded = datasets.load_dataset("parquet", data_files=converted, split="train")
         else:
             loaded = datasets.load_dataset(source["hub"], table.config, split=table.split, revision=source["revision"])
-    except (OSError, ValueError, RuntimeError) as error:
-        raise GenomeError(
-            f"cannot load {source['hub']} ({table.config or 'default'}, {table.split}) from the hub: {_reason(error)}; "
-            "without a network, set data_dir to a folder that holds its rows"
-        ) from error
     return [dict(row) for row in loaded]
 
 
@@ -232,21 +222,37 @@ def _url_rows(source: Source, table: Table) -> list[Row]:
     levels = list(source.get("records") or ())
     form = Path(table.address).suffix.removeprefix(".")
     field = {"field": levels[0]} if levels and form == "json" else {}
-    try:
+    with _loading(table.address):
         loaded = datasets.load_dataset(form, data_files=table.address, split="train", **field)
-    except (ImportError, OSError, ValueError, RuntimeError) as error:
-        raise GenomeError(
-            f"cannot load {table.address}: {_reason(error)}; without a network, set data_dir to a folder that holds "
-            "its rows"
-        ) from error
     rows = [dict(row) for row in loaded]
     for level in levels[1:]:
+        for number, row in enumerate(rows, start=1):
+            inner = row.get(level)
+            if not isinstance(inner, list) or not all(isinstance(each, dict) for each in inner):
+                raise GenomeError(
+                    f"{table.address}: record {number} has no list of records {level!r}; correct `records`"
+                )
         rows = [
             {**{key: value for key, value in row.items() if not isinstance(value, list | dict)}, **inner}
             for row in rows
             for inner in row[level]
         ]
     return rows
+
+
+@contextmanager
+def _loading(what: str) -> Iterator[None]:
+    """Name what the library `datasets` cannot load in the block."""
+    try:
+        yield
+    except Exception as error:
+        known = isinstance(error, ImportError | OSError | ValueError | RuntimeError)
+        # Its own errors have a base of their own, in a module that is slow to import.
+        if not (known or type(error).__module__.startswith("datasets.")):
+            raise
+        raise GenomeError(
+            f"cannot load {what}: {_reason(error)}; without a network, set data_dir to a folder that holds its rows"
+        ) from error
 
 
 def _reason(error: Exception) -> str:
@@ -260,6 +266,9 @@ def _joined(rows: list[Row], others: list[Row], column: str, joined: Mapping[str
     absent = next((name for row in others for name in (key, wanted) if name not in row), None)
     if absent is not None:
         raise GenomeError(f"{where}: the rows of {joined['config']} to join have no column {absent!r}")
+    for number, row in (*enumerate(others, start=1), *enumerate(rows, start=1)):
+        if isinstance(row.get(key), list | dict):
+            raise GenomeError(f"{where}: row {number} has a list or a mapping in {key!r}; join by a text or a number")
     values = {row[key]: row[wanted] for row in others}
     lost = next((number for number, row in enumerate(rows, start=1) if row.get(key) not in values), None)
     if lost is not None:

@@ -7,16 +7,28 @@ lines here.
 
 import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
+from operator import mul
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from genome.errors import GenomeError
+from genome.files import open_file, parse_json
 
 STORAGE = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
 """Supported tensor types and the numpy type that holds their bytes."""
+
+LONGEST_HEADER = 100_000_000
+LARGEST = 2**60
+"""Values that no tensor comes near; the library's own arithmetic ends at 2**64."""
+
+STRINGS = re.compile(rb'"(?:\\.|[^"\\])*"')
+AGAIN = "fetch or train it again"
 
 
 @dataclass(frozen=True)
@@ -32,36 +44,63 @@ class TensorInfo:
 def read_header(path: Path | str) -> tuple[dict[str, TensorInfo], dict[str, str]]:
     """Return the tensors of a safetensors file by name, in file order, and the file's metadata.
 
-    Raises GenomeError when the file is truncated, is no safetensors file, or holds another type than F32, F16, BF16.
+    Whatever the safetensors library refuses is refused too, in one line: bytes that belong to no tensor or to two, a
+    range that does not fit its shape and type, a header that is not what the specification says. Raises GenomeError
+    also for a path that is no file, and for a type other than F32, F16, BF16.
     """
     path = Path(path)
-    size = path.stat().st_size
-    with path.open("rb") as file:
+    with open_file(path) as file:
+        size = path.stat().st_size
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > size - 8:
-            raise GenomeError(f"{path}: truncated or not a safetensors file; fetch or train it again")
-        try:
-            header = json.loads(file.read(length))
-        except ValueError as error:
-            raise GenomeError(f"{path}: header is not JSON ({error}); fetch or train it again") from error
-    metadata = header.pop("__metadata__", {})
-    data = 8 + length
-    tensors = {
-        name: TensorInfo(
-            entry["dtype"],
-            tuple(entry["shape"]),
-            data + entry["data_offsets"][0],
-            data + entry["data_offsets"][1],
-        )
-        for name, entry in header.items()
-    }
-    for name, tensor in tensors.items():
-        if tensor.dtype not in STORAGE:
-            raise GenomeError(f"{path}: tensor {name} has type {tensor.dtype}, expected one of {', '.join(STORAGE)}")
-    end = max((tensor.end for tensor in tensors.values()), default=data)
+            raise GenomeError(f"{path}: truncated or not a safetensors file; {AGAIN}")
+        if length > LONGEST_HEADER:
+            raise GenomeError(f"{path}: a header of {length} bytes, more than a safetensors file has; {AGAIN}")
+        text = file.read(length)
+    try:
+        header = parse_json(text.decode(), f"{path}: header", AGAIN) if text.startswith(b"{") else None
+    except UnicodeDecodeError as error:
+        raise GenomeError(f"{path}: header is not UTF-8; {AGAIN}") from error
+    if header is None:
+        raise GenomeError(f"{path}: header is not JSON (it does not start with a brace); {AGAIN}")
+    # Python reads -0 as 0, and the specification knows no numbers with a sign.
+    if b"-" in STRINGS.sub(b"", text):
+        raise GenomeError(f"{path}: a negative number in its header; {AGAIN}")
+    metadata = header.pop("__metadata__", None)
+    metadata = {} if metadata is None else metadata
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise GenomeError(f"{path}: __metadata__ in its header is not a mapping of texts; {AGAIN}")
+    tensors = {name: _info(path, name, entry, 8 + length) for name, entry in header.items()}
+    end = 8 + length
+    for name, tensor in sorted(tensors.items(), key=lambda item: (item[1].start, item[1].end)):
+        if tensor.start != end:
+            wrong = "a gap before" if tensor.start > end else "another tensor in the place of"
+            raise GenomeError(f"{path}: {wrong} tensor {name} (byte {tensor.start}, expected {end}); {AGAIN}")
+        end = tensor.end
     if end != size:
-        raise GenomeError(f"{path}: {size} bytes where its header promises {end}; fetch or train it again")
+        raise GenomeError(f"{path}: {size} bytes where its header promises {end}; {AGAIN}")
     return tensors, metadata
+
+
+def _info(path: Path, name: str, entry: Any, data: int) -> TensorInfo:
+    """Return one entry of a header; `data` is where the tensors' bytes start. GenomeError where it makes no sense."""
+    if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
+        raise GenomeError(f"{path}: tensor {name} is not described by dtype, shape and data_offsets; {AGAIN}")
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in STORAGE:
+        raise GenomeError(f"{path}: tensor {name} has type {dtype}, expected one of {', '.join(STORAGE)}")
+    if not _sizes(shape) or max(accumulate(shape, mul), default=1) > LARGEST:
+        raise GenomeError(f"{path}: tensor {name} has shape {shape}, expected sizes that a tensor can have; {AGAIN}")
+    expected = math.prod(shape) * STORAGE[dtype].itemsize
+    if not _sizes(offsets) or len(offsets) != 2 or offsets[1] - offsets[0] != expected:
+        raise GenomeError(
+            f"{path}: tensor {name} has data_offsets {offsets}, expected {expected} bytes for {dtype} {shape}; {AGAIN}"
+        )
+    return TensorInfo(dtype, tuple(shape), data + offsets[0], data + offsets[1])
+
+
+def _sizes(value: Any) -> bool:
+    return isinstance(value, list) and all(type(size) is int and 0 <= size <= LARGEST for size in value)
 
 
 class TensorFile(Mapping[str, np.ndarray]):
@@ -92,10 +131,16 @@ def open_tensors(path: Path | str) -> TensorFile:
     return TensorFile(path)
 
 
+def widest(dtypes: Iterable[str]) -> str:
+    """Return the type that holds every value of `dtypes`: the one that all are, else F32, as no two others nest."""
+    first, *others = set(dtypes)
+    return "F32" if others else first
+
+
 def to_float32(stored: np.ndarray, dtype: str) -> np.ndarray:
     """Return stored values as float32; every F16 and BF16 value is exact in float32."""
     if dtype == "BF16":
-        return (stored.astype(np.uint32) << 16).view(np.float32)
+        return np.asarray(stored.astype(np.uint32) << 16).view(np.float32)
     return stored.astype(np.float32)
 
 
@@ -103,7 +148,7 @@ def from_float32(values: np.ndarray, dtype: str) -> np.ndarray:
     """Return float32 `values` in the storage of `dtype`, rounded to nearest, ties to even."""
     if dtype == "BF16":
         bits = values.astype("<f4", copy=False).view(np.uint32)
-        return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2")
+        return np.asarray((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2")
     return values.astype(STORAGE[dtype])
 
 

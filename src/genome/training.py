@@ -21,8 +21,10 @@ import torch
 
 from genome.errors import GenomeError
 from genome.experts import write_provenance
-from genome.files import read_jsonl, replacing_directory
+from genome.files import encodable, read_numbered, replacing_directory
 from genome.rng import stream
+
+A_ROW = "a row is {prompt, response}"
 
 LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -77,7 +79,7 @@ def train_lora(
     """
     rows = corpus
     if isinstance(corpus, str | Path):
-        rows, source = read_jsonl(corpus), str(corpus)
+        rows, source = corpus_rows(corpus), str(corpus)
     check_rows(rows, source)
     # Seconds to import: bad rows are reported before.
     from peft import LoraConfig, get_peft_model
@@ -111,14 +113,35 @@ def train_lora(
     return {"steps": len(losses), "first_loss": losses[0], "last_loss": losses[-1]}
 
 
+def corpus_rows(path: Path | str) -> list[dict[str, str]]:
+    """Return the rows of a corpus; other columns than prompt and response may hold what they like.
+
+    Raises GenomeError, which names the file and the line, where one is no row of {prompt, response}.
+    """
+    counted, numbered = read_numbered(path, A_ROW, any_value=True)
+    if not numbered:
+        raise GenomeError(f"{path}: no rows to train on; {A_ROW}")
+    for number, row in numbered:
+        check_row(row, f"{path}, {counted} {number}")
+    return [row for _, row in numbered]
+
+
 def check_rows(rows: Sequence[dict[str, str]], source: str) -> None:
     """Raise GenomeError unless there are rows and each holds a prompt and a response."""
     if not rows:
-        raise GenomeError(f"{source}: no rows to train on; expected lines of {{prompt, response}}")
+        raise GenomeError(f"{source}: no rows to train on; {A_ROW}")
     for number, row in enumerate(rows, start=1):
-        for field in ("prompt", "response"):
-            if not isinstance(row.get(field), str) or not row[field]:
-                raise GenomeError(f"{source}, row {number}: no text in `{field}`; a row is {{prompt, response}}")
+        check_row(row, f"{source}, row {number}")
+
+
+def check_row(row: Any, where: str) -> None:
+    """Raise GenomeError unless a row holds a prompt and a response that can be trained on."""
+    for field in ("prompt", "response"):
+        text = row.get(field) if isinstance(row, dict) else None
+        if not isinstance(text, str) or not text:
+            raise GenomeError(f"{where}: no text in `{field}`; {A_ROW}")
+        if not encodable(text):
+            raise GenomeError(f"{where}: `{field}` holds half of a surrogate pair; correct the text")
 
 
 def check_targets(model: torch.nn.Module, targets: Sequence[str], base: Path | str) -> None:

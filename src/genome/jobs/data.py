@@ -10,7 +10,7 @@ from pathlib import Path
 from genome.corpora import read_corpus
 from genome.cosines import write_cosines
 from genome.errors import GenomeError
-from genome.experts import WEIGHTS, check_weights, fetch_expert, load_experts
+from genome.experts import WEIGHTS, check_weights, different_names, fetch_expert, load_experts
 from genome.files import read_json, read_jsonl, sha256, write_json, write_jsonl
 from genome.jobs import log
 from genome.sources import is_published
@@ -79,11 +79,11 @@ def published_corpus(settings: str, data_dir: str | None, out: str) -> None:
 
 def train_adapter(settings: str, base: str, corpora: Sequence[str], out: str) -> None:
     """Train one LoRA adapter on the union of `corpora`; experts and Data Merge alike."""
-    from genome.training import Training, train_lora
+    from genome.training import Training, corpus_rows, train_lora
 
     resolved = json.loads(settings)
     base_name = resolved.get("base_name") or Path(base).name
-    rows = [row for corpus in corpora for row in read_jsonl(corpus)]
+    rows = [row for corpus in corpora for row in corpus_rows(corpus)]
     name = Path(out).name
     source = " + ".join(corpora)
     training = Training(**resolved["training"])
@@ -114,6 +114,8 @@ def check_experts(folders: Sequence[str], manifest: Path | str) -> None:
                 f"{expert.path / WEIGHTS}: not the file of its provenance (another SHA-256); delete the folder to have "
                 "the expert made again"
             )
+    for line in different_names(experts):
+        log.warning("%s", line)
     first = experts[0]
     shared = {"rank": first.rank, "alpha": first.alpha, "target_modules": first.target_modules}
     entries = [{"name": expert.name, "path": str(expert.path), "sha256": expert.sha256} for expert in experts]
