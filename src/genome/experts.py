@@ -163,7 +163,29 @@ def fetch_expert(name: str, source: Mapping[str, Any], out: Path | str) -> None:
         write_provenance(folder, name, dict(source), {"revision": commit})
 
 
+def source_files(source: Mapping[str, Any]) -> list[Path]:
+    """Return the files that an expert given by `path` is made of, whether they are there or not; of a hub's none."""
+    origin = Path(source["path"]).expanduser() if "path" in source else None
+    return [origin / file for file in (CONFIG, WEIGHTS)] if origin else []
+
+
+def read_source(name: str, source: Mapping[str, Any]) -> Expert:
+    """Read an expert given by `path` where it lies: its config and the header of its weights, which are not hashed.
+
+    Raises GenomeError as fetching it would, save for what only all of its weights show.
+    """
+    origin = _check_source(name, source)
+    return _expert(origin, name, "")
+
+
 def _copy(name: str, source: Mapping[str, Any], folder: Path) -> None:
+    _check_source(name, source)
+    for file in source_files(source):
+        shutil.copyfile(file, folder / file.name)
+
+
+def _check_source(name: str, source: Mapping[str, Any]) -> Path:
+    """Return the folder of an expert given by `path`; GenomeError unless it holds an adapter."""
     origin = Path(source["path"]).expanduser()
     if not origin.is_dir():
         beside = nearest_first(origin.name, sorted(file.parent.name for file in origin.parent.glob(f"*/{CONFIG}")))
@@ -173,8 +195,7 @@ def _copy(name: str, source: Mapping[str, Any], folder: Path) -> None:
         )
     files = [file.relative_to(origin).as_posix() for file in (*origin.glob("*"), *origin.glob("*/*"))]
     _require_adapter(name, f"folder {origin}", files, "", "path")
-    for file in (CONFIG, WEIGHTS):
-        shutil.copyfile(origin / file, folder / file)
+    return origin
 
 
 def _download(name: str, source: Mapping[str, Any], folder: Path) -> str:

@@ -21,13 +21,28 @@ def fetch_base(source: Mapping[str, Any], out: Path | str) -> None:
     missing, gated, or holds no config or weights in safetensors.
     """
     origin = _download(source) if "hub" in source else Path(source["path"]).expanduser()
+    check_source(source, origin)
+    with replacing_directory(out) as folder:
+        for file in model_files(origin):
+            _link(file.resolve(), folder / file.name)
+
+
+def source_files(source: Mapping[str, Any]) -> list[Path]:
+    """Return the files that a base model given by `path` is made of; of a hub's or generator's none."""
+    return model_files(Path(source["path"]).expanduser()) if "path" in source else []
+
+
+def model_files(folder: Path) -> list[Path]:
+    """Return the files of a folder that belong to a base model."""
+    return sorted({file for pattern in PATTERNS for file in folder.glob(pattern)})
+
+
+def check_source(source: Mapping[str, Any], origin: Path) -> None:
+    """Raise GenomeError unless the folder `origin` holds the config and the weights of a base model."""
     if not (origin / "config.json").is_file() or not list(origin.glob("*.safetensors")):
         raise GenomeError(
             f"base model {dict(source)}: {origin} lacks config.json or *.safetensors; correct `model` in the config"
         )
-    with replacing_directory(out) as folder:
-        for file in sorted({file for pattern in PATTERNS for file in origin.glob(pattern)}):
-            _link(file.resolve(), folder / file.name)
 
 
 def _link(source: Path, target: Path) -> None:
