@@ -57,9 +57,9 @@ def name_problems(config: Mapping[str, Any], task_files: Mapping[str, Any]) -> l
             problems.append(f"config.variants: {name!r} is the name of a folder of our own; rename the variant")
     for base, suite in config["bases"].items():
         problems += check_name("config.bases", "base", base)
-        for kind, names in (("expert", suite["experts"]), ("corpus", suite.get("corpora") or {})):
-            for name in names:
-                problems += check_name(f"config.bases.{base}.{kind.replace('corpus', 'corpora')}", kind, name)
+        for key, kind in (("experts", "expert"), ("corpora", "corpus")):
+            for name in suite.get(key) or {}:
+                problems += check_name(f"config.bases.{base}.{key}", kind, name)
     for name in (config["across"] or {}).get("beside", {}):
         problems += check_name("config.across.beside", "base", name)
         if name in (config["base"], *RESERVED_BASES):
@@ -120,7 +120,7 @@ def _taken_variants(config: Mapping[str, Any]) -> list[str]:
     return [
         f"config.variants: {name!r} is the name of an expert; rename the variant"
         for name, changes in config["variants"].items()
-        if name in experts and (changes or {}).get("method", name) == "data_merge"
+        if name in experts and name != "data_merge" and (changes or {}).get("method", name) == "data_merge"
     ]
 
 
