@@ -34,7 +34,8 @@ def test_a_name_that_is_no_part_of_a_path_is_refused(refused, name):
     )
     only = "a task, which holds letters, digits and _ only; rename it"
     assert f"config.tasks: {said} {only}" in refused({"tasks": {name: MINE}})
-    assert f"config/tasks/{name}.yaml: {said} {only}" in refused({}, {**TASK_FILES, name: MINE})
+    in_file = f"config/tasks/{name}.yaml: ".replace("\n", "\\n")
+    assert f"{in_file}{said} {only}" in refused({}, {**TASK_FILES, name: MINE})
 
 
 def test_a_task_file_is_named_like_a_task(refused):

@@ -28,7 +28,8 @@ def check_config(config: Config, schema: Mapping[str, Any], task_files: Tasks) -
         lambda: unreadable(config),
         lambda: schema_problems(config, schema),
         lambda: _base_problems(config),
-        lambda: [*name_problems(config, task_files), *variant_problems(config, schema)],
+        lambda: name_problems(config, task_files),
+        lambda: variant_problems(config, schema),
         lambda: [*_references(config, task_files), *_task_problems(config, task_files)],
     ]
     for step in steps:
@@ -44,7 +45,9 @@ def check_paths(config: Config, task_files: Tasks) -> None:
 def refuse(problems: list[str]) -> None:
     """Raise GenomeError where there are problems."""
     if problems:
-        raise GenomeError("The config is not valid:\n" + "\n".join(f"  {problem}" for problem in problems))
+        # A name of the user's may hold anything, ends of lines too.
+        lines = [problem.replace("\n", "\\n") for problem in dict.fromkeys(problems)]
+        raise GenomeError("The config is not valid:\n" + "\n".join(f"  {line}" for line in lines))
 
 
 def check_python(python: str) -> None:

@@ -16,7 +16,7 @@ from genome.config.values import nearest
 from genome.errors import GenomeError
 from genome.files import sha256
 from genome.micro.skills import SKILLS
-from genome.sources import is_local, is_published
+from genome.sources import is_local
 
 WRITTEN = ("results", "logs", ".snakemake")
 """Folders in which all is ours, beside those of single bases and adapters under resources/."""
@@ -108,17 +108,14 @@ def named_paths(config: Mapping[str, Any], tasks: Mapping[str, Any]) -> Iterator
         for corpus in corpora_of(entry):
             if resolved(corpus) not in ours:
                 yield Named(f"{where}.corpus", corpus)
-    folder = config["data_dir"]
-    if folder:
-        yield Named("config.data_dir", folder)
-    sources = {
-        **{f"task {name}: source.path": task.get("source") for name, task in tasks.items()},
-        **{f"{place}.corpora.{name}.path": source for name, source in (suite.get("corpora") or {}).items()},
-    }
-    for where, source in sources.items():
-        if isinstance(source, Mapping) and is_local(source, Path(folder) if folder else None):
+    if config["data_dir"]:
+        yield Named("config.data_dir", config["data_dir"])
+    # What is published has its copies in data_dir.
+    for name, task in tasks.items():
+        source = task.get("source")
+        if isinstance(source, Mapping) and is_local(source, None):
             for pattern in _patterns(source["path"]):
-                yield Named(where, str(Path(folder, pattern)) if folder and is_published(source) else pattern)
+                yield Named(f"task {name}: source.path", pattern)
     for name, path in ((config["across"] or {}).get("beside") or {}).items():
         yield Named(f"config.across.beside.{name}", path, folder=True)
     for path in (config["table7"] or {}).get("beside") or []:
@@ -128,9 +125,10 @@ def named_paths(config: Mapping[str, Any], tasks: Mapping[str, Any]) -> Iterator
 
 
 def _patterns(path: Any) -> list[str]:
-    """Return the file names of a source, which stand for themselves, or apart by side."""
+    """Return the file names of a source, also where each side has its own; none that are no text."""
     values = path.values() if isinstance(path, Mapping) else [path]
-    return [each for value in values for each in ([value] if isinstance(value, str) else value)]
+    names = [each for value in values for each in (value if isinstance(value, list) else [value])]
+    return [name for name in names if isinstance(name, str)]
 
 
 def written_places(config: Mapping[str, Any], task_files: Mapping[str, Any]) -> dict[str, str]:
