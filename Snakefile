@@ -12,6 +12,10 @@ min_version("9.16")
 sys.path[:] = [folder for folder in sys.path if os.path.abspath(folder) not in (os.getcwd(), str(workflow.basedir))]
 os.environ["PYTHONSAFEPATH"] = "1"
 
+from genome.yaml_files import check_yaml
+
+check_yaml(f"{workflow.basedir}/config.yaml")
+
 
 configfile: f"{workflow.basedir}/config.yaml"
 

@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 
 from config.conftest import DEFAULT, PROJECT, SCHEMA, laid_over, problems
-from genome.config.check import check_files, check_python, read_task_files
+from genome.config.check import check_files, check_python, profile_files, read_task_files
 from genome.config.values import overlay, unreadable
 from genome.errors import GenomeError
 from genome.yaml_files import read_yaml
@@ -155,6 +155,17 @@ def test_files_that_say_two_things_are_all_named(tmp_path):
         f"  {tmp_path / name}, line 2: 'seeds' stands twice, first in line 1; keep one of them"
         for name in ("a.yaml", "b.yaml")
     ]
+
+
+def test_the_profiles_of_a_call_are_found(tmp_path):
+    for name in ("profiles/default", "mine", "gpu"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "config.yaml").touch()
+    default, mine, gpu = (tmp_path / name / "config.yaml" for name in ("profiles/default", "mine", "gpu"))
+    assert profile_files(["snakemake", "-n"], tmp_path) == [default]
+    assert profile_files(["snakemake", "--profile", str(mine.parent)], tmp_path) == [mine, default]
+    assert profile_files(["snakemake", f"--workflow-profile={gpu.parent}", "all"], tmp_path) == [gpu]
+    assert profile_files(["snakemake", "--workflow-profile", "none"], tmp_path) == []
 
 
 @pytest.mark.parametrize(

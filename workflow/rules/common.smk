@@ -15,7 +15,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from genome.config import paths, references, variants
-from genome.config.check import check_config, check_files, check_paths, check_python, read_task_files
+from genome.config.check import check_config, check_files, check_paths, check_python, profile_files, read_task_files
 from genome.config.names import micro_tasks
 from genome.config.values import nearest, overlay, settled
 from genome.errors import GenomeError
@@ -38,7 +38,7 @@ def read_project():
         read_yaml(folder / "workflow" / file) for file in ("internal.yaml", "schemas/config.schema.yaml")
     )
     check_python(sys.executable)
-    check_files(workflow.configfiles)
+    check_files([*workflow.configfiles, *profile_files(sys.argv, folder)])
     tasks = read_task_files(folder / "config/tasks")
     config.update(settled(config))
     check_config(config, schema, tasks)

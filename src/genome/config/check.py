@@ -1,6 +1,7 @@
 """All checks of a config, in the order in which one needs the others; within each step all problems come at once."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -68,6 +69,17 @@ def check_files(files: Iterable[Path]) -> None:
         except GenomeError as error:
             problems.append(str(error))
     refuse(problems)
+
+
+def profile_files(arguments: Sequence[str], project: Path) -> list[Path]:
+    """Return the files of the profiles that Snakemake has been called with, where they are named by folder."""
+    named: dict[str, list[str]] = {"--profile": [], "--workflow-profile": []}
+    for argument, following in pairwise([*arguments, ""]):
+        option, equals, value = argument.partition("=")
+        if option in named:
+            named[option].append(value if equals else following)
+    folders = [*named["--profile"], *(named["--workflow-profile"] or [project / "profiles/default"])]
+    return [file for folder in folders if (file := Path(folder, "config.yaml")).is_file()]
 
 
 def read_task_files(folder: Path) -> dict[str, dict[str, Any]]:
