@@ -1,9 +1,20 @@
 # GENOME: population-based evolution of LoRA experts (arXiv 2503.01155).
 # Each question has a target of its own; asking for one makes just what it needs.
 
+import os
+import sys
+
 from snakemake.utils import min_version
 
 min_version("9.16")
+# Snakemake puts this folder before all packages, where a user's numpy.py would be taken for numpy. What it starts may not
+# look here either.
+sys.path[:] = [folder for folder in sys.path if os.path.abspath(folder) not in (os.getcwd(), str(workflow.basedir))]
+os.environ["PYTHONSAFEPATH"] = "1"
+
+from genome.yaml_files import check_yaml
+
+check_yaml(f"{workflow.basedir}/config.yaml")
 
 
 configfile: f"{workflow.basedir}/config.yaml"

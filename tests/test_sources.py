@@ -66,8 +66,10 @@ def test_a_list_of_configs_keeps_its_order(mgsm):
     assert rows_in(source, mgsm) == [{"q": "de test", "language": "de"}, {"q": "bn test", "language": "bn"}]
 
 
-def test_the_files_of_a_source_are_those_that_exist(mgsm):
-    found = local_files({**MGSM, "split": ["train", "nowhere"]}, mgsm)
+def test_the_files_of_a_source_are_all_there(mgsm):
+    with pytest.raises(GenomeError, match=r"no file .*mgsm/bn/nowhere\.jsonl; put the rows there"):
+        local_files({**MGSM, "split": ["train", "nowhere"]}, mgsm)
+    found = local_files({**MGSM, "split": "train"}, mgsm)
     assert found == [mgsm / "mgsm" / config / "train.jsonl" for config in ("bn", "de")]
     assert local_files(MGSM, None) == []  # the hub is asked
 

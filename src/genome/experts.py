@@ -210,8 +210,22 @@ def fetch_expert(name: str, source: Mapping[str, Any], out: Path | str) -> None:
         write_provenance(folder, name, dict(source), {"revision": commit})
 
 
+def source_files(source: Mapping[str, Any]) -> list[Path]:
+    """Return the files that an expert given by `path` is made of, whether they are there or not; of a hub's none."""
+    origin = Path(source["path"]).expanduser() if "path" in source else None
+    return [origin / file for file in (CONFIG, WEIGHTS)] if origin else []
+
+
+def read_source(name: str, source: Mapping[str, Any]) -> Expert:
+    """Read an expert given by `path` where it lies: its config and the header of its weights, which are not hashed.
+
+    Raises GenomeError as fetching it would, save for what only all of its weights show.
+    """
+    return _expert(_local(name, source), name, "")
+
+
 def _local(name: str, source: Mapping[str, Any]) -> Path:
-    """Return the folder of a local adapter."""
+    """Return the folder of a local adapter; GenomeError unless it holds one."""
     origin = Path(source["path"]).expanduser()
     if not origin.is_dir():
         beside = nearest_first(origin.name, sorted(file.parent.name for file in origin.parent.glob(f"*/{CONFIG}")))

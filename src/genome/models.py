@@ -43,25 +43,40 @@ def fetch_base(source: Mapping[str, Any], out: Path | str) -> None:
     alone, or lacks its config or weights in safetensors.
     """
     origin = _download(source) if "hub" in source else Path(source["path"]).expanduser()
-    where = f"base model {source['hub']} ({origin})" if "hub" in source else f"base model {origin}"
     if origin.resolve() == Path(out).resolve():
-        raise GenomeError(f"{where}: it is its own source; move it to another folder")
-    files = sorted({file for pattern in PATTERNS for file in origin.glob(pattern)})
-    _check(where, origin)
-    adapter = [file for file in files if file.name.startswith("adapter_")]
+        raise GenomeError(f"{_where(source, origin)}: it is its own source; move it to another folder")
+    check_source(source, origin)
+    where, kept = _where(source, origin), model_files(origin)
+    adapter = sorted(file.name for file in origin.glob("adapter_*") if file.suffix in (".json", ".safetensors"))
     if adapter:
-        log.warning(
-            "%s: %s left out; give the adapter as an expert", where, " and ".join(file.name for file in adapter)
-        )
-    kept = [file for file in files if file not in adapter]
+        log.warning("%s: %s left out; give the adapter as an expert", where, " and ".join(adapter))
     log.info("%s: %d files copied, %.1f MB", where, len(kept), sum(map(check_file, kept)) / 1e6)
     with replacing_directory(out) as folder:
         for file in kept:
             copy_file(file, folder / file.name)
 
 
+def source_files(source: Mapping[str, Any]) -> list[Path]:
+    """Return the files that a base model given by `path` is made of; of a hub's or generator's none."""
+    return model_files(Path(source["path"]).expanduser()) if "path" in source else []
+
+
+def model_files(folder: Path) -> list[Path]:
+    """Return the files of a folder that belong to a base model; those of an adapter beside it do not."""
+    files = {file for pattern in PATTERNS for file in folder.glob(pattern)}
+    return sorted(file for file in files if not file.name.startswith("adapter_"))
+
+
+def check_source(source: Mapping[str, Any], origin: Path) -> None:
+    """Raise GenomeError unless the folder `origin`, of the model in `source`, holds one that transformers can load."""
+    _check(_where(source, origin), origin)
+
+
+def _where(source: Mapping[str, Any], origin: Path) -> str:
+    return f"base model {source['hub']} ({origin})" if "hub" in source else f"base model {origin}"
+
+
 def _check(where: str, origin: Path) -> None:
-    """Raise GenomeError unless a folder holds a model that transformers can load."""
     has = {file.name for file in origin.iterdir()} if origin.is_dir() else set()
     if ADAPTER in has and "config.json" not in has:
         raise GenomeError(

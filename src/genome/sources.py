@@ -79,7 +79,7 @@ def is_local(source: Source, folder: Path | None) -> bool:
 
 
 def local_files(source: Source, folder: Path | None) -> list[Path]:
-    """Return the files that exist of those that a source is read from; none when it is fetched."""
+    """Return the files that a source is read from, none when it is fetched; GenomeError where one is missing."""
     if not is_local(source, folder):
         return []
     needed = tables(source)
@@ -87,7 +87,7 @@ def local_files(source: Source, folder: Path | None) -> list[Path]:
         replace(table, config=joined["config"]) for joined in (source.get("join") or {}).values() for table in needed
     ]
     patterns = dict.fromkeys(table.file for table in needed)
-    return [path for pattern in patterns for path in _matches(pattern, folder) if path.is_file()]
+    return [path for pattern in patterns for path in _existing(pattern, folder)]
 
 
 def read_source(source: Source, folder: Path | None = None) -> list[tuple[Table, list[Row]]]:

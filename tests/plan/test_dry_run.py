@@ -1,6 +1,9 @@
 """Snakemake's messages, without what stands around them."""
 
-from genome.plan.dry_run import refusal
+import pytest
+
+from genome.errors import GenomeError
+from genome.plan.dry_run import read_plan, refusal
 
 AROUND = "Config file config.yaml is extended by additional config.\nBuilding DAG of jobs...\n"
 
@@ -26,3 +29,9 @@ def test_an_input_function_is_quoted_alone():
 
 def test_anything_else_is_passed_on_whole():
     assert refusal("killed\n") == "killed"
+
+
+def test_a_config_that_snakemake_would_end_on_is_refused_before(tmp_path):
+    (tmp_path / "mine.yaml").write_text("labels: &a {x: *a}\n")
+    with pytest.raises(GenomeError, match=r"mine\.yaml, line 1: the anchor here holds itself"):
+        read_plan((), [tmp_path / "mine.yaml"])

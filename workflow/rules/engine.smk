@@ -6,7 +6,7 @@ rule engine_check:
     input:
         base=f"resources/models/{BASE}",
         experts=f"results/experts/{BASE}.json",
-        prompts=f"results/prompts/{BASE}/{config['table2']['tasks'][0]}/validation.jsonl",
+        prompts=engine_check_prompts,
     output:
         "results/engine_check.txt",
     log:

@@ -4,6 +4,8 @@
 
 
 rule base_model:
+    input:
+        base_files,
     output:
         directory("resources/models/{base}"),
     log:
@@ -28,6 +30,8 @@ rule micro_corpus:
         "logs/corpora/{corpus}.log",
     benchmark:
         "results/benchmarks/corpora/{corpus}.tsv"
+    wildcard_constraints:
+        corpus=one_of(paths.micro_corpora(TASK_FILES)),
     localrule: True
     conda:
         "../../envs/genome.yaml"
@@ -86,6 +90,8 @@ rule train_adapter:
 
 
 rule fetch_adapter:
+    input:
+        adapter_files,
     output:
         config="resources/experts/{adapter}/adapter_config.json",
         weights="resources/experts/{adapter}/adapter_model.safetensors",
@@ -134,9 +140,9 @@ rule compare_experts:
     output:
         f"results/experts/{BASE}_cosines.csv",
     log:
-        f"logs/experts/{BASE}_cosines.log",
+        f"logs/cosines/{BASE}.log",
     benchmark:
-        f"results/benchmarks/experts/{BASE}_cosines.tsv"
+        f"results/benchmarks/cosines/{BASE}.tsv"
     localrule: True
     conda:
         "../../envs/genome.yaml"

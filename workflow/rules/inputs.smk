@@ -2,30 +2,43 @@
 
 from types import SimpleNamespace
 
-from genome.sources import is_published, local_files
+from genome.config import names, rows
+
+
+@cache
+def rows_of_task(task):
+    """Return the local files that a task's rows come from; generators have none, nor the hub without `data_dir`."""
+    return refusing(rows.task_files, task, task_definition(task), config["data_dir"])
 
 
 def source_files(wildcards):
-    """Return the local files that a task's rows come from; generators have none, nor the hub without `data_dir`."""
-    return files_of(task_definition(wildcards.task)["source"])
+    return rows_of_task(wildcards.task)
 
 
 def corpus_files(wildcards):
-    return files_of(CORPORA[wildcards.corpus])
+    return refusing(rows.files_of, CORPORA[wildcards.corpus], config["data_dir"])
 
 
-def files_of(source):
-    folder = Path(config["data_dir"]) if config["data_dir"] and is_published(source) else None
-    return local_files(source, folder)
+def base_files(wildcards):
+    """Return the files that a base given by path is copied from."""
+    return refusing(paths.base_files, config, wildcards.base)
+
+
+def adapter_files(wildcards):
+    """Return the files that an adapter given by path is copied from."""
+    return refusing(paths.adapter_files, ADAPTERS[wildcards.adapter])
 
 
 def corpora_of(wildcards):
-    corpus = ADAPTERS[wildcards.adapter]["corpus"]
-    return [corpus] if isinstance(corpus, str) else corpus
+    """Return the corpora of an adapter, those of our own by the names that their rules know them by."""
+    corpora = paths.corpora_of(ADAPTERS[wildcards.adapter])
+    return [OWN_CORPORA.get(paths.resolved(corpus), os.path.expanduser(corpus)) for corpus in corpora]
 
 
 def prompts_of(wildcards):
     """Return the validation prompts of all tasks of a run."""
+    if problems := names.too_long(wildcards.tasks[:60] + "…", wildcards.tasks.split("+")):
+        raise WorkflowError(*problems)
     return expand(f"results/prompts/{BASE}/{{task}}/validation.jsonl", task=wildcards.tasks.split("+"))
 
 

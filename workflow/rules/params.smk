@@ -2,7 +2,14 @@
 
 
 def base_params(wildcards):
-    return canonical({"version": VERSIONS["base_model"], "source": config["bases"][wildcards.base]["model"]})
+    source = config["bases"][wildcards.base]["model"]
+    return canonical({"version": VERSIONS["base_model"], "source": source, **known_by(base_files(wildcards))})
+
+
+def known_by(files):
+    """Return what tells the user's files from others that are put in their places, which may be older: Snakemake looks
+    for newer ones only."""
+    return {"files": paths.fingerprint(files)} if files else {}
 
 
 def training_params(wildcards):
@@ -10,19 +17,26 @@ def training_params(wildcards):
     settings = overlay(SUITE.get("training", {}), ADAPTERS[wildcards.adapter].get("training", {}))
     # What the adapter calls its base: the model's own name, as fetched experts of it do; else the name of `base`.
     named = {"base_name": model for key in ("hub", "path") if (model := SUITE["model"].get(key))}
-    return canonical({"version": VERSIONS["adapter"], "corpora": corpora_of(wildcards), "training": settings, **named})
+    corpora = paths.corpora_of(ADAPTERS[wildcards.adapter])
+    theirs = [Path(corpus) for corpus in corpora_of(wildcards) if paths.resolved(corpus) not in OWN_CORPORA]
+    return canonical(
+        {"version": VERSIONS["adapter"], "corpora": corpora, "training": settings, **named, **known_by(theirs)}
+    )
 
 
 def corpus_params(wildcards):
-    return canonical({"version": VERSIONS["published_corpus"], "source": CORPORA[wildcards.corpus]})
+    source = CORPORA[wildcards.corpus]
+    return canonical({"version": VERSIONS["published_corpus"], "source": source, **known_by(corpus_files(wildcards))})
 
 
 def fetch_params(wildcards):
-    return canonical({"version": VERSIONS["adapter"], "source": ADAPTERS[wildcards.adapter]})
+    source = ADAPTERS[wildcards.adapter]
+    return canonical({"version": VERSIONS["adapter"], "source": source, **known_by(adapter_files(wildcards))})
 
 
 def split_params(wildcards):
-    return canonical({"version": VERSIONS["split"], "task": asked_task(wildcards.task), **config["splits"]})
+    drawn = {"version": VERSIONS["split"], "task": asked_task(wildcards.task), **config["splits"]}
+    return canonical({**drawn, **known_by(source_files(wildcards))})
 
 
 def prompts_params(wildcards):

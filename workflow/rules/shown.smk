@@ -36,6 +36,10 @@ def columns_of(table):
     return [{"name": task, "tasks": task, "test_task": task} for task in shown["tasks"]]
 
 
+def engine_check_prompts(wildcards):
+    return f"results/prompts/{BASE}/{shown_in('table2')['tasks'][0]}/validation.jsonl"
+
+
 @cache
 def protocol_runs():
     """Return the tests that protocol.csv scores in two ways: pairs of a task and a run on it, a run each seed."""
@@ -81,7 +85,7 @@ def across_runs():
     """Return the results folders of all bases, and the runs that vote: pairs of a task and a run on it by seed."""
     shown = shown_in("across")
     runs = [[(task, run_of(shown["variant"], task, seed)) for seed in config["seeds"]] for task in shown["tasks"]]
-    return ["results", *shown["beside"].values()], runs
+    return ["results", *map(os.path.expanduser, shown["beside"].values())], runs
 
 
 def across_prompts(wildcards):
@@ -90,25 +94,33 @@ def across_prompts(wildcards):
 
 def across_splits(wildcards):
     folders, _ = across_runs()
-    return [f"{folder}/splits/{task}/test.jsonl" for task in shown_in("across")["tasks"] for folder in folders]
+    files = [f"{folder}/splits/{task}/test.jsonl" for task in shown_in("across")["tasks"] for folder in folders]
+    return beside("across", files)
+
+
+def beside(part, files):
+    """Return files, those of other workflows only if they are there: none of our rules makes them."""
+    return refusing(paths.require_files, f"config.{part}.beside", files)
 
 
 def across_responses(wildcards):
     folders, runs = across_runs()
-    return [
+    files = [
         f"{folder}/test/{task}/{run}/responses.jsonl" for by_seed in runs for folder in folders for task, run in by_seed
     ]
+    return beside("across", files)
 
 
 def across_populations(wildcards):
     """Return the last population of each run, which knows the fitness of those who vote."""
     folders, runs = across_runs()
-    return [
+    files = [
         f"{folder}/{populations_in(run)[-1].removeprefix('results/')}"
         for by_seed in runs
         for folder in folders
         for _, run in by_seed
     ]
+    return beside("across", files)
 
 
 def runs_behind(table):
@@ -121,7 +133,7 @@ def table_records(wildcards):
 
 def tables_beside(wildcards):
     """Return the same table as other machines made it."""
-    return shown_in(wildcards.table)["beside"]
+    return beside(wildcards.table, shown_in(wildcards.table)["beside"])
 
 
 def study_runs():

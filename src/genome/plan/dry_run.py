@@ -11,6 +11,7 @@ from pathlib import Path
 
 from genome.errors import GenomeError
 from genome.plan.cost import Job, Setting
+from genome.yaml_files import check_yaml
 
 VARIABLE = "GENOME_PLAN"
 """Names the file that the workflow (workflow/rules/plan.smk) writes at the end of a dry run."""
@@ -19,8 +20,10 @@ VARIABLE = "GENOME_PLAN"
 def read_plan(targets: Sequence[str], configfiles: Sequence[Path]) -> tuple[list[Job], Setting]:
     """Return the jobs that would make `targets` (none: the default) in this folder, and what they share.
 
-    GenomeError: Snakemake's own message where it refuses the config or a target.
+    GenomeError: Snakemake's own message where it refuses the config or a target, ours for a file that it cannot read.
     """
+    for file in configfiles:
+        check_yaml(file)
     with tempfile.TemporaryDirectory() as temporary:
         handed_over = Path(temporary, "plan.json")
         files = ["--configfile", *map(str, configfiles)] if configfiles else []

@@ -1,0 +1,1 @@
+"""What a user's config may say: checked in full, all at once, before any job starts."""

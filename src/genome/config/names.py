@@ -1,0 +1,128 @@
+"""Names that a user chooses: they become parts of paths, so no name may be a path, nor one that we use ourselves."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+PATTERNS = {
+    "task": (r"[A-Za-z0-9_]+", "holds letters, digits and _ only"),
+    "variant": (
+        r"[A-Za-z0-9_][A-Za-z0-9_-]*",
+        "begins with a letter, a digit or _ and holds letters, digits, _ and - only",
+    ),
+    "": (
+        r"[A-Za-z0-9_][A-Za-z0-9_.-]*",
+        "begins with a letter, a digit or _ and holds letters, digits, _ . and - only",
+    ),
+}
+"""What the wildcards of each kind of name admit, and how that is said; the last is for all other kinds."""
+
+LONGEST = 180
+"""Bytes of a single name; files are named after it, with up to 60 bytes beside."""
+
+LONGEST_FILE = 255
+"""Bytes that file systems take for one name of a file or folder."""
+
+RESERVED_TASKS = ("static", "method", "mean", "runs")
+"""static stands in the place of tasks where a merge looks at none; the others are columns of tables."""
+
+RESERVED_VARIANTS = re.compile(r"experts|initial-(pairs|experts)(-product)?|study-.*")
+"""Folders beside those of variants, and the points of a study."""
+
+RESERVED_BASES = ("vote",)
+"""The row of all bases together in the table `across`."""
+
+
+def check_name(place: str, kind: str, name: str) -> list[str]:
+    """Return what is wrong with a name, with its place in front: one line, or none."""
+    pattern, meant = PATTERNS.get(kind, PATTERNS[""])
+    if not re.fullmatch(pattern, name):
+        return [f"{place}: {name!r} cannot be the name of {_a(kind)}, which {meant}; rename it"]
+    if len(name) > LONGEST:
+        return [f"{place}: the name {name[:20]}… has {len(name)} characters, at most {LONGEST} fit; shorten it"]
+    return []
+
+
+def name_problems(config: Mapping[str, Any], task_files: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with the names that a config gives, and with those of task files (by their stems)."""
+    problems = []
+    for stem in task_files:
+        problems += check_name(f"config/tasks/{stem}.yaml", "task", stem)
+        problems += _reserved_task(f"config/tasks/{stem}.yaml", stem)
+    for name in config["tasks"]:
+        problems += check_name("config.tasks", "task", name) or _reserved_task("config.tasks", name)
+    for name in config["variants"]:
+        problems += check_name("config.variants", "variant", name)
+        if RESERVED_VARIANTS.fullmatch(name):
+            problems.append(f"config.variants: {name!r} is the name of a folder of our own; rename the variant")
+    for base, suite in config["bases"].items():
+        problems += check_name("config.bases", "base", base)
+        for key, kind in (("experts", "expert"), ("corpora", "corpus")):
+            for name in suite.get(key) or {}:
+                problems += check_name(f"config.bases.{base}.{key}", kind, name)
+    for name in (config["across"] or {}).get("beside", {}):
+        problems += check_name("config.across.beside", "base", name)
+        if name in (config["base"], *RESERVED_BASES):
+            problems.append(f"config.across.beside: {name!r} is taken; give the other base another name")
+    return [*problems, *_taken_experts(config, task_files), *_taken_variants(config)]
+
+
+def too_long(place: str, tasks: Iterable[str]) -> list[str]:
+    """Return, as a problem, that the joined names of a run's tasks are no name of a folder any more."""
+    joined = "+".join(tasks)
+    if len(joined) <= LONGEST_FILE:
+        return []
+    return [
+        f"{place}: a run over {joined.count('+') + 1} tasks is kept in a folder of their names, which would have "
+        f"{len(joined)} characters, {LONGEST_FILE} at most; take fewer tasks or shorter names"
+    ]
+
+
+def _reserved_task(place: str, name: str) -> list[str]:
+    if name not in RESERVED_TASKS:
+        return []
+    return [f"{place}: {name!r} is a name of our own ({', '.join(RESERVED_TASKS)}); rename the task"]
+
+
+def micro_tasks(task_files: Mapping[str, Any]) -> list[str]:
+    """Return the tasks whose rows are generated."""
+    sources = {name: task.get("source") for name, task in task_files.items()}
+    return [name for name, source in sources.items() if isinstance(source, Mapping) and "generator" in source]
+
+
+def oracles(task_files: Mapping[str, Any]) -> dict[str, str]:
+    """Return the adapters that are trained on a micro task itself, by name, and the task of each."""
+    return {f"oracle_{name}": name for name in micro_tasks(task_files)}
+
+
+def _taken_experts(config: Mapping[str, Any], task_files: Mapping[str, Any]) -> list[str]:
+    """All adapters share one folder: those of other bases, Data Merge, and the micro suite's oracles."""
+    base = config["base"]
+    ours = {"data_merge", *oracles(task_files)}
+    problems = []
+    for name, source in config["bases"].get(base, {}).get("experts", {}).items():
+        place = f"config.bases.{base}.experts"
+        if name in ours:
+            problems.append(f"{place}: {name!r} is the name of an adapter of our own; rename the expert")
+        for other, suite in config["bases"].items():
+            theirs = suite["experts"].get(name)
+            if other != base and source and theirs and theirs != source:
+                problems.append(
+                    f"{place}: {name!r} is an expert of base {other} too, from elsewhere, and both would be kept in "
+                    f"resources/experts/{name}; rename yours"
+                )
+    return problems
+
+
+def _taken_variants(config: Mapping[str, Any]) -> list[str]:
+    """A variant of Data Merge is tested by its name alone, as single adapters are."""
+    experts = config["bases"].get(config["base"], {}).get("experts", {})
+    return [
+        f"config.variants: {name!r} is the name of an expert; rename the variant"
+        for name, changes in config["variants"].items()
+        if name in experts and name != "data_merge" and (changes or {}).get("method", name) == "data_merge"
+    ]
+
+
+def _a(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"

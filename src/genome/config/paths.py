@@ -1,0 +1,265 @@
+"""Paths that a config names: nothing of the user's lies where we write, and what is asked for is there.
+
+Snakemake removes what a rule writes before it runs the rule, so a source in such a place would be lost. Places are
+compared as the file system has them, links followed.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genome import experts, models
+from genome.config.names import micro_tasks, oracles
+from genome.config.values import nearest
+from genome.errors import GenomeError
+from genome.files import sha256
+from genome.micro.skills import SKILLS
+from genome.sources import is_local
+
+WRITTEN = ("results", "logs", ".snakemake")
+"""Folders in which all is ours, beside those of single bases and adapters under resources/."""
+
+HASHED = 1_000_000
+"""Bytes up to which a file is known by its content; larger ones are known by size and time, as to Snakemake."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """A path that a config or task file names: at `place`, and whether it is a folder that is taken as a whole."""
+
+    place: str
+    path: str
+    folder: bool = False
+
+    def problem(self, ours: str) -> str:
+        """Return the one line that refuses it: it lies where `ours` is written, or holds that."""
+        return (
+            f"{self.place}: {self.path} is where this workflow writes ({ours}), which removes what is there; move or "
+            "copy it to a place outside of resources/ and results/, and name that"
+        )
+
+
+def resolved(path: str | Path) -> str:
+    """Return a path as the file system has it: absolute, links followed, whether it exists or not."""
+    return os.path.realpath(Path(path).expanduser() if str(path).startswith("~/") else path)
+
+
+def data_folder(choice: str | list[str] | None) -> str | None:
+    """Return the folder of local data sets: of several the first that is there; `$NAME` stands for a variable."""
+    if choice is None:
+        return None
+    folders = [os.path.expandvars(each) for each in ([choice] if isinstance(choice, str) else choice)]
+    found = next((folder for folder in folders if Path(folder).is_dir()), None)
+    if found is None:
+        raise GenomeError(
+            f"config.data_dir: no folder {' or '.join(folders)}; correct it, or set it to null for the hub"
+        )
+    return found
+
+
+def suite_of(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the base model that is asked for, and its experts."""
+    return config["bases"][config["base"]]
+
+
+def adapters_of(config: Mapping[str, Any], task_files: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return all adapters that can be made, by name: experts (sorted), the micro tasks' oracles, Data Merge."""
+    suite = suite_of(config)
+    # Sorted, since the order of keys changes with the files that a config is laid over from.
+    chosen = {name: source for name, source in sorted(suite["experts"].items()) if source}
+    trained = {
+        name: {"corpus": f"resources/datasets/micro/oracles/{task}.jsonl"} for name, task in oracles(task_files).items()
+    }
+    merged = {"data_merge": suite["data_merge"]} if suite.get("data_merge") else {}
+    return {**chosen, **trained, **merged}
+
+
+def micro_corpora(task_files: Mapping[str, Any]) -> list[str]:
+    """Return the names of the corpora of the micro world."""
+    return [*(f"experts/{name}" for name in SKILLS), *(f"oracles/{task}" for task in micro_tasks(task_files))]
+
+
+def own_corpora(config: Mapping[str, Any], task_files: Mapping[str, Any]) -> dict[str, str]:
+    """Return the corpora that the workflow writes, as it calls them, by their resolved paths."""
+    names = [f"resources/datasets/micro/{name}.jsonl" for name in micro_corpora(task_files)]
+    names += [f"resources/datasets/corpora/{name}.jsonl" for name in suite_of(config).get("corpora") or {}]
+    return {resolved(name): name for name in names}
+
+
+def corpora_of(adapter: Mapping[str, Any]) -> list[str]:
+    """Return the corpora that an adapter is trained on, as the config names them."""
+    corpus = adapter.get("corpus") or []
+    return [corpus] if isinstance(corpus, str) else list(corpus)
+
+
+def named_paths(config: Mapping[str, Any], tasks: Mapping[str, Any]) -> Iterator[Named]:
+    """Yield the paths that a config names, save those in `own_corpora`; `tasks` are task files under the config's."""
+    for base, suite in config["bases"].items():
+        if path := suite["model"].get("path"):
+            yield Named(f"config.bases.{base}.model.path", path, folder=True)
+    suite, place = suite_of(config), f"config.bases.{config['base']}"
+    ours = own_corpora(config, tasks)
+    entries = {f"{place}.experts.{name}": source for name, source in suite["experts"].items() if source}
+    for where, entry in {**entries, f"{place}.data_merge": suite.get("data_merge") or {}}.items():
+        if path := entry.get("path"):
+            yield Named(f"{where}.path", path, folder=True)
+        for corpus in corpora_of(entry):
+            if resolved(corpus) not in ours:
+                yield Named(f"{where}.corpus", corpus)
+    if config["data_dir"]:
+        yield Named("config.data_dir", config["data_dir"])
+    # What is published has its copies in data_dir.
+    for name, task in tasks.items():
+        source = task.get("source")
+        if isinstance(source, Mapping) and is_local(source, None):
+            for pattern in _patterns(source["path"]):
+                yield Named(f"task {name}: source.path", pattern)
+    for name, path in ((config["across"] or {}).get("beside") or {}).items():
+        yield Named(f"config.across.beside.{name}", path, folder=True)
+    for path in (config["table7"] or {}).get("beside") or []:
+        yield Named("config.table7.beside", path)
+    if Path(encoder := config["similarity"].get("model") or "").is_dir() and encoder:
+        yield Named("config.similarity.model", encoder, folder=True)
+
+
+def _patterns(path: Any) -> list[str]:
+    """Return the file names of a source, also where each side has its own; none that are no text."""
+    values = path.values() if isinstance(path, Mapping) else [path]
+    names = [each for value in values for each in (value if isinstance(value, list) else [value])]
+    return [name for name in names if isinstance(name, str)]
+
+
+def written_places(config: Mapping[str, Any], task_files: Mapping[str, Any]) -> dict[str, str]:
+    """Return the places that rules write, as the workflow calls them, by their resolved paths."""
+    names = [
+        *WRITTEN,
+        *(f"resources/models/{base}" for base in config["bases"]),
+        *(f"resources/experts/{adapter}" for adapter in adapters_of(config, task_files)),
+        *own_corpora(config, task_files).values(),
+    ]
+    return {resolved(name): name for name in names}
+
+
+def overlap_problems(config: Mapping[str, Any], tasks: Mapping[str, Any], task_files: Mapping[str, Any]) -> list[str]:
+    """Return the paths of the user's that lie where the workflow writes, or that hold such a place."""
+    written = written_places(config, task_files)
+    # What a base is made of by a generator or the hub is not the user's: another base may be made of it.
+    fetched = {
+        resolved(f"resources/models/{base}")
+        for base, suite in config["bases"].items()
+        if "path" not in suite["model"] and base != config["base"]
+    }
+    problems = []
+    for named in named_paths(config, tasks):
+        is_model = named.place.endswith(".model.path")
+        files = _files_of(named)
+        for place in [resolved(_fixed(named.path)), *map(resolved, files)]:
+            found = [
+                ours
+                for path, ours in written.items()
+                if (_within(place, path) or (named.folder and place not in files and _within(path, place)))
+                and not (is_model and path in fetched and _within(place, path))
+            ]
+            if found:
+                problems.append(named.problem(found[0]))
+                break
+    return problems
+
+
+def _files_of(named: Named) -> list[str]:
+    """Return the files that are taken of an expert's or a base's folder: each may be a link of its own."""
+    if not named.folder:
+        return []
+    taken = [*experts.source_files({"path": named.path}), *models.source_files({"path": named.path})]
+    return [str(file) for file in taken if file.is_symlink()]
+
+
+def _fixed(pattern: str) -> str:
+    """Return a path up to its first wildcard or placeholder."""
+    cut = min((pattern.find(sign) for sign in "*?[{" if sign in pattern), default=len(pattern))
+    return pattern if cut == len(pattern) else str(Path(f"{pattern[:cut]}_").parent)
+
+
+def _within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def missing_problems(config: Mapping[str, Any], task_files: Mapping[str, Any]) -> list[str]:
+    """Return what the base that is asked for, and its experts, name and is not there or does not fit together."""
+    place = f"config.bases.{config['base']}"
+    adapters = adapters_of(config, task_files)
+    problems = _refusals(base_files, config, config["base"])
+    given = {name: source for name, source in adapters.items() if "path" in source}
+    for name, source in given.items():
+        problems += _refusals(experts.read_source, name, source)
+    merged = [name for name in given if name != "data_merge"]
+    if len(merged) > 1 and not problems:
+        problems += _refusals(experts.check_experts, [experts.read_source(name, given[name]) for name in merged])
+    ours = own_corpora(config, task_files)
+    for name, source in adapters.items():
+        where = f"{place}.{name}" if name == "data_merge" else f"{place}.experts.{name}"
+        problems += [
+            f"{where}.corpus: no file {corpus}, {nearest(corpus, [*ours.values(), *_beside(corpus)])}"
+            for corpus in corpora_of(source)
+            if resolved(corpus) not in ours and not Path(resolved(corpus)).is_file()
+        ]
+    return problems
+
+
+def base_files(config: Mapping[str, Any], base: str) -> list[Path]:
+    """Return the files of a base given by path, of others none; GenomeError unless they are a base model's."""
+    model = config["bases"][base]["model"]
+    if "path" in model:
+        origin = Path(model["path"]).expanduser()
+        if not origin.is_dir():
+            raise GenomeError(f"config.bases.{base}.model.path: {model['path']} is not a folder; correct it")
+        models.check_source(model, origin)
+    return models.source_files(model)
+
+
+def adapter_files(source: Mapping[str, Any]) -> list[Path]:
+    """Return the files of an adapter given by path, of others none."""
+    return experts.source_files(source)
+
+
+def _refusals(check: Callable[..., Any], *arguments: Any) -> list[str]:
+    """Return the one line in which a check refuses its arguments, if it does."""
+    try:
+        check(*arguments)
+    except GenomeError as error:
+        return [str(error)]
+    except RuntimeError as error:  # ~NAME, and there is no such user
+        return [f"{arguments[-1]}: {error}"]
+    return []
+
+
+def _beside(path: str) -> list[str]:
+    folder = Path(resolved(path)).parent
+    return [str(Path(path).parent / file.name) for file in sorted(folder.glob("*.json*"))[:12]]
+
+
+def require_files(place: str, files: Sequence[str]) -> Sequence[str]:
+    """Return files that another workflow has made; GenomeError, at `place` of the config, where one is missing."""
+    ours = [file for file in files if file.startswith("results/")]
+    missing = [file for file in files if file not in ours and not Path(file).is_file()]
+    if missing:
+        raise GenomeError(
+            f"{place}: {len(missing)} of {len(files) - len(ours)} files are missing, first {missing[0]}; correct the "
+            "path, or make them in their own workflow, with the same tasks, seeds and variants"
+        )
+    return files
+
+
+def fingerprint(files: Iterable[Path]) -> list[list[Any]]:
+    """Return what tells files from those that lie at the same paths later: name and content, or size and time.
+
+    A file that is put in another's place may be older than what was made of that other.
+    """
+    return [[file.name, *_known_by(file)] for file in files]
+
+
+def _known_by(file: Path) -> list[Any]:
+    found = file.stat()
+    return [sha256(file)] if found.st_size < HASHED else [found.st_size, found.st_mtime_ns]

@@ -1,0 +1,49 @@
+"""The project's own config, to be changed and checked without Snakemake."""
+
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+
+from genome.config.check import check_config, check_paths, read_task_files
+from genome.config.paths import data_folder
+from genome.config.values import overlay, settled
+from genome.errors import GenomeError
+from genome.yaml_files import read_yaml
+
+PROJECT = Path(__file__).parent.parent.parent
+DEFAULT = read_yaml(PROJECT / "config.yaml")
+SCHEMA = read_yaml(PROJECT / "workflow/schemas/config.schema.yaml")
+TASK_FILES = read_task_files(PROJECT / "config/tasks")
+
+
+def laid_over(changes):
+    """Return the default config with changes laid over, as Snakemake hands it to the workflow."""
+    config = overlay(deepcopy(DEFAULT), changes)
+    return {**config, **settled(config)}
+
+
+def problems(config, task_files=TASK_FILES, *, files=False):
+    """Return the lines in which a config is refused, none where it is not; with `files` those about paths too."""
+    try:
+        check_config(config, SCHEMA, task_files)
+        if files:
+            config["data_dir"] = data_folder(config["data_dir"])
+            check_paths(config, task_files)
+    except GenomeError as error:
+        header, *lines = str(error).splitlines()
+        assert header == "The config is not valid:"
+        assert lines
+        assert all(line.startswith("  ") for line in lines)
+        return [line.strip() for line in lines]
+    return []
+
+
+@pytest.fixture
+def refused():
+    """Return a function from changes of the default config to the lines in which they are refused."""
+
+    def refused(changes, task_files=TASK_FILES, *, files=False):
+        return problems(laid_over(changes), task_files, files=files)
+
+    return refused

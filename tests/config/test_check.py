@@ -1,0 +1,192 @@
+"""The config as a whole: what is refused, and that nothing ends in a traceback."""
+
+import math
+import sys
+from copy import deepcopy
+from itertools import product
+
+import pytest
+
+from config.conftest import DEFAULT, PROJECT, SCHEMA, laid_over, problems
+from genome.config.check import check_files, check_python, profile_files, read_task_files
+from genome.config.values import overlay, unreadable
+from genome.errors import GenomeError
+from genome.yaml_files import read_yaml
+
+PRESETS = [*sorted(PROJECT.glob("config/*.yaml")), PROJECT / "examples/own/config.yaml"]
+ODD = (None, [], {}, "", -1, True, "a b", math.nan, 10**400, 1.5, [[]], {"x": {}}, {1: 2})
+
+
+def places(value, path=()):
+    """Yield the places of a config, as tuples of keys, and what the schema knows beside."""
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            yield (*path, key)
+            yield from places(entry, (*path, key))
+    if isinstance(value, list):
+        for index, entry in enumerate(value[:2]):
+            yield (*path, index)
+            yield from places(entry, (*path, index))
+
+
+def put(config, path, value):
+    *above, last = path
+    for key in above:
+        config = config[key]
+    config[last] = value
+
+
+FULL = overlay(
+    DEFAULT,
+    {
+        "tasks": {"mine": {"kind": "number", "source": {"path": "x.jsonl"}, "prompt": "{{ q }}", "reference": "a"}},
+        "weights": {"sums": 2},
+        "table6": {"tasks": ["sums"], "variants": ["genome"]},
+        "across": {"tasks": ["sums"], "variant": "genome_plus", "beside": {"other": "../other/results"}},
+        "engine": {"slurm": {"partition": "gpu"}, "workers": 2},
+        "data_dir": None,
+        "bases": {
+            "micro": {
+                "corpora": {"talks": {"hub": "a/b", "split": "train", "revision": "c", "only": {"x": [1]}}},
+                "experts": {"given": {"path": "mine"}, "fetched": {"hub": "a/b", "subfolder": "c"}},
+            }
+        },
+    },
+)
+"""A config in which every part is in use."""
+
+
+def test_the_project_s_own_configs_are_valid():
+    assert problems(laid_over({})) == []
+    assert problems(laid_over(FULL)) == []
+    for preset in PRESETS:
+        changes = read_yaml(preset)
+        tasks = read_task_files(PROJECT / "config/tasks")
+        if preset.parent.name == "own":
+            tasks["till"] = read_yaml(preset.parent / "till.yaml")
+        assert problems(laid_over(changes), tasks) == [], preset
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", FULL)
+def test_no_value_ends_in_a_traceback(part):
+    for path, value in product([path for path in places(FULL) if path[0] == part], ODD):
+        config = deepcopy(FULL)
+        put(config, path, value)
+        for line in problems(laid_over(config)):
+            assert len(line) < 1000
+
+
+def test_nan_is_refused_wherever_it_stands():
+    assert unreadable(FULL) == []
+    for path in places(FULL):
+        config = deepcopy(FULL)
+        put(config, path, -math.inf)
+        [line] = unreadable(config)
+        assert "-inf is no finite number" in line
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"methods": {"genome": {"sigma": math.inf}}}, "methods.genome.sigma: inf is no finite number; give one"),
+        (
+            {"variants": {"mine": {"method": "genome", "crossover_rate": math.nan}}},
+            "config.variants.mine.crossover_rate: nan is no finite number; give one",
+        ),
+        ({"seeds": [10**400]}, "config.seeds[0]: a whole number of 401 digits is too large; give a smaller one"),
+        ({"weights": {"sums": math.inf}}, "config.weights.sums: inf is no finite number; give one"),
+        ({"engine": {"timeout": math.nan}}, "config.engine.timeout: nan is no finite number; give one"),
+        ({"engine": {"timeout": ".inf"}}, "config.engine.timeout: inf is no finite number; give one"),
+        ({"population_size": True}, "config.population_size: True is not of type 'integer'"),
+        ({"population_size": 10.0}, "config.population_size: 10.0 is not of type 'integer'"),
+        ({"methods": {"genome": {"elite_ratio": True}}}, "True is not of type 'number'"),
+        ({"methods": {"genome": {"sigma": "1e-3"}}}, "write 1.0e-3"),
+        ({"seeds": []}, "config.seeds: [] should be non-empty"),
+        ({"seeds": [1, 1]}, "config.seeds: [1, 1] has non-unique elements"),
+        ({"seeds": [1, True]}, "config.seeds[1]: True is not of type 'integer'"),
+        ({"table2": {"tasks": []}}, "config.table2.tasks: [] should be non-empty"),
+        ({"table2": {"variants": ["genome", "genome"]}}, "has non-unique elements"),
+        ({"variants": None}, "config.variants: None is not of type 'object'"),
+        ({"variants": ["genome"]}, "config.variants: ['genome'] is not of type 'object'"),
+        ({"bases": {"micro": {"experts": None}}}, "config.bases.micro.experts: None is not of type 'object'"),
+        ({"bases": None}, "config.bases: None is not of type 'object'"),
+        ({"engine": None}, "config.engine: None is not of type 'object'"),
+        ({"base": "mirco"}, "config.base: unknown base 'mirco'; did you mean 'micro'?"),
+        (
+            {"base": "x", "bases": {"x": {"model": {"generator": "micro"}, "experts": {}}}},
+            "config.bases.x.experts: 0 expert(s) given, at least 2 are needed; add experts",
+        ),
+        ({"table2": {"tasks": [False]}}, "False is not of type 'string' (YAML reads a bare no or off so; put it in"),
+        ({"table2": {"tasks": [1]}}, "1 is not of type 'string' (YAML reads it as a number; put it in quotes)"),
+        ({"bases": {"micro": {"model": {"path": "", "generator": None}}}}, "config.bases.micro.model"),
+        ({"variants": {"mine": {"method": ["genome"]}}}, "config.variants.mine: unknown method ['genome']"),
+        ({"tasks": {"mine": {"kind": "number"}}}, "task mine: missing field 'source'"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_named_with_its_place(refused, changes, said):
+    assert any(said in line for line in refused(changes)), refused(changes)
+
+
+def test_all_wrong_values_are_named_at_once(refused):
+    lines = refused({"population_size": 1, "seeds": [], "methods": {"genome": {"sigma": 0}}})
+    assert [line.partition(":")[0] for line in lines] == [
+        "config.methods.genome.sigma", "config.population_size", "config.seeds"
+    ]  # fmt: skip
+
+
+def test_no_table_may_be_asked_for(refused):
+    assert refused({f"table{number}": None for number in range(2, 9)} | {"all": ["table1"]}) == []
+
+
+def test_a_python_that_a_shell_takes_apart_is_refused():
+    check_python(sys.executable)
+    with pytest.raises(GenomeError, match=r"^/my env/bin/python: Snakemake cannot start jobs with a Python whose path"):
+        check_python("/my env/bin/python")
+
+
+def test_files_that_say_two_things_are_all_named(tmp_path):
+    for name in ("a.yaml", "b.yaml"):
+        (tmp_path / name).write_text("seeds: [1]\nseeds: [2]\n")
+    with pytest.raises(GenomeError) as error:
+        check_files([tmp_path / "a.yaml", PROJECT / "config.yaml", tmp_path / "b.yaml"])
+    lines = str(error.value).splitlines()[1:]
+    assert lines == [
+        f"  {tmp_path / name}, line 2: 'seeds' stands twice, first in line 1; keep one of them"
+        for name in ("a.yaml", "b.yaml")
+    ]
+
+
+def test_the_profiles_of_a_call_are_found(tmp_path):
+    for name in ("profiles/default", "mine", "gpu"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "config.yaml").touch()
+    default, mine, gpu = (tmp_path / name / "config.yaml" for name in ("profiles/default", "mine", "gpu"))
+    assert profile_files(["snakemake", "-n"], tmp_path) == [default]
+    assert profile_files(["snakemake", "--profile", str(mine.parent)], tmp_path) == [mine, default]
+    assert profile_files(["snakemake", f"--workflow-profile={gpu.parent}", "all"], tmp_path) == [gpu]
+    assert profile_files(["snakemake", "--workflow-profile", "none"], tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- a\n", "expected a mapping of fields"),
+        ("", "expected a mapping of fields"),
+        ("labels: {no: x}\n", "a name is False here, as which YAML reads a bare no or off; put it in quotes"),
+        ("max_tokens: .nan\n", "max_tokens: nan is no finite number"),
+        ("kind: number\nkind: math\n", "line 2: 'kind' stands twice, first in line 1"),
+    ],
+)
+def test_a_task_file_that_is_none_is_named(tmp_path, text, said):
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(GenomeError) as error:
+        read_task_files(tmp_path)
+    assert str(tmp_path / "mine.yaml") in str(error.value)
+    assert said in str(error.value)
+
+
+def test_the_schema_is_one():
+    from jsonschema import Draft202012Validator
+
+    Draft202012Validator.check_schema(SCHEMA)

@@ -1,0 +1,230 @@
+"""Paths of a config: none lies where the workflow writes, and all that is asked for is there."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from builders import write_expert
+from config.conftest import TASK_FILES, laid_over
+from genome.config.paths import base_files, corpora_of, data_folder, fingerprint, require_files, resolved
+from genome.errors import GenomeError
+
+MOVE = "which removes what is there; move or copy it to a place outside of resources/ and results/, and name that"
+TASK = {"kind": "number", "prompt": "{{ q }}", "reference": "a"}
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch):
+    """Work in an empty folder, with a user's things in `mine`."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    write_expert(folder / "mine/one", 1)
+    write_expert(folder / "mine/two", 2)
+    write_base(folder / "mine/base")
+    return folder
+
+
+def write_base(folder):
+    folder.mkdir(parents=True)
+    for file in ("config.json", "model.safetensors", "tokenizer.json"):
+        (folder / file).write_text("{}")
+
+
+def base_of(experts=None, model="mine/base", **more):
+    """Return changes of the default config: a base of the user's own with experts, by default two by path."""
+    experts = experts or {"one": {"path": "mine/one"}, "two": {"path": "mine/two"}}
+    return {"base": "own", "bases": {"own": {"model": {"path": model}, "experts": experts, **more}}}
+
+
+def expert(path):
+    return base_of({"one": {"path": str(path)}, "two": {"path": "mine/two"}})
+
+
+def test_what_lies_elsewhere_is_taken(refused, project):
+    assert refused(base_of(), files=True) == []
+    assert refused(expert(project / "mine/one"), files=True) == []
+    Path("link").symlink_to(project / "mine/one")
+    assert refused(expert("link"), files=True) == []
+    write_expert(project / "resources_of_mine/one", 3)
+    assert refused(expert("resources_of_mine/one"), files=True) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "resources/experts/one",
+        "./resources/experts/one/",
+        "mine/../resources/experts/one",
+        "resources/experts/one/deeper",
+        "resources/experts/two",
+        "resources/experts/oracle_sums",
+        "results/export/sums/genome/n10/seed1",
+        "logs/x",
+        "resources/models/own",
+        "resources/models/micro/adapter",
+        "resources/experts",
+        ".",
+        "..",
+    ],
+)
+def test_an_expert_where_we_write_is_refused(refused, project, path):
+    for given in (path, str(project / path)):
+        [line] = refused(expert(given), files=True)
+        assert line.startswith(f"config.bases.own.experts.one.path: {given} is where this workflow writes (")
+        assert line.endswith(MOVE)
+
+
+def test_links_are_followed(refused, project, tmp_path):
+    write_expert(project / "resources/experts/one", 3)
+    Path("link").symlink_to(project / "resources/experts/one")
+    assert "link is where this workflow writes (resources/experts/one)" in refused(expert("link"), files=True)[0]
+    # A folder of one's own that holds links to files of ours.
+    (project / "links").mkdir()
+    for file in (project / "resources/experts/one").iterdir():
+        (project / "links" / file.name).symlink_to(file)
+    assert "links is where this workflow writes (resources/experts/one)" in refused(expert("links"), files=True)[0]
+    # Where we write is itself a link to what is the user's.
+    (project / "resources/experts/two").symlink_to(project / "mine/two")
+    assert "mine/two is where this workflow writes (resources/experts/two)" in refused(base_of(), files=True)[0]
+
+
+def test_a_folder_of_results_that_is_a_link_is_followed(refused, project, tmp_path):
+    write_expert(tmp_path / "disk/experts/one", 3)
+    (project / "resources").symlink_to(tmp_path / "disk")
+    [line] = refused(expert(tmp_path / "disk/experts/one"), files=True)
+    assert "is where this workflow writes (resources/experts/one)" in line
+
+
+def test_every_path_of_the_user_s_is_compared_and_all_are_named_at_once(refused, project):
+    changes = base_of(
+        {"one": {"path": "resources/experts/one"}, "two": {"corpus": ["results/a.jsonl"]}},
+        model="resources/models/own",
+        data_merge={"corpus": "logs/b.jsonl"},
+    )
+    (project / "results/data").mkdir(parents=True)
+    lines = refused(
+        changes
+        | {
+            "data_dir": "results/data",
+            "tasks": {"till": {**TASK, "source": {"path": "results/rows/*.jsonl"}}},
+            "across": {"tasks": ["sums"], "variant": "genome_plus", "beside": {"other": "results"}},
+            "table7": {"beside": ["results/tables/table7.csv"]},
+        },
+        files=True,
+    )
+    assert {line.partition(": ")[0] for line in lines} == {
+        "config.bases.own.model.path",
+        "config.bases.own.experts.one.path",
+        "config.bases.own.experts.two.corpus",
+        "config.bases.own.data_merge.corpus",
+        "config.data_dir",
+        "task till",
+        "config.across.beside.other",
+        "config.table7.beside",
+    }
+    assert all(line.endswith(MOVE) for line in lines)
+
+
+def test_what_we_make_ourselves_may_be_a_source(refused, project):
+    assert refused({}, files=True) == []
+    write_base(project / "resources/models/micro")
+    write_expert(project / "resources/experts/add", 4)
+    # As docs/own.md has it: the base and the experts of the micro suite as somebody's own.
+    experts = {"sums": {"path": "resources/experts/add"}, "two": {"path": "mine/two"}}
+    assert refused(base_of(experts, model="resources/models/micro"), files=True) == []
+    beside = {"across": {"tasks": ["sums"], "variant": "genome_plus", "beside": {"other": "../other/results"}}}
+    assert refused(beside, files=True) == []
+
+
+def test_bases_that_are_copies_of_each_other_are_refused(refused, project):
+    changes = base_of(model="resources/models/theirs")
+    changes["bases"]["theirs"] = {"model": {"path": "resources/models/own"}, "experts": {}}
+    assert len(refused(changes, files=True)) == 2
+
+
+def test_what_is_missing_is_named_at_once_with_what_is_there(refused):
+    lines = refused(
+        base_of(
+            {"one": {"path": "mine/on"}, "two": {"corpus": "mine/rows.jsonl"}, "three": {"path": "mine/base"}},
+            model="mine/bse",
+            data_merge={"path": "nowhere"},
+        ),
+        files=True,
+    )
+    assert lines == [
+        "config.bases.own.model.path: mine/bse is not a folder; correct it",
+        "expert one: mine/on is not a folder; adapters beside it: one, two; correct `path` of this expert in the "
+        "config",
+        "expert three: folder mine/base lacks adapter_config.json or adapter_model.safetensors; it holds no adapter at "
+        "all; correct `path` of this expert in the config",
+        "expert data_merge: nowhere is not a folder; correct `path` of this expert in the config",
+        lines[-1],
+    ]
+    assert lines[-1].startswith("config.bases.own.experts.two.corpus: no file mine/rows.jsonl, ")
+
+
+def test_a_misspelt_corpus_of_ours_is_named_with_the_nearest(refused):
+    lines = refused(
+        {"bases": {"micro": {"experts": {"add": {"corpus": "resources/datasets/micro/experts/ad.jsonl"}}}}}, files=True
+    )
+    assert lines == [
+        "config.bases.micro.experts.add.corpus: no file resources/datasets/micro/experts/ad.jsonl, did you mean "
+        "'resources/datasets/micro/experts/add.jsonl'?"
+    ]  # fmt: skip
+
+
+def test_experts_that_differ_are_refused_without_reading_weights(refused, project):
+    write_expert(project / "mine/wide", 3, rank=2)
+    [line] = refused(base_of({"one": {"path": "mine/one"}, "wide": {"path": "mine/wide"}}), files=True)
+    assert line.startswith("experts one and wide cannot be merged: rank is 4 and 2")
+    assert "mine/wide" in line
+
+
+def test_only_the_base_that_is_asked_for_has_to_be_there(refused):
+    assert refused({"bases": {"own": base_of(model="nowhere")["bases"]["own"]}}, files=True) == []
+    with pytest.raises(GenomeError, match="nowhere is not a folder"):
+        base_files(laid_over({"bases": {"own": base_of(model="nowhere")["bases"]["own"]}}), "own")
+
+
+def test_a_data_folder_is_there(refused):
+    with pytest.raises(GenomeError, match=r"^config\.data_dir: no folder a or b; correct it, or set it to null"):
+        data_folder(["a", "b"])
+    assert data_folder(["a", "mine", "b"]) == "mine"
+    assert data_folder(None) is None
+
+
+def test_a_corpus_of_ours_is_known_under_any_spelling(project):
+    assert resolved("mine/../resources/x") == str(project / "resources/x")
+    assert corpora_of({"corpus": "a"}) == ["a"]
+    assert corpora_of({"corpus": ["a", "b"]}) == ["a", "b"]
+    assert corpora_of({"hub": "a"}) == []
+
+
+def test_a_file_in_another_s_place_has_another_fingerprint_however_old_it_is(project):
+    file = project / "mine/base/config.json"
+    before = fingerprint([file])
+    os.utime(file)
+    assert fingerprint([file]) == before
+    written = file.stat()
+    file.write_text("[]")
+    os.utime(file, ns=(written.st_atime_ns - 10**9, written.st_mtime_ns - 10**9))
+    assert fingerprint([file]) != before
+    with (project / "large").open("wb") as large:
+        large.truncate(2_000_000)
+    before = fingerprint([project / "large"])
+    os.utime(project / "large", ns=(1, 1))
+    assert fingerprint([project / "large"]) != before
+
+
+def test_files_of_other_workflows_have_to_be_there(project):
+    shutil.copy(project / "mine/base/config.json", "there.csv")
+    assert require_files("config.table7.beside", ["results/x", "there.csv"]) == ["results/x", "there.csv"]
+    with pytest.raises(GenomeError, match=r"^config\.table7\.beside: 1 of 2 files are missing, first away\.csv; "):
+        require_files("config.table7.beside", ["results/x", "there.csv", "away.csv"])
+
+
+def test_tasks_of_the_suite_are_no_paths():
+    assert all("path" not in TASK_FILES[name]["source"] for name in ("sums", "emotions"))
