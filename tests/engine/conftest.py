@@ -13,6 +13,9 @@ from genome.engine import local
 from genome.engine.owner import current_owner, owner_token
 from genome.engine.state import stop
 
+# Models this small only wait for more threads.
+torch.set_num_threads(1)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def no_server_is_left():

@@ -1,12 +1,16 @@
 import json
+import os
 import shutil
 
 import pytest
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, GenerationConfig
 
-from engine.tiny_models import FAMILIES, save_adapter
+from engine import tiny_models
+from engine.tiny_models import ARCHITECTURES, FAMILIES, save_adapter
+from genome.engine import loading
 from genome.engine.model import Model, write_merged
 from genome.errors import GenomeError
 
@@ -92,6 +96,146 @@ def test_log_probabilities_are_those_of_transformers(family, prompts, name):
         assert completion == model.complete([prompt], 1)[0]
 
 
+def adapt(base, folder, linear):
+    """Write an adapter of the linear layers `linear`; return the base's own network with it merged, by hand."""
+    network = AutoModelForCausalLM.from_pretrained(base, attn_implementation="eager").eval()
+    weights = {name: module.weight for name, module in network.named_modules() if name in linear}
+    random, tensors = torch.Generator().manual_seed(5), {}
+    for name, weight in weights.items():
+        A, B = (torch.randn(shape, generator=random) * 0.2 for shape in ((2, weight.shape[1]), (weight.shape[0], 2)))
+        tensors |= {f"base_model.model.{name}.lora_A.weight": A, f"base_model.model.{name}.lora_B.weight": B}
+        weight.data += 1.5 * (B @ A)
+    folder.mkdir()
+    save_file(tensors, folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 2, "lora_alpha": 3}))
+    return network
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_architecture_answers_and_scores_as_transformers_does(name, prompts, tmp_path):
+    base, some = tmp_path / "base", [*prompts[:4], prompts[3][::-1], prompts[1][:2]]
+    if name != "recurrent_gemma":  # keeps its state of the text before, for a prompt of one token, in transformers too
+        some.append(prompts[0][:1])
+    tiny_models.architecture(name).save_pretrained(base)
+    tiny_models.tokenizer().save_pretrained(base)
+    model = Model(base)
+    # GPT-2's linear layers are not torch's.
+    adapted = adapt(base, tmp_path / "adapter", model.linear) if model.linear else None
+    for adapter, network in [(None, AutoModelForCausalLM.from_pretrained(base)), ("adapter", adapted)]:
+        if network is None:
+            continue
+        model.use(adapter and model.read_adapter(tmp_path / adapter))
+        expected = [generate(network, prompt, 6) for prompt in some]
+        assert [(c.tokens, c.stopped) for c in model.complete(some, 6)] == expected
+        assert [(c.tokens, c.stopped) for c in model.complete(some[:1], 6)] == expected[:1]
+        scores, following = model.score(some)
+        for prompt, row, completion, (answer, _) in zip(some, scores, following, expected, strict=True):
+            with torch.inference_mode():
+                logits = network(torch.tensor([prompt])).logits[0].log_softmax(-1)
+            assert row == pytest.approx([logits[i, token].item() for i, token in enumerate(prompt[1:])], abs=2e-4)
+            assert completion.tokens == answer[:1]
+
+
+def test_sampling_settings_of_the_base_change_no_answer(family, prompts, tmp_path):
+    base = shutil.copytree(family("llama")[0], tmp_path / "base")
+    plain = Model(base).complete(prompts, 6)
+    settings = json.loads((base / "generation_config.json").read_text())
+    settings |= {"do_sample": True, "temperature": 0.6, "top_p": 0.9, "repetition_penalty": 5.0, "max_new_tokens": 1}
+    (base / "generation_config.json").write_text(json.dumps(settings))
+    model = Model(base)
+    assert model.complete(prompts, 6) == plain
+    assert model._generate(prompts, 6) == plain
+
+
+def test_both_ways_to_answer_agree(gemma, prompts):
+    model = Model(gemma[0])
+    assert model._generate(prompts, 8) == model.complete(prompts, 8)
+
+
+def test_the_tokenizer_s_end_token_ends_answers_too(family, prompts, tmp_path):
+    base = shutil.copytree(family("llama")[0], tmp_path / "base")
+    whole = Model(base).complete(prompts, 12)
+    for file in ("config.json", "generation_config.json"):
+        fields = json.loads((base / file).read_text())
+        (base / file).write_text(json.dumps(fields | {"eos_token_id": [*range(70, 96)]}))
+    # Token 1 is the tokenizer's.
+    assert Model(base).complete(prompts, 12) == whole
+    (base / "generation_config.json").unlink()
+    assert Model(base).complete(prompts, 12) == whole
+    end = next(completion.tokens[0] for completion in whole if completion.tokens)
+    tokenizer = tiny_models.tokenizer()
+    tokenizer.eos_token = f"w{end}"
+    tokenizer.save_pretrained(base)
+    completions = Model(base).complete(prompts, 12)
+    assert any(completion == type(completion)([], True) for completion in completions)
+    assert not any(end in completion.tokens for completion in completions)
+
+
+def test_a_model_without_an_end_token_is_refused(family, tmp_path):
+    base = shutil.copytree(family("llama")[0], tmp_path / "base")
+    for file in ("config.json", "generation_config.json"):
+        (base / file).write_text(json.dumps(json.loads((base / file).read_text()) | {"eos_token_id": None}))
+    tokenizer = tiny_models.tokenizer()
+    tokenizer.eos_token = None
+    tokenizer.save_pretrained(base)
+    with pytest.raises(GenomeError, match="no token ends an answer; set eos_token_id") as caught:
+        Model(base)
+    assert str(base) in str(caught.value)
+
+
+@pytest.fixture(params=["llama", "lfm2"])
+def overflowing(request, tmp_path, prompts):
+    """A base of half precision whose logits overflow with an adapter: (model, adapter folder)."""
+    tiny_models.architecture(request.param).half().save_pretrained(tmp_path / "base")
+    tiny_models.tokenizer().save_pretrained(tmp_path / "base")
+    model = Model(tmp_path / "base")
+    name = next(name for name in model.linear if name.endswith(("down_proj", "w2")))
+    outputs, inputs = model.linear[name].shape
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    save_file(
+        {
+            f"base_model.model.{name}.lora_A.weight": torch.full((1, inputs), 1000.0),
+            f"base_model.model.{name}.lora_B.weight": torch.full((outputs, 1), 1000.0),
+        },
+        folder / "adapter_model.safetensors",
+    )
+    (folder / "adapter_config.json").write_text(json.dumps({"r": 1, "lora_alpha": 1}))
+    return model, folder
+
+
+@pytest.mark.parametrize("ask", ["complete", "score"])
+def test_nan_is_refused_in_one_line(overflowing, prompts, ask):
+    model, folder = overflowing
+    arguments = (prompts, 4) if ask == "complete" else (prompts,)
+    getattr(model, ask)(*arguments)
+    model.use(model.read_adapter(folder))
+    message = r"NaN or infinite logits in float16 with adapter [^;]*; use bfloat16 or float32"
+    with pytest.raises(GenomeError, match=message) as caught:
+        getattr(model, ask)(*arguments)
+    assert str(model.base) in str(caught.value)
+    assert str(folder) in str(caught.value)
+    model.use(None)
+    getattr(model, ask)(*arguments)
+
+
+def test_masked_logits_are_no_nan(gemma, prompts):
+    model = Model(gemma[0])
+    plain = model.complete(prompts, 4)
+
+    unused = next(token for token in range(3, 70) if not any(token in c.tokens for c in plain))
+
+    def mask(network, given, output):
+        output.logits[..., unused] = -torch.inf
+        return output
+
+    model.network.register_forward_hook(mask)
+    assert model.complete(prompts, 4) == plain
+    assert model._generate(prompts, 4) == plain
+    for prompt, row in zip(prompts, model.score(prompts)[0], strict=True):
+        assert [value == -torch.inf for value in row] == [token == unused for token in prompt[1:]]
+
+
 def test_reading_prompts_in_parts_changes_no_answer(gemma, prompts, monkeypatch):
     model = Model(gemma[0])
     whole = model.complete(prompts, 8)
@@ -164,23 +308,33 @@ def truncate(folder):
     file.write_bytes(file.read_bytes()[:-100])
 
 
-def poison(folder):
-    from safetensors.torch import load_file, save_file
+def change_tensors(change):
+    def rewrite(folder):
+        file = folder / "adapter_model.safetensors"
+        save_file(change(load_file(file)), file)
 
-    file = folder / "adapter_model.safetensors"
-    tensors = load_file(file)
+    return rewrite
+
+
+def poison(tensors):
     tensors[min(tensors)][0, 0] = float("nan")
-    save_file(tensors, file)
+    return tensors
 
 
 def drop(suffix):
-    def change(folder):
-        from safetensors.torch import load_file, save_file
+    return change_tensors(
+        lambda tensors: {
+            key: tensor
+            for key, tensor in tensors.items()
+            if key != next(key for key in sorted(tensors) if key.endswith(suffix))
+        }
+    )
 
-        file = folder / "adapter_model.safetensors"
-        tensors = load_file(file)
-        del tensors[next(key for key in sorted(tensors) if key.endswith(suffix))]
-        save_file(tensors, file)
+
+def replace(name, make):
+    def change(folder):
+        (folder / name).unlink()
+        make(folder / name)
 
     return change
 
@@ -189,10 +343,36 @@ BROKEN = {
     "rank": (change_config(r=8), r"expected \[8, \d+\] and \[\d+, 8\] for rank 8"),
     "dora": (change_config(use_dora=True), "use_dora is true, expected false"),
     "truncated": (truncate, "not a whole safetensors file"),
-    "nan": (poison, "holds NaN or infinity"),
+    "nan": (change_tensors(poison), "holds NaN or infinity"),
     "no A": (drop("lora_A.weight"), "has no partner"),
     "no B": (drop("lora_B.weight"), "has no partner"),
     "no rank": (change_config(r=None), "r is no positive number"),
+    "rank is text": (change_config(r="4"), "r is no positive number"),
+    "rank is true": (change_config(r=True), "r is no positive number"),
+    "rank is no whole number": (change_config(r=4.5), "r is no positive number"),
+    "alpha is NaN": (change_config(lora_alpha=float("nan")), "lora_alpha is no positive number"),
+    "alpha is infinite": (change_config(lora_alpha=float("inf")), "lora_alpha is no positive number"),
+    "alpha is huge": (change_config(lora_alpha=10**400), "lora_alpha is no positive number"),
+    "alpha is a list": (change_config(lora_alpha=[8]), "lora_alpha is no positive number"),
+    "pattern is a list": (change_config(rank_pattern=["q_proj"]), "rank_pattern is"),
+    "config is a list": (lambda folder: (folder / "adapter_config.json").write_text("[]"), "not a JSON object"),
+    "config is deep": (lambda folder: (folder / "adapter_config.json").write_text("[" * 10**5), "not valid JSON"),
+    "config is binary": (lambda folder: (folder / "adapter_config.json").write_bytes(b"\xff\0"), "not valid JSON"),
+    "integers": (change_tensors(lambda tensors: {k: t.int() for k, t in tensors.items()}), "expected float32"),
+    "flat": (change_tensors(lambda tensors: {k: t.flatten() for k, t in tensors.items()}), r"has A \[\d+\]"),
+    "no tensors": (change_tensors(lambda tensors: {}), "holds no tensors"),
+    "empty weights": (replace("adapter_model.safetensors", lambda file: file.touch()), "not a whole safetensors file"),
+    **{
+        f"{name} is {kind}": (replace(name, make), message)
+        for name in ("adapter_config.json", "adapter_model.safetensors")
+        for kind, make, message in [
+            ("a fifo", os.mkfifo, "not a regular file"),
+            ("a folder", lambda file: file.mkdir(), "not a regular file"),
+            ("a dangling link", lambda file: file.symlink_to("nowhere"), "No such file"),
+            ("a loop of links", lambda file: file.symlink_to(file.name), "symbolic links"),
+            ("endless", lambda file: file.symlink_to("/dev/zero"), "not a regular file"),
+        ]
+    },
     "no config": (lambda folder: (folder / "adapter_config.json").unlink(), r"no adapter_config\.json"),
 }
 
@@ -219,3 +399,126 @@ def test_a_tied_output_layer_is_refused(family, tmp_path):
     folder = save_adapter(FAMILIES["qwen2"](), tmp_path / "adapter", seed=1, targets=["lm_head"])
     with pytest.raises(GenomeError, match=r"lm_head.* belongs to no linear layer"):
         Model(family("qwen2")[0]).read_adapter(folder)
+
+
+@pytest.mark.parametrize("folder", ["", "/nowhere", "a\0b", "\ud800", "x" * 5000])
+def test_a_path_that_is_no_adapter_is_refused_in_one_line(gemma, folder):
+    with pytest.raises(GenomeError, match=r"no adapter_config\.json") as caught:
+        Model(gemma[0]).read_adapter(folder)
+    assert "\n" not in str(caught.value)
+
+
+def change_json(name, **fields):
+    return lambda base: (base / name).write_text(json.dumps(json.loads((base / name).read_text()) | fields))
+
+
+def write(name, text):
+    return lambda base: (base / name).write_text(text)
+
+
+def shard(base, *, lose=False, keep=False):
+    """Cut the weights into two files, of which the second may get lost, or keep the single one beside them."""
+    tensors = load_file(base / "model.safetensors")
+    names = sorted(tensors)
+    parts = {"model-1.safetensors": names[::2], "model-2.safetensors": names[1::2]}
+    for file, keys in parts.items():
+        save_file({key: tensors[key] for key in keys}, base / file, {"format": "pt"})
+    if lose:
+        (base / "model-2.safetensors").unlink()
+    if not keep:
+        (base / "model.safetensors").unlink()
+    weight_map = {key: file for file, keys in parts.items() for key in keys}
+    (base / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+
+
+def lose_a_tensor(base):
+    tensors = load_file(base / "model.safetensors")
+    del tensors["model.layers.1.mlp.up_proj.weight"]
+    save_file(tensors, base / "model.safetensors", {"format": "pt"})
+
+
+def cut(base):
+    file = base / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def only_pickled(base):
+    (base / "model.safetensors").rename(base / "pytorch_model.bin")
+
+
+def quantise(base):
+    change_json("config.json", quantization_config={"quant_method": "gptq", "bits": 4, "group_size": 128})(base)
+
+
+BROKEN_BASES = {
+    "an adapter too": (write("adapter_config.json", "{}"), "holds adapter_config.json.*a folder of its own"),
+    "no config": (lambda base: (base / "config.json").unlink(), r"no config\.json"),
+    "config is no JSON": (write("config.json", "{"), r"config\.json: not valid JSON.*; fetch"),
+    "config is a list": (write("config.json", "[]"), r"config\.json: not a JSON object"),
+    "unknown model": (change_json("config.json", model_type="mystery"), "model_type is 'mystery'.*newer transformers"),
+    "model_type is a list": (change_json("config.json", model_type=["llama"]), "model_type is"),
+    "another kind of model": (change_json("config.json", model_type="vit"), "'vit', which is no causal language model"),
+    "own code": (
+        change_json("config.json", model_type="mystery", auto_map={"AutoModelForCausalLM": "modeling.Mystery"}),
+        "code of its own.*choose a base model",
+    ),
+    "field of another type": (change_json("config.json", hidden_size="wide"), "cannot load this model"),
+    "another shape": (change_json("config.json", intermediate_size=48), "cannot load this model.*fetch"),
+    "quantised": (quantise, "needs a package|cannot load this model|are quantised"),
+    "truncated": (cut, r"model\.safetensors: not a whole safetensors file"),
+    "no weights": (lambda base: (base / "model.safetensors").unlink(), r"no model\.safetensors.*fetch"),
+    "pickled weights": (only_pickled, r"no model\.safetensors; weights in other formats are not read"),
+    "a lost tensor": (lose_a_tensor, r"lack 1 tensors .*up_proj\.weight among them, which would be random"),
+    "a lost layer": (change_json("config.json", num_hidden_layers=3), "lack 9 tensors"),
+    "a lost shard": (lambda base: shard(base, lose=True), r"no model-2\.safetensors; fetch"),
+    "weights twice": (lambda base: shard(base, keep=True), "holds the weights twice.*remove one"),
+    "index is no JSON": (write("model.safetensors.index.json", "{"), "twice"),
+    "settings are no JSON": (write("generation_config.json", "{"), r"generation_config\.json: not valid JSON"),
+    "settings are a list": (write("generation_config.json", "[]"), r"generation_config\.json: not a JSON object"),
+    "end token is text": (
+        change_json("generation_config.json", eos_token_id="</s>"),
+        r"generation_config\.json: eos_token_id is </s>, expected token ids",
+    ),
+    "no tokenizer": (
+        lambda base: [file.unlink() for file in base.glob("tokenizer*")],
+        "cannot load the tokenizer",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN_BASES)
+def test_a_bad_base_is_refused_in_one_line(family, tmp_path, case):
+    change, message = BROKEN_BASES[case]
+    base = shutil.copytree(family("llama")[0], tmp_path / "base")
+    change(base)
+    with pytest.raises(GenomeError, match=message) as caught:
+        Model(base)
+    assert str(base) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 800
+
+
+def test_what_lies_beside_the_weights_changes_nothing(family, prompts, tmp_path):
+    base = shutil.copytree(family("llama")[0], tmp_path / "base")
+    expected = Model(base).complete(prompts, 6)
+    (base / "pytorch_model.bin").write_bytes(b"no weights")
+    (base / "consolidated.safetensors").write_bytes(b"no weights")
+    assert Model(base).complete(prompts, 6) == expected
+    shard(base)
+    assert Model(base).complete(prompts, 6) == expected
+
+
+def test_merging_keeps_settings_that_transformers_refuses_to_save(family, tmp_path):
+    base, adapters = family("llama")
+    base = shutil.copytree(base, tmp_path / "base")
+    # Temperature without sampling: loads, warns, and must not be saved.
+    change_json("generation_config.json", do_sample=False, temperature=0.6)(base)
+    with pytest.raises(ValueError, match="temperature"):
+        GenerationConfig.from_pretrained(base).validate(strict=True)
+    write_merged(base, adapters[0], tmp_path / "merged")
+    stated = json.loads((base / "generation_config.json").read_text())
+    assert json.loads((tmp_path / "merged/generation_config.json").read_text()) == stated
+
+
+def test_models_of_unlimited_length_say_so():
+    assert loading.positions(object()) is None

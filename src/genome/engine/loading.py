@@ -167,9 +167,7 @@ def _check_generation(base: Path) -> None:
     stated = read_object(file, "correct or remove it").get("eos_token_id")
     ids = stated if isinstance(stated, list) else [] if stated is None else [stated]
     if not all(type(token) is int and 0 <= token < 2**31 for token in ids):
-        raise GenomeError(
-            f"{file}: eos_token_id is {str(stated)[:80]}, expected a token id or a list of them; correct it"
-        )
+        raise GenomeError(f"{file}: eos_token_id is {str(stated)[:80]}, expected token ids; correct it")
     try:
         GenerationConfig.from_pretrained(base)
     except LOADING_ERRORS as error:

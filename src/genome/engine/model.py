@@ -7,7 +7,7 @@ to a batch depend on the batch and the adapter alone.
 There are two ways to answer. Where all that a model remembers of a text are keys and values of plain attention, batches
 are padded on the left and leave out what has ended. Any other model (recurrent layers, layers that share a cache,
 positions that are no argument) may notice the padding: its prompts of one length go together through transformers'
-`generate`.
+`generate`, or each alone where what it remembers is no cache of transformers' either.
 """
 
 import inspect
@@ -26,7 +26,7 @@ import torch
 from safetensors import SafetensorError
 from torch.nn.functional import pad
 from transformers import DynamicCache, GenerationConfig, LogitsProcessorList
-from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+from transformers.cache_utils import Cache, DynamicLayer, DynamicSlidingWindowLayer
 from transformers.utils.logging import disable_progress_bar
 
 from genome.engine.loading import TYPES, end_tokens, first_line, load_network, load_tokenizer, positions, read_object
@@ -118,7 +118,10 @@ class Model:
         self.network.generation_config = GenerationConfig(do_sample=False, eos_token_id=ends, pad_token_id=ends[0])
         self._arguments = frozenset(inspect.signature(self.network.forward).parameters)
         self._cache_name = "cache" if "cache" in self._arguments else "past_key_values"
-        self._layers = self._attention_layers()
+        cache = self._cache_of_one_token()
+        self._layers = _attention_layers(cache)
+        # RWKV, for one, mixes up the rows of a batch.
+        self._together = isinstance(cache, Cache)
         self._rope_switch = _rope_switch(config)
         tied = {id(module.weight) for module in self.network.modules() if isinstance(module, torch.nn.Embedding)}
         self.linear = {
@@ -218,7 +221,7 @@ class Model:
     def _generate(self, prompts: Sequence[Sequence[int]], max_tokens: int) -> list[Completion]:
         """Return what `complete` returns, by transformers' own `generate` on prompts of one length at a time."""
         completions: list[Completion] = [Completion([], False)] * len(prompts)
-        for places in _equal_lengths(prompts, TOKENS_AT_ONCE):
+        for places in _equal_lengths(prompts, TOKENS_AT_ONCE if self._together else 1):
             tokens = torch.tensor([list(prompts[place]) for place in places])
             width = tokens.shape[1]
 
@@ -244,7 +247,7 @@ class Model:
         """Return the log-probability of each prompt's tokens but the first, and the most likely next token."""
         scores: list[list[float]] = [[]] * len(prompts)
         continuations: list[Completion] = [Completion([], False)] * len(prompts)
-        most = min(TOKENS_AT_ONCE, LOGITS_AT_ONCE // self.vocabulary)
+        most = min(TOKENS_AT_ONCE if self._together else 1, LOGITS_AT_ONCE // self.vocabulary)
         padded = self._padded(max(map(len, prompts)))
         for places in _parts(prompts, range(len(prompts)), most) if padded else _equal_lengths(prompts, most):
             part = [prompts[place] for place in places]
@@ -282,21 +285,17 @@ class Model:
 
     def _padded(self, longest: int) -> bool:
         """Return whether prompts of several lengths may share a batch, up to `longest` positions."""
-        return self._layers is not None and (self._rope_switch is None or longest <= self._rope_switch)
+        return (
+            self._layers is not None
+            and self._arguments >= {self._cache_name, "attention_mask", "position_ids", "logits_to_keep"}
+            and (self._rope_switch is None or longest <= self._rope_switch)
+        )
 
     @torch.inference_mode()
-    def _attention_layers(self) -> int | None:
-        """Return the number of layers if the model remembers keys and values of plain attention only, else None.
-
-        The model itself is asked: it reads one token and shows the cache that it makes.
-        """
-        if not self._arguments >= {self._cache_name, "attention_mask", "position_ids", "logits_to_keep"}:
-            return None
+    def _cache_of_one_token(self) -> Any:
+        """Return what the model remembers of one token, as it shows it itself; None where it shows nothing."""
         token = torch.zeros(1, 1, dtype=torch.long)
-        cache = getattr(self.network(input_ids=token, use_cache=True), self._cache_name, None)
-        if type(cache) is not DynamicCache or not all(type(layer) in PLAIN_LAYERS for layer in cache.layers):
-            return None
-        return len(cache.layers) if all(layer.get_seq_length() == 1 for layer in cache.layers) else None
+        return getattr(self.network(input_ids=token, use_cache=True), self._cache_name, None)
 
     def _refuse_nan(self, largest: torch.Tensor) -> None:
         """Refuse to go on where the largest of some logits is NaN or infinite."""
@@ -382,6 +381,13 @@ def _short(value: Any) -> str:
     """Return a value of a JSON file as a part of a message."""
     text = json.dumps(value)
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _attention_layers(cache: Any) -> int | None:
+    """Return the number of layers of a cache of one token if it holds keys and values of plain attention only."""
+    if type(cache) is not DynamicCache or not all(type(layer) in PLAIN_LAYERS for layer in cache.layers):
+        return None
+    return len(cache.layers) if all(layer.get_seq_length() == 1 for layer in cache.layers) else None
 
 
 def _rope_switch(config: Any) -> int | None:

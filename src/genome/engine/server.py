@@ -5,19 +5,27 @@
 `/v1/completions` takes lists of token ids and decodes greedily, or returns the prompts' log-probabilities;
 `/v1/load_lora_adapter` and `/v1/unload_lora_adapter` name adapters; `/health` and `/v1/models` tell how things are.
 Requests run in the order they come. The server ends with its owner, or when its state file is no longer its own.
+
+The key is checked before a body is read. Whatever else comes over the wire is bounded in size and time, and what cannot
+be answered gets an OpenAI error object with a status below 500.
 """
 
 import hmac
+import io
 import json
 import os
+import re
 import secrets
 import signal
+import socket
 import sys
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -30,6 +38,44 @@ from genome.errors import GenomeError
 
 ADAPTERS_IN_MEMORY = 64
 """Adapters beyond this number are read again from their folder when they are asked for."""
+
+BODY_BYTES = 2**27
+"""The longest body: some 16 million token ids, 256 prompts of 64,000 tokens each."""
+
+PROMPTS = 2**16
+"""Most prompts of one request."""
+
+NAME_LENGTH = 256
+"""Most characters of an adapter's name."""
+
+PATH_LENGTH = 4096
+"""Most characters of an adapter's path."""
+
+ANSWER_TOKENS = 2**20
+"""Most tokens of an answer, for models whose length has no limit."""
+
+REQUEST_SECONDS = 30.0
+"""How long a request may take to arrive, and an answer to be taken, beside BYTES_PER_SECOND."""
+
+BYTES_PER_SECOND = 2**18
+"""The slowest connection over which a body or an answer passes in time."""
+
+IDLE_SECONDS = 3600.0
+"""How long a connection is kept for the next request."""
+
+LINGER_SECONDS = 2.0
+"""How long the rest of a refused request is thrown away, so that its sender gets to read the refusal."""
+
+NEUTRAL = {
+    "repetition_penalty": 1,
+    "n": 1,
+    "top_p": 1,
+    "stream": False,
+    "echo": False,
+    "stop": None,
+    "logprobs": None,
+}
+"""Fields of a completion request that are taken with the value that changes nothing."""
 
 
 class RefusalError(Exception):
@@ -83,7 +129,8 @@ class Engine:
 
     def load(self, request: dict) -> dict:
         """Name an adapter folder; its content is checked against the base model now."""
-        name, path = _field(request, "lora_name", str), _field(request, "lora_path", str)
+        _only(request, "lora_name", "lora_path")
+        name, path = _text(request, "lora_name", NAME_LENGTH), _text(request, "lora_path", PATH_LENGTH)
         if name in self.paths or name == "base":
             raise bad_request(f"The lora adapter '{name}' has already been loaded.")
         self._workers.submit(self._adapter, name, path).result()
@@ -92,7 +139,8 @@ class Engine:
 
     def unload(self, request: dict) -> dict:
         """Forget a name."""
-        name = _field(request, "lora_name", str)
+        _only(request, "lora_name")
+        name = _text(request, "lora_name", NAME_LENGTH)
         if self.paths.pop(name, None) is None:
             raise not_found(f"The lora adapter '{name}' cannot be found.")
         with self._lock:
@@ -109,23 +157,29 @@ class Engine:
 
         Of each position the prompt's own token is told, whatever number of alternatives is asked for.
         """
-        name = _field(request, "model", str)
+        _only(request, "model", "prompt", "max_tokens", "temperature", "prompt_logprobs", *NEUTRAL)
+        name = _text(request, "model", NAME_LENGTH)
         path = self.paths.get(name)
         if path is None and name != "base":
             raise not_found(f"The model '{name}' does not exist.")
         prompts, max_tokens = self._prompts(request), _field(request, "max_tokens", int)
-        if request.get("temperature") != 0:
-            raise bad_request(f"temperature is {request.get('temperature')}, expected 0: decoding is greedy")
+        temperature = request.get("temperature")
+        if type(temperature) not in (int, float) or temperature != 0:
+            raise bad_request(f"temperature is {_shown(temperature)}, expected 0: decoding is greedy")
+        for field, neutral in NEUTRAL.items():
+            if request.get(field, neutral) not in (neutral, None):
+                raise bad_request(f"{field} is {_shown(request[field])}, expected {json.dumps(neutral)}")
         if max_tokens < 1:
-            raise bad_request(f"max_tokens is {max_tokens}, expected at least 1")
+            raise bad_request(f"max_tokens is {_shown(max_tokens)}, expected at least 1")
         longest = max(map(len, prompts)) + max_tokens
-        if longest > self.positions:
+        if longest > (self.positions or ANSWER_TOKENS):
             raise bad_request(
-                f"a prompt and max_tokens ask for {longest} positions; the base model has {self.positions}"
+                f"a prompt and max_tokens ask for {_shown(longest)} positions; "
+                f"the base model has {self.positions or ANSWER_TOKENS}"
             )
         scores = request.get("prompt_logprobs")
         if scores is not None and (type(scores) is not int or scores < 0):
-            raise bad_request(f"prompt_logprobs is {scores!r}, expected an integer from 0")
+            raise bad_request(f"prompt_logprobs is {_shown(scores)}, expected an integer from 0")
         run = self._complete if scores is None else self._score
         completions, log_probabilities = self._workers.submit(run, name, path, prompts, max_tokens).result()
         texts = self.tokenizer.batch_decode([c.tokens for c in completions], skip_special_tokens=True)
@@ -159,9 +213,14 @@ class Engine:
         prompts = _field(request, "prompt", list)
         if not prompts or not all(isinstance(prompt, list) and prompt for prompt in prompts):
             raise bad_request("prompt: expected a list of non-empty lists of token ids")
-        for token in {token for prompt in prompts for token in prompt}:
-            if type(token) is not int or not 0 <= token < self.vocabulary:
-                raise bad_request(f"prompt: {token!r} is no token id (integers from 0 to {self.vocabulary - 1})")
+        if len(prompts) > PROMPTS:
+            raise bad_request(f"prompt: {len(prompts)} prompts, expected at most {PROMPTS}; send several requests")
+        for prompt in prompts:
+            for token in prompt:
+                if type(token) is not int or not 0 <= token < self.vocabulary:
+                    raise bad_request(
+                        f"prompt: {_shown(token)} is no token id (integers from 0 to {self.vocabulary - 1})"
+                    )
         return prompts
 
     def _adapter(self, name: str, path: str):
@@ -195,8 +254,54 @@ def _field(request: dict, name: str, kind: type) -> Any:
     """Return a required field of a request; refused when it is missing or of another type."""
     value = request.get(name)
     if type(value) is not kind:
-        raise bad_request(f"{name}: expected {kind.__name__}, got {json.dumps(value)[:80]}")
+        raise bad_request(f"{name}: expected {kind.__name__}, got {'null' if value is None else _shown(value)}")
     return value
+
+
+def _text(request: dict, name: str, longest: int) -> str:
+    """Return a required text of a request, of 1 to `longest` characters."""
+    value = _field(request, name, str)
+    if not 1 <= len(value) <= longest:
+        raise bad_request(f"{name}: expected 1 to {longest} characters, got {len(value)}")
+    return value
+
+
+def _only(request: dict, *known: str) -> None:
+    """Refuse a request that asks for what this server does not do."""
+    if unknown := request.keys() - set(known):
+        raise bad_request(f"{_shown(min(unknown))}: unknown field; expected {', '.join(known)}")
+
+
+def _shown(value: Any) -> str:
+    """Return a value as a part of a message: short, whatever it is."""
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
+    text = repr(value[:80] if isinstance(value, str) else value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+class Timed(io.RawIOBase):
+    """What comes over a connection, up to a moment that the reader sets; TimeoutError afterwards."""
+
+    def __init__(self, connection: socket.socket):
+        self._connection = connection
+        self._deadline = 0.0
+
+    def allow(self, seconds: float) -> None:
+        """Wait for what is to come at most `seconds` from now, however it trickles in."""
+        self._deadline = time.monotonic() + seconds
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer) -> int:
+        """Read what is there, or wait for it."""
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(left)
+        return self._connection.recv_into(buffer)
 
 
 def handler(engine: Engine, key: str) -> type[BaseHTTPRequestHandler]:
@@ -209,25 +314,102 @@ def handler(engine: Engine, key: str) -> type[BaseHTTPRequestHandler]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # A request line without a version is answered with a status, too.
+        default_request_version = "HTTP/1.1"
         disable_nagle_algorithm = True
         # Headers and body leave in one packet.
         wbufsize = -1
 
-        def do_GET(self) -> None:
-            gets = {"/health": dict, "/v1/models": engine.models}
-            self.answer(lambda: self.route(gets, self.path)())
+        def setup(self) -> None:
+            super().setup()
+            self.arriving = Timed(self.connection)
+            self.rfile = io.BufferedReader(self.arriving)
+            self.patience = REQUEST_SECONDS
+            self.unread = False
 
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self.answer(lambda: self.route(posts, self.path)(_json(body)))
+        def finish(self) -> None:
+            with suppress(OSError):
+                self.wfile.flush()
+                self.connection.shutdown(socket.SHUT_WR)
+                self.arriving.allow(LINGER_SECONDS)
+                while self.rfile.read1(2**16):
+                    pass
+            super().finish()
 
-        def route(self, table: dict[str, Callable], path: str) -> Callable:
+        def handle_one_request(self) -> None:
+            self.close_connection, self.unread = True, False
+            try:
+                self.arriving.allow(self.patience)
+                if not self.rfile.peek(1):
+                    return
+            except TimeoutError:
+                return
+            self.patience = IDLE_SECONDS
+            try:
+                self.arriving.allow(REQUEST_SECONDS)
+                self.raw_requestline = self.rfile.readline(2**16)
+                if len(self.raw_requestline) == 2**16:
+                    return self.send_error(414)
+                if not self.raw_requestline.strip():
+                    return self.send_error(400, "no request line")
+                if not self.parse_request():
+                    return None
+            except TimeoutError:
+                return self.send_error(408)
+            self.unread = "Content-Length" in self.headers or "Transfer-Encoding" in self.headers
+            self.answer({"GET": self.get, "POST": self.post}.get(self.command, self.other))
+
+        def handle_expect_100(self) -> bool:
+            # Said when the body is wanted, not before the key is seen.
+            return True
+
+        def get(self) -> dict:
+            return self.route({"/health": dict, "/v1/models": engine.models})()
+
+        def post(self) -> dict:
+            return self.route(posts)(_json(self.body()))
+
+        def other(self) -> dict:
+            self.close_connection = True
+            self.authorise()
+            raise RefusalError(405, "BadRequestError", f"{self.command[:80]}: expected GET or POST")
+
+        def authorise(self) -> None:
             given = self.headers.get("Authorization", "")
-            if path != "/health" and not hmac.compare_digest(given.encode(), f"Bearer {key}".encode()):
+            if not hmac.compare_digest(given.encode(), f"Bearer {key}".encode()):
                 raise RefusalError(401, "AuthenticationError", "the API key is missing or wrong")
-            if path not in table:
-                raise not_found(f"{path}: no such address")
-            return table[path]
+
+        def route(self, table: dict[str, Callable]) -> Callable:
+            if self.path != "/health":
+                self.authorise()
+            if self.path not in table:
+                raise not_found(f"{self.path[:200]}: no such address")
+            return table[self.path]
+
+        def body(self) -> bytes:
+            if "Transfer-Encoding" in self.headers:
+                raise bad_request("Transfer-Encoding: bodies in chunks are not read; send Content-Length")
+            lengths = set(self.headers.get_all("Content-Length", []))
+            if len(lengths) != 1 or not re.fullmatch("[0-9]{1,18}", length := lengths.pop().strip()):
+                raise bad_request("Content-Length: expected one number of bytes")
+            size = int(length)
+            if size > BODY_BYTES:
+                raise RefusalError(
+                    413, "BadRequestError", f"Content-Length: {size} bytes, expected at most {BODY_BYTES}"
+                )
+            if self.headers.get("Expect", "").lower() == "100-continue":
+                self.send_response_only(100)
+                self.end_headers()
+                self.wfile.flush()
+            self.arriving.allow(REQUEST_SECONDS + size / BYTES_PER_SECOND)
+            try:
+                data = self.rfile.read(size)
+            except TimeoutError as error:
+                raise RefusalError(408, "BadRequestError", f"the {size} bytes of the body took too long") from error
+            if len(data) < size:
+                raise bad_request(f"the body ends after {len(data)} of {size} bytes")
+            self.unread = False
+            return data
 
         def answer(self, work: Callable[[], dict]) -> None:
             try:
@@ -237,17 +419,34 @@ def handler(engine: Engine, key: str) -> type[BaseHTTPRequestHandler]:
             except GenomeError as error:
                 refusal = bad_request(str(error))
                 status, body = refusal.status, refusal.body
+            except ConnectionError:
+                raise
             except Exception as error:
                 # The edge of the process: whatever goes wrong in one request must not end the others.
                 self.log_error("%s: %s", type(error).__name__, error)
                 refusal = RefusalError(500, "InternalServerError", f"{type(error).__name__}: {error}")
                 status, body = refusal.status, refusal.body
+            self.reply(status, body)
+
+        def reply(self, status: int, body: dict) -> None:
             data = json.dumps(body).encode()
+            if self.unread:
+                self.close_connection = True
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))
+            if self.close_connection:
+                self.send_header("Connection", "close")
             self.end_headers()
+            self.connection.settimeout(REQUEST_SECONDS + len(data) / BYTES_PER_SECOND)
             self.wfile.write(data)
+            self.wfile.flush()
+
+        def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+            # Where the standard library would send a page: a request that is no HTTP, or of another version.
+            code = code if code < 500 else 400
+            self.close_connection = True
+            self.reply(code, RefusalError(code, "BadRequestError", (message or HTTPStatus(code).phrase)[:200]).body)
 
         def log_request(self, code="-", size="-") -> None:
             pass
@@ -258,7 +457,7 @@ def handler(engine: Engine, key: str) -> type[BaseHTTPRequestHandler]:
 def _json(body: bytes) -> dict:
     try:
         request = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise bad_request(f"the request is not valid JSON ({error})") from error
     if not isinstance(request, dict):
         raise bad_request("the request is no JSON object")
@@ -273,7 +472,7 @@ class Server(ThreadingHTTPServer):
 
     def handle_error(self, request, client_address) -> None:
         """Log what a request thread could not handle itself, lost connections aside."""
-        if not isinstance(sys.exception(), ConnectionError):
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
 
