@@ -96,3 +96,57 @@ def test_a_generation_and_the_start_of_a_run_import_nothing_slow():
     slow = {"torch", "transformers", "peft", "pandas", "matplotlib", "scipy", "sklearn", "datasets", "nevergrad"}
     assert not slow & set(loaded)
     assert not {"jinja2", "sacrebleu", "math_verify", "huggingface_hub", "requests"} & set(loaded)
+
+
+TESTS = Path(__file__).parent
+ASKS = {"raises", "warns", "fail"}
+"""Functions of pytest that make a test fail when something does not happen, or does."""
+
+
+def asks(node: ast.AST, asking: set[str]) -> bool:
+    """Return whether something in `node` can fail by what it finds: an assertion, or a function that has one."""
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Assert):
+            return True
+        if isinstance(inner, ast.Call):
+            name = getattr(inner.func, "attr", getattr(inner.func, "id", ""))
+            if name in asking or name.startswith("assert_"):
+                return True
+    return False
+
+
+def silent(source: str) -> list[str]:
+    """Return the tests that call code and look at nothing."""
+    functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
+    asking = ASKS
+    while more := {node.name for node in functions if node.name not in asking and asks(node, asking)}:
+        asking = asking | more
+    return [node.name for node in functions if is_test(node) and node.name not in asking]
+
+
+def is_test(node: ast.FunctionDef) -> bool:
+    """Return whether pytest collects a function: by its name, unless it is a fixture."""
+    return node.name.startswith("test") and not any("fixture" in ast.unparse(each) for each in node.decorator_list)
+
+
+@pytest.mark.parametrize("path", sorted(TESTS.rglob("test_*.py")), ids=lambda path: path.relative_to(TESTS).as_posix())
+def test_every_test_asks_something(path):
+    found = silent(path.read_text(encoding="utf-8"))
+    assert not found, "assert what is right about what they call; a shared helper that asserts is named assert_..."
+
+
+def test_a_test_that_asks_nothing_is_found():
+    source = """
+@pytest.fixture
+def tested(): return 1
+def helper(x): assert x
+def test_by_hand(): assert 1
+def test_by_a_helper(): helper(1)
+def test_by_numpy(): np.testing.assert_allclose(1, 1)
+def test_by_pytest():
+    with pytest.raises(ValueError): int("x")
+def test_nothing(): int("1")
+def outer():
+    def test_nested(): print()
+"""
+    assert silent(source) == ["test_nothing", "test_nested"]

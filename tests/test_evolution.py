@@ -196,6 +196,7 @@ def test_ablations_share_their_randomness():
 )
 def test_every_ablation_runs(changes):
     history, _ = run(paper_settings("genome_plus", **changes), generations=3)
+    assert all(len({x.genotype for x in population.members}) == 10 for population in history)
     created = {x.operator for population in history[1:] for x in population.created}
     if "crossover_rate" in changes:
         assert "crossover" not in created

@@ -1,5 +1,6 @@
 """Operators: properties on genotypes, and Eq. 3 to 5 by hand."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genome.genotype import PRODUCT, Genotype, combine, expert, mixture
+from genome.genotype import PRODUCT, Genotype, combine, expert, from_json, mixture, to_json
 from genome.operators import (
     SELECTION,
     Mutation,
@@ -121,6 +122,13 @@ def test_a_mutant_is_its_source_plus_one_noise_term():
         assert (noise.density, noise.coefficient) == (0.25, 0.01)
 
 
+def test_seeds_of_noise_are_whole_numbers_that_every_reader_of_json_holds():
+    seeds = [mutate(expert(0, 2), 0.2, 0.1, stream(1, "mutation", i)).noise[0].seed for i in range(400)]
+    assert len({*seeds}) == 400
+    assert 2**52 < max(seeds) < 2**53
+    assert all(float(seed) == seed for seed in seeds)
+
+
 def test_randomness_is_addressed_not_consumed():
     """Without crossover the parents' mutants stay what they were: ablations share their randomness."""
     members = population([0.5, 0.7, 0.1])
@@ -210,6 +218,14 @@ def test_rank_selection_draws_by_rank_and_leaves_out_nobody():
     assert shares == pytest.approx([3 / 6, 2 / 6, 1 / 6], abs=0.03)
 
 
+def test_a_tournament_is_between_two_and_the_fitter_wins():
+    """After the elite three are left: x1 wins any pair that has it, x2 the one other, x3 none."""
+    pool = population([0.9, 0.8, 0.7, 0.6])
+    second = [select(pool, 2, 0.1, "tournament", seed, 1)[1].name for seed in range(3000)]
+    assert [second.count(f"x{i}") / 3000 for i in (1, 2)] == pytest.approx([2 / 3, 1 / 3], abs=0.03)
+    assert second.count("x3") == 0
+
+
 def test_random_selection_has_no_elites():
     pool = population([0.9, *[0.1] * 19])
     kept = sum("x0" in {x.name for x in select(pool, 10, 0.1, "random", seed, 1)} for seed in range(400))
@@ -230,7 +246,10 @@ def test_mutation_of_products_acts_on_coefficients():
     assert all(x.noise == () and x.space == PRODUCT for x in mutated)
     assert np.mean(changes != 0) == pytest.approx(0.25, abs=0.02)
     assert changes[changes != 0].std() == pytest.approx(0.1, rel=0.05)
+    assert changes[changes != 0].mean() == pytest.approx(0, abs=0.01)
     assert mutate(source, 0.25, 0.1, stream(1, "mutation", 5)) == mutated[5]
+    read = from_json(json.loads(json.dumps(to_json(source))))
+    assert mutate(read, 0.25, 0.1, stream(1, "mutation", 5)) == mutated[5]
 
 
 @pytest.mark.parametrize("experience", ["difference", "gaussian"])

@@ -61,6 +61,11 @@ def test_wilson_holds_what_is_all_right(n):
     assert wilson(n, n).high == 1
 
 
+def test_wilson_holds_what_is_all_wrong():
+    """Rounding must not take an interval below 0."""
+    assert {wilson(0, n).low for n in range(1, 1200)} == {0.0}
+
+
 def test_a_paired_difference_is_scipys():
     """Golden: scipy's own draws differ from ours, and the interval does by as much as draws do."""
     from scipy.stats import bootstrap
@@ -137,6 +142,14 @@ def test_seeds_are_paired():
 def test_draws_repeat_and_belong_to_their_test():
     np.testing.assert_array_equal(draw_samples("t", 30), draw_samples("t", 30))
     assert (draw_samples("t", 30) != draw_samples("u", 30)).any()
+    assert draw_samples("t", 30).shape == (2000, 30)
+    assert {*draw_samples("t", 30).flat} == {*range(30)}
+
+
+def test_what_a_model_scored():
+    assert accuracy([1, 0, 1, 1]).value == 0.75
+    assert accuracy([1, 0, 1, 1]).binary
+    assert not accuracy([1, 0, 0.5, 1]).binary
 
 
 def test_which_interval_a_score_has():
@@ -148,6 +161,9 @@ def test_which_interval_a_score_has():
     certain = interval([right, right], over_seeds([replicates(right, draws)] * 2))
     assert certain.kind == "wilson"
     assert (certain.low, certain.high) == pytest.approx((0.912, 1.0), abs=1e-3)
+    wrong = accuracy([0] * 40)
+    never = interval([wrong, wrong], over_seeds([replicates(wrong, draws)] * 2))
+    assert (never.low, never.high, never.kind) == (0.0, pytest.approx(0.088, abs=1e-3), "wilson")
 
 
 def test_an_interval_of_scores_stays_among_scores():

@@ -254,7 +254,7 @@ def test_own_rows_in_the_columns_of_gsm8k_flow():
     assert all(each["reference"].isdigit() for each in samples)
 
 
-@pytest.mark.skipif("GENOME_DATA" not in os.environ, reason="GENOME_DATA (a folder of real datasets) is not set")
+@pytest.mark.skipif("GENOME_DATA" not in os.environ, reason="GENOME_DATA names no folder of real data sets")
 def test_real_gsm8k_is_split_as_the_authors_did():
     data = Path(os.environ["GENOME_DATA"])
     task = gsm8k()

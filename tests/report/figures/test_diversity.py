@@ -91,7 +91,10 @@ def test_every_member_of_a_real_run_has_its_answers(make_experts, method, initia
         assert axes.get_ylim()[0] == 0
 
 
-def test_a_population_without_diversity_can_be_drawn(tmp_path):
+def test_a_population_without_diversity_is_drawn_on_an_axis_of_some_height(drawn, tmp_path):
     row = {"generation": 0, "coefficients": 0.0, "answers": 0.0, "best": "a"}
     row |= {"norm_best": 1.0, "norm_members": 1.0, "norm_experts": 1.0}
     draw_diversity([row], [tmp_path / "diversity.svg"])
+    for axes in drawn[0].axes[:2]:
+        assert list(axes.get_lines()[0].get_ydata()) == [0.0]
+        assert axes.get_ylim() == (0, 1)

@@ -107,6 +107,12 @@ def test_lines_differ_without_colour(files, drawn, tmp_path):
     assert len({line.get_xdata()[0] for line in lines}) == len(METHODS)
 
 
-def test_a_score_beyond_its_interval_is_drawn(files, tmp_path):
+def test_the_bar_of_a_score_beyond_its_interval_ends_at_the_score(files, drawn, tmp_path):
     table = scaling(collect(files), METHODS, columns("t"), [10, 20], [1, 2])
-    draw_scaling(table.assign(high=table["value"] - 1e-13), [tmp_path / "figure.svg"])
+    table = table.assign(low=table["value"] - 2, high=table["value"] - 1e-13)
+    draw_scaling(table, [tmp_path / "figure.svg"])
+    for container in drawn[0].axes[0].containers:
+        line, _, [bars] = container.lines
+        for (_, low), (_, high) in bars.get_segments():
+            assert high in line.get_ydata()
+            assert low == pytest.approx(high - 2)
