@@ -29,10 +29,10 @@ from genome.tasks.sandbox_values import CONTENT, EXACT, OPAQUE, write
 
 # Those that neither change their arguments nor depend on where they are called.
 BUILT_INS = frozenset(
-    "abs all any ascii bin bool bytearray bytes chr complex dict divmod enumerate filter float format frozenset hex "
+    "abs all any ascii bin bool bytearray bytes chr complex dict divmod enumerate filter float format frozenset hex "  # noqa: SIM905
     "int isinstance issubclass len list map max min oct ord pow range repr reversed round set slice sorted str sum "
     "tuple type zip ArithmeticError AssertionError AttributeError Exception IndexError KeyError LookupError "
-    "OverflowError RuntimeError StopIteration TypeError ValueError ZeroDivisionError".split()  # noqa: SIM905
+    "OverflowError RuntimeError StopIteration TypeError ValueError ZeroDivisionError".split()
 )
 # Likewise, the modules whose functions do so.
 MODULES = ("cmath", "collections", "datetime", "decimal", "fractions", "functools", "itertools", "math", "re")
