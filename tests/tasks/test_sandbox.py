@@ -4,18 +4,21 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
 from genome.errors import GenomeError
-from genome.tasks import sandbox, sandbox_runner
+from genome.tasks import asserts, programs, sandbox, sandbox_runner
 from genome.tasks.sandbox import Verdict, run_programs
+from tasks import honest_programs, hostile_programs
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the walls tested here are Linux's")
 
@@ -177,6 +180,63 @@ def test_the_end_cannot_be_forged(name, mode):
     assert not verdict(FORGERIES[name]).passed
 
 
+@dataclass(frozen=True)
+class Outside:
+    """What a hostile program would harm: processes, a folder with a file, a listening socket."""
+
+    victims: list[subprocess.Popen]
+    folder: Path
+    port: socket.socket
+
+    def source(self, program: str) -> tuple[str, int]:
+        """Return a program with the tests that it must not pass, told where all this is."""
+        known = f"OUTSIDE, SECRET = {str(self.folder)!r}, {str(self.folder / 'secret')!r}; "
+        known += f"PORT, VICTIMS = {self.port.getsockname()[1]}, {[victim.pid for victim in self.victims]}\n"
+        # Declarations of a coding are in the first two lines, imports from __future__ before any statement.
+        first = program.startswith(("#", "from __future__"))
+        return programs.source("" if first else known, hostile_programs.TESTS, program)
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("outside")
+    folder.chmod(0o777)
+    (folder / "secret").write_text("sesame")
+    users = [{}, {"user": 65534}] if os.geteuid() == 0 else [{}]
+    victims = [subprocess.Popen(["sleep", "600"], **user) for user in users]
+    with socket.create_server(("127.0.0.1", 0)) as port:
+        port.setblocking(False)
+        yield Outside(victims, folder, port)
+    for victim in victims:
+        victim.kill()
+        victim.wait()
+
+
+@linux
+def test_no_program_passes_without_a_result_or_does_harm(mode, outside):
+    """All in one go, each with an honest neighbour that must pass after it."""
+    table = hostile_programs.HOSTILE
+    assert len(table) >= 60
+    before = (outside.folder / "secret").stat()
+    pairs = []
+    for name, (_, program) in table.items():
+        honest = f"# {name}\ndef f(x): return {{20: 41, 1: [2, 3], 5: 2.5}}[x]"
+        pairs += [outside.source(program), programs.source("", hostile_programs.TESTS, honest)]
+    sources, starts = zip(*pairs, strict=True)
+    verdicts = run_programs(sources, starts=starts, timeout_s=0.5, memory_mb=256, workers=2)
+    hostile = dict(zip(table, verdicts[::2], strict=True))
+    assert {name: verdict for name, verdict in hostile.items() if verdict.passed} == {}
+    assert [name for name, verdict in hostile.items() if verdict.detail == "ended its runner"] == []
+    assert set(verdicts[1::2]) == {Verdict(True, "")}
+    assert [victim.poll() for victim in outside.victims] == [None] * len(outside.victims)
+    assert [os.getpriority(os.PRIO_PROCESS, victim.pid) for victim in outside.victims] == [0] * len(outside.victims)
+    assert [path.name for path in outside.folder.iterdir()] == ["secret"]
+    after = (outside.folder / "secret").stat()
+    assert (after.st_size, after.st_mode, after.st_mtime_ns) == (before.st_size, before.st_mode, before.st_mtime_ns)
+    with pytest.raises(BlockingIOError):
+        outside.port.accept()
+
+
 REASONS = {
     "assert False": "AssertionError",
     "assert False, 'a  long\\nstory'": "AssertionError: a long story",
@@ -215,6 +275,53 @@ HARMLESS = {
 @pytest.mark.parametrize("name", HARMLESS)
 def test_a_harmless_program_passes(name, mode):
     assert verdict(HARMLESS[name], timeout_s=5.0) == Verdict(True, "")
+
+
+def test_honest_programs_pass(mode):
+    table = honest_programs.HONEST
+    verdicts = run_programs(list(table.values()), timeout_s=5.0, workers=2)
+    assert {name: v.detail for name, v in zip(table, verdicts, strict=True) if not v.passed} == {}
+
+
+WRONG = {
+    "a tuple for a list": "def f(): return 1, 2\nassert f() == [1, 2]",
+    "a list for a tuple": "def f(): return [1, 2]\nassert f() == (1, 2)",
+    "a text for a number": "def f(): return '2'\nassert f() == 2",
+    "a number for None": "def f(): return 0\nassert f() is None",
+    "one for True": "def f(): return 1\nassert f() is True",
+    "NaN for itself": "def f(): return float('nan')\nassert f() == float('nan')",
+    "another length": "def f(): return [1, 2, 2]\nassert set(f()) == {1, 2} and len(f()) == 2",
+    "another order": "def f(): return [2, 1]\nassert f() == [1, 2]",
+    "a number that is not near": "import math\ndef f(): return 2.51\nassert math.isclose(f(), 2.5)",
+    "the second test": "def f(x): return 2\nassert f(1) == 2\nassert f(2) == 3",
+    "a function for its result": "def f(): return f\nassert f() == 1",
+    "an iterator for its list": "def f(): return iter([1])\nassert f() == [1]",
+    "a module that nobody imported": "def f(): return 2.5\nassert math.isclose(f(), 2.5)",
+    "a chain": "def f(x): return x\nassert 1 < f(2) < f(2)",
+    "an exhausted iterator": "g = iter([1])\nassert list(g) == [1]\nassert list(g) == [1]",
+    "a message": "def f(): return 1\nassert f() == 2, f'not {1 + 1}'",
+    "its own class for data": "class A:\n    def __eq__(self, _): return True\ndef f(): return A()\nassert f() == 1",
+    "its own class near data": (
+        "class A:\n    def __sub__(self, other): return 0\ndef f(): return A()\nassert abs(f() - 2.5) < 0.1"
+    ),
+    "its own isclose": "import math\nmath.isclose = lambda *_: True\ndef f(): return 9\nassert math.isclose(f(), 2.5)",
+    "its own len": "def len(_): return 3\ndef f(): return []\nassert len(f()) == 3",
+    "its own isinstance": "def isinstance(*_): return True\ndef f(): return []\nassert isinstance(f(), str)",
+    "its own not": "class A:\n    def __bool__(self): return False\ndef f(): return A()\nassert f() in (False, 0)",
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_program_fails(name):
+    found = verdict(WRONG[name])
+    assert not found.passed
+    assert found.detail
+
+
+@pytest.mark.parametrize("forged", ["", "[]", "{", "[1]", "[" * 100_000, '[{"verdict": true}]', '[{"operands": []}]'])
+def test_forged_answers_are_no_pass(forged):
+    check = asserts.split("assert f(1) == 2").checks.encode()
+    assert sandbox_runner.compare(check + b"\n" + forged.encode(), []).startswith(b"-")
 
 
 def test_verdicts_come_in_order_and_are_the_same_again(mode):

@@ -9,12 +9,17 @@ def passed(prefix: str, pairs: Sequence[tuple[Mapping[str, Any], str]]) -> list[
     from genome.tasks.sandbox import run_programs  # what other kinds of tasks never load
 
     sources = [source(prefix, sample["tests"], program) for sample, program in pairs]
-    distinct = list(dict.fromkeys(sources))
-    verdicts = dict(zip(distinct, run_programs(distinct), strict=True))
-    return [float(verdicts[text].passed) for text in sources]
+    distinct = dict.fromkeys(sources)
+    verdicts = run_programs([text for text, _ in distinct], starts=[start for _, start in distinct])
+    passes = dict(zip(distinct, verdicts, strict=True))
+    return [float(passes[pair].passed) for pair in sources]
 
 
-def source(prefix: str, tests: Sequence[str], program: str) -> str:
-    """Return the program as it is run: what the task puts before it, the answer, the tests."""
+def source(prefix: str, tests: Sequence[str], program: str) -> tuple[str, int]:
+    """Return the program as it is run, and where its tests start.
+
+    It is what the task puts before it, the answer, the tests.
+    """
     # The empty line: a program that ends on a backslash must not swallow its first test.
-    return "\n".join([prefix + program, "", *tests, ""])
+    head = f"{prefix}{program}\n\n"
+    return head + "\n".join([*tests, ""]), len(head)

@@ -3,10 +3,15 @@
 `run_programs` starts a few long-lived runners (`sandbox_runner`, which names the walls around a program)
 and hands each the next program when it is free. Programs fork from a warm interpreter, so a trivial one
 costs about a millisecond.
+
+A program does not judge itself. Its tests are split (`asserts`): what it computes comes out as data and is compared
+where it never ran, with what it never saw. The docstring of `asserts` says what is left to the program's own process.
 """
 
 import contextlib
+import json
 import os
+import re
 import select
 import struct
 import subprocess
@@ -19,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genome.errors import GenomeError
+from genome.tasks import asserts
 
 RUNNER = Path(__file__).with_name("sandbox_runner.py")
 # How a runner is started, best first; the next is tried where the kernel refuses one.
@@ -27,30 +33,38 @@ MODES = ("namespaces", "plain")
 WALL_PER_CPU = 4
 # A runner that is silent for so long, beyond its program's own limit, was stopped by that program.
 PATIENCE_S = 30.0
+Request = tuple[str, int | None]  # a program with its tests, and where these begin
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a program ran to its very end without an exception; if not, the reason in ≤ 200 characters."""
+    """Whether a program and its tests came to their very end and all held; if not, why in ≤ 200 characters."""
 
     passed: bool
     detail: str
 
 
 def run_programs(
-    programs: Sequence[str], *, timeout_s: float = 4.0, memory_mb: int = 512, workers: int | None = None
+    programs: Sequence[str],
+    *,
+    starts: Sequence[int] | None = None,
+    timeout_s: float = 4.0,
+    memory_mb: int = 512,
+    workers: int | None = None,
 ) -> list[Verdict]:
-    """Run Python programs, each alone in a sandbox, and say which came to their very end.
+    """Run Python programs, each alone in a sandbox, and say which pass their tests.
 
-    A program is its source with its asserts at the end; it is executed as an imported module would be, with
+    A program is its source with its tests at the end; `starts` says at which character of each these begin, by
+    default at the first line that starts with `assert`. It is executed as an imported module would be, with
     the standard library at hand. It fails by an exception or an early exit, by running longer than
     `timeout_s` (seconds of processor time, or four times as many of wall clock), by using more than
     `memory_mb` (address space, MiB), by printing more than 1 MiB, and by whatever needs a process, thread,
     socket, signal or written file. Equal programs run once. `workers` run at the same time, by default one a
     usable core. Verdicts come in the programs' order; GenomeError when no runner starts on this machine.
     """
-    waiting = list(dict.fromkeys(programs))[::-1]
-    verdicts: dict[str, Verdict] = {}
+    requests = list(zip(programs, starts or [None] * len(programs), strict=True))
+    waiting = list(dict.fromkeys(requests))[::-1]
+    verdicts: dict[Request, Verdict] = {}
     if not waiting:
         return []
     workers = min(workers or _usable_cores(), len(waiting))
@@ -65,14 +79,14 @@ def run_programs(
                 job.result()
         finally:
             waiting.clear()  # after an error or Ctrl-C the other workers finish the program at hand
-    return [verdicts[program] for program in programs]
+    return [verdicts[request] for request in requests]
 
 
 def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _work(waiting: list[str], verdicts: dict[str, Verdict], arguments: tuple[float, int, str]) -> None:
+def _work(waiting: list[Request], verdicts: dict[Request, Verdict], arguments: tuple[float, int, str]) -> None:
     """Take programs off `waiting` until none is left and note their verdicts, with one runner after another."""
     mode = 0
     while waiting:
@@ -82,18 +96,39 @@ def _work(waiting: list[str], verdicts: dict[str, Verdict], arguments: tuple[flo
                 if mode == len(MODES):
                     raise _refusal(process)
                 continue
-            while (program := _next(waiting)) is not None:
-                _send(process, program)
-                reply = _reply(process, WALL_PER_CPU * arguments[0] + PATIENCE_S)
+            while (request := _next(waiting)) is not None:
+                reply = _judge(process, *request, WALL_PER_CPU * arguments[0] + PATIENCE_S)
                 if reply is None:
                     process.kill()
-                    verdicts[program] = Verdict(False, "ended its runner")
+                    verdicts[request] = Verdict(False, "ended its runner")
                     break
                 detail = " ".join(reply[1:].decode(errors="replace").split())[:200]
-                verdicts[program] = Verdict(reply[:1] == b"+", detail)
+                verdicts[request] = Verdict(reply[:1] == b"+", detail)
 
 
-def _next(waiting: list[str]) -> str | None:
+def _judge(process: subprocess.Popen, program: str, start: int | None, patience_s: float) -> bytes | None:
+    """Return `+` when a program passes its tests, `-` and the reason when not, None when its runner has ended."""
+    guessed = start is None
+    if guessed:
+        found = re.search("^assert\\b", program, re.MULTILINE)
+        start = found.start() if found else len(program)
+    try:
+        tests = asserts.split(program[start:])
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return _ask(process, b"R", json.dumps([program, ""]).encode(), patience_s)
+    reply = _ask(process, b"R", json.dumps([program[:start], tests.steps]).encode(), patience_s)
+    if (
+        reply and guessed and reply.startswith(b"-SyntaxError")
+    ):  # the line was within a text, not the first of the tests
+        return _ask(process, b"R", json.dumps([program, ""]).encode(), patience_s)
+    if reply is None or reply[:1] == b"-":
+        return reply
+    if reply[1:] == tests.expected.encode():
+        return b"+"
+    return _ask(process, b"C", tests.checks.encode() + b"\n" + reply[1:], patience_s)
+
+
+def _next(waiting: list[Request]) -> Request | None:
     """Return the next program, None when another worker has taken the last one."""
     with contextlib.suppress(IndexError):
         return waiting.pop()
@@ -120,12 +155,13 @@ def _runner(mode: str, timeout_s: float, memory_mb: int, directory: str) -> Iter
             process.wait()
 
 
-def _send(process: subprocess.Popen, program: str) -> None:
-    source = program.encode(errors="surrogatepass")
-    request = memoryview(struct.pack("=I", len(source)) + source)
+def _ask(process: subprocess.Popen, kind: bytes, payload: bytes, patience_s: float) -> bytes | None:
+    """Return a runner's reply to a request (`sandbox_runner`), None when it has ended."""
+    request = memoryview(struct.pack("=I", len(payload)) + kind + payload)
     with contextlib.suppress(BrokenPipeError):  # that it has ended shows where its reply is read
         while request:
             request = request[process.stdin.write(request) :]
+    return _reply(process, patience_s)
 
 
 def _reply(process: subprocess.Popen, patience_s: float) -> bytes | None:

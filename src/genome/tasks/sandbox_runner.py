@@ -1,38 +1,52 @@
-"""The far side of the sandbox: a small process that judges programs, one at a time, each in a fork of its own.
+"""The far side of the sandbox: a small process that runs programs, one at a time, each in a fork of its own.
 
 Run as a script by `genome.tasks.sandbox` and never imported by it, so it needs the standard library alone
 and starts in milliseconds. Arguments: `namespaces` or `plain`, limits of processor time and of wall clock in
 seconds, memory limit in MiB, an empty directory. Requests and replies are length-prefixed byte strings on
-stdin and stdout: a program's source goes in; `+` comes back when it ran to its very end, else `-` and the
-reason. A first reply, empty, says that the walls stand.
+stdin and stdout. A first reply, empty, says that the walls stand. There are two kinds of requests:
+
+- `R`, a program's source and the steps of its tests (`asserts`, `run`): `+` comes back when it ran to its very end,
+  followed by the steps' answers as data, else `-` and the reason;
+- `C`, the checks of a program's tests and its answers (`compare`): `+` comes back when all are true, else `-` and the
+  reason. They are evaluated in a fresh fork, in which no program ever ran. What is expected of a program comes
+  here only after that program has ended.
 
 The walls, each of which a hostile program would have to climb alone:
 
 - namespaces: a file system that holds the standard library and nothing else, read-only; no network; a
   process table of its own, which dies with this process;
 - resource limits: memory, CPU, size of output, open files, no new processes or threads;
-- a system call filter: no processes, signals, sockets, shared objects, or writing to the file system;
+- a system call filter: no processes, signals to others, sockets, shared objects, or writing to the file system;
+- an audit hook, which ends a program that would move or read the interpreter's own frames and objects;
 - Landlock: no files but the standard library's;
 - the user `nobody` where this process is root, and no capabilities.
 
-Where the kernel refuses namespaces, `plain` does without them.
+Where the kernel refuses namespaces, `plain` does without them. What is left: the types of ctypes can be found among
+the subclasses of object, and foreign functions be called with them. That gets no further than the system call filter
+lets any process, and gains nothing where tests are judged by `compare`; it could forge the answers that `asserts`
+leaves to the program's own process.
 """
 
 # pathlib alone would take a tenth of the start.
-# ruff: noqa: PTH103, PTH112, PTH114, PTH115, PTH116, PTH120, PTH123, PTH211
+# ruff: noqa: PTH100, PTH103, PTH112, PTH114, PTH115, PTH116, PTH120, PTH123, PTH211
 
+import _frozen_importlib
+import _frozen_importlib_external
 import array
 import bisect
+import builtins
 import cmath
 import collections
 import contextlib
 import copy
 import ctypes
 import datetime
+import fractions
 import functools
 import gc
 import heapq
 import itertools
+import json
 import math
 import operator
 import os
@@ -47,18 +61,29 @@ import sys
 import time
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+
+# Last on the path: this folder has modules named as some of the standard library are.
+sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+from sandbox_values import EXACT, read, write
+
+sys.path.pop()
 
 # What programs import most: loaded once here, they are free in every fork.
 PRELOADED = (array, bisect, cmath, collections, copy, datetime, functools, heapq, itertools, math, operator)
-PRELOADED += (random, re, string, typing)
+PRELOADED += (fractions, random, re, string, typing)
 
 MIB = 1 << 20
 OUTPUT_BYTES = MIB
+# More than that is no result, as JSON.
+RESULT_BYTES = 32 * MIB
 NOBODY = 65534
+# The exit status of a program that the audit hook ended.
+TAMPERED = 86
 STANDARD_LIBRARY = os.path.dirname(os.__file__)
 # All that is left of the file system: what importing a module of the standard library may read.
 LIBRARIES = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/nix/store", os.path.dirname(STANDARD_LIBRARY))
+BUILT_INS = dict(vars(builtins))
 LINUX = sys.platform == "linux"
 LIBC = ctypes.CDLL(None, use_errno=True)
 if LINUX:
@@ -81,7 +106,8 @@ SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 # itself has use for the first group; each program is refused them in its own process.
 RUNNER_CALLS = {
     "clone": (56, 220), "clone3": (435, 435), "fork": (57, None), "vfork": (58, None), "prlimit64": (302, 261),
-    "kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131),
+    "kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131), "prctl": (157, 167), "seccomp": (317, 277),
+    "setsid": (112, 157), "setpgid": (109, 154), "memfd_create": (319, 279),
 }  # fmt: skip
 REFUSED_CALLS = {
     # processes, privileges, signals to others
@@ -91,11 +117,14 @@ REFUSED_CALLS = {
     "ioprio_set": (251, 30), "unshare": (272, 97), "setns": (308, 268), "mount": (165, 40), "move_mount": (429, 429),
     "pivot_root": (155, 41), "chroot": (161, 51), "bpf": (321, 280), "perf_event_open": (298, 241),
     "userfaultfd": (323, 282), "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240),
-    "pidfd_send_signal": (424, 424), "pidfd_getfd": (438, 438),
+    "pidfd_send_signal": (424, 424), "pidfd_getfd": (438, 438), "pidfd_open": (434, 434), "kcmp": (312, 272),
+    "process_madvise": (440, 440), "process_mrelease": (448, 448), "migrate_pages": (256, 238),
+    "move_pages": (279, 239), "personality": (135, 92),
     # sockets, and objects that outlive their process
     "socket": (41, 198), "socketpair": (53, 199), "io_uring_setup": (425, 425), "shmget": (29, 194),
     "msgget": (68, 186), "semget": (64, 190), "mq_open": (240, 180), "add_key": (248, 217), "request_key": (249, 218),
-    "keyctl": (250, 219),
+    "keyctl": (250, 219), "io_setup": (206, 0), "memfd_secret": (447, 447), "inotify_init": (253, None),
+    "inotify_init1": (294, 26), "fanotify_init": (300, 262), "open_by_handle_at": (304, 265),
     # changes to the file system
     "openat2": (437, 437), "creat": (85, None), "truncate": (76, 45), "mkdir": (83, None), "mkdirat": (258, 34),
     "mknod": (133, None), "mknodat": (259, 33), "rmdir": (84, None), "unlink": (87, None), "unlinkat": (263, 35),
@@ -104,10 +133,20 @@ REFUSED_CALLS = {
     "fchmodat2": (452, 452), "chown": (92, None), "lchown": (94, None), "fchown": (93, 55), "fchownat": (260, 54),
     "utime": (132, None), "utimes": (235, None), "futimesat": (261, None), "utimensat": (280, 88),
     "setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7), "removexattr": (197, 14),
-    "lremovexattr": (198, 15), "fremovexattr": (199, 16),
+    "lremovexattr": (198, 15), "fremovexattr": (199, 16), "setxattrat": (463, 463), "removexattrat": (466, 466),
+    "file_setattr": (469, 469), "flock": (73, 32), "sync": (162, 81), "syncfs": (306, 267),
 }  # fmt: skip
 # Calls that open files, refused when they would write: (numbers as above, index of their flags argument).
 OPENING_CALLS = {"open": ((2, None), 1), "openat": ((257, 56), 2)}
+# Calls that do one of many things: (numbers, index of the argument that says which, what is not refused). Others would
+# send signals to any process of the user (F_SETOWN, F_SETSIG, F_NOTIFY, FIOSETOWN, SIOCSPGRP), lock or lease files, or
+# type into a terminal (TIOCSTI).
+LIMITED_CALLS = {
+    # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_GETPIPE_SZ, F_GET_SEALS
+    "fcntl": ((72, 25), 1, (0, 1, 2, 3, 4, 1030, 1032, 1034)),
+    # TCGETS, TCGETS2, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX
+    "ioctl": ((16, 29), 1, (0x5401, 0x802C542A, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)),
+}
 ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column above, AUDIT_ARCH
 
 
@@ -117,7 +156,7 @@ def _checked(result: int) -> None:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-def syscall_filter(machine: str, refused: Mapping, opening: Mapping) -> bytes:
+def syscall_filter(machine: str, refused: Mapping, opening: Mapping, limited: Mapping) -> bytes:
     """Return a BPF program (seccomp(2)) that answers calls of the tables with EPERM; empty: unknown machine."""
     if machine not in ARCHITECTURES:
         return b""
@@ -132,6 +171,11 @@ def syscall_filter(machine: str, refused: Mapping, opening: Mapping) -> bytes:
         if numbers[column] is not None:
             program += [(jump_equal, 0, 4, numbers[column]), (load, 0, 0, 16 + 8 * flags)]
             program += [(jump_any_bit, 0, 1, write_flags), (give_back, 0, 0, refuse), (give_back, 0, 0, allow)]
+    for numbers, argument, allowed in limited.values():
+        count = len(allowed)
+        program += [(jump_equal, 0, count + 3, numbers[column]), (load, 0, 0, 16 + 8 * argument)]
+        program += [(jump_equal, count - index, 0, value) for index, value in enumerate(allowed)]
+        program += [(give_back, 0, 0, refuse), (give_back, 0, 0, allow)]
     # Numbers from 2^30 up are x86_64's x32 calls: the same kernel functions under other names.
     tests = [(jump_at_least, 1 << 30)]
     tests += [(jump_equal, numbers[column]) for numbers in refused.values() if numbers[column] is not None]
@@ -244,47 +288,196 @@ def forget_foreign_calls() -> None:
         globals().pop(name, None)
 
 
-def run(source: bytes, reserve: list[bytes]) -> bytes:
-    """Execute a program as a module of its own; return `+` when it came to its end, else `-` and the reason."""
+def watch() -> None:
+    """End this process when a program is about to move the interpreter's frames, or to read or write its memory."""
+    refused = {"sys.settrace", "sys.setprofile", "sys.monitoring.register_callback", "sys.addaudithook"}
+    refused |= {"gc.get_objects", "gc.get_referrers", "gc.get_referents"}
+    refused |= {"fcntl.fcntl", "fcntl.ioctl", "fcntl.flock", "fcntl.lockf"}
+    modules = {"ctypes", "_ctypes", "_ctypes_test", "_testcapi", "_testinternalcapi", "_testlimitedcapi", "_testclinic"}
+    modules |= {"_testbuffer", "_testmultiphase", "_testsinglephase", "_xxtestfuzz"}
+    modules |= {"_xxsubinterpreters", "_interpreters", "_xxinterpchannels", "_interpchannels"}
+    # Bytecode can be made to read any memory. Imports and generators that become coroutines have a right to make some.
+    imports = (_frozen_importlib_external._compile_bytecode, _frozen_importlib._call_with_frames_removed)
+    makers = {
+        "marshal.loads": tuple(function.__code__ for function in imports),
+        "code.__new__": (types.coroutine.__code__,),
+    }
+
+    # What a hook names besides its own variables, a program could replace.
+    def hook(event, arguments, *, caller=sys._getframe, end=os._exit, error=ModuleNotFoundError):
+        if event == "import":
+            if arguments[0].rpartition(".")[2] in modules:
+                raise error(f"import of {arguments[0]} halted")
+        elif event in refused or event[:7] == "ctypes." or (event in makers and caller(1).f_code not in makers[event]):
+            end(TAMPERED)
+
+    sys.addaudithook(hook)
+
+
+def run(request: bytes, reserve: list[bytes]) -> bytes:
+    """Execute a program as a module of its own, then its tests' steps.
+
+    `request` is JSON, [source, steps or none]. Returns `+` and the steps' answers (JSON) when all came to their end,
+    else `-` and the reason.
+    """
+    source, steps = json.loads(request)
+    steps = json.loads(steps) if steps else []
+    dump = json.dumps
     module = types.ModuleType("program")
     sys.modules["program"] = module
     try:
-        exec(compile(source, "<program>", "exec", dont_inherit=True), module.__dict__)
+        source.encode()
+    except UnicodeEncodeError as error:
+        return f"-SyntaxError: {error}".encode()
+    watch()
+    try:
+        # As text, which no coding declaration changes.
+        exec(compile(source.removeprefix("\ufeff"), "<program>", "exec", dont_inherit=True), module.__dict__)
+        answers = []
+        for step in steps:
+            if "run" in step:
+                exec(compile(step["run"], "<tests>", "exec", dont_inherit=True), module.__dict__)
+            else:
+                answers.append(answer(step, module.__dict__))
+        said = with_room(lambda: dump(answers).encode())
+        return b"+" + said if len(said) < RESULT_BYTES else b"-results too large"
     except MemoryError:
         reserve.clear()
         return b"-memory"
     except SystemExit:
         return b"-exited before its end"
     except BaseException as error:
-        name, text = type(error).__name__ or "an exception without a name", str(error)
-        return f"-{name}: {text[:200]}".removesuffix(": ").encode(errors="replace")
+        return reason(error)
+
+
+def reason(error: BaseException) -> bytes:
+    """Return `-` and what an exception says."""
+    name, text = type(error).__name__ or "an exception without a name", str(error)
+    return f"-{name}: {text[:200]}".removesuffix(": ").encode(errors="replace")
+
+
+def with_room(
+    act: Callable[[], object], depth: int = 5000, limits: tuple = (sys.getrecursionlimit, sys.setrecursionlimit)
+):
+    """Return what `act` does, free to recurse deeper than a program may."""
+    limit = limits[0]()
+    limits[1](max(limit, depth))
+    try:
+        return act()
+    finally:
+        limits[1](limit)
+
+
+def apart(preludes: list[str]) -> dict:
+    """Return names in which built-ins are what they were before any program ran."""
+    names = {"__builtins__": BUILT_INS}
+    for prelude in preludes:
+        exec(prelude, names)
+    return names
+
+
+def answer(step: dict, names: dict) -> dict:
+    """Evaluate the operands of one assert among a program's names, and return them as data.
+
+    An operand whose parts are no plain data is evaluated as a whole, where the step allows that; where the operands
+    are none themselves, the verdict of the assert.
+    """
+    for module in step["modules"]:
+        eval(module, names)
+    found = [[eval(part, names) for part in operand["parts"]] for operand in step["operands"]]
+    written = [[with_room(lambda: write(value)) for value in values] for values in found]  # noqa: B023
+    answers, kept = [], []
+
+    def whole(operand: dict, values: list) -> object:
+        if operand["whole"] is None:
+            return values[0]
+        parts = {f"__part{i}__": value for i, value in enumerate(values)}
+        return eval(operand["whole"], apart(step["preludes"]) | parts)
+
+    for operand, values, parts in zip(step["operands"], found, written, strict=True):
+        lost = max(lost for _, lost in parts)
+        if operand["whole"] is None or lost == EXACT:
+            answers.append({"parts": [tree for tree, _ in parts]})
+        else:
+            values[:] = [whole(operand, values)]
+            operand["whole"] = None
+            tree, lost = with_room(lambda: write(values[0]))  # noqa: B023
+            answers.append({"whole": tree})
+        kept.append(lost)
+    if step["verdict"] and all(map(int.__ge__, kept, step["least"])):
+        operands = {f"__operand{i}__": whole(*pair) for i, pair in enumerate(zip(step["operands"], found, strict=True))}
+        return {"verdict": bool(eval(step["verdict"], apart(step["preludes"]) | operands))}
+    return {"operands": answers}
+
+
+def compare(request: bytes, reserve: list[bytes]) -> bytes:
+    """Say whether a program's answers pass all checks. Both are JSON, a line each.
+
+    The answers may be anybody's. Returns `+`, or `-` and the reason.
+    """
+    checks, answers = request.split(b"\n", 1)
+    try:
+        with_room(lambda: hold(json.loads(checks), json.loads(answers)), 10_000)
+    except MemoryError:
+        reserve.clear()
+        return b"-memory"
+    except Exception as error:
+        return reason(error)
     return b"+"
 
 
-def wait(child: int, descriptors: list[int], cpu_s: float, wall_s: float) -> list[int]:
-    """Return which descriptors became readable before the process `child` had used up its time.
+def hold(checks: list, answers: list) -> None:
+    """Raise AssertionError, or whatever the answers or the checks lead to, unless all checks are true."""
+    for check, found in zip(checks, answers, strict=True):
+        names = apart(check["preludes"])
+        if "verdict" in found:
+            true = check["verdict"] is not None and found["verdict"] is True
+        else:
+            for i, (operand, data) in enumerate(zip(check["operands"], found["operands"], strict=True)):
+                names[f"__operand{i}__"] = value(operand, data, apart(check["preludes"]))
+            true = bool(eval(check["test"], names))
+        if not true:
+            raise AssertionError(*([eval(check["message"], names)] if check["message"] else []))
+
+
+def value(operand: dict, data: dict, names: dict) -> object:
+    """Return an operand's value, from its own data where the check allows that, else from those of its parts."""
+    if operand["whole"] and "whole" in data:
+        return read(data["whole"])
+    return eval(operand["template"], names | {f"__part{i}__": read(tree) for i, tree in enumerate(data["parts"])})
+
+
+def listen(child: int, listening: int, requests: int, cpu_s: float, wall_s: float) -> bytes | None:
+    """Return all that the process `child` says until it ends, None when it used up its time before.
 
     Processor time decides, so that a busy machine changes no verdict; the wall clock ends those that sleep.
     """
     end = time.monotonic() + wall_s
     processor_clock = ~child << 3 | 2  # clock_getcpuclockid(3)
-    ready: list[int] = []
+    said = bytearray()
     left = cpu_s if LINUX else wall_s
-    while not ready and left > 0:
-        ready = select.select(descriptors, [], [], max(left, 0.001))[0]
+    while left > 0 and len(said) <= 2 * RESULT_BYTES:
+        # Between two replies nothing is sent to us: requests becomes readable only when the other side has ended.
+        ready = select.select([listening, requests], [], [], max(left, 0.001))[0]
         left = end - time.monotonic()
-        if LINUX and not ready:
+        if listening in ready:
+            part = os.read(listening, MIB)
+            if not part:
+                return bytes(said)
+            said += part
+        elif ready:
+            return None
+        elif LINUX:
             left = min(left, cpu_s - time.clock_gettime(processor_clock))
-    return ready
+    return None
 
 
-def judge(source: bytes, requests: int, replies: int, limits: tuple, wall_s: float, everything: bool) -> bytes:
-    """Run one program in a fork of this process; return `+` when it came to its end, else `-` and the reason.
+def judge(work: Callable, request: bytes, requests: int, replies: int, limits: tuple, wall_s: float, everything: bool):
+    """Return what `work` makes of a request in a fork of this process: `+` and more, or `-` and the reason.
 
-    The end is proven by a token drawn for this program. While the program runs, token and channel wait on
+    The end is proven by a token drawn for this request. While a program runs, token and channel wait on
     the evaluation stack of the frame that will write them: in no variable, no frame's locals and no list of
-    the garbage collector, so neither an exit code nor writing to every descriptor forges the proof. What is left is
-    to find ctypes' types among the subclasses of object and to walk the interpreter's memory with them.
+    the garbage collector, so neither an exit code nor writing to every descriptor forges the proof.
     """
     listening, channel = os.pipe()
     proof = [os.urandom(16), channel]
@@ -301,13 +494,11 @@ def judge(source: bytes, requests: int, replies: int, limits: tuple, wall_s: flo
             random.seed(0)
             confine(*limits)
             forget_foreign_calls()
-            os.write(proof.pop(), proof.pop() + run(source, [bytes(4 * MIB)]))
+            os.write(proof.pop(), proof.pop() + work(request, [bytes(4 * MIB)]))
         finally:
             os._exit(0)
     os.close(channel)
-    # Between two replies nothing is sent to us: requests becomes readable only when the other side has ended.
-    ready = wait(child, [listening, requests], limits[0], wall_s)
-    said = os.read(listening, 4096) if listening in ready else None
+    said = listen(child, listening, requests, limits[0], wall_s)
     os.close(listening)
     # -1 is everybody in the process table; outside a table of one's own it would be everybody of this user.
     for target in (-1,) if everything else (-child, child):
@@ -320,6 +511,8 @@ def judge(source: bytes, requests: int, replies: int, limits: tuple, wall_s: flo
         return said[16:]
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) != signal.SIGKILL:
         return f"-ended by {signal.Signals(os.WTERMSIG(status)).name}".encode()
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status) == TAMPERED:
+        return b"-tampered with the interpreter"
     return b"-exited before its end"
 
 
@@ -339,18 +532,20 @@ def main() -> None:
     machine = os.uname().machine if LINUX else ""
     if LINUX:
         hide_files()
-    limits = (float(cpu_s), int(memory_mb), become_nobody, syscall_filter(machine, RUNNER_CALLS, {}))
+    limits = (float(cpu_s), int(memory_mb), become_nobody, syscall_filter(machine, RUNNER_CALLS, {}, {}))
     os.environ.clear()
     sys.argv.clear()
-    refuse_calls(syscall_filter(machine, REFUSED_CALLS, OPENING_CALLS))
+    refuse_calls(syscall_filter(machine, REFUSED_CALLS, OPENING_CALLS, LIMITED_CALLS))
     gc.freeze()
-    verdict = judge(b"import colorsys", requests, replies, limits, float(wall_s), isolated)
-    if verdict != b"+":
+    rest = (requests, replies, limits, float(wall_s), isolated)
+    verdict = judge(run, json.dumps(["import colorsys", ""]).encode(), *rest)
+    if not verdict.startswith(b"+"):
         sys.exit(f"a harmless program failed: {verdict.decode()}")
     os.write(replies, struct.pack("=I", 0))
     with open(requests, "rb") as inbox:
         while size := inbox.read(4):
-            reply = judge(inbox.read(*struct.unpack("=I", size)), requests, replies, limits, float(wall_s), isolated)
+            kind = inbox.read(1)
+            reply = judge(run if kind == b"R" else compare, inbox.read(*struct.unpack("=I", size)), *rest)
             os.write(replies, struct.pack("=I", len(reply)) + reply)
 
 

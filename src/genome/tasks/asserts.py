@@ -1,0 +1,266 @@
+"""Tests of programs, split so that no program sees what is expected of it or judges itself.
+
+In `assert set(f(3)) == {1, 2}` only `f(3)` needs the program. It is evaluated where the program runs and comes out as
+data; `set`, the comparison and `{1, 2}` are evaluated where no program ever ran, and what is expected never enters the
+program's process. `split` decides from the tests alone what can be done so:
+
+- a *part* is an expression that names something which is no built-in function without effects, no module of MODULES
+  and no name that the tests import from one;
+- an *operand* is a side of the assert's comparison. What stands around its parts, such as `set(...)`, is evaluated
+  with the data of the parts. If these do not keep all of a value (an iterator, an object of the program's own class)
+  it is evaluated beside the program, and the operand comes out as data;
+- a built-in's name that a test applies to results of the program means the built-in, whatever the program made of it.
+  In `assert sum(10, 15) == 6`, which names nothing else, it is the program's.
+
+An object of the program's own class is equal to no data: nothing else tells it from one that is equal to everything.
+What is left to the process of the program: whether two of its own objects are equal or one holds another, whether an
+object is true, `is` between its objects, and statements that are no assert, with the asserts in them.
+"""
+
+import ast
+import contextlib
+import functools
+import importlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from genome.tasks.sandbox_values import CONTENT, EXACT, OPAQUE, write
+
+# Those that neither change their arguments nor depend on where they are called.
+BUILT_INS = frozenset(
+    "abs all any ascii bin bool bytearray bytes chr complex dict divmod enumerate filter float format frozenset hex "  # noqa: SIM905
+    "int isinstance issubclass len list map max min oct ord pow range repr reversed round set slice sorted str sum "
+    "tuple type zip ArithmeticError AssertionError AttributeError Exception IndexError KeyError LookupError "
+    "OverflowError RuntimeError StopIteration TypeError ValueError ZeroDivisionError".split()
+)
+# Likewise, the modules whose functions do so.
+MODULES = ("cmath", "collections", "datetime", "decimal", "fractions", "functools", "itertools", "math", "re")
+MODULES += ("statistics",)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Tests in three JSON texts.
+
+    `steps` are for the process of the program, `checks` for the one that judges its answers. `expected` are the
+    answers that pass without a look at the checks, "" where these do not tell.
+    """
+
+    steps: str
+    checks: str
+    expected: str
+
+
+@dataclass(frozen=True)
+class _Names:
+    """What the tests bind: by an import that can be repeated anywhere (name to statement), or otherwise."""
+
+    imported: dict[str, str]
+    changed: set[str]
+
+
+@dataclass(frozen=True)
+class _Operand:
+    """A side of a comparison: its parts' expressions, what stands around them, and who may evaluate that."""
+
+    parts: list[str]
+    template: ast.expr
+    whole: bool
+
+
+@functools.lru_cache(maxsize=1024)
+def split(tests: str) -> Split:
+    """Split the source of tests; SyntaxError, ValueError, RecursionError or MemoryError when it is none."""
+    tree = ast.parse(tests)
+    names = _names(tree)
+    steps, checks, expected = [], [], []
+    for statement in tree.body:
+        if not isinstance(statement, ast.Assert):
+            steps.append({"run": ast.unparse(statement)})
+            continue
+        for test in _conjuncts(statement.test):
+            step, check = _halves(test, statement.msg, names)
+            steps.append(step)
+            checks.append(check)
+            expected.append(_plain_answer(test, check))
+    return Split(json.dumps(steps), json.dumps(checks), "" if None in expected else json.dumps(expected))
+
+
+def _conjuncts(test: ast.expr) -> Iterator[ast.expr]:
+    """Return what must all be true."""
+    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
+        for value in test.values:
+            yield from _conjuncts(value)
+    else:
+        yield test
+
+
+def _halves(test: ast.expr, message: ast.expr | None, names: _Names) -> tuple[dict, dict]:
+    """Return a test's step, for the process of the program, and the check of the step's answer."""
+    calls = [node.func for node in ast.walk(test) if isinstance(node, ast.Call)]
+    built_in = any(_is_the_programs(function, names) for function in calls)
+    compared = isinstance(test, ast.Compare) and _by_value(test)
+    sides = [test.left, *test.comparators] if compared else [test]
+    equal = compared and all(isinstance(op, ast.Eq) for op in test.ops)
+
+    operands: list[_Operand] = []
+    replaced: list[ast.expr] = []
+    for side in sides:
+        if _clean(side, names, built_in):
+            replaced.append(side)
+        else:
+            replaced.append(_name(f"__operand{len(operands)}__"))
+            operands.append(_operand(side, names, built_in, equal))
+    judged = ast.unparse(ast.Compare(replaced[0], test.ops, replaced[1:]) if compared else replaced[0])
+
+    verdict, least = None, []
+    if operands and all(operand.whole or _is_part(operand.template) for operand in operands):
+        if compared and len(sides) == 2 and isinstance(test.ops[0], ast.In | ast.NotIn):
+            if replaced[1] is not sides[1]:
+                verdict, least = judged, [EXACT, OPAQUE][-len(operands) :]
+        elif len(operands) == len(sides):
+            verdict, least = judged, [CONTENT] * len(operands)
+    used = {node.id for node in ast.walk(test) if isinstance(node, ast.Name)}
+    modules = [name for name in MODULES if name in used and name not in names.changed | names.imported.keys()]
+    preludes = [text for name, text in names.imported.items() if name in used] + [f"import {name}" for name in modules]
+    common = {"preludes": preludes, "verdict": verdict}
+    step = {**common, "least": least, "modules": modules}
+    step["operands"] = [
+        {"parts": operand.parts, "whole": ast.unparse(operand.template) if operand.whole else None}
+        for operand in operands
+    ]
+    check = {**common, "test": judged, "message": None}
+    check["operands"] = [{"template": ast.unparse(operand.template), "whole": operand.whole} for operand in operands]
+    if message is not None and _clean(message, names, built_in):
+        check["message"] = ast.unparse(message)
+    return step, check
+
+
+def _plain_answer(test: ast.expr, check: dict) -> dict | None:
+    """Return the one answer, if there is one, of which it is known that `assert PART == LITERAL` is true."""
+    if check["test"].startswith("__operand0__ == ") and [o["template"] for o in check["operands"]] == ["__part0__"]:
+        with contextlib.suppress(ValueError, TypeError, RecursionError, MemoryError):
+            tree, kept = write(ast.literal_eval(test.comparators[-1]))
+            if kept == EXACT and len(test.comparators) == 1:
+                return {"operands": [{"parts": [tree]}]}
+    return None
+
+
+def _operand(node: ast.expr, names: _Names, built_in: bool, equal: bool) -> _Operand:
+    parts: list[str] = []
+
+    def cut(node: ast.expr) -> ast.expr:
+        if _clean(node, names, built_in):
+            return node
+        match node:
+            case ast.BinOp(left, op, right):
+                return ast.BinOp(cut(left), op, cut(right))
+            case ast.UnaryOp(op, inner):
+                return ast.UnaryOp(op, cut(inner))
+            case ast.Subscript(value, index) if _clean(index, names, built_in):
+                return ast.Subscript(cut(value), index, ast.Load())
+            case ast.Compare(left, ops, rights) if _by_value(node):
+                return ast.Compare(cut(left), ops, [cut(right) for right in rights])
+            case ast.Call(function, arguments, keywords) if _clean(function, names, built_in) and not any(
+                isinstance(argument, ast.Starred) for argument in arguments
+            ):
+                named = [ast.keyword(keyword.arg, cut(keyword.value)) for keyword in keywords]
+                return ast.Call(function, [cut(argument) for argument in arguments], named)
+        parts.append(ast.unparse(node))
+        return _name(f"__part{len(parts) - 1}__")
+
+    template = cut(node)
+    return _Operand(parts, template, not _is_part(template) and (equal or not _weighs(template)))
+
+
+def _weighs(template: ast.expr) -> bool:
+    """Say whether a part is weighed against something clean, so that an object of the program's own could win.
+
+    In `abs(f(x) - 2.5) < 0.1` and `math.isclose(f(x), 2.5)` that may be one that is near to everything.
+    """
+    for node in ast.walk(template):
+        sides: list[ast.expr] = []
+        if isinstance(node, ast.BinOp):
+            sides = [node.left, node.right]
+        elif isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+        elif isinstance(node, ast.Call) and any(
+            isinstance(inner, ast.Name) and inner.id in ("cmath", "math", "isclose") for inner in ast.walk(node.func)
+        ):
+            sides = node.args
+        if len({any(map(_is_part, ast.walk(side))) for side in sides}) == 2:
+            return True
+    return False
+
+
+def _name(name: str) -> ast.Name:
+    return ast.Name(name, ast.Load())
+
+
+def _is_part(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and node.id.startswith("__part")
+
+
+def _by_value(test: ast.Compare) -> bool:
+    """Say whether data can be compared so: on their way out objects lose their identity."""
+    sides = [test.left, *test.comparators]
+    return all(
+        not isinstance(op, ast.Is | ast.IsNot) or any(map(_is_single, sides[i : i + 2]))
+        for i, op in enumerate(test.ops)
+    )
+
+
+def _is_single(node: ast.expr) -> bool:
+    """Say whether there is only one object like this: None, True, a type."""
+    if isinstance(node, ast.Constant):
+        return node.value is None or node.value is Ellipsis or isinstance(node.value, bool)
+    return isinstance(node, ast.Name) and node.id in BUILT_INS
+
+
+def _names(tree: ast.Module) -> _Names:
+    """Return what the tests bind."""
+    imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    imported, changed = {}, set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(aliases) | ast.ImportFrom(names=aliases):
+                for alias in aliases:
+                    name = alias.asname or alias.name.partition(".")[0]
+                    source = alias.name if isinstance(node, ast.Import) else "." * node.level + (node.module or "")
+                    if node in imports and source in MODULES and name != "*" and name not in imported:
+                        imported[name] = ast.unparse(node)
+                    else:
+                        changed.add(name)
+            case ast.FunctionDef(name) | ast.AsyncFunctionDef(name) | ast.ClassDef(name) | ast.ExceptHandler(name=name):
+                changed.add(name)
+            case ast.Name(name, ast.Store() | ast.Del()):
+                changed.add(name)
+    return _Names({name: text for name, text in imported.items() if name not in changed}, changed)
+
+
+def _clean(node: ast.expr, names: _Names, built_in: bool) -> bool:
+    """Say whether an expression names nothing of the program's; `built_in`: the names of built-ins mean these."""
+    inner = list(ast.walk(node))
+    if any(isinstance(n, ast.NamedExpr | ast.Await | ast.Yield | ast.YieldFrom) for n in inner):
+        return False
+    known = {n.id for n in inner if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)} | names.imported.keys()
+    known |= {n.arg for n in inner if isinstance(n, ast.arg)}
+    if built_in:
+        known |= BUILT_INS - names.changed
+    modules = [n.value for n in inner if isinstance(n, ast.Attribute) and _of_module(n, names)]
+    return all(n.id in known or n in modules for n in inner if isinstance(n, ast.Name))
+
+
+def _of_module(node: ast.Attribute, names: _Names) -> bool:
+    match node.value:
+        case ast.Name(name) if name in MODULES and name not in names.changed:
+            return hasattr(importlib.import_module(name), node.attr)
+    return False
+
+
+def _is_the_programs(function: ast.expr, names: _Names) -> bool:
+    """Say whether one of the program's functions is called; a capital letter names a class."""
+    if isinstance(function, ast.Name) and (function.id in BUILT_INS or function.id[0].isupper()):
+        return False
+    return not _clean(function, names, True)
