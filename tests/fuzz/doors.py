@@ -11,25 +11,30 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file
+import yaml
+from safetensors.numpy import load_file, save_file
 
 from builders import fake_experts, paper_settings, write_expert
-from fuzz.mutations import JSON_FILE, JSON_LINES, SAFETENSORS, YAML_FILE, Mutation
+from fuzz.mutations import DAMAGE, FILES, JSON_FILE, JSON_LINES, SAFETENSORS, TEXT, YAML_FILE, Mutation
 from genome.adapters import materialise
+from genome.config.check import check_config, check_files, check_paths, read_task_files
+from genome.config.values import settled
 from genome.corpora import read_corpus
 from genome.evolution import found_population, next_generation, score_experts
 from genome.experts import CONFIG, WEIGHTS, load_experts
-from genome.files import read_json, write_jsonl, write_text
+from genome.files import read_json, write_json, write_jsonl, write_text
 from genome.genotype import mixture
 from genome.jobs.data import check_experts, fetch_adapter, split_task
 from genome.jobs.reports import compare
 from genome.jobs.test import score_test
+from genome.models import fetch_base
 from genome.population import Fitness, read_population, write_population
 from genome.rebuild import rebuild
 from genome.responses import find_task, score_responses
 from genome.tasks import parse_task
-from genome.tasks.prompts import columns, sample
+from genome.tasks.prompts import columns, sample, tokenise
 from genome.tasks.scoring import extract
+from genome.yaml_files import read_yaml
 
 GIVEN, OUT = Path("given"), Path("out")
 
@@ -43,6 +48,8 @@ class Door:
     damaged: dict[str, Sequence[Mutation]]
     names: tuple[str, ...] = ()
     """What a refusal may name in place of the damaged file."""
+    libraries: tuple[str, ...] = ()
+    """What is slow to import, and therefore imported once for all cases."""
 
 
 def digest(folder: Path) -> dict[str, Any]:
@@ -127,9 +134,7 @@ def enter_task() -> Any:
     """Read the task, draw its samples, and score a few answers."""
     task = find_task(str(GIVEN / "mine.yaml"))
     columns(task)
-    import yaml
-
-    settings = {"version": 1, "task": [task.name, yaml.safe_load((GIVEN / "mine.yaml").read_text("utf-8-sig"))]}
+    settings = {"version": 1, "task": [task.name, read_yaml(GIVEN / "mine.yaml")]}
     settings |= {"validation": 4, "test": 4, "seed": 42}
     out = [str(OUT / name) for name in ("validation.jsonl", "test.jsonl", "provenance.json")]
     split_task(json.dumps(settings), None, *out)
@@ -231,8 +236,6 @@ def build_test() -> None:
 
 
 def _task() -> dict[str, Any]:
-    import yaml
-
     return yaml.safe_load(TASK)
 
 
@@ -274,6 +277,58 @@ def enter_scores() -> Any:
     return [Path(path).read_text() for path in out]
 
 
+# A config.
+
+PROJECT = Path(__file__).parent.parent.parent
+
+
+def build_config() -> None:
+    """The project's own config, and what people lay over it."""
+    config = read_yaml(PROJECT / "config.yaml")
+    config["tasks"] = {"mine": _task()}
+    config["weights"] = {"sums": 2}
+    write_json(GIVEN / "config.json", config)
+    write_jsonl(GIVEN / "rows.jsonl", ROWS)
+
+
+def enter_config() -> Any:
+    """Read and check it as the workflow does before anything else."""
+    check_files([GIVEN / "config.json"])
+    config = read_yaml(GIVEN / "config.json")
+    schema, tasks = (
+        read_yaml(PROJECT / "workflow/schemas/config.schema.yaml"),
+        read_task_files(PROJECT / "config/tasks"),
+    )
+    config.update(settled(config))
+    check_config(config, schema, tasks)
+    check_paths(config, tasks)
+    return sorted(config)
+
+
+# A base model's folder.
+
+
+def build_base() -> None:
+    """What fetching and tokenising read of a base model; its weights are not looked at here."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = Tokenizer(models.WordLevel({"<pad>": 0, "<eos>": 1} | {f"w{i}": i for i in range(2, 20)}, "<pad>"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>", eos_token="<eos>")
+    tokenizer.chat_template = "{% for m in messages %}w2 {{ m.content }} w3{% endfor %}"
+    tokenizer.save_pretrained(GIVEN / "base")
+    write_text(GIVEN / "base/chat_template.jinja", tokenizer.chat_template)
+    write_json(GIVEN / "base/config.json", {"model_type": "llama", "max_position_embeddings": 64})
+    save_file({"w": np.zeros(2, "f4")}, GIVEN / "base/model.safetensors")
+
+
+def enter_base() -> Any:
+    """Fetch the base and tokenise a prompt."""
+    fetch_base({"path": str(GIVEN / "base")}, OUT / "base")
+    return tokenise(["w4 w5"], OUT / "base")
+
+
 DOORS: dict[str, Door] = {
     "adapters": Door(
         build_adapters,
@@ -295,7 +350,23 @@ DOORS: dict[str, Door] = {
     ),
     "populations": Door(build_population, enter_population, {"given/population.json": JSON_FILE}),
     "test responses": Door(
-        build_test, enter_test, {"given/responses.jsonl": JSON_LINES, "given/prompts.jsonl": JSON_LINES}
+        build_test,
+        enter_test,
+        {"given/responses.jsonl": JSON_LINES, "given/prompts.jsonl": JSON_LINES},
+        ("given/responses.jsonl",),
+    ),
+    "configs": Door(build_config, enter_config, {"given/config.json": JSON_FILE}, ("config",)),
+    "bases": Door(
+        build_base,
+        enter_base,
+        {
+            "given/base/config.json": JSON_FILE,
+            "given/base/tokenizer.json": JSON_FILE,
+            "given/base/tokenizer_config.json": JSON_FILE,
+            "given/base/chat_template.jinja": (*FILES, *DAMAGE, *TEXT),
+        },
+        ("given/base", "out/base"),
+        ("transformers.models.auto.tokenization_auto", "transformers.tokenization_utils_tokenizers"),
     ),
     "scores": Door(
         build_scores,

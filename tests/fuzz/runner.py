@@ -16,7 +16,7 @@ from typing import Any
 from genome.errors import GenomeError
 
 SECONDS = 20
-MEMORY = 1 << 30
+MEMORY = 6 << 30
 
 RETURNED, REFUSED, RAISED, HUNG, DIED = "returned", "refused", "raised", "hung", "died"
 
