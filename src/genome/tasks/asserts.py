@@ -14,7 +14,8 @@ program's process. `split` decides from the tests alone what can be done so:
 
 An object of the program's own class is equal to no data: nothing else tells it from one that is equal to everything.
 What is left to the process of the program: whether two of its own objects are equal or one holds another, whether an
-object is true, `is` between its objects, and statements that are no assert, with the asserts in them.
+object is true, `is` between its objects, and statements that are no assert, with the asserts in them. A function of
+nothing but asserts, called once with the program's, is no such statement.
 """
 
 import ast
@@ -72,7 +73,7 @@ class _Operand:
 @functools.lru_cache(maxsize=1024)
 def split(tests: str) -> Split:
     """Split the source of tests; SyntaxError, ValueError, RecursionError or MemoryError when it is none."""
-    tree = ast.parse(tests)
+    tree = _inlined(ast.parse(tests))
     names = _names(tree)
     steps, checks, expected = [], [], []
     for statement in tree.body:
@@ -85,6 +86,37 @@ def split(tests: str) -> Split:
             checks.append(check)
             expected.append(_plain_answer(test, check))
     return Split(json.dumps(steps), json.dumps(checks), "" if None in expected else json.dumps(expected))
+
+
+def _inlined(tree: ast.Module) -> ast.Module:
+    """Put the asserts of `def check(candidate)`, if it holds nothing else, in the place of `check(f)`."""
+    checks, calls = {}, {}
+    for statement in tree.body:
+        match statement:
+            case ast.FunctionDef(args=ast.arguments([], [ast.arg()], None, [], [], None, []), decorator_list=[]):
+                if all(_is_assert_or_text(inner) for inner in statement.body):
+                    checks[statement.name] = statement
+            case ast.Expr(ast.Call(ast.Name(name), [ast.Name()], [])):
+                calls[name] = statement
+    for name in checks.keys() & calls.keys():
+        check, call = checks[name], calls[name]
+        mentions = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == name]
+        asserts = [inner for inner in check.body if isinstance(inner, ast.Assert)]
+        if len(mentions) == 1:
+            for node in (node for statement in asserts for node in ast.walk(statement)):
+                if isinstance(node, ast.Name) and node.id == check.args.args[0].arg:
+                    node.id = call.value.args[0].id
+            body = [statement for statement in tree.body if statement is not check]
+            at = body.index(call)
+            tree.body = [*body[:at], *asserts, *body[at + 1 :]]
+    return tree
+
+
+def _is_assert_or_text(statement: ast.stmt) -> bool:
+    match statement:
+        case ast.Assert() | ast.Pass() | ast.Expr(ast.Constant()):
+            return True
+    return False
 
 
 def _conjuncts(test: ast.expr) -> Iterator[ast.expr]:

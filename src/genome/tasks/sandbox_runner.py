@@ -22,9 +22,9 @@ The walls, each of which a hostile program would have to climb alone:
 - the user `nobody` where this process is root, and no capabilities.
 
 Where the kernel refuses namespaces, `plain` does without them. What is left: the types of ctypes can be found among
-the subclasses of object, and foreign functions be called with them. That gets no further than the system call filter
-lets any process, and gains nothing where tests are judged by `compare`; it could forge the answers that `asserts`
-leaves to the program's own process.
+the subclasses of object and foreign functions be called with them, and an import can be made to load any bytecode.
+That gets no further than the system call filter lets any process, and gains nothing where tests are judged by
+`compare`; it could forge the answers that `asserts` leaves to the program's own process.
 """
 
 # pathlib alone would take a tenth of the start.
@@ -298,18 +298,22 @@ def watch() -> None:
     modules |= {"_xxsubinterpreters", "_interpreters", "_xxinterpchannels", "_interpchannels"}
     # Bytecode can be made to read any memory. Imports and generators that become coroutines have a right to make some.
     imports = (_frozen_importlib_external._compile_bytecode, _frozen_importlib._call_with_frames_removed)
-    makers = {
-        "marshal.loads": tuple(function.__code__ for function in imports),
-        "code.__new__": (types.coroutine.__code__,),
-    }
+    makers = {("marshal.loads", id(function.__code__)) for function in imports}
+    makers.add(("code.__new__", id(types.coroutine.__code__)))
 
     # What a hook names besides its own variables, a program could replace.
-    def hook(event, arguments, *, caller=sys._getframe, end=os._exit, error=ModuleNotFoundError):
+    def hook(
+        event, arguments, *, caller=sys._getframe, number=id, end=os._exit, status=TAMPERED, error=ModuleNotFoundError
+    ):
         if event == "import":
             if arguments[0].rpartition(".")[2] in modules:
                 raise error(f"import of {arguments[0]} halted")
-        elif event in refused or event[:7] == "ctypes." or (event in makers and caller(1).f_code not in makers[event]):
-            end(TAMPERED)
+        elif (
+            event in refused
+            or event[:7] == "ctypes."
+            or (event in ("marshal.loads", "code.__new__") and (event, number(caller(1).f_code)) not in makers)
+        ):
+            end(status)
 
     sys.addaudithook(hook)
 
@@ -317,11 +321,11 @@ def watch() -> None:
 def run(request: bytes, reserve: list[bytes]) -> bytes:
     """Execute a program as a module of its own, then its tests' steps.
 
-    `request` is JSON, [source, steps or none]. Returns `+` and the steps' answers (JSON) when all came to their end,
+    `request` is JSON, [source, steps as JSON]. Returns `+` and the steps' answers (JSON) when all came to their end,
     else `-` and the reason.
     """
     source, steps = json.loads(request)
-    steps = json.loads(steps) if steps else []
+    steps = json.loads(steps)
     dump = json.dumps
     module = types.ModuleType("program")
     sys.modules["program"] = module
@@ -455,18 +459,19 @@ def listen(child: int, listening: int, requests: int, cpu_s: float, wall_s: floa
     end = time.monotonic() + wall_s
     processor_clock = ~child << 3 | 2  # clock_getcpuclockid(3)
     said = bytearray()
+    # Between two replies nothing is sent to us: requests becomes readable only when the other side has ended.
     left = cpu_s if LINUX else wall_s
     while left > 0 and len(said) <= 2 * RESULT_BYTES:
         # Between two replies nothing is sent to us: requests becomes readable only when the other side has ended.
         ready = select.select([listening, requests], [], [], max(left, 0.001))[0]
         left = end - time.monotonic()
-        if listening in ready:
+        if requests in ready:
+            return None
+        if ready:
             part = os.read(listening, MIB)
             if not part:
                 return bytes(said)
             said += part
-        elif ready:
-            return None
         elif LINUX:
             left = min(left, cpu_s - time.clock_gettime(processor_clock))
     return None
@@ -538,7 +543,7 @@ def main() -> None:
     refuse_calls(syscall_filter(machine, REFUSED_CALLS, OPENING_CALLS, LIMITED_CALLS))
     gc.freeze()
     rest = (requests, replies, limits, float(wall_s), isolated)
-    verdict = judge(run, json.dumps(["import colorsys", ""]).encode(), *rest)
+    verdict = judge(run, json.dumps(["import colorsys", "[]"]).encode(), *rest)
     if not verdict.startswith(b"+"):
         sys.exit(f"a harmless program failed: {verdict.decode()}")
     os.write(replies, struct.pack("=I", 0))
