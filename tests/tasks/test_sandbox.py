@@ -336,6 +336,8 @@ def test_a_test_that_is_no_python_is_a_failed_program_and_a_warning_of_one_is_no
     tests = ("assert f(1) = 1", "assert f('\\d') == '\\\\d'")
     sources, starts = zip(*(programs.source("", [test], "def f(x): return x") for test in tests), strict=True)
     wrong, right = run_programs(sources, starts=starts)
+    source, start = programs.source("", ["print 'x'", "'''"], "text = '''")  # whole, it would be a program
+    assert not run_programs([source], starts=[start])[0].passed
     assert wrong.detail.startswith("SyntaxError")
     assert right == Verdict(True, "")
 

@@ -127,10 +127,11 @@ def _request(program: str, start: int | None) -> _Request:
     if guessed:
         found = re.search("^assert\\b", program, re.MULTILINE)
         start = found.start() if found else len(program)
+    tests = program[start:]
     try:
-        return _Request(program, start, guessed, asserts.split(program[start:]))
+        return _Request(program, start, guessed, asserts.split(tests))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return _Request(program, len(program), False, asserts.split(""))
+        return _Request(program, start, guessed, asserts.Split(json.dumps([{"run": tests}]), "[]", "[]"))
 
 
 def _judge(process: subprocess.Popen, request: _Request, patience_s: float) -> bytes | None:

@@ -62,6 +62,7 @@ import time
 import types
 import typing
 from collections.abc import Callable, Mapping
+from typing import Any
 
 # Last on the path: this folder has modules named as some of the standard library are.
 sys.path.append(os.path.dirname(os.path.abspath(__file__)))
@@ -298,21 +299,24 @@ def watch() -> None:
     modules |= {"_xxsubinterpreters", "_interpreters", "_xxinterpchannels", "_interpchannels"}
     # Bytecode can be made to read any memory. Imports and generators that become coroutines have a right to make some.
     imports = (_frozen_importlib_external._compile_bytecode, _frozen_importlib._call_with_frames_removed)
-    makers = {("marshal.loads", id(function.__code__)) for function in imports}
-    makers.add(("code.__new__", id(types.coroutine.__code__)))
+    makers = {
+        "marshal.loads": tuple(function.__code__ for function in imports),
+        "code.__new__": (types.coroutine.__code__,),
+    }
+
+    status = TAMPERED
 
     # What a hook names besides its own variables, a program could replace.
-    def hook(
-        event, arguments, *, caller=sys._getframe, number=id, end=os._exit, status=TAMPERED, error=ModuleNotFoundError
-    ):
+    def hook(event, arguments, *, caller=sys._getframe, parts=str.rpartition, end=os._exit, error=ModuleNotFoundError):
         if event == "import":
-            if arguments[0].rpartition(".")[2] in modules:
-                raise error(f"import of {arguments[0]} halted")
-        elif (
-            event in refused
-            or event[:7] == "ctypes."
-            or (event in ("marshal.loads", "code.__new__") and (event, number(caller(1).f_code)) not in makers)
-        ):
+            if parts(arguments[0], ".")[2] in modules:
+                raise error(f"import of {parts(arguments[0], '.')[2]} halted")
+        elif event in refused or event[:7] == "ctypes.":
+            end(status)
+        elif event in makers:
+            for code in makers[event]:  # equal is not enough
+                if caller(1).f_code is code:
+                    return
             end(status)
 
     sys.addaudithook(hook)
@@ -360,9 +364,7 @@ def reason(error: BaseException) -> bytes:
     return f"-{name}: {text[:200]}".removesuffix(": ").encode(errors="replace")
 
 
-def with_room(
-    act: Callable[[], object], depth: int = 5000, limits: tuple = (sys.getrecursionlimit, sys.setrecursionlimit)
-):
+def with_room(act: Callable, depth: int = 5000, limits: tuple = (sys.getrecursionlimit, sys.setrecursionlimit)) -> Any:
     """Return what `act` does, free to recurse deeper than a program may."""
     limit = limits[0]()
     limits[1](max(limit, depth))
@@ -462,7 +464,6 @@ def listen(child: int, listening: int, requests: int, cpu_s: float, wall_s: floa
     # Between two replies nothing is sent to us: requests becomes readable only when the other side has ended.
     left = cpu_s if LINUX else wall_s
     while left > 0 and len(said) <= 2 * RESULT_BYTES:
-        # Between two replies nothing is sent to us: requests becomes readable only when the other side has ended.
         ready = select.select([listening, requests], [], [], max(left, 0.001))[0]
         left = end - time.monotonic()
         if requests in ready:
@@ -477,7 +478,15 @@ def listen(child: int, listening: int, requests: int, cpu_s: float, wall_s: floa
     return None
 
 
-def judge(work: Callable, request: bytes, requests: int, replies: int, limits: tuple, wall_s: float, everything: bool):
+def judge(
+    work: Callable[[bytes, list[bytes]], bytes],
+    request: bytes,
+    requests: int,
+    replies: int,
+    limits: tuple,
+    wall_s: float,
+    everything: bool,
+) -> bytes:
     """Return what `work` makes of a request in a fork of this process: `+` and more, or `-` and the reason.
 
     The end is proven by a token drawn for this request. While a program runs, token and channel wait on
