@@ -363,6 +363,16 @@ WRONG = {
     "its own class near data": (
         "class A:\n    def __sub__(self, other): return 0\ndef f(): return A()\nassert abs(f() - 2.5) < 0.1"
     ),
+    "its own class, compared twice": (
+        "class A:\n    def __eq__(self, _): return True\ndef f(): return A()\nassert (f() == 1) == True"
+    ),
+    "its own class, or not": (
+        "class A:\n    def __eq__(self, _): return True\ndef f(): return A()\nassert f() == 1 or False"
+    ),
+    "its own class above data": ("class A:\n    def __gt__(self, _): return True\ndef f(): return A()\nassert f() > 1"),
+    "its own class as a name's value": (
+        "class A:\n    def __eq__(self, _): return True\ndef f(): return A()\nassert 1\nx = 1\nassert f() == x"
+    ),
     "its own isclose": "import math\nmath.isclose = lambda *_: True\ndef f(): return 9\nassert math.isclose(f(), 2.5)",
     "its own len": "def len(_): return 3\ndef f(): return []\nassert len(f()) == 3",
     "its own isinstance": "def isinstance(*_): return True\ndef f(): return []\nassert isinstance(f(), str)",
