@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -188,13 +189,13 @@ class Outside:
     folder: Path
     port: socket.socket
 
-    def source(self, program: str) -> tuple[str, int]:
-        """Return a program with the tests that it must not pass, told where all this is."""
+    def source(self, program: str, tests=hostile_programs.TESTS) -> tuple[str, int]:
+        """Return a program with tests that it must not pass, told where all this is."""
         known = f"OUTSIDE, SECRET = {str(self.folder)!r}, {str(self.folder / 'secret')!r}; "
         known += f"PORT, VICTIMS = {self.port.getsockname()[1]}, {[victim.pid for victim in self.victims]}\n"
         # Declarations of a coding are in the first two lines, imports from __future__ before any statement.
         first = program.startswith(("#", "from __future__"))
-        return programs.source("" if first else known, hostile_programs.TESTS, program)
+        return programs.source("" if first else known, tests, program)
 
 
 @pytest.fixture(scope="module")
@@ -223,7 +224,7 @@ def test_no_program_passes_without_a_result_or_does_harm(mode, outside):
         honest = f"# {name}\ndef f(x): return {{20: 41, 1: [2, 3], 5: 2.5}}[x]"
         pairs += [outside.source(program), programs.source("", hostile_programs.TESTS, honest)]
     sources, starts = zip(*pairs, strict=True)
-    verdicts = run_programs(sources, starts=starts, timeout_s=0.5, memory_mb=256, workers=2)
+    verdicts = run_programs(sources, starts=starts, timeout_s=0.5, memory_mb=256, workers=4)
     hostile = dict(zip(table, verdicts[::2], strict=True))
     assert {name: verdict for name, verdict in hostile.items() if verdict.passed} == {}
     assert [name for name, verdict in hostile.items() if verdict.detail == "ended its runner"] == []
@@ -235,6 +236,54 @@ def test_no_program_passes_without_a_result_or_does_harm(mode, outside):
     assert (after.st_size, after.st_mode, after.st_mtime_ns) == (before.st_size, before.st_mode, before.st_mtime_ns)
     with pytest.raises(BlockingIOError):
         outside.port.accept()
+
+
+@linux
+def test_the_audit_hook_ends_what_would_forge_the_tests_that_programs_judge(mode, outside):
+    """A loop's asserts are evaluated beside the program."""
+    names = list(hostile_programs.HOSTILE)
+    names = names[: names.index("audit hook") + 1]
+    loop = ("for x, y in ((20, 41), (5, 2.5)):\n    assert f(x) == y",)
+    pairs = [outside.source(hostile_programs.HOSTILE[name][1], loop) for name in names]
+    sources, starts = zip(*pairs, strict=True)
+    verdicts = dict(zip(names, run_programs(sources, starts=starts, timeout_s=1.0, workers=2), strict=True))
+    assert {name: verdict for name, verdict in verdicts.items() if verdict.passed} == {}
+    for name in ("settrace", "setprofile", "get_referents of a mapping proxy", "get_objects", "code objects"):
+        assert verdicts[name].detail == "tampered with the interpreter"
+
+
+ARGUMENTS = {
+    "owner of a descriptor": "fcntl.fcntl(0, fcntl.F_SETOWN, os.getppid())",
+    "owner, extended": "fcntl.fcntl(0, 15, struct.pack('ii', 1, os.getppid()))",
+    "signal of a descriptor": "fcntl.fcntl(0, 10, 9)",
+    "notification": "fcntl.fcntl(os.open(os.path.dirname(os.__file__), 0), 1026, 1)",
+    "lease": "fcntl.fcntl(os.open(os.__file__, 0), 1024, 0)",
+    "record lock": "fcntl.lockf(os.open(os.__file__, 0), fcntl.LOCK_SH)",
+    "lock": "fcntl.flock(os.open(os.__file__, 0), fcntl.LOCK_EX)",
+    "FIOSETOWN": "fcntl.ioctl(0, 0x8901, struct.pack('i', os.getppid()))",
+    "SIOCSPGRP": "fcntl.ioctl(0, 0x8902, struct.pack('i', os.getppid()))",
+    "FIOASYNC": "fcntl.ioctl(0, 0x5452, struct.pack('i', 1))",
+    "TIOCSTI": "fcntl.ioctl(0, 0x5412, b'x')",
+    "group": "os.setpgid(0, 0)",
+    "session": "os.setsid()",
+    "memory file": "os.memfd_create('x')",
+    "priority": "os.setpriority(os.PRIO_PROCESS, 0, 19)",
+}
+
+
+@linux
+def test_the_filter_of_system_calls_needs_no_audit_hook(mode, monkeypatch, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runner")
+    source = sandbox.RUNNER.read_text()
+    assert source.count("    watch()\n") == 1
+    (folder / "runner.py").write_text(source.replace("    watch()\n", ""))
+    shutil.copy(sandbox.RUNNER.with_name("sandbox_values.py"), folder)
+    monkeypatch.setattr(sandbox, "RUNNER", folder / "runner.py")
+    texts = [f"import fcntl, os, struct\n{text}" for text in ARGUMENTS.values()]
+    verdicts = dict(zip(ARGUMENTS, run_programs(texts, workers=1), strict=True))
+    assert {name: v.detail for name, v in verdicts.items() if not v.detail.startswith("PermissionError")} == {}
+    harmless = "import fcntl, os\nr, w = os.pipe()\nassert fcntl.fcntl(r, fcntl.F_GETFL) == 0\nassert not os.isatty(r)"
+    assert verdict(harmless) == Verdict(True, "")
 
 
 REASONS = {
@@ -280,7 +329,17 @@ def test_a_harmless_program_passes(name, mode):
 def test_honest_programs_pass(mode):
     table = honest_programs.HONEST
     verdicts = run_programs(list(table.values()), timeout_s=5.0, workers=2)
-    assert {name: v.detail for name, v in zip(table, verdicts, strict=True) if not v.passed} == {}
+    assert {name: v.detail for name, v in zip(table, verdicts, strict=True) if v != Verdict(True, "")} == {}
+
+
+def test_a_test_that_is_no_python_is_a_failed_program_and_a_warning_of_one_is_not():
+    tests = ("assert f(1) = 1", "assert f('\\d') == '\\\\d'")
+    sources, starts = zip(*(programs.source("", [test], "def f(x): return x") for test in tests), strict=True)
+    wrong, right = run_programs(sources, starts=starts)
+    source, start = programs.source("", ["print 'x'", "'''"], "text = '''")  # whole, it would be a program
+    assert not run_programs([source], starts=[start])[0].passed
+    assert wrong.detail.startswith("SyntaxError")
+    assert right == Verdict(True, "")
 
 
 WRONG = {
@@ -303,6 +362,16 @@ WRONG = {
     "its own class for data": "class A:\n    def __eq__(self, _): return True\ndef f(): return A()\nassert f() == 1",
     "its own class near data": (
         "class A:\n    def __sub__(self, other): return 0\ndef f(): return A()\nassert abs(f() - 2.5) < 0.1"
+    ),
+    "its own class, compared twice": (
+        "class A:\n    def __eq__(self, _): return True\ndef f(): return A()\nassert (f() == 1) == True"
+    ),
+    "its own class, or not": (
+        "class A:\n    def __eq__(self, _): return True\ndef f(): return A()\nassert f() == 1 or False"
+    ),
+    "its own class above data": ("class A:\n    def __gt__(self, _): return True\ndef f(): return A()\nassert f() > 1"),
+    "its own class as a name's value": (
+        "class A:\n    def __eq__(self, _): return True\ndef f(): return A()\nassert 1\nx = 1\nassert f() == x"
     ),
     "its own isclose": "import math\nmath.isclose = lambda *_: True\ndef f(): return 9\nassert math.isclose(f(), 2.5)",
     "its own len": "def len(_): return 3\ndef f(): return []\nassert len(f()) == 3",
@@ -445,9 +514,10 @@ def test_the_solutions_of_mbpp_pass():
         pytest.skip("GENOME_DATA names no folder with real rows")
     files = sorted(Path(data, "mbpp/full").glob("*.jsonl"))
     rows = [json.loads(line) for file in files for line in file.read_text().splitlines()]
-    programs = ["\n".join([row["code"], row["test_setup_code"], *row["test_list"]]) for row in rows]
-    assert len(programs) == 974
-    verdicts = run_programs(programs, timeout_s=10.0)
+    pairs = [programs.source("", [row["test_setup_code"], *row["test_list"]], row["code"]) for row in rows]
+    assert len(pairs) == 974
+    sources, starts = zip(*pairs, strict=True)
+    verdicts = run_programs(sources, starts=starts, timeout_s=10.0)
     assert [row["task_id"] for row, v in zip(rows, verdicts, strict=True) if not v.passed] == []
 
 
@@ -467,6 +537,7 @@ def test_the_table_of_system_calls_agrees_with_the_kernel(machine):
     numbers = {name: int(number) for name, number in found}
     table = sandbox_runner.RUNNER_CALLS | sandbox_runner.REFUSED_CALLS
     table |= {name: pair for name, (pair, _) in sandbox_runner.OPENING_CALLS.items()}
+    table |= {name: pair for name, (pair, *_) in sandbox_runner.LIMITED_CALLS.items()}
     known = {name: pair[column] for name, pair in table.items() if name in numbers}
     assert len(known) > 60
     assert known == {name: numbers[name] for name in known}

@@ -12,9 +12,13 @@ program's process. `split` decides from the tests alone what can be done so:
 - a built-in's name that a test applies to results of the program means the built-in, whatever the program made of it.
   In `assert sum(10, 15) == 6`, which names nothing else, it is the program's.
 
-An object of the program's own class is equal to no data: nothing else tells it from one that is equal to everything.
-What is left to the process of the program: whether two of its own objects are equal or one holds another, whether an
-object is true, `is` between its objects, and statements that are no assert, with the asserts in them.
+An object of the program's own class is equal to no data, and neither less nor greater: nothing else tells it from one
+that is equal to everything. If its class derives from a built-in one, what it holds is compared.
+
+What is left to the process of the program: whether two of its own objects are equal or one holds something, whether
+an object is true, `is` between its objects, alternatives that call it (`f(1) == 2 or f(1) == 3`), comprehensions over
+its results, what the tests assign to names, and statements that are no assert, with the asserts in them. A function
+of nothing but asserts, called once with the program's, is no such statement.
 """
 
 import ast
@@ -72,7 +76,7 @@ class _Operand:
 @functools.lru_cache(maxsize=1024)
 def split(tests: str) -> Split:
     """Split the source of tests; SyntaxError, ValueError, RecursionError or MemoryError when it is none."""
-    tree = ast.parse(tests)
+    tree = _inlined(ast.parse(tests))
     names = _names(tree)
     steps, checks, expected = [], [], []
     for statement in tree.body:
@@ -85,6 +89,37 @@ def split(tests: str) -> Split:
             checks.append(check)
             expected.append(_plain_answer(test, check))
     return Split(json.dumps(steps), json.dumps(checks), "" if None in expected else json.dumps(expected))
+
+
+def _inlined(tree: ast.Module) -> ast.Module:
+    """Put the asserts of `def check(candidate)`, if it holds nothing else, in the place of `check(f)`."""
+    checks, calls = {}, {}
+    for statement in tree.body:
+        match statement:
+            case ast.FunctionDef(args=ast.arguments([], [ast.arg()], None, [], [], None, []), decorator_list=[]):
+                if all(_is_assert_or_text(inner) for inner in statement.body):
+                    checks[statement.name] = statement
+            case ast.Expr(ast.Call(ast.Name(name), [ast.Name()], [])):
+                calls[name] = statement
+    for name in checks.keys() & calls.keys():
+        check, call = checks[name], calls[name]
+        mentions = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == name]
+        asserts = [inner for inner in check.body if isinstance(inner, ast.Assert)]
+        if len(mentions) == 1:
+            for node in (node for statement in asserts for node in ast.walk(statement)):
+                if isinstance(node, ast.Name) and node.id == check.args.args[0].arg:
+                    node.id = call.value.args[0].id
+            body = [statement for statement in tree.body if statement is not check]
+            at = body.index(call)
+            tree.body = [*body[:at], *asserts, *body[at + 1 :]]
+    return tree
+
+
+def _is_assert_or_text(statement: ast.stmt) -> bool:
+    match statement:
+        case ast.Assert() | ast.Pass() | ast.Expr(ast.Constant()):
+            return True
+    return False
 
 
 def _conjuncts(test: ast.expr) -> Iterator[ast.expr]:
@@ -160,6 +195,8 @@ def _operand(node: ast.expr, names: _Names, built_in: bool, equal: bool) -> _Ope
                 return ast.UnaryOp(op, cut(inner))
             case ast.Subscript(value, index) if _clean(index, names, built_in):
                 return ast.Subscript(cut(value), index, ast.Load())
+            case ast.BoolOp(op, [first, *others]) if all(_clean(other, names, built_in) for other in others):
+                return ast.BoolOp(op, [cut(first), *others])
             case ast.Compare(left, ops, rights) if _by_value(node):
                 return ast.Compare(cut(left), ops, [cut(right) for right in rights])
             case ast.Call(function, arguments, keywords) if _clean(function, names, built_in) and not any(
@@ -171,20 +208,23 @@ def _operand(node: ast.expr, names: _Names, built_in: bool, equal: bool) -> _Ope
         return _name(f"__part{len(parts) - 1}__")
 
     template = cut(node)
-    return _Operand(parts, template, not _is_part(template) and (equal or not _weighs(template)))
+    return _Operand(parts, template, not _is_part(template) and not _weighs(template, equal))
 
 
-def _weighs(template: ast.expr) -> bool:
+def _weighs(template: ast.expr, equal: bool) -> bool:
     """Say whether a part is weighed against something clean, so that an object of the program's own could win.
 
-    In `abs(f(x) - 2.5) < 0.1` and `math.isclose(f(x), 2.5)` that may be one that is near to everything.
+    In `abs(f(x) - 2.5) < 0.1` and `math.isclose(f(x), 2.5)` that may be one that is near to everything; where the
+    operand must be `equal` to something, no difference is.
     """
     for node in ast.walk(template):
         sides: list[ast.expr] = []
-        if isinstance(node, ast.BinOp):
+        if isinstance(node, ast.BinOp) and not equal:
             sides = [node.left, node.right]
         elif isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
+        elif isinstance(node, ast.BoolOp):
+            sides = node.values
         elif isinstance(node, ast.Call) and any(
             isinstance(inner, ast.Name) and inner.id in ("cmath", "math", "isclose") for inner in ast.walk(node.func)
         ):

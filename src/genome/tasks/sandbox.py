@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -33,7 +34,16 @@ MODES = ("namespaces", "plain")
 WALL_PER_CPU = 4
 # A runner that is silent for so long, beyond its program's own limit, was stopped by that program.
 PATIENCE_S = 30.0
-Request = tuple[str, int | None]  # a program with its tests, and where these begin
+
+
+@dataclass(frozen=True)
+class _Request:
+    """A program with its tests, where these start, whether that is a guess, and the tests as they are judged."""
+
+    program: str
+    start: int
+    guessed: bool
+    tests: asserts.Split
 
 
 @dataclass(frozen=True)
@@ -62,9 +72,9 @@ def run_programs(
     socket, signal or written file. Equal programs run once. `workers` run at the same time, by default one a
     usable core. Verdicts come in the programs' order; GenomeError when no runner starts on this machine.
     """
-    requests = list(zip(programs, starts or [None] * len(programs), strict=True))
+    requests = _requests(programs, starts)
     waiting = list(dict.fromkeys(requests))[::-1]
-    verdicts: dict[Request, Verdict] = {}
+    verdicts: dict[_Request, Verdict] = {}
     if not waiting:
         return []
     workers = min(workers or _usable_cores(), len(waiting))
@@ -86,7 +96,7 @@ def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _work(waiting: list[Request], verdicts: dict[Request, Verdict], arguments: tuple[float, int, str]) -> None:
+def _work(waiting: list[_Request], verdicts: dict[_Request, Verdict], arguments: tuple[float, int, str]) -> None:
     """Take programs off `waiting` until none is left and note their verdicts, with one runner after another."""
     mode = 0
     while waiting:
@@ -97,7 +107,7 @@ def _work(waiting: list[Request], verdicts: dict[Request, Verdict], arguments: t
                     raise _refusal(process)
                 continue
             while (request := _next(waiting)) is not None:
-                reply = _judge(process, *request, WALL_PER_CPU * arguments[0] + PATIENCE_S)
+                reply = _judge(process, request, WALL_PER_CPU * arguments[0] + PATIENCE_S)
                 if reply is None:
                     process.kill()
                     verdicts[request] = Verdict(False, "ended its runner")
@@ -106,29 +116,39 @@ def _work(waiting: list[Request], verdicts: dict[Request, Verdict], arguments: t
                 verdicts[request] = Verdict(reply[:1] == b"+", detail)
 
 
-def _judge(process: subprocess.Popen, program: str, start: int | None, patience_s: float) -> bytes | None:
-    """Return `+` when a program passes its tests, `-` and the reason when not, None when its runner has ended."""
+def _requests(programs: Sequence[str], starts: Sequence[int] | None) -> list[_Request]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of tests' odd escapes
+        return [_request(*pair) for pair in zip(programs, starts or [None] * len(programs), strict=True)]
+
+
+def _request(program: str, start: int | None) -> _Request:
     guessed = start is None
     if guessed:
         found = re.search("^assert\\b", program, re.MULTILINE)
         start = found.start() if found else len(program)
+    tests = program[start:]
     try:
-        tests = asserts.split(program[start:])
+        return _Request(program, start, guessed, asserts.split(tests))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return _ask(process, b"R", json.dumps([program, ""]).encode(), patience_s)
-    reply = _ask(process, b"R", json.dumps([program[:start], tests.steps]).encode(), patience_s)
-    if (
-        reply and guessed and reply.startswith(b"-SyntaxError")
-    ):  # the line was within a text, not the first of the tests
-        return _ask(process, b"R", json.dumps([program, ""]).encode(), patience_s)
+        return _Request(program, start, guessed, asserts.Split(json.dumps([{"run": tests}]), "[]", "[]"))
+
+
+def _judge(process: subprocess.Popen, request: _Request, patience_s: float) -> bytes | None:
+    """Return `+` when a program passes its tests, `-` and the reason when not, None when its runner has ended."""
+    head = request.program[: request.start]
+    reply = _ask(process, b"R", json.dumps([head, request.tests.steps]).encode(), patience_s)
+    if reply and request.guessed and reply.startswith(b"-SyntaxError"):  # the line was within a text
+        whole = _Request(request.program, len(request.program), False, asserts.split(""))
+        return _judge(process, whole, patience_s)
     if reply is None or reply[:1] == b"-":
         return reply
-    if reply[1:] == tests.expected.encode():
+    if reply[1:] == request.tests.expected.encode():
         return b"+"
-    return _ask(process, b"C", tests.checks.encode() + b"\n" + reply[1:], patience_s)
+    return _ask(process, b"C", request.tests.checks.encode() + b"\n" + reply[1:], patience_s)
 
 
-def _next(waiting: list[Request]) -> Request | None:
+def _next(waiting: list[_Request]) -> _Request | None:
     """Return the next program, None when another worker has taken the last one."""
     with contextlib.suppress(IndexError):
         return waiting.pop()
