@@ -117,7 +117,8 @@ class Model:
         # `generate` takes from here what a call leaves open: a base's penalties and sampling must not reach an answer.
         self.network.generation_config = GenerationConfig(do_sample=False, eos_token_id=ends, pad_token_id=ends[0])
         self._arguments = frozenset(inspect.signature(self.network.forward).parameters)
-        self._cache_name = "cache" if "cache" in self._arguments else "past_key_values"
+        # The name in older releases; newer ones warn of it.
+        self._cache_name = "past_key_values" if "past_key_values" in self._arguments else "cache"
         cache = self._cache_of_one_token()
         self._layers = _attention_layers(cache)
         # RWKV, for one, mixes up the rows of a batch.
