@@ -29,7 +29,16 @@ from transformers import DynamicCache, GenerationConfig, LogitsProcessorList
 from transformers.cache_utils import Cache, DynamicLayer, DynamicSlidingWindowLayer
 from transformers.utils.logging import disable_progress_bar
 
-from genome.engine.loading import TYPES, end_tokens, first_line, load_network, load_tokenizer, positions, read_object
+from genome.engine.loading import (
+    LOADING_ERRORS,
+    TYPES,
+    end_tokens,
+    first_line,
+    load_network,
+    load_tokenizer,
+    positions,
+    read_object,
+)
 from genome.errors import GenomeError
 from genome.files import replacing_directory
 
@@ -120,7 +129,7 @@ class Model:
         # The name in older releases; newer ones warn of it.
         self._cache_name = "past_key_values" if "past_key_values" in self._arguments else "cache"
         cache = self._cache_of_one_token()
-        self._layers = _attention_layers(cache)
+        self._layers = _attention_layers(cache, config)
         # RWKV, for one, mixes up the rows of a batch.
         self._together = isinstance(cache, Cache)
         self._rope_switch = _rope_switch(config)
@@ -254,9 +263,9 @@ class Model:
             part = [prompts[place] for place in places]
             width = max(map(len, part))
             tokens, mask, positions = _pad_left(part, width)
-            given: dict[str, Any] = {"attention_mask": mask, "use_cache": False}
-            if padded:
-                given["position_ids"] = positions
+            given: dict[str, Any] = {"attention_mask": mask}
+            if padded:  # layers that share keys and values may need the cache
+                given |= {"position_ids": positions, "use_cache": False}
             logits = self.network(
                 input_ids=tokens, **{name: given[name] for name in given if name in self._arguments}
             ).logits.float()
@@ -296,7 +305,13 @@ class Model:
     def _cache_of_one_token(self) -> Any:
         """Return what the model remembers of one token, as it shows it itself; None where it shows nothing."""
         token = torch.zeros(1, 1, dtype=torch.long)
-        return getattr(self.network(input_ids=token, use_cache=True), self._cache_name, None)
+        try:
+            return getattr(self.network(input_ids=token, use_cache=True), self._cache_name, None)
+        except LOADING_ERRORS as error:
+            raise GenomeError(
+                f"{self.base}: the model loads, but cannot read a token ({first_line(error)}); "
+                "install what it lacks or choose another base model"
+            ) from error
 
     def _refuse_nan(self, largest: torch.Tensor) -> None:
         """Refuse to go on where the largest of some logits is NaN or infinite."""
@@ -384,11 +399,12 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _attention_layers(cache: Any) -> int | None:
-    """Return the number of layers of a cache of one token if it holds keys and values of plain attention only."""
-    if type(cache) is not DynamicCache or not all(type(layer) in PLAIN_LAYERS for layer in cache.layers):
+def _attention_layers(cache: Any, config: Any) -> int | None:
+    """Return the number of layers if a cache of one token holds keys and values of attention for each, else None."""
+    if type(cache) is not DynamicCache or len(cache.layers) != config.num_hidden_layers:
         return None
-    return len(cache.layers) if all(layer.get_seq_length() == 1 for layer in cache.layers) else None
+    plain = all(type(layer) in PLAIN_LAYERS and layer.get_seq_length() == 1 for layer in cache.layers)
+    return len(cache.layers) if plain else None
 
 
 def _rope_switch(config: Any) -> int | None:
