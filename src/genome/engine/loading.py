@@ -88,7 +88,9 @@ def end_tokens(base: Path, network: torch.nn.Module, tokenizer: Any) -> list[int
     if stated is None:
         stated = getattr(config, "eos_token_id", None)
     stated = stated if isinstance(stated, list | tuple) else [stated]
-    tokens = sorted({token for token in [*stated, tokenizer.eos_token_id] if token is not None})
+    tokens = list(dict.fromkeys(token for token in [*stated, tokenizer.eos_token_id] if token is not None))
+    if not all(type(token) is int and 0 <= token < 2**31 for token in tokens):
+        raise GenomeError(f"{base}/config.json: eos_token_id is {str(stated)[:80]}, expected token ids; correct it")
     if not tokens:
         raise GenomeError(
             f"{base}: no token ends an answer; set eos_token_id in generation_config.json (a token id) "

@@ -51,6 +51,9 @@ LOGITS_AT_ONCE = 2**26
 PLAIN_LAYERS = (DynamicLayer, DynamicSlidingWindowLayer)
 """The caches of attention to all tokens, or to those in a window or chunk, whose past is keys and values alone."""
 
+WEIGHTS = (".safetensors", ".index.json", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".onnx")
+"""How the names of a base model's weights end, in any format; beside merged weights they would mislead."""
+
 PLAIN_LORA = {
     "peft_type": "LORA",
     "bias": "none",
@@ -104,8 +107,8 @@ def write_merged(base: Path | str, adapter: Path | str, out: Path | str) -> None
     with replacing_directory(out) as folder:
         model.save(folder)
         for file in sorted(Path(base).iterdir()):  # the tokenizer, the chat template
-            written = (folder / file.name).exists() or file.name.endswith((".safetensors", ".index.json"))
-            if not (written or file.name.startswith(".")):
+            written = (folder / file.name).exists() or file.name.endswith(WEIGHTS)
+            if file.is_file() and not (written or file.name.startswith(".")):
                 shutil.copyfile(file, folder / file.name)
 
 
@@ -290,8 +293,9 @@ class Model:
         self.network.generation_config = stored or served
         self.network.save_pretrained(folder)
         self.network.generation_config = served
-        if stored is None:
-            shutil.copyfile(self.base / "generation_config.json", folder / "generation_config.json")
+        own = self.base / "generation_config.json"
+        if stored is None and own.exists():
+            shutil.copyfile(own, folder / own.name)
 
     def _padded(self, longest: int) -> bool:
         """Return whether prompts of several lengths may share a batch, up to `longest` positions."""
