@@ -452,6 +452,7 @@ def quantise(base):
 
 BROKEN_BASES = {
     "an adapter too": (write("adapter_config.json", "{}"), "holds adapter_config.json.*a folder of its own"),
+    "a pipe": (lambda base: os.mkfifo(base / "added_tokens.json"), r"added_tokens\.json: neither a file nor a folder"),
     "no config": (lambda base: (base / "config.json").unlink(), r"no config\.json"),
     "config is no JSON": (write("config.json", "{"), r"config\.json: not valid JSON.*; fetch"),
     "config is a list": (write("config.json", "[]"), r"config\.json: not a JSON object"),

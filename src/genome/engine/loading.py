@@ -112,6 +112,10 @@ def first_line(error: BaseException) -> str:
 
 
 def _check_config(base: Path) -> None:
+    for file in sorted(base.iterdir()) if base.is_dir() else []:
+        if file.exists() and not (file.is_file() or file.is_dir()):
+            # A pipe or a device among the tokenizer's files would be read without end.
+            raise GenomeError(f"{file}: neither a file nor a folder; remove it")
     if not (base / "config.json").is_file():
         raise GenomeError(f"{base}: no config.json; a base model is a folder that transformers loads")
     if (base / "adapter_config.json").exists():
