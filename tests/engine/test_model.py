@@ -452,6 +452,7 @@ def quantise(base):
 
 BROKEN_BASES = {
     "an adapter too": (write("adapter_config.json", "{}"), "holds adapter_config.json.*a folder of its own"),
+    "a pipe": (lambda base: os.mkfifo(base / "added_tokens.json"), r"added_tokens\.json: neither a file nor a folder"),
     "no config": (lambda base: (base / "config.json").unlink(), r"no config\.json"),
     "config is no JSON": (write("config.json", "{"), r"config\.json: not valid JSON.*; fetch"),
     "config is a list": (write("config.json", "[]"), r"config\.json: not a JSON object"),
@@ -478,6 +479,13 @@ BROKEN_BASES = {
     "end token is text": (
         change_json("generation_config.json", eos_token_id="</s>"),
         r"generation_config\.json: eos_token_id is </s>, expected token ids",
+    ),
+    "end token of the model is text": (
+        lambda base: [
+            (base / "generation_config.json").unlink(),
+            change_json("config.json", eos_token_id=["</s>"])(base),
+        ],
+        "eos_token_id",
     ),
     "no tokenizer": (
         lambda base: [file.unlink() for file in base.glob("tokenizer*")],
@@ -506,6 +514,18 @@ def test_what_lies_beside_the_weights_changes_nothing(family, prompts, tmp_path)
     assert Model(base).complete(prompts, 6) == expected
     shard(base)
     assert Model(base).complete(prompts, 6) == expected
+
+
+def test_a_merged_model_holds_no_other_weights(family, tmp_path):
+    base, adapters = family("llama")
+    base = shutil.copytree(base, tmp_path / "base")
+    (base / "pytorch_model.bin").write_bytes(b"weights without the adapter")
+    (base / "onnx").mkdir()
+    (base / "notes.txt").write_text("of the base")
+    write_merged(base, adapters[0], tmp_path / "merged")
+    files = {path.name for path in (tmp_path / "merged").iterdir()}
+    assert {"notes.txt", "model.safetensors", "tokenizer.json"} <= files
+    assert not {"pytorch_model.bin", "onnx"} & files
 
 
 def test_merging_keeps_settings_that_transformers_refuses_to_save(family, tmp_path):

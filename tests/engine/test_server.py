@@ -1,32 +1,89 @@
 """The protocol, as vLLM speaks it, without a process: the server runs in threads of the test."""
 
 import json
+import os
+import socket
 import threading
+import time
 
 import pytest
+import torch
 import urllib3
+from safetensors.torch import save_file
+from transformers import LlamaConfig, LlamaForCausalLM
 
-from genome.engine import server
+from engine import tiny_models
+from genome.engine import client, server
+from genome.errors import GenomeError
 
 
 @pytest.fixture(scope="module")
-def call(gemma):
-    """Return a function that sends one request: (status, body)."""
-    engine = server.Engine(str(gemma[0]), threads=1, workers=2)
-    with server.Server(("127.0.0.1", 0), server.handler(engine, "secret")) as http, urllib3.PoolManager() as pool:
+def serve():
+    """Return a function that serves a base model, and its port."""
+    running = []
+
+    def start(base, workers=1):
+        engine = server.Engine(str(base), threads=1, workers=workers)
+        http = server.Server(("127.0.0.1", 0), server.handler(engine, "secret"))
+        running.append(http)
         threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
+        return http.server_port
+
+    yield start
+    for http in running:
+        http.shutdown()
+        http.server_close()
+
+
+@pytest.fixture(scope="module")
+def port(serve, gemma):
+    return serve(gemma[0], workers=2)
+
+
+@pytest.fixture(scope="module")
+def call(port):
+    """Return a function that sends one request: (status, body)."""
+    with urllib3.PoolManager() as pool:
 
         def send(path, body=None, key="secret"):
             response = pool.request(
                 "GET" if body is None else "POST",
-                f"http://127.0.0.1:{http.server_port}{path}",
+                f"http://127.0.0.1:{port}{path}",
                 body=body if body is None or isinstance(body, bytes) else json.dumps(body).encode(),
                 headers={"Authorization": f"Bearer {key}"},
             )
             return response.status, json.loads(response.data)
 
         yield send
-        http.shutdown()
+
+
+@pytest.fixture
+def raw(port):
+    """Return a function that sends bytes as they are: (status, body), (None, None) where nothing is answered."""
+
+    def send(*parts, pause=0.0, end=False):
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+            for part in parts:
+                connection.sendall(part)
+                time.sleep(pause)
+            if end:
+                connection.shutdown(socket.SHUT_WR)
+            answer = connection.makefile("rb")
+            head = answer.readline().split()
+            if not head:
+                return None, None
+            length = 0
+            while (line := answer.readline().strip()) != b"":
+                name, _, value = line.partition(b": ")
+                length = int(value) if name == b"Content-Length" else length
+            return int(head[1]), json.loads(answer.read(length))
+
+    return send
+
+
+def head(path="/v1/completions", key="secret", method="POST", **fields):
+    lines = [f"{method} {path} HTTP/1.1", "Host: here", f"Authorization: Bearer {key}"]
+    return "\r\n".join([*lines, *(f"{k.replace('_', '-')}: {v}" for k, v in fields.items()), "", ""]).encode()
 
 
 def completion(**fields):
@@ -99,6 +156,33 @@ REFUSED = {
     "max_tokens": (completion(max_tokens=0), "expected at least 1"),
     "too long": (completion(max_tokens=126), "129 positions; the base model has 128"),
     "log-probabilities": (completion(prompt_logprobs=-1), "prompt_logprobs is -1"),
+    "temperature is false": (completion(temperature=False), "temperature is False"),
+    "temperature is NaN": (completion(temperature=float("nan")), "temperature is nan"),
+    "temperature is a list": (completion(temperature=[0]), "temperature is a list"),
+    "a token in a list": (completion(prompt=[[[2]]]), "a list is no token id"),
+    "a token in an object": (completion(prompt=[[{"a": 2}]]), "an object is no token id"),
+    "a token that is true": (completion(prompt=[[True]]), "True is no token id"),
+    "a token that is no integer": (completion(prompt=[[2.0]]), "2.0 is no token id"),
+    "a negative token": (completion(prompt=[[-1]]), "-1 is no token id"),
+    "a huge token": (completion(prompt=[[10**4000]]), "is no token id"),
+    "tokens without a list": (completion(prompt=[2, 7]), "expected a list of non-empty lists"),
+    "too many prompts": (completion(prompt=[[2]] * (server.PROMPTS + 1)), "prompts, expected at most"),
+    "huge max_tokens": (completion(max_tokens=10**4000), "positions; the base model has 128"),
+    "max_tokens is no integer": (completion(max_tokens=3.0), "max_tokens: expected int"),
+    "max_tokens is true": (completion(max_tokens=True), "max_tokens: expected int"),
+    "model is a list": (completion(model=["base"]), "model: expected str, got a list"),
+    "model is long": (completion(model="x" * 300), "model: expected 1 to 256 characters, got 300"),
+    "model is empty": (completion(model=""), "model: expected 1 to 256 characters"),
+    "log-probabilities of text": (completion(prompt_logprobs="all"), "prompt_logprobs is 'all'"),
+    "unknown field": (completion(best_of=4), "'best_of': unknown field; expected model"),
+    "penalty": (completion(repetition_penalty=1.2), "repetition_penalty is 1.2, expected 1"),
+    "stream": (completion(stream=True), "stream is True, expected false"),
+    "a number too long": (b'{"max_tokens": ' + b"1" * 5000 + b"}", "not valid JSON"),
+    "deep": (b"[" * 10**6, "not valid JSON"),
+    "deep, but JSON": (b'{"temperature": ' + b"[" * 900 + b"]" * 900 + b"}", "model: expected str"),
+    "deep prompt": (json.dumps(completion()).replace("[[2", "[" * 900 + "2").replace("8]]", "8" + "]" * 900), None),
+    "no text": (b"\xff\xfe", "not valid JSON"),
+    "empty": (b"", "not valid JSON"),
     "no model": ({"prompt": [[2]]}, "model: expected str, got null"),
     "no JSON": (b"{", "not valid JSON"),
     "no object": (b"[]", "no JSON object"),
@@ -108,10 +192,12 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_bad_request_is_refused_in_one_line(call, case):
     body, message = REFUSED[case]
-    status, answer = call("/v1/completions", body)
+    status, answer = call("/v1/completions", body.encode() if isinstance(body, str) else body)
     assert status == 400
-    assert message in answer["error"]["message"]
+    assert (message or "is no token id") in answer["error"]["message"]
     assert answer["error"]["type"] == "BadRequestError"
+    assert len(answer["error"]["message"]) < 500
+    assert "\n" not in answer["error"]["message"]
 
 
 def test_a_bad_adapter_is_refused_and_not_named(call, tmp_path):
@@ -125,3 +211,189 @@ def test_an_unknown_address_is_named(call):
     status, body = call("/v1/chat/completions", {})
     assert status == 404
     assert "/v1/chat/completions" in body["error"]["message"]
+
+
+LOADS = {
+    "name is a number": ({"lora_name": 1, "lora_path": "/"}, "lora_name: expected str, got 1"),
+    "name is long": ({"lora_name": "x" * 300, "lora_path": "/"}, "lora_name: expected 1 to 256 characters"),
+    "path is long": ({"lora_name": "x", "lora_path": "/x" * 3000}, "lora_path: expected 1 to 4096 characters"),
+    "a name too long for a file": ({"lora_name": "x", "lora_path": "/" + "x" * 300}, "no adapter_config.json"),
+    "no path": ({"lora_name": "x", "lora_path": "a\0b"}, "no adapter_config.json"),
+    "no text": ({"lora_name": "x", "lora_path": "\ud800"}, "no adapter_config.json"),
+    "elsewhere": ({"lora_name": "x", "lora_path": "../../../etc"}, "no adapter_config.json"),
+    "a file": ({"lora_name": "x", "lora_path": "/etc/passwd"}, "no adapter_config.json"),
+    "an endless file": ({"lora_name": "x", "lora_path": "/dev/zero"}, "no adapter_config.json"),
+    "unknown field": ({"lora_name": "x", "lora_path": "/", "rank": 8}, "'rank': unknown field"),
+}
+
+
+@pytest.mark.parametrize("case", LOADS)
+def test_a_bad_load_is_refused_in_one_line(call, case):
+    body, message = LOADS[case]
+    status, answer = call("/v1/load_lora_adapter", body)
+    assert status == 400
+    assert message in answer["error"]["message"]
+    assert "\n" not in answer["error"]["message"]
+
+
+def test_an_adapter_that_never_ends_is_refused(call, tmp_path):
+    (tmp_path / "adapter_config.json").write_text('{"r": 1, "lora_alpha": 1}')
+    os.mkfifo(tmp_path / "adapter_model.safetensors")
+    status, answer = call("/v1/load_lora_adapter", {"lora_name": "x", "lora_path": str(tmp_path)})
+    assert status == 400
+    assert "adapter_model.safetensors: not a regular file" in answer["error"]["message"]
+
+
+RAW = {
+    "no length": (head(), 400),
+    "two lengths": (head(Content_Length=2, content_length=3), 400),
+    "negative": (head(Content_Length=-1), 400),
+    "no number": (head(Content_Length="two"), 400),
+    "number of Python's": (head(Content_Length="1_0"), 400),
+    "plus": (head(Content_Length="+2"), 400),
+    "huge": (head(Content_Length=10**17), 413),
+    "huger": (head(Content_Length=10**30), 400),
+    "in chunks": (head(Transfer_Encoding="chunked") + b"2\r\n{}\r\n0\r\n\r\n", 400),
+    "no HTTP": (b"hello\r\n\r\n", 400),
+    "no version": (b"POST /v1/completions\r\n\r\n", 400),
+    "old version": (b"GET /health\r\n\r\n", 200),
+    "future version": (b"GET /health HTTP/2.0\r\n\r\n", 400),
+    "no version number": (b"GET /health HTTP/one\r\n\r\n", 400),
+    "blank": (b"\r\n\r\n", 400),
+    "binary": (bytes(range(256)) + b"\r\n\r\n", 400),
+    "long address": (b"GET /" + b"x" * 70000, 414),
+    "long header": (head(X="x" * 70000), 431),
+    "many headers": (head(**{f"X{i}": i for i in range(200)}), 431),
+    "other method": (head(method="DELETE"), 405),
+    "wrong key, other method": (head(method="DELETE", key="wrong"), 401),
+    "wrong key, no length": (head(key="wrong"), 401),
+    "wrong key, body to come": (head(key="wrong", Content_Length=10**9), 401),
+    "wrong key, other address": (head("/etc", key="wrong"), 401),
+    "no key": (b"POST /v1/completions HTTP/1.1\r\nContent-Length: 100\r\n\r\n", 401),
+    "key of other letters": (head(key="s\u00e9cret"), 401),
+}
+
+
+@pytest.mark.parametrize("case", RAW)
+def test_what_is_hardly_http_gets_a_status_and_json(raw, case):
+    sent, expected = RAW[case]
+    status, answer = raw(sent)
+    assert status == expected
+    if status != 200:
+        assert answer["error"]["code"] == status
+        assert "\n" not in answer["error"]["message"]
+
+
+def test_the_key_is_checked_before_the_body_is_wanted(port):
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(head(key="wrong", Content_Length=10, Expect="100-continue"))
+        assert connection.recv(12) == b"HTTP/1.1 401"
+    body = json.dumps(completion()).encode()
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(head(Content_Length=len(body), Expect="100-continue"))
+        assert connection.recv(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(body)
+        assert connection.recv(12) == b"HTTP/1.1 200"
+
+
+def test_a_body_that_nobody_may_send_does_not_drown_the_refusal(raw):
+    status, _ = raw(head(key="wrong", Content_Length=2**22), bytes(2**22))
+    assert status == 401
+
+
+def test_a_body_that_ends_early_is_refused(raw):
+    status, answer = raw(head(Content_Length=100), b"{}", end=True)
+    assert status == 400
+    assert "ends after 2 of 100 bytes" in answer["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [b"POST /v1/completions HTTP/1.1\r\n"],
+        [head()[:-2], *[b"X: y\r\n"] * 100],
+        [head(Content_Length=1000), *[b" "] * 100],
+    ],
+    ids=["head", "headers", "body"],
+)
+def test_who_sends_slowly_is_cut_off_while_others_are_answered(port, call, monkeypatch, parts):
+    monkeypatch.setattr(server, "REQUEST_SECONDS", 0.3)
+    monkeypatch.setattr(server, "LINGER_SECONDS", 0.1)
+    start = time.monotonic()
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+
+        def trickle():
+            try:
+                for part in parts:
+                    connection.sendall(part)
+                    time.sleep(0.05)
+            except OSError:
+                pass
+
+        sender = threading.Thread(target=trickle)
+        sender.start()
+        assert call("/v1/completions", completion())[0] == 200
+        assert connection.recv(12) == b"HTTP/1.1 408"
+        sender.join()
+    assert time.monotonic() - start < 8
+
+
+def test_a_connection_that_says_nothing_is_closed(port, monkeypatch):
+    monkeypatch.setattr(server, "REQUEST_SECONDS", 0.2)
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        assert connection.recv(1) == b""
+
+
+def test_a_connection_serves_many_requests(port):
+    body = json.dumps(completion(prompt=[])).encode()
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall((head(Content_Length=len(body)) + body) * 3 + head("/v1/models", method="GET"))
+        connection.shutdown(socket.SHUT_WR)
+        answers = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answers.count(b"HTTP/1.1 400") == 3
+    assert answers.count(b"HTTP/1.1 200") == 1
+
+
+def test_a_large_request_of_our_client_passes(serve, tmp_path):
+    LlamaForCausalLM(LlamaConfig(**tiny_models.SHAPE | {"max_position_embeddings": 8192})).save_pretrained(tmp_path)
+    tiny_models.tokenizer().save_pretrained(tmp_path)
+    taken = []
+    engine = server.Engine(str(tmp_path), threads=1, workers=1)
+    engine._complete = lambda name, path, prompts, most: taken.append(prompts) or ([], [])
+    with server.Server(("127.0.0.1", 0), server.handler(engine, "secret")) as http:
+        threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
+        prompts = [[95] * 4000] * 256
+        response = urllib3.request(
+            "POST",
+            f"http://127.0.0.1:{http.server_port}/v1/completions",
+            body=json.dumps(completion(prompt=prompts)).encode(),
+            headers={"Authorization": "Bearer secret"},
+        )
+        http.shutdown()
+    assert response.status == 200
+    assert taken == [prompts]
+
+
+def test_nan_reaches_the_user_as_one_line(serve, tmp_path):
+    tiny_models.architecture("llama").half().save_pretrained(tmp_path / "base")
+    tiny_models.tokenizer().save_pretrained(tmp_path / "base")
+    (tmp_path / "expert").mkdir()
+    key = "base_model.model.model.layers.0.mlp.down_proj.lora_"
+    save_file(
+        {f"{key}A.weight": torch.full((1, 64), 1000.0), f"{key}B.weight": torch.full((32, 1), 1000.0)},
+        tmp_path / "expert/adapter_model.safetensors",
+    )
+    (tmp_path / "expert/adapter_config.json").write_text('{"r": 1, "lora_alpha": 1}')
+    address = client.Address(f"http://127.0.0.1:{serve(tmp_path / 'base')}", "secret", None, "here")
+    engine = client.Engine(lambda: address)
+    engine.load("expert", tmp_path / "expert")
+    assert engine.complete([client.Request("base", [[3, 4]], 2)])
+    for ask in (
+        lambda: engine.complete([client.Request("expert", [[3, 4]], 2)]),
+        lambda: engine.negative_log_likelihood("expert", [[3, 4]]),
+    ):
+        with pytest.raises(GenomeError, match=r"refused: .*NaN or infinite logits.*; use bfloat16") as caught:
+            ask()
+        assert f"{tmp_path}/base: " in str(caught.value)
+        assert f"adapter {tmp_path}/expert" in str(caught.value)
+        assert "\n" not in str(caught.value)

@@ -88,7 +88,9 @@ def end_tokens(base: Path, network: torch.nn.Module, tokenizer: Any) -> list[int
     if stated is None:
         stated = getattr(config, "eos_token_id", None)
     stated = stated if isinstance(stated, list | tuple) else [stated]
-    tokens = sorted({token for token in [*stated, tokenizer.eos_token_id] if token is not None})
+    tokens = list(dict.fromkeys(token for token in [*stated, tokenizer.eos_token_id] if token is not None))
+    if not all(type(token) is int and 0 <= token < 2**31 for token in tokens):
+        raise GenomeError(f"{base}/config.json: eos_token_id is {str(stated)[:80]}, expected token ids; correct it")
     if not tokens:
         raise GenomeError(
             f"{base}: no token ends an answer; set eos_token_id in generation_config.json (a token id) "
@@ -110,6 +112,10 @@ def first_line(error: BaseException) -> str:
 
 
 def _check_config(base: Path) -> None:
+    for file in sorted(base.iterdir()) if base.is_dir() else []:
+        if file.exists() and not (file.is_file() or file.is_dir()):
+            # A pipe or a device among the tokenizer's files would be read without end.
+            raise GenomeError(f"{file}: neither a file nor a folder; remove it")
     if not (base / "config.json").is_file():
         raise GenomeError(f"{base}: no config.json; a base model is a folder that transformers loads")
     if (base / "adapter_config.json").exists():

@@ -29,7 +29,16 @@ from transformers import DynamicCache, GenerationConfig, LogitsProcessorList
 from transformers.cache_utils import Cache, DynamicLayer, DynamicSlidingWindowLayer
 from transformers.utils.logging import disable_progress_bar
 
-from genome.engine.loading import TYPES, end_tokens, first_line, load_network, load_tokenizer, positions, read_object
+from genome.engine.loading import (
+    LOADING_ERRORS,
+    TYPES,
+    end_tokens,
+    first_line,
+    load_network,
+    load_tokenizer,
+    positions,
+    read_object,
+)
 from genome.errors import GenomeError
 from genome.files import replacing_directory
 
@@ -41,6 +50,9 @@ LOGITS_AT_ONCE = 2**26
 
 PLAIN_LAYERS = (DynamicLayer, DynamicSlidingWindowLayer)
 """The caches of attention to all tokens, or to those in a window or chunk, whose past is keys and values alone."""
+
+WEIGHTS = (".safetensors", ".index.json", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".onnx")
+"""How the names of a base model's weights end, in any format; beside merged weights they would mislead."""
 
 PLAIN_LORA = {
     "peft_type": "LORA",
@@ -95,8 +107,8 @@ def write_merged(base: Path | str, adapter: Path | str, out: Path | str) -> None
     with replacing_directory(out) as folder:
         model.save(folder)
         for file in sorted(Path(base).iterdir()):  # the tokenizer, the chat template
-            written = (folder / file.name).exists() or file.name.endswith((".safetensors", ".index.json"))
-            if not (written or file.name.startswith(".")):
+            written = (folder / file.name).exists() or file.name.endswith(WEIGHTS)
+            if file.is_file() and not (written or file.name.startswith(".")):
                 shutil.copyfile(file, folder / file.name)
 
 
@@ -117,9 +129,10 @@ class Model:
         # `generate` takes from here what a call leaves open: a base's penalties and sampling must not reach an answer.
         self.network.generation_config = GenerationConfig(do_sample=False, eos_token_id=ends, pad_token_id=ends[0])
         self._arguments = frozenset(inspect.signature(self.network.forward).parameters)
-        self._cache_name = "cache" if "cache" in self._arguments else "past_key_values"
+        # The name in older releases; newer ones warn of it.
+        self._cache_name = "past_key_values" if "past_key_values" in self._arguments else "cache"
         cache = self._cache_of_one_token()
-        self._layers = _attention_layers(cache)
+        self._layers = _attention_layers(cache, config)
         # RWKV, for one, mixes up the rows of a batch.
         self._together = isinstance(cache, Cache)
         self._rope_switch = _rope_switch(config)
@@ -253,9 +266,9 @@ class Model:
             part = [prompts[place] for place in places]
             width = max(map(len, part))
             tokens, mask, positions = _pad_left(part, width)
-            given: dict[str, Any] = {"attention_mask": mask, "use_cache": False}
-            if padded:
-                given["position_ids"] = positions
+            given: dict[str, Any] = {"attention_mask": mask}
+            if padded:  # layers that share keys and values may need the cache
+                given |= {"position_ids": positions, "use_cache": False}
             logits = self.network(
                 input_ids=tokens, **{name: given[name] for name in given if name in self._arguments}
             ).logits.float()
@@ -280,8 +293,9 @@ class Model:
         self.network.generation_config = stored or served
         self.network.save_pretrained(folder)
         self.network.generation_config = served
-        if stored is None:
-            shutil.copyfile(self.base / "generation_config.json", folder / "generation_config.json")
+        own = self.base / "generation_config.json"
+        if stored is None and own.exists():
+            shutil.copyfile(own, folder / own.name)
 
     def _padded(self, longest: int) -> bool:
         """Return whether prompts of several lengths may share a batch, up to `longest` positions."""
@@ -295,7 +309,13 @@ class Model:
     def _cache_of_one_token(self) -> Any:
         """Return what the model remembers of one token, as it shows it itself; None where it shows nothing."""
         token = torch.zeros(1, 1, dtype=torch.long)
-        return getattr(self.network(input_ids=token, use_cache=True), self._cache_name, None)
+        try:
+            return getattr(self.network(input_ids=token, use_cache=True), self._cache_name, None)
+        except LOADING_ERRORS as error:
+            raise GenomeError(
+                f"{self.base}: the model loads, but cannot read a token ({first_line(error)}); "
+                "install what it lacks or choose another base model"
+            ) from error
 
     def _refuse_nan(self, largest: torch.Tensor) -> None:
         """Refuse to go on where the largest of some logits is NaN or infinite."""
@@ -383,11 +403,12 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _attention_layers(cache: Any) -> int | None:
-    """Return the number of layers of a cache of one token if it holds keys and values of plain attention only."""
-    if type(cache) is not DynamicCache or not all(type(layer) in PLAIN_LAYERS for layer in cache.layers):
+def _attention_layers(cache: Any, config: Any) -> int | None:
+    """Return the number of layers if a cache of one token holds keys and values of attention for each, else None."""
+    if type(cache) is not DynamicCache or len(cache.layers) != config.num_hidden_layers:
         return None
-    return len(cache.layers) if all(layer.get_seq_length() == 1 for layer in cache.layers) else None
+    plain = all(type(layer) in PLAIN_LAYERS and layer.get_seq_length() == 1 for layer in cache.layers)
+    return len(cache.layers) if plain else None
 
 
 def _rope_switch(config: Any) -> int | None:

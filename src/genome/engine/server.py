@@ -338,6 +338,7 @@ def handler(engine: Engine, key: str) -> type[BaseHTTPRequestHandler]:
 
         def handle_one_request(self) -> None:
             self.close_connection, self.unread = True, False
+            self.request_version = self.default_request_version
             try:
                 self.arriving.allow(self.patience)
                 if not self.rfile.peek(1):
