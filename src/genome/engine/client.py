@@ -95,6 +95,7 @@ class Engine:
             maxsize=concurrency, timeout=urllib3.Timeout(connect=30, read=None), retries=False
         )
         self._http.pool_classes_by_scheme = _watched_pools(self._waits)
+        self._waiting_lock = threading.Lock()  # the other one is held while an engine starts
         self._waiting: set[socket.socket] = set()
         self._watching = False
         self._answers = 0
@@ -257,7 +258,7 @@ class Engine:
     @contextmanager
     def _waits(self, connection: socket.socket) -> Iterator[None]:
         """Watch the engine while an answer is awaited on `connection`."""
-        with self._lock:
+        with self._waiting_lock:
             self._waiting.add(connection)
             if not self._watching:
                 self._watching = True
@@ -265,7 +266,7 @@ class Engine:
         try:
             yield
         finally:
-            with self._lock:
+            with self._waiting_lock:
                 self._waiting.discard(connection)
         with suppress(OSError):  # it was empty, and the connection is closed
             connection.settimeout(self._timeout)  # an answer that has begun comes in one piece
@@ -275,7 +276,7 @@ class Engine:
         moved, before = time.monotonic(), (0, b"")
         while True:
             time.sleep(min(LOOK_SECONDS, self._timeout / 4))
-            with self._lock:
+            with self._waiting_lock:
                 waiting, address = set(self._waiting), self._address
                 if not waiting:
                     self._watching = False
@@ -291,7 +292,7 @@ class Engine:
                     f"one step takes longer{log_end(address.log)}"
                 )
             if given_up or (health is not None and health.status >= 500):
-                with self._lock:
+                with self._waiting_lock:
                     stuck = waiting & self._waiting
                 for connection in stuck:
                     with suppress(OSError):

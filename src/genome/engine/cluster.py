@@ -101,6 +101,8 @@ def slurm_server(program: Callable[[], Program], base: Path, settings: Mapping[s
 
 def keep_needed(file: Path) -> None:
     """Touch a file for as long as this process runs: the engines of its workflow are needed."""
+    if not file.is_file():
+        remove(file)
     file.touch(mode=0o600)
     if file in _needed:
         return

@@ -34,11 +34,11 @@ def read_record(file: Path, kind: type[Record]) -> Record | None:
 
 def write_record(file: Path, record: Any) -> None:
     """Write a dataclass to a file that only this user can read; whatever has its name is replaced."""
+    if not file.is_file():
+        remove(file)
     with replacing(file) as temporary:
         temporary.touch(mode=0o600)
         temporary.write_text(json.dumps(vars(record)), encoding="utf-8")
-        if file.is_dir():
-            remove(file)
 
 
 def remove(file: Path) -> None:
