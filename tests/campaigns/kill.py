@@ -136,7 +136,7 @@ def ended(main: subprocess.Popen) -> int:
 
 
 def one_round(
-    project: Project, kinds: Iterator[str], kills: int, chance: random.Random, longest: float = 8
+    project: Project, kinds: Iterator[str], kills: int, chance: random.Random, longest: float = 6
 ) -> tuple[list[tuple[str, str]], list[str]]:
     """Run a project to its end with at most `kills` kills; return each with how the run went on, and what failed.
 
@@ -200,8 +200,9 @@ def compare(project: Project, whole: Project) -> list[str]:
     return problems
 
 
-def campaign(folder: Path, kills: int, seed: int) -> list[Kill]:
-    """Return `kills` kills of a small workflow, all kinds in turn and in random order."""
+def campaign(folder: Path, kills: int, seed: int, minutes: float) -> list[Kill]:
+    """Return `kills` kills of a small workflow, all kinds in turn and in random order; fewer when time is over."""
+    deadline = time.monotonic() + 60 * minutes
     folder.mkdir(parents=True, exist_ok=True)
     trained, whole = prepared(folder)
     chance, done = random.Random(seed), []
@@ -212,7 +213,7 @@ def campaign(folder: Path, kills: int, seed: int) -> list[Kill]:
 
     kinds = shuffled()
     for number in itertools.count(1):
-        if len(done) >= kills:
+        if len(done) >= kills or time.monotonic() > deadline:
             return done
         project = trained.copy(folder / f"round{seed}-{number}")
         struck, problems = one_round(project, kinds, min(kills - len(done), chance.randint(3, 8)), chance)
@@ -240,9 +241,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no round after so long")
     parser.add_argument("--folder", type=Path, required=True, help="where the projects are made")
     arguments = parser.parse_args()
-    done = campaign(arguments.folder.resolve(), arguments.kills, arguments.seed)
+    done = campaign(arguments.folder.resolve(), arguments.kills, arguments.seed, arguments.minutes)
     print(table(done))
     sys.exit(any(kill.problems for kill in done))
 
