@@ -19,6 +19,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -167,7 +168,7 @@ def one_round(
                 problems.append(f"--unlock failed after '{kind}': {unlocked.stderr[-300:]}")
             struck.append((kind, "--unlock, same command"))
             main = start(project)
-        print(f"  {struck[-1][0]}: {struck[-1][1]}", flush=True)
+        print(f"{project.folder.name}: {struck[-1][0]}: {struck[-1][1]}", flush=True)
         kind = None
     if ended(main) != 0:
         problems.append(f"the run failed after '{struck[-1][0]}'")
@@ -200,30 +201,32 @@ def compare(project: Project, whole: Project) -> list[str]:
     return problems
 
 
-def campaign(folder: Path, kills: int, seed: int, minutes: float) -> list[Kill]:
-    """Return `kills` kills of a small workflow, all kinds in turn and in random order; fewer when time is over."""
-    deadline = time.monotonic() + 60 * minutes
+def campaign(folder: Path, kills: int, seed: int, minutes: float, parallel: int) -> list[Kill]:
+    """Return `kills` kills of a small workflow, `parallel` runs side by side; fewer when time is over."""
     folder.mkdir(parents=True, exist_ok=True)
     trained, whole = prepared(folder)
-    chance, done = random.Random(seed), []
+    deadline = time.monotonic() + 60 * minutes
 
-    def shuffled() -> Iterator[str]:
-        while True:
-            yield from chance.sample(list(KINDS), len(KINDS))
+    def rounds(part: int) -> list[Kill]:
+        """All kinds in turn and in random order, a few a round."""
+        chance, done = random.Random(f"{seed}-{part}"), []
+        kinds = itertools.chain.from_iterable(iter(lambda: chance.sample(list(KINDS), len(KINDS)), None))
+        share = kills // parallel + (part < kills % parallel)
+        for number in itertools.count(1):
+            if len(done) >= share or time.monotonic() > deadline:
+                return done
+            project = trained.copy(folder / f"round{seed}-{part}-{number}")
+            struck, problems = one_round(project, kinds, min(share - len(done), chance.randint(3, 8)), chance)
+            problems += compare(project, whole)
+            done += [Kill(kind, resumed, tuple(problems)) for kind, resumed in struck]
+            print(f"{project.folder.name}: {len(struck)} kills, {'; '.join(problems) or 'identical'}", flush=True)
+            if not problems:
+                shutil.rmtree(project.folder)
+            elif not struck:
+                raise RuntimeError(f"{project.folder}: {'; '.join(problems)}")
 
-    kinds = shuffled()
-    for number in itertools.count(1):
-        if len(done) >= kills or time.monotonic() > deadline:
-            return done
-        project = trained.copy(folder / f"round{seed}-{number}")
-        struck, problems = one_round(project, kinds, min(kills - len(done), chance.randint(3, 8)), chance)
-        problems += compare(project, whole)
-        done += [Kill(kind, resumed, tuple(problems)) for kind, resumed in struck]
-        print(f"round {number}: {len(struck)} kills, {'; '.join(problems) or 'identical'}", flush=True)
-        if not problems:
-            shutil.rmtree(project.folder)
-        elif not struck:
-            raise RuntimeError(f"{project.folder}: {'; '.join(problems)}")
+    with ThreadPoolExecutor(parallel) as pool:
+        return [kill for done in pool.map(rounds, range(parallel)) for kill in done]
 
 
 def table(done: list[Kill]) -> str:
@@ -241,10 +244,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--parallel", type=int, default=1, help="runs side by side")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no round after so long")
     parser.add_argument("--folder", type=Path, required=True, help="where the projects are made")
     arguments = parser.parse_args()
-    done = campaign(arguments.folder.resolve(), arguments.kills, arguments.seed, arguments.minutes)
+    folder = arguments.folder.resolve()
+    done = campaign(folder, arguments.kills, arguments.seed, arguments.minutes, arguments.parallel)
     print(table(done))
     sys.exit(any(kill.problems for kill in done))
 
