@@ -48,6 +48,9 @@ KINDS = {
     "main process as the engine starts, SIGKILL": ("main at start", signal.SIGKILL),
 }
 
+STARTS = ("start", "starter", "main at start")
+"""Victims that are killed while an engine starts."""
+
 WAIT_SECONDS = 240
 """How long a run may take to end, and a process to appear."""
 
@@ -105,8 +108,11 @@ def strike(project: Project, main: subprocess.Popen, victim: str, sign: int, cha
     def starting() -> list[Path]:
         return list((project.folder / ".genome").glob("engine-*.start"))
 
-    if victim in ("start", "starter", "main at start") and wait(starting, main) is None:
-        return False
+    if victim in STARTS:
+        for engine in [] if starting() else project.engines():
+            kill(engine, signal.SIGKILL)  # so that another one starts
+        if wait(starting, main) is None:
+            return False
     if victim in ("start", "main at start"):
         time.sleep(chance.uniform(0, 3))
     if main.poll() is not None:
@@ -120,10 +126,16 @@ def strike(project: Project, main: subprocess.Popen, victim: str, sign: int, cha
         found = wait(processes, main)
         if found is None:
             return False
-        try:
-            os.kill(chance.choice(found), sign)
-        except ProcessLookupError:
-            return strike(project, main, victim, sign, chance)
+        return kill(chance.choice(found), sign) or strike(project, main, victim, sign, chance)
+    return True
+
+
+def kill(process: int, sign: int) -> bool:
+    """Send a signal; False when the process has just ended."""
+    try:
+        os.kill(process, sign)
+    except ProcessLookupError:
+        return False
     return True
 
 
@@ -148,7 +160,7 @@ def one_round(
     while len(struck) < kills:
         kind = kind or next(kinds)
         victim, sign = KINDS[kind]
-        if victim not in ("start", "starter", "main at start"):
+        if victim not in STARTS:
             due = time.monotonic() + chance.uniform(0.5, longest)
             wait(lambda due=due: time.monotonic() > due, main)
         if not strike(project, main, victim, sign, chance):
@@ -226,16 +238,16 @@ def campaign(folder: Path, kills: int, seed: int, minutes: float, parallel: int)
                 raise RuntimeError(f"{project.folder}: {'; '.join(problems)}")
 
     with ThreadPoolExecutor(parallel) as pool:
-        return [kill for done in pool.map(rounds, range(parallel)) for kill in done]
+        return [each for done in pool.map(rounds, range(parallel)) for each in done]
 
 
 def table(done: list[Kill]) -> str:
     """Return how often each kind was killed, how the run went on, and how often it came out as undisturbed."""
     rows = [f"{'killed':<45} {'how the run went on':<24} {'kills':>5} {'identical':>9}"]
-    for (kind, resumed), count in sorted(Counter((kill.kind, kill.resumed) for kill in done).items()):
-        same = sum(not kill.problems for kill in done if (kill.kind, kill.resumed) == (kind, resumed))
+    for (kind, resumed), count in sorted(Counter((each.kind, each.resumed) for each in done).items()):
+        same = sum(not each.problems for each in done if (kill.kind, kill.resumed) == (kind, resumed))
         rows.append(f"{kind:<45} {resumed:<24} {count:>5} {same:>9}")
-    rows.append(f"{'all':<70} {len(done):>5} {sum(not kill.problems for kill in done):>9}")
+    rows.append(f"{'all':<70} {len(done):>5} {sum(not each.problems for each in done):>9}")
     return "\n".join(rows)
 
 
@@ -251,7 +263,7 @@ def main() -> None:
     folder = arguments.folder.resolve()
     done = campaign(folder, arguments.kills, arguments.seed, arguments.minutes, arguments.parallel)
     print(table(done))
-    sys.exit(any(kill.problems for kill in done))
+    sys.exit(any(each.problems for each in done))
 
 
 if __name__ == "__main__":
