@@ -245,7 +245,7 @@ def table(done: list[Kill]) -> str:
     """Return how often each kind was killed, how the run went on, and how often it came out as undisturbed."""
     rows = [f"{'killed':<45} {'how the run went on':<24} {'kills':>5} {'identical':>9}"]
     for (kind, resumed), count in sorted(Counter((each.kind, each.resumed) for each in done).items()):
-        same = sum(not each.problems for each in done if (kill.kind, kill.resumed) == (kind, resumed))
+        same = sum(not each.problems for each in done if (each.kind, each.resumed) == (kind, resumed))
         rows.append(f"{kind:<45} {resumed:<24} {count:>5} {same:>9}")
     rows.append(f"{'all':<70} {len(done):>5} {sum(not each.problems for each in done):>9}")
     return "\n".join(rows)
