@@ -31,8 +31,11 @@ from workflow.conftest import SMALL, Project, merged, new_project
 
 TARGET = "results/tables/table2.csv"
 
-CHANGES = {"table2": {"tasks": ["sums"], "variants": ["best_single", "genome", "genome_plus"]}}
-"""Laid over the small config: one task and three methods are some twenty jobs."""
+CHANGES = {
+    "bases": {"micro": {"experts": dict.fromkeys(("add", "sub", "logic", "mood", "code"))}},
+    "table2": {"tasks": ["sums"], "variants": ["best_single", "genome", "genome_plus"]},
+}
+"""Laid over the small config: five experts, one task and three methods are some twenty jobs after training."""
 
 KINDS = {
     "main process, SIGKILL": ("main", signal.SIGKILL),
@@ -71,11 +74,11 @@ def prepared(folder: Path) -> tuple[Project, Project]:
     """Return a project with trained experts, and a copy of it that was made without a kill; made where missing."""
     trained, whole = Project(folder / "trained"), Project(folder / "whole")
     if not (folder / "prepared").exists():
-        for project in (trained, whole):
-            shutil.rmtree(project.folder, ignore_errors=True)
-        new_project(trained.folder)
+        if not trained.folder.exists():
+            new_project(trained.folder)
         (trained.folder / "small.yaml").write_text(yaml.safe_dump(merged(SMALL, CHANGES)))
-        trained.make("results/experts/micro.json", "resources/experts/data_merge/provenance.json")
+        trained.make("results/experts/micro.json")
+        shutil.rmtree(whole.folder, ignore_errors=True)
         trained.copy(whole.folder).make(TARGET)
         (folder / "prepared").touch()
     return trained, whole
