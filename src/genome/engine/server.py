@@ -102,7 +102,6 @@ class Engine:
 
     def __init__(self, base: str, threads: int, workers: int):
         import torch
-        import transformers
 
         from genome.engine.model import Model
 
@@ -118,14 +117,25 @@ class Engine:
         models = [Model(base) for _ in range(workers)]
         self.tokenizer = models[0].tokenizer
         self.vocabulary, self.positions = models[0].vocabulary, models[0].positions
-        versions = f"transformers {transformers.__version__}, torch {torch.__version__}"
-        self.fingerprint = of_loaded(models[0].network, self.positions, base, versions)
+        self.fingerprint = of_loaded(models[0].network, base)
+        self.steps = 0
+        for module in (module for model in models for module in model.network.modules()):
+            for layer in module if isinstance(module, torch.nn.ModuleList) else ():
+                layer.register_forward_hook(self._step)
 
         def prepare() -> None:
             torch.set_num_threads(threads)
             self._own.model = models.pop()
 
         self._workers = ThreadPoolExecutor(workers, initializer=prepare)
+
+    def _step(self, *_) -> None:
+        """Count a layer's pass: whoever waits for an answer sees that there is progress."""
+        self.steps += 1
+
+    def health(self) -> dict:
+        """Tell how much has been computed."""
+        return {"steps": self.steps}
 
     def load(self, request: dict) -> dict:
         """Name an adapter folder; its content is checked against the base model now."""
@@ -365,7 +375,7 @@ def handler(engine: Engine, key: str) -> type[BaseHTTPRequestHandler]:
             return True
 
         def get(self) -> dict:
-            return self.route({"/health": dict, "/v1/models": engine.models})()
+            return self.route({"/health": engine.health, "/v1/models": engine.models})()
 
         def post(self) -> dict:
             return self.route(posts)(_json(self.body()))

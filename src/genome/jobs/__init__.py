@@ -6,10 +6,12 @@
 
 import logging
 import os
+import re
+import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,15 +37,38 @@ def _end_with_owner() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+def _remove_leftovers(outputs: Iterable[Path]) -> None:
+    """Remove what an earlier try of this job had not finished writing when it was killed.
+
+    Nobody else writes beside these outputs: Snakemake runs one job for each, and those of a killed run have ended.
+    """
+    for output in outputs:
+        unfinished = re.compile(rf"\.{re.escape(output.name)}\.(\d+(\.\d+)?\.tmp|[a-z0-9_]{{8}})")
+        for path in output.parent.glob(".*"):
+            if not unfinished.fullmatch(path.name):
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _outputs() -> list[Path]:
+    """Return the outputs of the rule whose script is running, none outside of one."""
+    script = getattr(sys.modules["__main__"], "snakemake", None)
+    return [Path(output) for output in script.output] if script is not None else []
+
+
 @contextmanager
 def job(logfile: Path | str) -> Iterator[None]:
     """Run a script's block: log lines go to `logfile`, and a GenomeError ends the job with its one line."""
-    _end_with_owner()
     handler = logging.FileHandler(logfile, mode="w", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     try:
+        _end_with_owner()
+        _remove_leftovers(_outputs())
         yield
     except GenomeError as error:
         log.error("error: %s", error)
