@@ -10,7 +10,8 @@ and what is made of experts is stored in the widest of their types.
 
 import glob
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -198,20 +199,43 @@ def fetch_expert(name: str, source: Mapping[str, Any], out: Path | str) -> None:
     names the source's own files.
     """
     with replacing_directory(out) as folder:
-        origin, commit = _download(name, source) if "hub" in source else (_local(name, source), None)
+        origin, commit = _download(name, source) if "hub" in source else (_check_source(name, source), None)
         if origin.resolve() == Path(out).resolve():
             raise GenomeError(f"expert {name}: {origin} is its source and its result; move it to another folder")
-        try:
+        with _named(name):
             _checked(origin, name)
             for file in (CONFIG, WEIGHTS):
                 copy_file(origin / file, folder / file)
-        except GenomeError as error:
-            raise GenomeError(f"expert {name}: {error}") from error
         write_provenance(folder, name, dict(source), {"revision": commit})
 
 
-def _local(name: str, source: Mapping[str, Any]) -> Path:
-    """Return the folder of a local adapter."""
+def source_files(source: Mapping[str, Any]) -> list[Path]:
+    """Return the files that an expert given by `path` is made of, whether they are there or not; of a hub's none."""
+    origin = Path(source["path"]).expanduser() if "path" in source else None
+    return [origin / file for file in (CONFIG, WEIGHTS)] if origin else []
+
+
+def read_source(name: str, source: Mapping[str, Any]) -> Expert:
+    """Read an expert given by `path` where it lies: its config and the header of its weights, which are not hashed.
+
+    Raises GenomeError as fetching it would, save for what only all of its weights show.
+    """
+    origin = _check_source(name, source)
+    with _named(name):
+        return _expert(origin, name, "")
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Say which expert of the config it is whose source is refused in the block."""
+    try:
+        yield
+    except GenomeError as error:
+        raise GenomeError(f"expert {name}: {error}") from error
+
+
+def _check_source(name: str, source: Mapping[str, Any]) -> Path:
+    """Return the folder of an expert given by `path`; GenomeError unless it holds an adapter."""
     origin = Path(source["path"]).expanduser()
     if not origin.is_dir():
         beside = nearest_first(origin.name, sorted(file.parent.name for file in origin.parent.glob(f"*/{CONFIG}")))

@@ -27,7 +27,7 @@ PATTERNS = (
 BELOW = ("*/*",)
 """Files in folders of a repository: other formats of the same model; nothing of them is needed."""
 
-ADAPTER = "adapter_config.json"
+ADAPTER, ADAPTER_CONFIG = "adapter_", "adapter_config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
@@ -43,30 +43,39 @@ def fetch_base(source: Mapping[str, Any], out: Path | str) -> None:
     alone, or lacks its config or weights in safetensors.
     """
     origin = _download(source) if "hub" in source else Path(source["path"]).expanduser()
-    where = f"base model {source['hub']} ({origin})" if "hub" in source else f"base model {origin}"
+    check_source(source, origin)
+    where = _where(source, origin)
     if origin.resolve() == Path(out).resolve():
         raise GenomeError(f"{where}: it is its own source; move it to another folder")
-    files = sorted({file for pattern in PATTERNS for file in origin.glob(pattern)})
-    _check(where, origin)
-    adapter = [file for file in files if file.name.startswith("adapter_")]
+    adapter = sorted(file.name for file in origin.glob(f"{ADAPTER}*"))
     if adapter:
-        log.warning(
-            "%s: %s left out; give the adapter as an expert", where, " and ".join(file.name for file in adapter)
-        )
-    kept = [file for file in files if file not in adapter]
-    log.info("%s: %d files copied, %.1f MB", where, len(kept), sum(map(check_file, kept)) / 1e6)
+        log.warning("%s: %s left out; give the adapter as an expert", where, " and ".join(adapter))
+    files = model_files(origin)
+    log.info("%s: %d files copied, %.1f MB", where, len(files), sum(map(check_file, files)) / 1e6)
     with replacing_directory(out) as folder:
-        for file in kept:
+        for file in files:
             copy_file(file, folder / file.name)
 
 
-def _check(where: str, origin: Path) -> None:
-    """Raise GenomeError unless a folder holds a model that transformers can load."""
+def source_files(source: Mapping[str, Any]) -> list[Path]:
+    """Return the files that a base model given by `path` is made of; of a hub's or generator's none."""
+    return model_files(Path(source["path"]).expanduser()) if "path" in source else []
+
+
+def model_files(folder: Path) -> list[Path]:
+    """Return the files of a folder that belong to a base model; an adapter beside it does not."""
+    found = {file for pattern in PATTERNS for file in folder.glob(pattern)}
+    return sorted(file for file in found if not file.name.startswith(ADAPTER))
+
+
+def check_source(source: Mapping[str, Any], origin: Path) -> None:
+    """Raise GenomeError unless the folder `origin` holds a base model that transformers can load."""
+    where = _where(source, origin)
     has = {file.name for file in origin.iterdir()} if origin.is_dir() else set()
-    if ADAPTER in has and "config.json" not in has:
+    if ADAPTER_CONFIG in has and "config.json" not in has:
         raise GenomeError(
-            f"{where}: it is an adapter ({ADAPTER} without config.json); give it as an expert, and as `model` the base "
-            "that it was trained on"
+            f"{where}: it is an adapter ({ADAPTER_CONFIG} without config.json); give it as an expert, and as `model` "
+            "the base that it was trained on"
         )
     if "config.json" not in has or has.isdisjoint((WEIGHTS, INDEX)):
         raise GenomeError(
@@ -110,6 +119,10 @@ def _check_index(where: str, origin: Path) -> None:
     if missing:
         number = f"{len(missing)} of the {len(set(places.values()))}"
         raise GenomeError(f"{where} lacks {number} files of its weights, first {missing[0]}; fetch the model again")
+
+
+def _where(source: Mapping[str, Any], origin: Path) -> str:
+    return f"base model {source['hub']} ({origin})" if "hub" in source else f"base model {origin}"
 
 
 def _download(source: Mapping[str, Any]) -> Path:
