@@ -64,12 +64,12 @@ def replacing(path: Path | str) -> Iterator[Path]:
     GenomeError where the system refuses to write. No temporary file is left, and no message names one.
     """
     path = Path(path)
-    with _named(path):
+    with writing(path):
         if path.exists() and not path.is_file():
             raise GenomeError(f"cannot write {path}: it is {_kind(path.stat().st_mode)}; choose another name")
         _make_parent(path)
     temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}.{next(_serial)}.tmp")
-    with _named(path, temporary):
+    with writing(path, temporary):
         try:
             yield temporary
             temporary.replace(path)
@@ -87,12 +87,12 @@ def replacing_directory(path: Path | str) -> Iterator[Path]:
     refuses to write. No temporary folder is left, and no message names one.
     """
     path = Path(path)
-    with _named(path):
+    with writing(path):
         _check_replaceable(path)
         _make_parent(path)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", dir=path.parent))
     try:
-        with _named(path, temporary):
+        with writing(path, temporary):
             temporary.chmod(0o755)
             yield temporary
             _check_replaceable(path, _entries(temporary))
@@ -154,8 +154,11 @@ def _entries(folder: Path) -> set[str]:
 
 
 @contextmanager
-def _named(path: Path, temporary: Path | None = None) -> Iterator[None]:
-    """Turn the system's errors about writing into one line about `path`, and name it in place of `temporary`."""
+def writing(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Turn the system's errors about writing into one line about `path`, and name it in place of `temporary`.
+
+    Errors about other files than those in `temporary` pass: they are not about writing `path`.
+    """
     try:
         yield
     except GenomeError as error:

@@ -31,6 +31,8 @@ ADAPTER, ADAPTER_CONFIG = "adapter_", "adapter_config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
+POINTER = b"version https://git-lfs"
+
 log = logging.getLogger("genome")
 
 
@@ -86,6 +88,10 @@ def check_source(source: Mapping[str, Any], origin: Path) -> None:
         raise GenomeError(f"{where}: config.json is no mapping of fields; correct `model` in the config")
     if WEIGHTS not in has:
         _check_index(where, origin)
+    for file in model_files(origin):
+        with open_file(file) as opened:
+            if opened.read(len(POINTER)) == POINTER:
+                raise GenomeError(f"{file}: a pointer of Git LFS, not the file; call `git lfs pull` in its repository")
     if "tokenizer.json" not in has:
         _check_packages(where, [origin / name for name in SENTENCEPIECE if name in has])
 
