@@ -211,7 +211,13 @@ def test_only_files_are_opened(tmp_path):
     (tmp_path / "zero.jsonl").symlink_to("/dev/zero")
     (tmp_path / "folder.jsonl").mkdir()
     (tmp_path / "link.jsonl").symlink_to("nowhere")
-    kinds = {"pipe": "a pipe", "zero": "a device", "folder": "a folder", "link": "no file"}
+    kinds = {
+        "pipe": "a pipe",
+        "zero": "a device",
+        "folder": "a folder",
+        "link": "a link to nowhere",
+        "x" * 300: "too long",
+    }
     for name, kind in kinds.items():
         line = refusal({"path": f"{name}.jsonl"}, tmp_path)
         assert f"{tmp_path}/{name}.jsonl" in line

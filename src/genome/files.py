@@ -306,6 +306,35 @@ def check_file(path: Path | str) -> int:
     return found.st_size
 
 
+def is_file(path: Path | str) -> bool:
+    """Tell whether there is a file; GenomeError where the system does not say, as below a folder that is closed."""
+    with _looking(path):
+        return Path(path).is_file()
+
+
+def is_folder(path: Path | str) -> bool:
+    """Tell whether there is a folder that can be listed; GenomeError as `is_file`."""
+    with _looking(path):
+        found = Path(path).is_dir()
+        if found:
+            next(Path(path).iterdir(), None)  # refused where it cannot be listed
+        return found
+
+
+def is_taken(path: Path | str) -> bool:
+    """Tell whether anything has this path, a link to nowhere included; GenomeError as `is_file`."""
+    with _looking(path):
+        return Path(path).is_symlink() or Path(path).exists()
+
+
+@contextmanager
+def _looking(path: Path | str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise GenomeError(f"{path}: cannot be read ({error.strerror}); correct the path or its permissions") from error
+
+
 def sha256(path: Path | str) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal; GenomeError as `open_file`."""
     with open_file(path) as file:

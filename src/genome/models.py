@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from genome.errors import GenomeError
-from genome.files import check_file, copy_file, open_file, read_json, replacing_directory
+from genome.files import check_file, copy_file, is_file, is_folder, open_file, read_json, replacing_directory
 from genome.hub import download, hub_errors
 
 SENTENCEPIECE = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "tiktoken.model")
@@ -73,7 +73,7 @@ def model_files(folder: Path) -> list[Path]:
 def check_source(source: Mapping[str, Any], origin: Path) -> None:
     """Raise GenomeError unless the folder `origin` holds a base model that transformers can load."""
     where = _where(source, origin)
-    has = {file.name for file in origin.iterdir()} if origin.is_dir() else set()
+    has = {file.name for file in origin.iterdir()} if is_folder(origin) else set()
     if ADAPTER_CONFIG in has and "config.json" not in has:
         raise GenomeError(
             f"{where}: it is an adapter ({ADAPTER_CONFIG} without config.json); give it as an expert, and as `model` "
@@ -121,7 +121,7 @@ def _check_index(where: str, origin: Path) -> None:
     places = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(places, dict) or not places or not all(isinstance(name, str) for name in places.values()):
         raise GenomeError(f"{where}: {INDEX} has no weight_map of tensors to files; fetch the model again")
-    missing = sorted({name for name in places.values() if Path(name).name != name or not (origin / name).is_file()})
+    missing = sorted({name for name in places.values() if Path(name).name != name or not is_file(origin / name)})
     if missing:
         number = f"{len(missing)} of the {len(set(places.values()))}"
         raise GenomeError(f"{where} lacks {number} files of its weights, first {missing[0]}; fetch the model again")
