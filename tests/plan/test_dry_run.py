@@ -1,5 +1,11 @@
 """Snakemake's messages, without what stands around them."""
 
+import types
+
+import pytest
+
+from genome.errors import GenomeError
+from genome.plan import dry_run
 from genome.plan.dry_run import refusal
 
 AROUND = "Config file config.yaml is extended by additional config.\nBuilding DAG of jobs...\n"
@@ -26,3 +32,10 @@ def test_an_input_function_is_quoted_alone():
 
 def test_anything_else_is_passed_on_whole():
     assert refusal("killed\n") == "killed"
+
+
+def test_another_workflow_is_said_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(dry_run.subprocess, "run", lambda *_, **__: types.SimpleNamespace(returncode=0, stdout=""))
+    with pytest.raises(GenomeError, match=f"^{tmp_path}: its Snakefile is not this workflow's"):
+        dry_run.read_plan([], [])
