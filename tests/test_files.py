@@ -152,6 +152,15 @@ def test_what_nobody_can_read_is_refused_in_their_rows_too(tmp_path, text, part)
     assert part in line
 
 
+@pytest.mark.parametrize("fault", ["deep", "long number", "twice"])
+def test_a_fault_in_an_array_is_named_with_its_row(tmp_path, fault):
+    text, part = FAULTS[fault]
+    (tmp_path / "a.json").write_text('[{"b": [1, 2]},\n {"b": 0} ,\n' + text + ', {"b": 3}]')
+    line = line_of(read_jsonl, tmp_path / "a.json", any_value=True)
+    assert line.startswith(f"{tmp_path}/a.json, row 3: not valid JSON (")
+    assert part in line
+
+
 @pytest.mark.parametrize(
     ("content", "part"),
     [

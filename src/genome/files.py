@@ -19,7 +19,7 @@ import stat
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -44,6 +44,8 @@ BOM = "\ufeff"
 GZIP = b"\x1f\x8b"
 
 ARRAY_OF_ROWS = re.compile(r"\s*\[\s*[{\]]")
+
+SPACE = re.compile(r"[ \t\r\n]*")
 
 FICLONE = 0x40049409
 """Linux's request to share the blocks of one file with another."""
@@ -242,7 +244,7 @@ def read_numbered(
     text = read_text(path, remedy)
     decoder = _THEIRS if any_value else _OURS
     if ARRAY_OF_ROWS.match(text):
-        return "row", list(enumerate(_parse(decoder, text, str(path), remedy, expected), start=1))
+        return "row", list(enumerate(_parse_array(decoder, text, str(path), remedy, expected), start=1))
     # Not splitlines: text may hold other ends of lines than JSON Lines has. A file may be several, each with its mark.
     lines = ((number, line.removeprefix(BOM).strip()) for number, line in enumerate(text.split("\n"), start=1))
     return "line", [
@@ -372,6 +374,22 @@ def _parse(
         # Python names a setting of its own after a semicolon.
         raise GenomeError(f"{where}: not {expected} ({str(error).partition(';')[0]}); {remedy}") from error
     return value
+
+
+def _parse_array(decoder: json.JSONDecoder, text: str, path: str, remedy: str, expected: str) -> list[Any]:
+    """Return the elements of a JSON array; GenomeError names the line that is no JSON, or the row that is at fault."""
+    try:
+        return _parse(decoder, text, path, remedy, expected)
+    except GenomeError as error:
+        if isinstance(error.__cause__, json.JSONDecodeError):
+            raise
+        number, position = 0, text.index("[")
+        with suppress(ValueError, RecursionError):
+            while True:
+                number += 1
+                position = decoder.raw_decode(text, SPACE.match(text, position + 1).end())[1]
+                position = SPACE.match(text, position).end()
+        raise GenomeError(str(error).replace(path, f"{path}, row {number}", 1)) from error
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
