@@ -82,3 +82,9 @@ def test_what_is_no_conversation_is_named(tmp_path, messages, part):
     with pytest.raises(GenomeError, match=part) as error:
         read_corpus({"path": "talks.jsonl"}, tmp_path)
     assert "\n" not in str(error.value)
+
+
+def test_columns_with_line_breaks_are_named_in_one_line(tmp_path):
+    write_jsonl(tmp_path / "talks.jsonl", [{"talk\n(first)": ASKED}])
+    with pytest.raises(GenomeError, match=r"no column 'messages'; its columns are talk \(first\)$"):
+        read_corpus({"path": "talks.jsonl"}, tmp_path)
