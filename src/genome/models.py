@@ -10,18 +10,7 @@ from genome.errors import GenomeError
 from genome.files import check_file, copy_file, is_file, is_folder, open_file, read_json, replacing_directory
 from genome.hub import download, hub_errors
 
-SENTENCEPIECE = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "tiktoken.model")
-"""Tokenizers in one file that a package of its own reads."""
-
-PATTERNS = (
-    "*.json",
-    "*.safetensors",
-    "*.jinja",
-    *SENTENCEPIECE,
-    "vocab.txt",
-    "merges.txt",
-    "*.tiktoken",
-)
+PATTERNS = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.tiktoken", "merges.txt", "vocab.txt")
 """What a base model is made of; nothing that must be unpickled or run."""
 
 BELOW = ("*/*",)
@@ -93,7 +82,7 @@ def check_source(source: Mapping[str, Any], origin: Path) -> None:
             if opened.read(len(POINTER)) == POINTER:
                 raise GenomeError(f"{file}: a pointer of Git LFS, not the file; call `git lfs pull` in its repository")
     if "tokenizer.json" not in has:
-        _check_packages(where, [origin / name for name in SENTENCEPIECE if name in has])
+        _check_packages(where, sorted(origin.glob("*.model")))
 
 
 def _check_packages(where: str, models: Sequence[Path]) -> None:
