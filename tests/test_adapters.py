@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import resource
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from builders import write_expert
 from genome.adapters import WEIGHTS, link_adapter, materialise, store_expert, store_genotypes, unit_noise
+from genome.errors import GenomeError
 from genome.genotype import PRODUCT, Genotype, Noise, add_noise, combine, expert, mixture
 from genome.layers import layer_groups
 from genome.norms import update_norms
@@ -173,6 +175,22 @@ def test_adapters_that_nobody_uses_any_more_leave_the_store(make_experts, tmp_pa
     assert store_genotypes([locked], experts, tmp_path / "store") == folders[1:2]  # asked for again, whether it stayed
     assert (folders[1] / WEIGHTS).is_file()
     assert not list((tmp_path / "store").glob(".*"))
+
+
+def test_a_full_disk_is_one_line_about_the_store(make_experts, tmp_path):
+    experts, store = make_experts(2), tmp_path / "store"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, before[1]))
+    try:
+        with pytest.raises(GenomeError, match=f"^cannot write {store}: File too large; "):
+            store_genotypes([expert(0, 2)], experts, store)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(store.iterdir())
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(GenomeError, match=f"^cannot write {place}: "):
+            store_expert(experts[0], place)
 
 
 def test_links_share_the_bytes(make_experts, tmp_path):

@@ -64,3 +64,27 @@ def test_a_choice_of_nothing_is_refused(tmp_path, source, choice, message):
     with pytest.raises(GenomeError, match=message) as error:
         read_corpus({**source, **choice}, tmp_path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("messages", "part"),
+    [
+        ("Two and two?", "row 2: 'messages' is no list"),
+        (None, "row 2: 'messages' is no list"),
+        (["Two?"], "row 2: a message is no mapping"),
+        ([{"role": "user"}], "row 2: a message is no mapping of role and content"),
+        (talk(("user", 3), ("assistant", "Four.")), "row 2: the content of a message is int, expected text"),
+        (talk(("user", "\ud800"), ("assistant", "Four.")), "row 2: the content of a message holds half of a surrogate"),
+    ],
+)
+def test_what_is_no_conversation_is_named(tmp_path, messages, part):
+    write_jsonl(tmp_path / "talks.jsonl", [{"messages": ASKED}, {"messages": messages}], any_value=True)
+    with pytest.raises(GenomeError, match=part) as error:
+        read_corpus({"path": "talks.jsonl"}, tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_columns_with_line_breaks_are_named_in_one_line(tmp_path):
+    write_jsonl(tmp_path / "talks.jsonl", [{"talk\n(first)": ASKED}])
+    with pytest.raises(GenomeError, match=r"no column 'messages'; its columns are talk \(first\)$"):
+        read_corpus({"path": "talks.jsonl"}, tmp_path)

@@ -6,6 +6,9 @@ import math
 import os
 import resource
 import socket
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,9 @@ from genome.errors import GenomeError
 from genome.files import (
     REMAKE,
     check_file,
+    is_file,
+    is_folder,
+    is_taken,
     read_json,
     read_jsonl,
     read_numbered,
@@ -143,6 +149,15 @@ def test_what_nobody_can_read_is_refused_in_their_rows_too(tmp_path, text, part)
     (tmp_path / "a.jsonl").write_text("{}\n" + text)
     line = line_of(read_jsonl, tmp_path / "a.jsonl", any_value=True)
     assert line.startswith(f"{tmp_path}/a.jsonl, line 2: ")
+    assert part in line
+
+
+@pytest.mark.parametrize("fault", ["deep", "long number", "twice"])
+def test_a_fault_in_an_array_is_named_with_its_row(tmp_path, fault):
+    text, part = FAULTS[fault]
+    (tmp_path / "a.json").write_text('[{"b": [1, 2]},\n {"b": 0} ,\n' + text + ', {"b": 3}]')
+    line = line_of(read_jsonl, tmp_path / "a.json", any_value=True)
+    assert line.startswith(f"{tmp_path}/a.json, row 3: not valid JSON (")
     assert part in line
 
 
@@ -299,3 +314,54 @@ def test_nothing_of_the_users_is_removed(tmp_path, monkeypatch):
         assert line.startswith("cannot write ")
         assert part in line
     assert sorted((str(path), path.is_file() and path.read_text()) for path in tmp_path.rglob("*")) == before
+
+
+def test_what_a_path_stands_for_is_told_or_refused_in_one_line(no_files, tmp_path):
+    told = {path: (is_file(path), is_folder(path), is_taken(path)) for path in no_files if len(path.name) < 256}
+    assert [path for path, (file, _, _) in told.items() if file] == []
+    assert [path for path, (_, folder, _) in told.items() if folder] == [tmp_path]
+    assert {path.name for path, (_, _, taken) in told.items() if not taken} == {"none", "below"}
+    assert is_file(tmp_path / "file")
+    for tell in (is_file, is_folder, is_taken):
+        assert "cannot be read (File name too long)" in line_of(tell, tmp_path / ("x" * 300))
+
+
+CLOSED = """
+import os, sys
+from pathlib import Path
+from genome.errors import GenomeError
+from genome.experts import fetch_expert
+from genome.files import read_json, write_text
+from genome.models import fetch_base
+from genome.sources import read_source
+
+os.setuid(65534)
+root = Path(sys.argv[1])
+closed = [root / "closed", root / "closed" / "below"]
+for path in closed:
+    for call in (
+        lambda: fetch_expert("one", {"path": str(path)}, root / "open" / "out"),
+        lambda: fetch_base({"path": str(path)}, root / "open" / "out"),
+        lambda: read_source({"path": str(path / "rows.jsonl")}),
+        lambda: read_json(path / "file"),
+        lambda: write_text(path / "file", "text"),
+        lambda: fetch_expert("one", {"path": str(root / "expert")}, path / "out"),
+    ):
+        try:
+            call()
+        except GenomeError as error:
+            print(str(error).replace("\\n", "LINES"))
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
+def test_what_may_not_be_read_or_written_is_one_line():
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own are closed to others
+        Path(folder).chmod(0o755)
+        Path(folder, "closed").mkdir(mode=0o700)
+        Path(folder, "open").mkdir()
+        Path(folder, "open").chmod(0o777)
+        run = subprocess.run([sys.executable, "-c", CLOSED, folder], capture_output=True, text=True)
+    lines = run.stdout.splitlines()
+    assert (run.returncode, len(lines)) == (0, 12), run.stderr
+    assert all("Permission denied" in line and "LINES" not in line for line in lines)

@@ -181,6 +181,13 @@ def test_only_folders_and_files_are_opened(tmp_path):
         assert "config.json" in refusal({"path": str(origin)}, tmp_path / "base")
 
 
+def test_pointers_of_git_lfs_are_no_weights(tmp_path):
+    origin = write_model(tmp_path / "origin")
+    (origin / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    line = refusal({"path": str(origin)}, tmp_path / "base")
+    assert line.startswith(f"{origin / 'model.safetensors'}: a pointer of Git LFS")
+
+
 def test_a_base_is_never_its_own_source(tmp_path):
     origin = write_model(tmp_path / "base")
     before = contents(origin)

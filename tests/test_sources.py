@@ -1,5 +1,6 @@
 import gzip
 import json
+import os
 import sys
 import types
 
@@ -163,3 +164,77 @@ def test_published_files_are_read_where_no_folder_is_given(tmp_path, monkeypatch
 def test_an_address_that_does_not_answer_is_one_line(tmp_path):
     assert "cannot load" in (text := refusal({"url": str(tmp_path / "none.csv"), "path": "a.jsonl"}))
     assert "data_dir" in text
+
+
+ROWS = [{"q": "a", "n": 1}, {"q": "b", "n": 2}]
+
+
+@pytest.mark.parametrize("form", ["mark", "crlf", "blank", "array", "gz", "gz array"])
+def test_rows_are_read_in_every_form(tmp_path, form):
+    text = "".join(json.dumps(row) + "\n" for row in ROWS)
+    content = {
+        "mark": text.encode("utf-8-sig"),
+        "crlf": text.replace("\n", "\r\n").encode(),
+        "blank": f"\n{text}\n \n".encode(),
+        "array": json.dumps(ROWS, indent=1).encode(),
+        "gz": gzip.compress(text.encode("utf-8-sig")),
+        "gz array": gzip.compress(json.dumps(ROWS).encode()),
+    }[form]
+    name = "a.jsonl.gz" if form == "gz" else "a.jsonl"
+    (tmp_path / name).write_bytes(content)
+    assert rows_in({"path": name}, tmp_path) == ROWS
+
+
+def test_columns_that_nobody_uses_may_hold_what_they_like(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"q": 1, "note": NaN, "text": "\\ud800", "far": [1e999]}\n')
+    [row] = rows_in({"path": "a.jsonl"}, tmp_path)
+    assert (row["q"], row["text"], row["far"]) == (1, "\ud800", [float("inf")])
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ('{"q": 1}\n\n[1]\n', "line 3: not a row of JSON Lines (no mapping of columns)"),
+        ('[{"q": 1}, 3]', "row 2: not a row of JSON Lines (no mapping of columns)"),
+        ('{"q": 1}\n{"q": 1, "q": 2}', "line 2: not a row of JSON Lines ('q' stands twice)"),
+        ('{"q": ' + "[" * 100_000, "line 1: not a row of JSON Lines (nested too deeply)"),
+        ('[{"q": 1},\n {]', "line 2: not a row of JSON Lines"),
+    ],
+)
+def test_what_is_no_row_is_named_and_nobody_is_told_to_delete_it(tmp_path, text, part):
+    (tmp_path / "a.jsonl").write_text(text)
+    line = refusal({"path": "a.jsonl"}, tmp_path)
+    assert f"{tmp_path}/a.jsonl, {part}" in line
+    assert "delete" not in line
+
+
+def test_only_files_are_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    (tmp_path / "zero.jsonl").symlink_to("/dev/zero")
+    (tmp_path / "folder.jsonl").mkdir()
+    (tmp_path / "link.jsonl").symlink_to("nowhere")
+    kinds = {
+        "pipe": "a pipe",
+        "zero": "a device",
+        "folder": "a folder",
+        "link": "a link to nowhere",
+        "x" * 300: "too long",
+    }
+    for name, kind in kinds.items():
+        line = refusal({"path": f"{name}.jsonl"}, tmp_path)
+        assert f"{tmp_path}/{name}.jsonl" in line
+        assert kind in line
+
+
+def test_rows_are_joined_by_texts_and_numbers(flores):
+    write_jsonl(flores / "eng" / "dev.jsonl", [{"id": [0], "sentence": "x"}])
+    assert "has a list or a mapping in 'id'" in refusal(FLORES, flores)
+
+
+def test_what_the_library_cannot_make_rows_of_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    (tmp_path / "a.json").write_text('{"a": [')
+    assert "cannot load" in refusal({"url": str(tmp_path / "a.json")})
+    (tmp_path / "b.json").write_text(json.dumps({"a": [{"b": [{"c": 1}]}, {"b": None}]}))
+    line = refusal({"url": str(tmp_path / "b.json"), "records": ["a", "b"]})
+    assert "record 2 has no list of records 'b'" in line

@@ -1,16 +1,18 @@
 import filecmp
+import gzip
 import json
 from dataclasses import replace
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from genome.errors import GenomeError
 from genome.files import read_json, sha256, write_jsonl
 from genome.micro import world
 from genome.micro.base import Pretraining, build_tokenizer, pretrain
-from genome.training import Example, Training, collate, encode, schedule, train_lora
+from genome.training import Example, Training, collate, corpus_rows, encode, saving, schedule, train_lora
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 
@@ -118,6 +120,50 @@ def test_bad_corpora_are_refused_and_leave_nothing(base, tmp_path, corpus, messa
         train_lora(base, tmp_path / "corpus.jsonl", SETTINGS, tmp_path / "out", name="x")
     assert "corpus.jsonl" in str(error.value)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("form", ["blank", "mark", "array", "gz"])
+def test_a_corpus_is_read_in_every_form(tmp_path, form):
+    rows = [{"prompt": "a", "response": "b", "note": None}, {"prompt": "c", "response": "d"}]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    content = {
+        "blank": text + "\n",
+        "mark": "\ufeff" + text.replace("\n", "\r\n"),
+        "array": json.dumps(rows, indent=1),
+        "gz": gzip.compress(text.encode()),
+    }[form]
+    (tmp_path / "corpus").write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert corpus_rows(tmp_path / "corpus") == rows
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("", ": no rows to train on"),
+        ("[]", ": no rows to train on"),
+        ('{"prompt": "a", "response": "b"}\n\n{"prompt": "a"}', ", row 2 (line 3): no text in `response`"),
+        ('{"prompt": "a", "response": "\\ud800"}', ", row 1: `response` holds half of a surrogate pair"),
+        ('{"prompt": NaN, "response": "b"}', ", row 1: no text in `prompt`"),
+        ('[{"prompt": "a", "response": "b"}, "c"]', ", row 2: no text in `prompt`"),
+        ('{"prompt": "a", "response": "b"}\n{', ", line 2: not valid JSON"),
+    ],
+)
+def test_a_row_that_cannot_be_trained_on_is_named_and_nobody_told_to_delete_it(tmp_path, text, part):
+    (tmp_path / "mine.jsonl").write_text(text)
+    with pytest.raises(GenomeError) as error:
+        corpus_rows(tmp_path / "mine.jsonl")
+    assert str(error.value).startswith(f"{tmp_path}/mine.jsonl{part}")
+    assert "delete" not in str(error.value)
+
+
+def test_other_columns_of_a_corpus_may_hold_what_they_like(tmp_path):
+    (tmp_path / "mine.jsonl").write_text('{"prompt": "a", "response": "b", "score": NaN, "from": "\\ud800"}')
+    assert [row["response"] for row in corpus_rows(tmp_path / "mine.jsonl")] == ["b"]
+
+
+def test_a_full_disk_is_one_line_about_the_adapter(tmp_path):
+    with pytest.raises(GenomeError, match=f"^cannot write {tmp_path}/out: .*free space"), saving(tmp_path / "out"):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
 
 
 def test_unknown_target_modules_are_refused(base, rows, tmp_path):

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from genome.experts import CONFIG, WEIGHTS, Expert, stored_types
-from genome.files import canonical_json, sha256
+from genome.files import canonical_json, sha256, writing
 from genome.genotype import PRODUCT, Genotype, by_group
 from genome.layers import layer_groups
 from genome.products import stack, stacked_shape, used, write_config
@@ -153,9 +153,10 @@ def store_genotypes(genotypes: Sequence[Genotype], experts: Sequence[Expert], st
     An engine caches adapters by name and path, so a folder of the store is never rewritten. Those that nobody has
     asked for in an hour, and no job holds a lock on, are removed: a long workflow makes more than a disk holds.
     """
-    store.mkdir(parents=True, exist_ok=True)
+    with writing(store):
+        store.mkdir(parents=True, exist_ok=True)
     _prune(store)
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=store) as temporary:
+    with writing(store, store), tempfile.TemporaryDirectory(prefix=".new-", dir=store) as temporary:
         folders = [Path(temporary) / str(number) for number in range(len(genotypes))]
         ids = materialise(genotypes, experts, folders)
         return [_publish(folder, store / name) for folder, name in zip(folders, ids, strict=True)]
@@ -163,9 +164,10 @@ def store_genotypes(genotypes: Sequence[Genotype], experts: Sequence[Expert], st
 
 def store_expert(expert: Expert, store: Path) -> Path:
     """Put an adapter that is a file of its own (Data Merge, DARE-TIES) into the store and return its folder."""
-    store.mkdir(parents=True, exist_ok=True)
+    with writing(store):
+        store.mkdir(parents=True, exist_ok=True)
     name = _adapter_id(sha256(expert.path / WEIGHTS), expert)
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=store) as temporary:
+    with writing(store, store), tempfile.TemporaryDirectory(prefix=".new-", dir=store) as temporary:
         link_adapter(expert.path, Path(temporary) / "new")
         return _publish(Path(temporary) / "new", store / name)
 

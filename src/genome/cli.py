@@ -19,8 +19,10 @@ def one_line_errors() -> Iterator[None]:
     """End the command with one line on standard error where the library refuses its input."""
     try:
         yield
-    except (GenomeError, OSError) as error:
+    except GenomeError as error:
         sys.exit(f"error: {error}")
+    except OSError as error:  # of the system, or of a library that loads a model: the latter's are paragraphs
+        sys.exit(f"error: {' '.join(str(error).split())}")
 
 
 @app.callback()
@@ -90,9 +92,7 @@ def plan(
     with one_line_errors():
         jobs, setting = read_plan(targets or (), configfile or ())
         measured = measure(jobs, setting)
-    if not jobs:
-        typer.echo("Nothing to be done.")
-        return
-    if samples_per_second:
-        measured = replace(measured, rate=Rate(samples_per_second, 0, "as given"))
-    typer.echo(describe(forecast(jobs, setting, measured)))
+        if samples_per_second:
+            measured = replace(measured, rate=Rate(samples_per_second, 0, "as given"))
+        said = describe(forecast(jobs, setting, measured)) if jobs else "Nothing to be done."
+    typer.echo(said)

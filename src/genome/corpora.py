@@ -79,5 +79,6 @@ def _is_chosen(row: Row, source: Mapping[str, Any], name: str) -> bool:
 
 def _column(row: Row, column: str, name: str) -> Any:
     if column not in row:
-        raise GenomeError(f"corpus {name}: no column {column!r}; its columns are {', '.join(row)}")
+        columns = " ".join(", ".join(row).split())  # names may hold line breaks
+        raise GenomeError(f"corpus {name}: no column {column!r}; its columns are {columns}")
     return row[column]

@@ -10,7 +10,8 @@ and what is made of experts is stored in the widest of their types.
 
 import glob
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from genome.errors import GenomeError
-from genome.files import copy_file, read_json, replacing_directory, sha256, write_json
+from genome.files import copy_file, is_folder, is_taken, read_json, replacing_directory, sha256, write_json
 from genome.hub import download, hub_errors, nearest_first, repository_files
 from genome.tensors import TensorInfo, open_tensors, read_header, widest
 
@@ -79,7 +80,7 @@ def read_expert(folder: Path | str) -> Expert:
     Raises GenomeError for a missing file, an unsupported adapter or truncated weights.
     """
     folder = Path(folder)
-    if not (folder / PROVENANCE).exists():
+    if not is_taken(folder / PROVENANCE):
         raise GenomeError(f"{folder / PROVENANCE}: missing; fetch or train the expert again")
     provenance = read_json(folder / PROVENANCE, FETCH_AGAIN)
     for field in ("name", "sha256"):
@@ -198,15 +199,13 @@ def fetch_expert(name: str, source: Mapping[str, Any], out: Path | str) -> None:
     names the source's own files.
     """
     with replacing_directory(out) as folder:
-        origin, commit = _download(name, source) if "hub" in source else (_local(name, source), None)
+        origin, commit = _download(name, source) if "hub" in source else (_check_source(name, source), None)
         if origin.resolve() == Path(out).resolve():
             raise GenomeError(f"expert {name}: {origin} is its source and its result; move it to another folder")
-        try:
+        with _named(name):
             _checked(origin, name)
             for file in (CONFIG, WEIGHTS):
                 copy_file(origin / file, folder / file)
-        except GenomeError as error:
-            raise GenomeError(f"expert {name}: {error}") from error
         write_provenance(folder, name, dict(source), {"revision": commit})
 
 
@@ -221,13 +220,24 @@ def read_source(name: str, source: Mapping[str, Any]) -> Expert:
 
     Raises GenomeError as fetching it would, save for what only all of its weights show.
     """
-    return _expert(_local(name, source), name, "")
+    origin = _check_source(name, source)
+    with _named(name):
+        return _expert(origin, name, "")
 
 
-def _local(name: str, source: Mapping[str, Any]) -> Path:
-    """Return the folder of a local adapter; GenomeError unless it holds one."""
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Say which expert of the config it is whose source is refused in the block."""
+    try:
+        yield
+    except GenomeError as error:
+        raise GenomeError(f"expert {name}: {error}") from error
+
+
+def _check_source(name: str, source: Mapping[str, Any]) -> Path:
+    """Return the folder of an expert given by `path`; GenomeError unless it holds an adapter."""
     origin = Path(source["path"]).expanduser()
-    if not origin.is_dir():
+    if not is_folder(origin):
         beside = nearest_first(origin.name, sorted(file.parent.name for file in origin.parent.glob(f"*/{CONFIG}")))
         found = f"adapters beside it: {', '.join(beside)}; " if beside else ""
         raise GenomeError(
@@ -281,7 +291,7 @@ def _require_adapter(name: str, where: str, files: Sequence[str], subfolder: str
 def _expert(folder: Path, name: str, digest: str) -> Expert:
     config = read_config(folder / CONFIG)
     modules = config["target_modules"]
-    if not (folder / WEIGHTS).exists() and not (folder / WEIGHTS).is_symlink():
+    if not is_taken(folder / WEIGHTS):
         raise GenomeError(f"{folder / WEIGHTS}: missing; {FETCH_AGAIN}")
     tensors, _ = read_header(folder / WEIGHTS)
     if not tensors:
@@ -302,7 +312,7 @@ def _expert(folder: Path, name: str, digest: str) -> Expert:
 
 def read_config(path: Path) -> dict[str, Any]:
     """Return the fields of an adapter_config.json; GenomeError names the one that no plain LoRA adapter has."""
-    if not path.exists() and not path.is_symlink():
+    if not is_taken(path):
         raise GenomeError(f"{path}: missing; {FETCH_AGAIN}")
     config = read_json(path)
     if not isinstance(config, dict):

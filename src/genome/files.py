@@ -19,7 +19,7 @@ import stat
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -45,6 +45,8 @@ GZIP = b"\x1f\x8b"
 
 ARRAY_OF_ROWS = re.compile(r"\s*\[\s*[{\]]")
 
+SPACE = re.compile(r"[ \t\r\n]*")
+
 FICLONE = 0x40049409
 """Linux's request to share the blocks of one file with another."""
 
@@ -64,12 +66,12 @@ def replacing(path: Path | str) -> Iterator[Path]:
     GenomeError where the system refuses to write. No temporary file is left, and no message names one.
     """
     path = Path(path)
-    with _named(path):
+    with writing(path):
         if path.exists() and not path.is_file():
             raise GenomeError(f"cannot write {path}: it is {_kind(path.stat().st_mode)}; choose another name")
         _make_parent(path)
     temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}.{next(_serial)}.tmp")
-    with _named(path, temporary):
+    with writing(path, temporary):
         try:
             yield temporary
             temporary.replace(path)
@@ -87,12 +89,12 @@ def replacing_directory(path: Path | str) -> Iterator[Path]:
     refuses to write. No temporary folder is left, and no message names one.
     """
     path = Path(path)
-    with _named(path):
+    with writing(path):
         _check_replaceable(path)
         _make_parent(path)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", dir=path.parent))
     try:
-        with _named(path, temporary):
+        with writing(path, temporary):
             temporary.chmod(0o755)
             yield temporary
             _check_replaceable(path, _entries(temporary))
@@ -154,8 +156,11 @@ def _entries(folder: Path) -> set[str]:
 
 
 @contextmanager
-def _named(path: Path, temporary: Path | None = None) -> Iterator[None]:
-    """Turn the system's errors about writing into one line about `path`, and name it in place of `temporary`."""
+def writing(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Turn the system's errors about writing into one line about `path`, and name it in place of `temporary`.
+
+    Errors about other files than those in `temporary` pass: they are not about writing `path`.
+    """
     try:
         yield
     except GenomeError as error:
@@ -239,7 +244,7 @@ def read_numbered(
     text = read_text(path, remedy)
     decoder = _THEIRS if any_value else _OURS
     if ARRAY_OF_ROWS.match(text):
-        return "row", list(enumerate(_parse(decoder, text, str(path), remedy, expected), start=1))
+        return "row", list(enumerate(_parse_array(decoder, text, str(path), remedy, expected), start=1))
     # Not splitlines: text may hold other ends of lines than JSON Lines has. A file may be several, each with its mark.
     lines = ((number, line.removeprefix(BOM).strip()) for number, line in enumerate(text.split("\n"), start=1))
     return "line", [
@@ -303,6 +308,35 @@ def check_file(path: Path | str) -> int:
     return found.st_size
 
 
+def is_file(path: Path | str) -> bool:
+    """Tell whether there is a file; GenomeError where the system does not say, as below a folder that is closed."""
+    with _looking(path):
+        return Path(path).is_file()
+
+
+def is_folder(path: Path | str) -> bool:
+    """Tell whether there is a folder that can be listed; GenomeError as `is_file`."""
+    with _looking(path):
+        found = Path(path).is_dir()
+        if found:
+            next(Path(path).iterdir(), None)  # refused where it cannot be listed
+        return found
+
+
+def is_taken(path: Path | str) -> bool:
+    """Tell whether anything has this path, a link to nowhere included; GenomeError as `is_file`."""
+    with _looking(path):
+        return Path(path).is_symlink() or Path(path).exists()
+
+
+@contextmanager
+def _looking(path: Path | str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise GenomeError(f"{path}: cannot be read ({error.strerror}); correct the path or its permissions") from error
+
+
 def sha256(path: Path | str) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal; GenomeError as `open_file`."""
     with open_file(path) as file:
@@ -340,6 +374,22 @@ def _parse(
         # Python names a setting of its own after a semicolon.
         raise GenomeError(f"{where}: not {expected} ({str(error).partition(';')[0]}); {remedy}") from error
     return value
+
+
+def _parse_array(decoder: json.JSONDecoder, text: str, path: str, remedy: str, expected: str) -> list[Any]:
+    """Return the elements of a JSON array; GenomeError names the line that is no JSON, or the row that is at fault."""
+    try:
+        return _parse(decoder, text, path, remedy, expected)
+    except GenomeError as error:
+        if isinstance(error.__cause__, json.JSONDecodeError):
+            raise
+        number, position = 0, text.index("[")
+        with suppress(ValueError, RecursionError):
+            while True:
+                number += 1
+                position = decoder.raw_decode(text, SPACE.match(text, position + 1).end())[1]
+                position = SPACE.match(text, position).end()
+        raise GenomeError(str(error).replace(path, f"{path}, row {number}", 1)) from error
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -7,29 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from genome.errors import GenomeError
-from genome.files import check_file, copy_file, open_file, read_json, replacing_directory
+from genome.files import check_file, copy_file, is_file, is_folder, open_file, read_json, replacing_directory
 from genome.hub import download, hub_errors
 
-SENTENCEPIECE = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "tiktoken.model")
-"""Tokenizers in one file that a package of its own reads."""
-
-PATTERNS = (
-    "*.json",
-    "*.safetensors",
-    "*.jinja",
-    *SENTENCEPIECE,
-    "vocab.txt",
-    "merges.txt",
-    "*.tiktoken",
-)
+PATTERNS = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.tiktoken", "merges.txt", "vocab.txt")
 """What a base model is made of; nothing that must be unpickled or run."""
 
 BELOW = ("*/*",)
 """Files in folders of a repository: other formats of the same model; nothing of them is needed."""
 
-ADAPTER = "adapter_config.json"
+ADAPTER, ADAPTER_CONFIG = "adapter_", "adapter_config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+
+POINTER = b"version https://git-lfs"
 
 log = logging.getLogger("genome")
 
@@ -43,16 +34,17 @@ def fetch_base(source: Mapping[str, Any], out: Path | str) -> None:
     alone, or lacks its config or weights in safetensors.
     """
     origin = _download(source) if "hub" in source else Path(source["path"]).expanduser()
-    if origin.resolve() == Path(out).resolve():
-        raise GenomeError(f"{_where(source, origin)}: it is its own source; move it to another folder")
     check_source(source, origin)
-    where, kept = _where(source, origin), model_files(origin)
-    adapter = sorted(file.name for file in origin.glob("adapter_*") if file.suffix in (".json", ".safetensors"))
+    where = _where(source, origin)
+    if origin.resolve() == Path(out).resolve():
+        raise GenomeError(f"{where}: it is its own source; move it to another folder")
+    adapter = sorted(file.name for file in origin.glob(f"{ADAPTER}*"))
     if adapter:
         log.warning("%s: %s left out; give the adapter as an expert", where, " and ".join(adapter))
-    log.info("%s: %d files copied, %.1f MB", where, len(kept), sum(map(check_file, kept)) / 1e6)
+    files = model_files(origin)
+    log.info("%s: %d files copied, %.1f MB", where, len(files), sum(map(check_file, files)) / 1e6)
     with replacing_directory(out) as folder:
-        for file in kept:
+        for file in files:
             copy_file(file, folder / file.name)
 
 
@@ -62,26 +54,19 @@ def source_files(source: Mapping[str, Any]) -> list[Path]:
 
 
 def model_files(folder: Path) -> list[Path]:
-    """Return the files of a folder that belong to a base model; those of an adapter beside it do not."""
-    files = {file for pattern in PATTERNS for file in folder.glob(pattern)}
-    return sorted(file for file in files if not file.name.startswith("adapter_"))
+    """Return the files of a folder that belong to a base model; an adapter beside it does not."""
+    found = {file for pattern in PATTERNS for file in folder.glob(pattern)}
+    return sorted(file for file in found if not file.name.startswith(ADAPTER))
 
 
 def check_source(source: Mapping[str, Any], origin: Path) -> None:
-    """Raise GenomeError unless the folder `origin`, of the model in `source`, holds one that transformers can load."""
-    _check(_where(source, origin), origin)
-
-
-def _where(source: Mapping[str, Any], origin: Path) -> str:
-    return f"base model {source['hub']} ({origin})" if "hub" in source else f"base model {origin}"
-
-
-def _check(where: str, origin: Path) -> None:
-    has = {file.name for file in origin.iterdir()} if origin.is_dir() else set()
-    if ADAPTER in has and "config.json" not in has:
+    """Raise GenomeError unless the folder `origin` holds a base model that transformers can load."""
+    where = _where(source, origin)
+    has = {file.name for file in origin.iterdir()} if is_folder(origin) else set()
+    if ADAPTER_CONFIG in has and "config.json" not in has:
         raise GenomeError(
-            f"{where}: it is an adapter ({ADAPTER} without config.json); give it as an expert, and as `model` the base "
-            "that it was trained on"
+            f"{where}: it is an adapter ({ADAPTER_CONFIG} without config.json); give it as an expert, and as `model` "
+            "the base that it was trained on"
         )
     if "config.json" not in has or has.isdisjoint((WEIGHTS, INDEX)):
         raise GenomeError(
@@ -92,8 +77,12 @@ def _check(where: str, origin: Path) -> None:
         raise GenomeError(f"{where}: config.json is no mapping of fields; correct `model` in the config")
     if WEIGHTS not in has:
         _check_index(where, origin)
+    for file in model_files(origin):
+        with open_file(file) as opened:
+            if opened.read(len(POINTER)) == POINTER:
+                raise GenomeError(f"{file}: a pointer of Git LFS, not the file; call `git lfs pull` in its repository")
     if "tokenizer.json" not in has:
-        _check_packages(where, [origin / name for name in SENTENCEPIECE if name in has])
+        _check_packages(where, sorted(origin.glob("*.model")))
 
 
 def _check_packages(where: str, models: Sequence[Path]) -> None:
@@ -121,10 +110,14 @@ def _check_index(where: str, origin: Path) -> None:
     places = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(places, dict) or not places or not all(isinstance(name, str) for name in places.values()):
         raise GenomeError(f"{where}: {INDEX} has no weight_map of tensors to files; fetch the model again")
-    missing = sorted({name for name in places.values() if Path(name).name != name or not (origin / name).is_file()})
+    missing = sorted({name for name in places.values() if Path(name).name != name or not is_file(origin / name)})
     if missing:
         number = f"{len(missing)} of the {len(set(places.values()))}"
         raise GenomeError(f"{where} lacks {number} files of its weights, first {missing[0]}; fetch the model again")
+
+
+def _where(source: Mapping[str, Any], origin: Path) -> str:
+    return f"base model {source['hub']} ({origin})" if "hub" in source else f"base model {origin}"
 
 
 def _download(source: Mapping[str, Any]) -> Path:

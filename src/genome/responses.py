@@ -6,7 +6,7 @@ from typing import Any
 
 from genome.ensemble import combine
 from genome.errors import GenomeError
-from genome.files import read_jsonl, write_jsonl
+from genome.files import encodable, read_numbered, write_jsonl
 from genome.tasks import Task, parse_task
 from genome.tasks.prompts import facts
 from genome.tasks.scoring import beside, extract, judge, standard_error
@@ -38,19 +38,22 @@ def score_responses(
     """Return the metric of the responses in a JSON Lines file, in [0, 1], with n, unparsed and standard error.
 
     A line holds `sample`, a row in the columns of the task's data set, and `response`, or `responses` of an
-    ensemble's members, fittest first, which answer as `genome.ensemble` combines them. `details` names a file for one
-    line a sample: the answer found, the reference, the score. GenomeError names the line that is wrong.
+    ensemble's members, fittest first, which answer as `genome.ensemble` combines them. The file may also be one JSON
+    array of such mappings. `details` names a file for one line a sample: the answer found, the reference, the score.
+    GenomeError names the line that is wrong.
     """
-    if not Path(path).is_file():
-        raise GenomeError(f"{path}: no such file")
-    rows = read_jsonl(path, remedy=LINE)
-    if not rows:
+    counted, numbered = read_numbered(path, LINE, any_value=True)
+    if details is not None and Path(details).resolve() == Path(path).resolve():
+        raise GenomeError(f"{details}: holds the responses; name another file for the details")
+    if not numbered:
         raise GenomeError(f"{path}: no lines; {LINE}")
-    texts = [_texts(path, number, row) for number, row in enumerate(rows, start=1)]
+    places = [f"{path}, {counted} {number}" for number, _ in numbered]
+    rows = [row for _, row in numbered]
+    texts = [_texts(where, row) for where, row in zip(places, rows, strict=True)]
     lengths = {len(each) for each in texts}
     if len(lengths) > 1:
         raise GenomeError(f"{path}: lines hold {' or '.join(map(str, sorted(lengths)))} responses; give each as many")
-    samples = [_facts(path, number, task, row["sample"]) for number, row in enumerate(rows, start=1)]
+    samples = [_facts(where, task, row["sample"]) for where, row in zip(places, rows, strict=True)]
     by_model = [
         [extract(task, sample, text) for sample, text in zip(samples, model, strict=True)]
         for model in zip(*texts, strict=True)
@@ -62,17 +65,18 @@ def score_responses(
             details,
             (
                 {
-                    "line": number,
+                    counted: number,
                     **({"id": row["sample"]["id"]} if "id" in row["sample"] else {}),
                     "answer": answer,
                     **({"answers": list(given)} if len(given) > 1 else {}),
                     "reference": sample["reference"],
                     "score": score,
                 }
-                for number, (row, sample, answer, given, score) in enumerate(
-                    zip(rows, samples, answers, zip(*by_model, strict=True), judged.scores, strict=True), start=1
+                for (number, row), sample, answer, given, score in zip(
+                    numbered, samples, answers, zip(*by_model, strict=True), judged.scores, strict=True
                 )
             ),
+            any_value=True,
         )
     return {
         "task": task.name,
@@ -85,9 +89,8 @@ def score_responses(
     }
 
 
-def _texts(path: Path | str, number: int, row: Mapping[str, Any]) -> Sequence[str]:
+def _texts(where: str, row: Any) -> Sequence[str]:
     """Return the responses of one line."""
-    where = f"{path}, line {number}"
     if not isinstance(row, Mapping) or not isinstance(row.get("sample"), Mapping):
         raise GenomeError(f"{where}: expected `sample`, a row of the data set, and `response` or `responses`")
     if ("response" in row) == ("responses" in row):
@@ -96,12 +99,14 @@ def _texts(path: Path | str, number: int, row: Mapping[str, Any]) -> Sequence[st
     if "responses" in row and isinstance(given, list):
         given = ["" if text is None else text for text in given]  # a member without an answer
     if not isinstance(given, list) or not given or not all(isinstance(text, str) for text in given):
-        raise GenomeError(f"{where}: a response must be text, found {str(given)[:60]}")
+        raise GenomeError(f"{where}: a response must be text, found {str(given)[:60]!r}")
+    if not all(map(encodable, given)):
+        raise GenomeError(f"{where}: a response holds half of a surrogate pair; correct the text")
     return given
 
 
-def _facts(path: Path | str, number: int, task: Task, row: Mapping[str, Any]) -> dict[str, Any]:
+def _facts(where: str, task: Task, row: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return facts(task, row)
     except GenomeError as error:
-        raise GenomeError(f"{path}, line {number}: {error}") from error
+        raise GenomeError(f"{where}: {error}") from error

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from genome.errors import GenomeError
-from genome.files import check_file, read_numbered
+from genome.files import check_file, is_file, is_taken, read_numbered
 
 ROWS = "give one JSON mapping of columns a line, or a JSON array of them"
 
@@ -175,14 +175,14 @@ def _matches(pattern: str, folder: Path | None) -> list[Path]:
         # Path.glob takes no absolute patterns.
         return sorted(map(Path, glob.glob(str(path))))  # noqa: PTH207
     compressed = path.with_name(path.name + ".gz")
-    return [compressed if not path.is_file() and compressed.is_file() else path]
+    return [compressed if not is_file(path) and is_file(compressed) else path]
 
 
 def _existing(pattern: str, folder: Path | None) -> list[Path]:
     paths = _matches(pattern, folder)
-    missing = [path for path in paths if not path.is_file()] if paths else [(folder or Path()) / pattern]
+    missing = [path for path in paths if not is_file(path)] if paths else [(folder or Path()) / pattern]
     if missing:
-        if missing[0].exists():
+        if is_taken(missing[0]):
             check_file(missing[0])  # says what it is instead
         raise GenomeError(f"no file {missing[0]}; put the rows there as JSON Lines, or correct source.path or data_dir")
     return paths

@@ -11,13 +11,15 @@ averaged, adapters that did not cannot, because a product BA does not fix A and 
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 
 from genome.errors import GenomeError
 from genome.experts import write_provenance
@@ -106,11 +108,21 @@ def train_lora(
         saved.base_model_name_or_path = base_name
         # PEFT keeps a set, whose order changes from process to process.
         saved.target_modules = sorted(settings.target_modules)
-        model.save_pretrained(folder, save_embedding_layers=False)
+        with saving(out_dir):
+            model.save_pretrained(folder, save_embedding_layers=False)
         # PEFT's model card holds no fact that provenance.json lacks.
         (folder / "README.md").unlink(missing_ok=True)
         write_provenance(folder, name, source, {"rows": len(rows), "training": asdict(settings)})
     return {"steps": len(losses), "first_loss": losses[0], "last_loss": losses[-1]}
+
+
+@contextmanager
+def saving(out: Path | str) -> Iterator[None]:
+    """Turn the error of safetensors about a full disk, which is none of the system's, into one line about `out`."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise GenomeError(f"cannot write {out}: {error}; free space on that disk, or choose another place") from error
 
 
 def corpus_rows(path: Path | str) -> list[dict[str, str]]:
@@ -121,8 +133,9 @@ def corpus_rows(path: Path | str) -> list[dict[str, str]]:
     counted, numbered = read_numbered(path, A_ROW, any_value=True)
     if not numbered:
         raise GenomeError(f"{path}: no rows to train on; {A_ROW}")
-    for number, row in numbered:
-        check_row(row, f"{path}, {counted} {number}")
+    for count, (number, row) in enumerate(numbered, start=1):
+        line = "" if number == count else f" ({counted} {number})"
+        check_row(row, f"{path}, row {count}{line}")
     return [row for _, row in numbered]
 
 

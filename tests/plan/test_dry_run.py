@@ -1,8 +1,11 @@
 """Snakemake's messages, without what stands around them."""
 
+import types
+
 import pytest
 
 from genome.errors import GenomeError
+from genome.plan import dry_run
 from genome.plan.dry_run import read_plan, refusal
 
 AROUND = "Config file config.yaml is extended by additional config.\nBuilding DAG of jobs...\n"
@@ -35,3 +38,10 @@ def test_a_config_that_snakemake_would_end_on_is_refused_before(tmp_path):
     (tmp_path / "mine.yaml").write_text("labels: &a {x: *a}\n")
     with pytest.raises(GenomeError, match=r"mine\.yaml, line 1: the anchor here holds itself"):
         read_plan((), [tmp_path / "mine.yaml"])
+
+
+def test_another_workflow_is_said_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(dry_run.subprocess, "run", lambda *_, **__: types.SimpleNamespace(returncode=0, stdout=""))
+    with pytest.raises(GenomeError, match=f"^{tmp_path}: its Snakefile is not this workflow's"):
+        dry_run.read_plan([], [])

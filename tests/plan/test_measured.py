@@ -2,6 +2,7 @@
 
 import pytest
 
+from genome.errors import GenomeError
 from genome.files import write_json, write_jsonl, write_text
 from genome.plan.cost import Job, Setting
 from genome.plan.measured import READ, RECORDS, measure, measured_rate
@@ -64,3 +65,26 @@ def test_a_rate_is_taken_evenly_out_of_many_records(tmp_path):
     for i in range(number):
         write_json(tmp_path / f"{i:04}.json", record(samples=100 if i < number // 2 else 300, scoring=1.0))
     assert measured_rate(tmp_path).samples_per_second == pytest.approx(200, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("splits/sums/provenance.json", "{"),
+        ("splits/sums/provenance.json", "[]"),
+        ("splits/sums/provenance.json", '{"validation": 3}'),
+        ("prompts/micro/sums/validation.jsonl", "{"),
+        ("prompts/micro/sums/validation.jsonl", ""),
+        ("prompts/micro/sums/validation.jsonl", "[1]"),
+        ("benchmarks/runs/sums/x.json", "{}"),
+        ("benchmarks/runs/sums/x.json", '{"samples": 3'),
+    ],
+)
+def test_a_damaged_result_is_named(tmp_path, file, text):
+    path = tmp_path / "results" / file
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    with pytest.raises(GenomeError) as error:
+        measure([], SETTING, tmp_path)
+    assert str(error.value).startswith(str(path))
+    assert "\n" not in str(error.value)

@@ -9,7 +9,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 
 from genome.files import replacing_directory
 from genome.micro import world
-from genome.training import Training, encode, fit, prepare_torch
+from genome.training import Training, encode, fit, prepare_torch, saving
 
 SPECIAL = ("<pad>", "<eos>", "<bos>", "<unk>")
 CHAT_TEMPLATE = (
@@ -148,7 +148,7 @@ def pretrain(out_dir: Path | str, settings: Pretraining | None = None) -> list[f
     )
     rows = world.base_corpus(settings.rows, settings.seed)
     losses = fit(model, encode(tokenizer, rows, training.max_length), training, optimizers(model, settings))
-    with replacing_directory(out_dir) as folder:
+    with replacing_directory(out_dir) as folder, saving(out_dir):
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     return losses

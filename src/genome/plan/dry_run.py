@@ -36,6 +36,8 @@ def read_plan(targets: Sequence[str], configfiles: Sequence[Path]) -> tuple[list
         )
         if dry_run.returncode:
             raise GenomeError(refusal(dry_run.stdout))
+        if not handed_over.exists():
+            raise GenomeError(f"{Path.cwd()}: its Snakefile is not this workflow's; call it in the workflow's folder")
         plan = json.loads(handed_over.read_text())
     return [Job(**job) for job in plan["jobs"]], Setting(**plan["setting"])
 

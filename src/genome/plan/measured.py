@@ -1,11 +1,13 @@
 """What a workflow's folder tells before a run: sizes of splits, prompts, responses and adapters, and a rate."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
+from genome.errors import GenomeError
+from genome.files import REMAKE, open_file, parse_json, read_json
 from genome.plan.cost import Job, Measured, Rate, Setting
 
 READ = 50
@@ -13,6 +15,10 @@ READ = 50
 
 RECORDS = 200
 """Records of finished jobs that a rate is taken from, evenly out of all: a run's start reads them."""
+
+
+NUMBERS = ("samples", "seconds", "scoring_seconds")
+"""What a rate is made of."""
 
 
 def measure(jobs: Sequence[Job], setting: Setting, folder: Path = Path()) -> Measured:
@@ -25,7 +31,7 @@ def measure(jobs: Sequence[Job], setting: Setting, folder: Path = Path()) -> Mea
     for task in setting.tasks:
         provenance = results / f"splits/{task}/provenance.json"
         if task not in drawn_again and provenance.is_file():
-            drawn = json.loads(provenance.read_text())
+            drawn = _mapping(provenance, "validation", "test")
             samples[task] = {side: drawn[side] for side in ("validation", "test")}
         prompts = results / f"prompts/{setting.base}/{task}/validation.jsonl"
         if prompts.is_file():
@@ -39,20 +45,32 @@ def measure(jobs: Sequence[Job], setting: Setting, folder: Path = Path()) -> Mea
 
 
 def _mean_tokens(prompts: Path) -> float:
-    with prompts.open(encoding="utf-8") as file:
-        lengths = [len(json.loads(line)["tokens"]) for line in islice(file, READ)]
-    return sum(lengths) / len(lengths)
+    with open_file(prompts) as file:
+        texts = [line.decode(errors="replace") for line in islice(file, READ)]
+    samples = [parse_json(text, f"{prompts}, line {number}", REMAKE) for number, text in enumerate(texts, start=1)]
+    if not samples or not all(isinstance(sample, dict) and "tokens" in sample for sample in samples):
+        raise GenomeError(f"{prompts}: not the prompts of a task; {REMAKE}")
+    return sum(len(sample["tokens"]) for sample in samples) / len(samples)
+
+
+def _mapping(path: Path, *needed: str) -> dict[str, Any]:
+    """Return a JSON file of ours that has the `needed` fields with numbers in them; GenomeError for another."""
+    content = read_json(path, REMAKE)
+    for field in needed:
+        if not isinstance(content, dict) or not isinstance(content.get(field), int | float):
+            raise GenomeError(f"{path}: no number in {field!r}; {REMAKE}")
+    return content
 
 
 def measured_rate(records: Path) -> Rate | None:
     """Return the rate of finished jobs on the machine that ran most of them; None before any has scored samples."""
     paths = sorted(records.rglob("*.json"))
-    found = [json.loads(path.read_text()) for path in paths[:: len(paths) // RECORDS + 1]]
+    found = [_mapping(path, *NUMBERS) for path in paths[:: len(paths) // RECORDS + 1]]
     scoring = [record for record in found if record["samples"] and record["scoring_seconds"]]
     if not scoring:
         return None
-    [(machine, _)] = Counter(record["machine"] for record in scoring).most_common(1)
-    of_machine = [record for record in scoring if record["machine"] == machine]
+    [(machine, _)] = Counter(str(record.get("machine")) for record in scoring).most_common(1)
+    of_machine = [record for record in scoring if str(record.get("machine")) == machine]
     seconds = sum(record["scoring_seconds"] for record in of_machine)
     samples = sum(record["samples"] for record in of_machine)
     overhead = sum(record["seconds"] - record["scoring_seconds"] for record in of_machine) / len(of_machine)

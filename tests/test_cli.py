@@ -1,0 +1,190 @@
+"""The `genome` command: a wrong input ends in one line, and nothing half-written is left."""
+
+import json
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from builders import write_expert
+from genome.cli import app
+from genome.genotype import Genotype
+from genome.population import Fitness, Individual, found, write_population
+
+QUESTION = {"question": "What is 2 + 3?", "answer": "2 + 3 = 5\n#### 5"}
+LINE = {"sample": QUESTION, "response": "Answer: 5"}
+
+
+def refusal(*arguments) -> str:
+    """Return the one line in which a command ends."""
+    result = CliRunner().invoke(app, list(map(str, arguments)))
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert result.exit_code in (1, 2)
+    assert "Traceback" not in result.output
+    if result.exit_code == 2:
+        return result.output
+    line = str(result.exception.code)
+    assert line.startswith("error: ")
+    assert "\n" not in line
+    return line
+
+
+@pytest.fixture
+def odd(tmp_path):
+    """Return paths that hold nothing that a command could read, and what is said of each."""
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    os.mkfifo(folder / "pipe")
+    bound = socket.socket(socket.AF_UNIX)
+    bound.bind(str(folder / "socket"))
+    bound.close()
+    (folder / "link").symlink_to("nowhere")
+    texts = {
+        "binary": b"\x00\xff\xfe\x80",
+        "utf-16": json.dumps(LINE).encode("utf-16"),
+        "words": b"population",
+        "deep": b"[" * 100_000,
+        "deeper": b'{"a":' * 100_000,
+        "number": b"9" * 5000,
+        "gz": b"\x1f\x8b\x08",
+        "twice": b'{"sample": 1, "sample": 2}',
+    }
+    for name, text in texts.items():
+        (folder / name).write_bytes(text)
+    said = {
+        "pipe": "a pipe",
+        "socket": "a socket",
+        "link": "a link to nowhere",
+        "none": "no such file",
+        "binary": "not UTF-8",
+        "utf-16": "UTF-16",
+        "words": "not valid JSON",
+        "deep": "nested too deeply",
+        "deeper": "nested too deeply",
+        "number": "4300 digits",
+        "gz": "gzip",
+        "twice": "'sample' stands twice",
+    }
+    return {folder: "a folder", Path("/dev/zero"): "a device"} | {folder / name: part for name, part in said.items()}
+
+
+def test_responses_that_cannot_be_read_are_one_line(odd, tmp_path):
+    for path, part in odd.items():
+        line = refusal("score", "gsm8k", path, "--details", tmp_path / "details.jsonl")
+        assert str(path) in line
+        assert part in line
+        assert "delete" not in line
+    assert not (tmp_path / "details.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("task", "text", "part"),
+    [
+        ("gsm8k", "", "no lines"),
+        ("gsm8k", "\n\n", "no lines"),
+        ("gsm8k", "[]", "no lines"),
+        ("gsm8k", "{}", "line 1: expected `sample`"),
+        ("gsm8k", "\n3", "line 2: expected `sample`"),
+        ("gsm8k", '[{"sample": {}, "response": "5"}]', "row 1: task gsm8k"),
+        ("gsm8k", json.dumps({**LINE, "response": 5}), "line 1: a response must be text"),
+        ("gsm8k", json.dumps({**LINE, "response": "\ud800"}), "line 1: a response holds half of a surrogate pair"),
+        ("gsm8k", json.dumps({"sample": {"q": "?"}, "response": "5"}), "line 1: task gsm8k"),
+        ("drop", json.dumps(LINE), "line 1: task drop"),
+        ("gsm", json.dumps(LINE), "no task 'gsm' (did you mean"),
+        ("nowhere.yaml", json.dumps(LINE), "no task 'nowhere.yaml'"),
+        ("", json.dumps(LINE), "no task ''"),
+    ],
+)
+def test_responses_of_another_form_or_task_are_one_line(tmp_path, task, text, part):
+    (tmp_path / "responses.jsonl").write_text(text)
+    assert part in refusal("score", task, tmp_path / "responses.jsonl", "--details", tmp_path / "details.jsonl")
+    assert not (tmp_path / "details.jsonl").exists()
+
+
+@pytest.mark.parametrize("form", ["lines", "array", "mark"])
+def test_responses_are_scored_in_every_form_and_counted_as_they_stand(tmp_path, form):
+    path, details = tmp_path / "responses", tmp_path / "details.jsonl"
+    rows = [{**LINE, "note": float("nan")}, {**LINE, "sample": {**QUESTION, "id": "\ud800", "n": float("inf")}}]
+    texts = [json.dumps(row) for row in rows]
+    content = {"lines": "\r\n\r\n".join(texts), "array": f"[{', '.join(texts)}]", "mark": "\n\n".join(texts)}[form]
+    path.write_text(content, encoding="utf-8-sig" if form == "mark" else "utf-8")
+    result = CliRunner().invoke(app, ["score", "gsm8k", str(path), "--details", str(details)])
+    assert result.exit_code == 0, result.exception
+    assert (json.loads(result.stdout)["score"], json.loads(result.stdout)["n"]) == (1.0, 2)
+    first, second = map(json.loads, details.read_text().splitlines())
+    counted, numbers = ("row", [1, 2]) if form == "array" else ("line", [1, 3])
+    assert [first[counted], second[counted]] == numbers
+    assert (second["id"], second["answer"]) == ("\ud800", "5")
+
+
+def test_details_never_take_the_place_of_the_responses_or_of_a_folder(tmp_path):
+    path = tmp_path / "responses.jsonl"
+    path.write_text(json.dumps(LINE))
+    (tmp_path / "link").symlink_to(path)
+    for details in (path, tmp_path / "link"):
+        assert "holds the responses" in refusal("score", "gsm8k", path, "--details", details)
+    assert json.loads(path.read_text()) == LINE
+    for details, part in ((tmp_path, "a folder"), ("/dev/null", "a device"), (path / "below", "is no folder")):
+        assert f"cannot write {details}: " in (line := refusal("score", "gsm8k", path, "--details", details))
+        assert part in line
+
+
+def test_a_base_without_a_tokenizer_is_one_line(tmp_path):
+    (tmp_path / "responses.jsonl").write_text(json.dumps({"sample": {"sentence": "Ja.", "id": 3}, "response": "Ja."}))
+    task = tmp_path / "mine.yaml"
+    task.write_text("{kind: translation, source: {path: x}, prompt: p, reference: sentence, tokenizer: base}")
+    assert "tokenizer" in refusal("score", task, tmp_path / "responses.jsonl", "--base", tmp_path / "none")
+
+
+@pytest.fixture
+def stored(tmp_path):
+    experts = [write_expert(tmp_path / "experts" / name, seed) for seed, name in enumerate(("one", "two"))]
+    best = Individual("a", Genotype((0.5, 0.25)), "mixture", fitness=Fitness(0.9, {}))
+    write_population(tmp_path / "population.json", found([best]), experts)
+    return tmp_path
+
+
+def materialise(stored, population, out, *options):
+    return "materialise", population, out, "--experts", stored / "experts", *options
+
+
+def test_populations_that_cannot_be_read_are_one_line(stored, odd):
+    for path, part in odd.items():
+        line = refusal(*materialise(stored, path, stored / "out"))
+        assert str(path) in line
+        assert part in line
+    recorded = json.loads((stored / "population.json").read_text())
+    other = stored / "other.json"
+    for value in ([], {}, {"best": recorded["best"]}, {**recorded, "best": 3}):
+        other.write_text(json.dumps(value))
+        assert str(other) in refusal(*materialise(stored, other, stored / "out"))
+    assert not (stored / "out").exists()
+
+
+def test_what_cannot_be_materialised_leaves_nothing(stored, monkeypatch):
+    population, out = stored / "population.json", stored / "new" / "out"
+    cases = [
+        (("--member", "b"), "no individual 'b'"),
+        (("--experts", stored / "none"), "none/one/provenance.json: missing"),
+        (("--rank", "0"), "rank 0"),
+        (("--rank", "many"), "Usage"),
+    ]
+    for options, part in cases:
+        assert part in refusal(*materialise(stored, population, out, *options))
+        assert not out.exists()
+    for taken in (population, stored / "experts", stored):
+        assert "exists already" in refusal(*materialise(stored, population, taken))
+    assert "is no folder" in refusal(*materialise(stored, population, population / "out"))
+    monkeypatch.chdir(stored)
+    (stored / "link").symlink_to("nowhere")
+    assert "it is a link to nowhere" in refusal(*materialise(stored, population, "link"))
+    assert "exists already" in refusal(*materialise(stored, population, ".."))
+    assert sorted(file.name for file in stored.iterdir()) == ["experts", "link", "population.json"]
+
+
+def test_a_damaged_expert_is_named(stored):
+    (stored / "experts" / "two" / "adapter_config.json").write_text("[]")
+    line = refusal(*materialise(stored, stored / "population.json", stored / "out"))
+    assert str(stored / "experts" / "two" / "adapter_config.json") in line
