@@ -43,7 +43,8 @@ def read_project():
     config.update(settled(config))
     check_config(config, schema, tasks)
     config["data_dir"] = paths.data_folder(config["data_dir"])
-    check_paths(config, tasks)
+    if workflow.is_main_process:  # a job on another machine need not see what was copied here
+        check_paths(config, tasks)
     return internal["versions"], tasks
 
 

@@ -37,7 +37,7 @@ def corpora_of(wildcards):
 
 def prompts_of(wildcards):
     """Return the validation prompts of all tasks of a run."""
-    if problems := names.too_long(wildcards.tasks[:60] + "…", wildcards.tasks.split("+")):
+    if problems := names.joined_problems(f"target {wildcards.tasks[:60]}", wildcards.tasks.split("+")):
         raise WorkflowError(*problems)
     return expand(f"results/prompts/{BASE}/{{task}}/validation.jsonl", task=wildcards.tasks.split("+"))
 
