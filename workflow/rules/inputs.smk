@@ -21,7 +21,7 @@ def corpus_files(wildcards):
 
 def base_files(wildcards):
     """Return the files that a base given by path is copied from."""
-    return refusing(paths.base_files, config, wildcards.base)
+    return refusing(paths.base_files, f"config.bases.{wildcards.base}", config["bases"][wildcards.base]["model"])
 
 
 def adapter_files(wildcards):
