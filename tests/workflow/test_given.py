@@ -185,7 +185,7 @@ def test_configs_and_task_files_are_read_strictly(given):
 
 
 def test_an_adapter_s_name_is_no_path(given):
-    """Such a name once emptied the folder above."""
+    """An adapter's folder is replaced by what is fetched: that of `..` is the folder of all resources."""
     experts_at(given, **{"..": "mine/one", "a/b": "mine/two"})
     refusal(
         given, "config.bases.own.experts: '..' cannot be the name of an expert", "resources/experts/../provenance.json"

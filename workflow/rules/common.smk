@@ -1,6 +1,6 @@
 # The checked config, resolved: what the other files of this folder name.
-# Provides: BASE, PER_JOB, EXPERTS, ADAPTERS, CORPORA, VARIANTS and their groups, GRID, STUDY, task_definition, canonical,
-#   schedule_at_once, own_engine, stop_engine.
+# Provides: BASE, PER_JOB, EXPERTS, ADAPTERS, CORPORA, OWN_CORPORA, VARIANTS and their groups, GRID, STUDY, refusing,
+#   task_definition, canonical, schedule_at_once, own_engine, stop_engine.
 
 import json
 import os
