@@ -91,7 +91,8 @@ def test_rules_ask_the_library_for_checks_only(path):
 
 
 def test_a_generation_and_the_start_of_a_run_import_nothing_slow():
-    code = "import sys, genome.jobs.runs, genome.plan; print(*{name.partition('.')[0] for name in sys.modules})"
+    modules = "genome.jobs.runs, genome.plan, genome.config.check"
+    code = f"import sys, {modules}; print(*{{name.partition('.')[0] for name in sys.modules}})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     slow = {"torch", "transformers", "peft", "pandas", "matplotlib", "scipy", "sklearn", "datasets", "nevergrad"}
     assert not slow & set(loaded)

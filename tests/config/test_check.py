@@ -135,6 +135,17 @@ def test_all_wrong_values_are_named_at_once(refused):
     ]  # fmt: skip
 
 
+def test_names_references_and_tasks_are_checked_at_once(refused):
+    beside = {"variant": "genome", "tasks": ["sumz"], "beside": {"micro": "results"}}
+    assert refused({"across": beside, "tasks": {"a-b": {"kind": "number"}}}) == [
+        "config.tasks: 'a-b' cannot be the name of a task, which holds letters, digits and _ only; rename it",
+        "config.across.beside: 'micro' is taken; give the other base another name",
+        "config.across.tasks: unknown task 'sumz', did you mean 'sums'?",
+        "config.across.variant: 'genome' reports no ensemble of its fittest; name a variant that does",
+        "task a-b: missing field 'source'; missing field 'prompt'; missing field 'reference'",
+    ]
+
+
 def test_no_table_may_be_asked_for(refused):
     assert refused({f"table{number}": None for number in range(2, 9)} | {"all": ["table1"]}) == []
 

@@ -131,3 +131,10 @@ def test_names_that_no_file_system_takes_are_refused(refused):
     [line] = refused({"tasks": tasks, "portraits": {"tasks": ["+".join(tasks)]}})
     assert line.startswith(f"config.portraits.tasks: {said}")
     assert refused({"tasks": tasks, "table4": {"domains": [{**domain, "tasks": list(tasks)[:4]}]}}) == []
+
+
+def test_a_run_is_over_a_task_once(refused):
+    assert refused({"portraits": {"tasks": ["sums+facts+sums"]}}) == [
+        "config.portraits.tasks: task 'sums' stands twice in one run; name it once"
+    ]
+    assert refused({"portraits": {"tasks": ["sums+facts"]}}) == []

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from builders import write_expert
-from config.conftest import TASK_FILES, laid_over
+from config.conftest import TASK_FILES
 from genome.config.paths import base_files, corpora_of, data_folder, fingerprint, require_files, resolved
 from genome.errors import GenomeError
 
@@ -163,7 +163,7 @@ def test_what_is_missing_is_named_at_once_with_what_is_there(refused):
         "expert data_merge: nowhere is not a folder; correct `path` of this expert in the config",
         lines[-1],
     ]
-    assert lines[-1].startswith("config.bases.own.experts.two.corpus: no file mine/rows.jsonl, ")
+    assert lines[-1].startswith("config.bases.own.experts.two.corpus: no file mine/rows.jsonl; ")
 
 
 def test_a_misspelt_corpus_of_ours_is_named_with_the_nearest(refused):
@@ -171,7 +171,7 @@ def test_a_misspelt_corpus_of_ours_is_named_with_the_nearest(refused):
         {"bases": {"micro": {"experts": {"add": {"corpus": "resources/datasets/micro/experts/ad.jsonl"}}}}}, files=True
     )
     assert lines == [
-        "config.bases.micro.experts.add.corpus: no file resources/datasets/micro/experts/ad.jsonl, did you mean "
+        "config.bases.micro.experts.add.corpus: no file resources/datasets/micro/experts/ad.jsonl; did you mean "
         "'resources/datasets/micro/experts/add.jsonl'?"
     ]  # fmt: skip
 
@@ -186,7 +186,7 @@ def test_experts_that_differ_are_refused_without_reading_weights(refused, projec
 def test_only_the_base_that_is_asked_for_has_to_be_there(refused):
     assert refused({"bases": {"own": base_of(model="nowhere")["bases"]["own"]}}, files=True) == []
     with pytest.raises(GenomeError, match="nowhere is not a folder"):
-        base_files(laid_over({"bases": {"own": base_of(model="nowhere")["bases"]["own"]}}), "own")
+        base_files("config.bases.own", {"path": "nowhere"})
 
 
 def test_a_data_folder_is_there(refused):
@@ -228,3 +228,12 @@ def test_files_of_other_workflows_have_to_be_there(project):
 
 def test_tasks_of_the_suite_are_no_paths():
     assert all("path" not in TASK_FILES[name]["source"] for name in ("sums", "emotions"))
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "x/" * 3000, "~nobody_of_that_name/x", "mine/one/adapter_config.json"])
+def test_a_path_that_no_system_takes_is_one_line(refused, path):
+    for changes in (expert(path), base_of(model=path), base_of(data_merge={"corpus": ["mine"]}), {"data_dir": path}):
+        [line] = refused(changes, files=True)
+        assert "\n" not in line
+    changes = {"tasks": {"till": {**TASK, "source": {"path": path}}}, "table7": {"beside": [path]}}
+    assert len(refused(changes, files=True)) in (0, 2)  # those that cannot be are refused, the others where asked for

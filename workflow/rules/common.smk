@@ -1,6 +1,6 @@
 # The checked config, resolved: what the other files of this folder name.
-# Provides: BASE, PER_JOB, EXPERTS, ADAPTERS, CORPORA, VARIANTS and their groups, GRID, STUDY, task_definition, canonical,
-#   schedule_at_once, own_engine, stop_engine.
+# Provides: BASE, PER_JOB, EXPERTS, ADAPTERS, CORPORA, OWN_CORPORA, VARIANTS and their groups, GRID, STUDY, refusing,
+#   task_definition, canonical, schedule_at_once, own_engine, stop_engine.
 
 import json
 import os
@@ -43,7 +43,8 @@ def read_project():
     config.update(settled(config))
     check_config(config, schema, tasks)
     config["data_dir"] = paths.data_folder(config["data_dir"])
-    check_paths(config, tasks)
+    if workflow.is_main_process:  # a job on another machine need not see what was copied here
+        check_paths(config, tasks)
     return internal["versions"], tasks
 
 

@@ -21,7 +21,7 @@ def corpus_files(wildcards):
 
 def base_files(wildcards):
     """Return the files that a base given by path is copied from."""
-    return refusing(paths.base_files, config, wildcards.base)
+    return refusing(paths.base_files, f"config.bases.{wildcards.base}", config["bases"][wildcards.base]["model"])
 
 
 def adapter_files(wildcards):
@@ -37,7 +37,7 @@ def corpora_of(wildcards):
 
 def prompts_of(wildcards):
     """Return the validation prompts of all tasks of a run."""
-    if problems := names.too_long(wildcards.tasks[:60] + "…", wildcards.tasks.split("+")):
+    if problems := names.joined_problems(f"target {wildcards.tasks[:60]}", wildcards.tasks.split("+")):
         raise WorkflowError(*problems)
     return expand(f"results/prompts/{BASE}/{{task}}/validation.jsonl", task=wildcards.tasks.split("+"))
 

@@ -29,9 +29,11 @@ def check_config(config: Config, schema: Mapping[str, Any], task_files: Tasks) -
         lambda: unreadable(config),
         lambda: schema_problems(config, schema),
         lambda: _base_problems(config),
-        lambda: name_problems(config, task_files),
-        lambda: variant_problems(config, schema),
-        lambda: [*_references(config, task_files), *_task_problems(config, task_files)],
+        lambda: [
+            *name_problems(config, task_files),
+            *(variant_problems(config, schema) or _references(config, task_files)),
+            *_task_problems(config, task_files),
+        ],
     ]
     for step in steps:
         refuse(step())

@@ -1,7 +1,7 @@
 """Names that a user chooses: they become parts of paths, so no name may be a path, nor one that we use ourselves."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 PATTERNS = {
@@ -67,15 +67,20 @@ def name_problems(config: Mapping[str, Any], task_files: Mapping[str, Any]) -> l
     return [*problems, *_taken_experts(config, task_files), *_taken_variants(config)]
 
 
-def too_long(place: str, tasks: Iterable[str]) -> list[str]:
-    """Return, as a problem, that the joined names of a run's tasks are no name of a folder any more."""
-    joined = "+".join(tasks)
-    if len(joined) <= LONGEST_FILE:
-        return []
-    return [
-        f"{place}: a run over {joined.count('+') + 1} tasks is kept in a folder of their names, which would have "
-        f"{len(joined)} characters, {LONGEST_FILE} at most; take fewer tasks or shorter names"
+def joined_problems(place: str, tasks: Sequence[str]) -> list[str]:
+    """Return why tasks are none that a run can be over: the names of all of them are one folder's name."""
+    problems = [
+        f"{place}: task {task!r} stands twice in one run; name it once"
+        for task in dict.fromkeys(tasks)
+        if list(tasks).count(task) > 1
     ]
+    joined = "+".join(tasks)
+    if len(joined) > LONGEST_FILE:
+        problems.append(
+            f"{place}: a run over {len(tasks)} tasks is kept in a folder of their names, which would have "
+            f"{len(joined)} characters, {LONGEST_FILE} at most; take fewer tasks or shorter names"
+        )
+    return problems
 
 
 def _reserved_task(place: str, name: str) -> list[str]:

@@ -5,14 +5,14 @@ compared as the file system has them, links followed.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from genome import experts, models
-from genome.config.names import micro_tasks, oracles
-from genome.config.values import nearest
+from genome.config.names import LONGEST_FILE, micro_tasks, oracles
 from genome.errors import GenomeError
 from genome.files import sha256
 from genome.micro.skills import SKILLS
@@ -20,6 +20,9 @@ from genome.sources import is_local
 
 WRITTEN = ("results", "logs", ".snakemake")
 """Folders in which all is ours, beside those of single bases and adapters under resources/."""
+
+LONGEST_PATH = 2000
+"""Characters of a path, which stands in longer ones; file systems take some 4,000."""
 
 HASHED = 1_000_000
 """Bytes up to which a file is known by its content; larger ones are known by size and time, as to Snakemake."""
@@ -51,7 +54,7 @@ def data_folder(choice: str | list[str] | None) -> str | None:
     if choice is None:
         return None
     folders = [os.path.expandvars(each) for each in ([choice] if isinstance(choice, str) else choice)]
-    found = next((folder for folder in folders if Path(folder).is_dir()), None)
+    found = next((folder for folder in folders if os.path.isdir(folder)), None)  # noqa: PTH112
     if found is None:
         raise GenomeError(
             f"config.data_dir: no folder {' or '.join(folders)}; correct it, or set it to null for the hub"
@@ -94,13 +97,12 @@ def corpora_of(adapter: Mapping[str, Any]) -> list[str]:
     return [corpus] if isinstance(corpus, str) else list(corpus)
 
 
-def named_paths(config: Mapping[str, Any], tasks: Mapping[str, Any]) -> Iterator[Named]:
-    """Yield the paths that a config names, save those in `own_corpora`; `tasks` are task files under the config's."""
+def named_paths(config: Mapping[str, Any], tasks: Mapping[str, Any], ours: Container[str]) -> Iterator[Named]:
+    """Yield the paths that a config names, save those of our own corpora; `tasks` are task files under the config's."""
     for base, suite in config["bases"].items():
         if path := suite["model"].get("path"):
             yield Named(f"config.bases.{base}.model.path", path, folder=True)
     suite, place = suite_of(config), f"config.bases.{config['base']}"
-    ours = own_corpora(config, tasks)
     entries = {f"{place}.experts.{name}": source for name, source in suite["experts"].items() if source}
     for where, entry in {**entries, f"{place}.data_merge": suite.get("data_merge") or {}}.items():
         if path := entry.get("path"):
@@ -117,11 +119,11 @@ def named_paths(config: Mapping[str, Any], tasks: Mapping[str, Any]) -> Iterator
             for pattern in _patterns(source["path"]):
                 yield Named(f"task {name}: source.path", pattern)
     for name, path in ((config["across"] or {}).get("beside") or {}).items():
-        yield Named(f"config.across.beside.{name}", path, folder=True)
+        yield Named(f"config.across.beside.{name}", path)
     for path in (config["table7"] or {}).get("beside") or []:
         yield Named("config.table7.beside", path)
-    if Path(encoder := config["similarity"].get("model") or "").is_dir() and encoder:
-        yield Named("config.similarity.model", encoder, folder=True)
+    if encoder := config["similarity"].get("model"):  # a hub id is no place where we write
+        yield Named("config.similarity.model", encoder)
 
 
 def _patterns(path: Any) -> list[str]:
@@ -152,7 +154,10 @@ def overlap_problems(config: Mapping[str, Any], tasks: Mapping[str, Any], task_f
         if "path" not in suite["model"] and base != config["base"]
     }
     problems = []
-    for named in named_paths(config, tasks):
+    for named in named_paths(config, tasks, own_corpora(config, task_files)):
+        if len(named.path) > LONGEST_PATH or any(len(part) > LONGEST_FILE for part in Path(named.path).parts):
+            problems.append(f"{named.place}: a path of {len(named.path)} characters is too long; correct it")
+            continue
         is_model = named.place.endswith(".model.path")
         files = _files_of(named)
         for place in [resolved(_fixed(named.path)), *map(resolved, files)]:
@@ -172,8 +177,17 @@ def _files_of(named: Named) -> list[str]:
     """Return the files that are taken of an expert's or a base's folder: each may be a link of its own."""
     if not named.folder:
         return []
-    taken = [*experts.source_files({"path": named.path}), *models.source_files({"path": named.path})]
-    return [str(file) for file in taken if file.is_symlink()]
+    source = {"path": resolved(named.path)}
+    return [str(file) for file in (*experts.source_files(source), *models.source_files(source)) if _is_link(file)]
+
+
+def _is_link(file: Path) -> bool:
+    return os.path.islink(file)  # noqa: PTH114  False, too, where the system refuses to look
+
+
+def is_file(path: str | Path) -> bool:
+    """Tell whether a path is a file that can be looked at: a name that is too long, say, is none."""
+    return os.path.isfile(resolved(path))  # noqa: PTH113
 
 
 def _fixed(pattern: str) -> str:
@@ -190,7 +204,7 @@ def missing_problems(config: Mapping[str, Any], task_files: Mapping[str, Any]) -
     """Return what the base that is asked for, and its experts, name and is not there or does not fit together."""
     place = f"config.bases.{config['base']}"
     adapters = adapters_of(config, task_files)
-    problems = _refusals(base_files, config, config["base"])
+    problems = _refusals(base_files, f"config.bases.{config['base']}", suite_of(config)["model"])
     given = {name: source for name, source in adapters.items() if "path" in source}
     for name, source in given.items():
         problems += _refusals(experts.read_source, name, source)
@@ -201,20 +215,19 @@ def missing_problems(config: Mapping[str, Any], task_files: Mapping[str, Any]) -
     for name, source in adapters.items():
         where = f"{place}.{name}" if name == "data_merge" else f"{place}.experts.{name}"
         problems += [
-            f"{where}.corpus: no file {corpus}, {nearest(corpus, [*ours.values(), *_beside(corpus)])}"
+            f"{where}.corpus: no file {corpus}; {_near(corpus, [*ours.values(), *_beside(corpus)])}"
             for corpus in corpora_of(source)
-            if resolved(corpus) not in ours and not Path(resolved(corpus)).is_file()
+            if resolved(corpus) not in ours and not is_file(corpus)
         ]
     return problems
 
 
-def base_files(config: Mapping[str, Any], base: str) -> list[Path]:
+def base_files(place: str, model: Mapping[str, Any]) -> list[Path]:
     """Return the files of a base given by path, of others none; GenomeError unless they are a base model's."""
-    model = config["bases"][base]["model"]
     if "path" in model:
         origin = Path(model["path"]).expanduser()
         if not origin.is_dir():
-            raise GenomeError(f"config.bases.{base}.model.path: {model['path']} is not a folder; correct it")
+            raise GenomeError(f"{place}.model.path: {model['path']} is not a folder; correct it")
         models.check_source(model, origin)
     return models.source_files(model)
 
@@ -230,9 +243,14 @@ def _refusals(check: Callable[..., Any], *arguments: Any) -> list[str]:
         check(*arguments)
     except GenomeError as error:
         return [str(error)]
-    except RuntimeError as error:  # ~NAME, and there is no such user
-        return [f"{arguments[-1]}: {error}"]
+    except (OSError, RuntimeError) as error:  # a path that is too long or closed to us; ~NAME of no user
+        return [f"{arguments[0]}: {error}; correct its path"]
     return []
+
+
+def _near(path: str, known: list[str]) -> str:
+    match = get_close_matches(path, known, n=1)
+    return f"did you mean {match[0]!r}?" if match else "correct it, or put lines of {prompt, response} there"
 
 
 def _beside(path: str) -> list[str]:
@@ -243,7 +261,7 @@ def _beside(path: str) -> list[str]:
 def require_files(place: str, files: Sequence[str]) -> Sequence[str]:
     """Return files that another workflow has made; GenomeError, at `place` of the config, where one is missing."""
     ours = [file for file in files if file.startswith("results/")]
-    missing = [file for file in files if file not in ours and not Path(file).is_file()]
+    missing = [file for file in files if file not in ours and not is_file(file)]
     if missing:
         raise GenomeError(
             f"{place}: {len(missing)} of {len(files) - len(ours)} files are missing, first {missing[0]}; correct the "

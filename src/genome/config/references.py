@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from genome.config.names import too_long
+from genome.config.names import joined_problems
 from genome.config.values import nearest
 from genome.config.variants import EVOLVING, SEARCHED, Settings, is_team, of_method
 
@@ -97,9 +97,9 @@ def reference_problems(
         if name in variants and (not variants[name].get("ensemble") or is_team(variants[name]))
     ]
     for domain in (config["table4"] or {}).get("domains", []):
-        problems += too_long("config.table4.domains", domain["tasks"])
+        problems += joined_problems("config.table4.domains", domain["tasks"])
     for tasks in said(config, "portraits", "tasks"):
-        problems += too_long("config.portraits.tasks", tasks.split("+"))
+        problems += joined_problems("config.portraits.tasks", tasks.split("+"))
     return list(dict.fromkeys(problems))
 
 
