@@ -10,7 +10,7 @@ from genome.errors import GenomeError
 from genome.files import replacing_directory
 from genome.hub import hub_errors
 
-PATTERNS = ("*.json", "*.safetensors", "*.jinja", "tokenizer.model")
+PATTERNS = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.tiktoken", "merges.txt", "vocab.txt")
 """What a base model is made of; nothing that must be unpickled or run."""
 
 

@@ -10,7 +10,8 @@ def training_params(wildcards):
     settings = overlay(SUITE.get("training", {}), ADAPTERS[wildcards.adapter].get("training", {}))
     # What the adapter calls its base: the model's own name, as fetched experts of it do; else the name of `base`.
     named = {"base_name": model for key in ("hub", "path") if (model := SUITE["model"].get(key))}
-    return canonical({"version": VERSIONS["adapter"], "corpora": corpora_of(wildcards), "training": settings, **named})
+    spoken = {"corpora": corpora_of(wildcards), "training": settings, **chat_setting(BASE)}
+    return canonical({"version": VERSIONS["adapter"], **spoken, **named})
 
 
 def corpus_params(wildcards):
@@ -26,7 +27,14 @@ def split_params(wildcards):
 
 
 def prompts_params(wildcards):
-    return canonical({"version": VERSIONS["prompts"], "task": asked_task(wildcards.task)})
+    asked = {"task": asked_task(wildcards.task), **chat_setting(wildcards.base)}
+    return canonical({"version": VERSIONS["prompts"], **asked})
+
+
+def chat_setting(base):
+    """Return how a base is spoken to, which goes without saying where it is the tokenizer's own template."""
+    chat = config["bases"][base].get("chat")
+    return {"chat": chat} if chat else {}
 
 
 def named_task(name):
