@@ -135,6 +135,11 @@ def _by_letter(text: str, table: _Table) -> str | None:
     return letter if (match[2].strip() or bracketed) and not names_another else None
 
 
+def folded(text: str) -> str:
+    """Return what of an option's text counts: case, spaces and the marks around it do not."""
+    return _folded(plain(text))
+
+
 def plain(text: str) -> str:
     """Return `text` without the marks of Markdown and TeX around words."""
     return _WRAPPERS.sub(lambda match: match[1] or "", unicodedata.normalize("NFKC", text)).strip()

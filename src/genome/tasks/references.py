@@ -96,6 +96,8 @@ def _decimal(reference: str) -> list[str]:
 def _is_right(task: Task, sample: Sample, answer: str | None) -> bool:
     if answer is None:
         return False
-    if task.kind == "translation":  # BLEU is below 1 for a short sentence, even against itself
+    # A reference is canonical itself, so that math-verify need not be asked; and BLEU is below 1 for a short sentence,
+    # even against itself.
+    if task.kind in ("math", "translation"):
         return answer in (sample["reference"] if isinstance(sample["reference"], list) else [sample["reference"]])
     return KINDS[task.kind].score(task, [(sample, answer)]) == [1.0]
