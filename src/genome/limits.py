@@ -40,7 +40,8 @@ def limited(seconds: float = SECONDS, memory: int | None = MEMORY) -> Iterator[N
     try:
         if bounded:
             resource.setrlimit(resource.RLIMIT_AS, (_ceiling(before[0], memory), before[1]))
-        signal.setitimer(signal.ITIMER_PROF, seconds)
+        # Again and again, since the block may swallow what it is told.
+        signal.setitimer(signal.ITIMER_PROF, seconds, 0.5)
         yield
     except MemoryError as error:
         raise OverLimitError(f"asks for more than {MEMORY >> 20} MB of memory") from error

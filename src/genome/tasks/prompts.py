@@ -91,6 +91,14 @@ def _environment() -> SandboxedEnvironment:
     return environment
 
 
+@lru_cache
+def _nameless() -> SandboxedEnvironment:
+    """Return an environment that knows no name itself: a column may be called like a function of the usual one."""
+    environment = _environment().overlay()
+    environment.globals = {}
+    return environment
+
+
 def _printed(value: Any) -> Any:
     """Return a value that a template prints; what has no text of its own would be None, or an address in memory."""
     if value is None:
@@ -163,12 +171,14 @@ def _compiled_names(
     _template(task, prompt)
     for field, text in expressions:
         _expression(task, field, text)
-    return _names(prompt), frozenset().union(*(_names("{{ " + text + " }}") for _, text in expressions))
+    # Jinja2 computes constants on the way.
+    with limited():
+        return _names(prompt), frozenset().union(*(_names("{{ " + text + " }}") for _, text in expressions))
 
 
 def _names(template: str) -> frozenset[str]:
     """Return the names that a template takes from a row, by themselves or from `row`."""
-    tree = _environment().parse(template)
+    tree = _nameless().parse(template)
     names = set(meta.find_undeclared_variables(tree))
     if _ROW in names:
         found = tree.find_all((nodes.Getitem, nodes.Getattr))

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from genome.errors import GenomeError
+from genome.tasks.extraction import find_pattern
 from genome.tasks.kinds import KINDS
 from genome.tasks.scoring import extract
 from genome.tasks.task import Task
@@ -41,12 +42,9 @@ def check_references(task: Task, samples: Sequence[Sample]) -> str | None:
     for sample in samples:
         texts = [form.format(text) for text in _texts(task, sample) for form in _FORMS[: None if task.pattern else 1]]
         answers = {text: extract(task, sample, text) for text in texts}
-        if not any(_is_right(task, sample, answer) for answer in answers.values()):
-            read = [text for text in texts if answers[text] is not None]
-            if task.pattern is None or read:
-                response = (read or texts)[0] if texts else ""
-                lost.append((sample["id"], response, answers.get(response)))
-    lost = [each for each in lost if each[1]]
+        found = [text for text in texts if task.pattern is None or find_pattern(task.pattern, text)]
+        if found and not any(_is_right(task, sample, answer) for answer in answers.values()):
+            lost.append((sample["id"], found[0], answers[found[0]]))
     if not lost:
         return None
     if len(lost) == len(samples):
