@@ -46,3 +46,19 @@ def paper_settings(method: str, **changes) -> dict[str, Any]:
     for key, value in changes.items():
         settings[key] = {**settings[key], **value} if isinstance(value, dict) else value
     return settings
+
+
+def tokenizer_in(folder: Path, template: str | dict[str, str] | None, habit: bool = False) -> Path:
+    """Save a word-level tokenizer; with `habit` it puts a BOS before every text by itself, as Gemma's does."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    words = ["<unk>", "<bos>", "user", "model", "what", "is", "two"]
+    core = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+    core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    if habit:
+        core.post_processor = processors.TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", 1)])
+    fast = PreTrainedTokenizerFast(tokenizer_object=core, unk_token="<unk>", bos_token="<bos>")
+    fast.chat_template = template
+    fast.save_pretrained(folder)
+    return folder

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 
+from genome.chat import Chat, dialogue_texts, load_tokenizer, prompt_texts, token_ids
 from genome.errors import GenomeError
 from genome.experts import write_provenance
 from genome.files import encodable, read_numbered, replacing_directory
@@ -72,12 +73,14 @@ def train_lora(
     name: str,
     base_name: str | None = None,
     source: str = "rows",
+    chat: Chat | None = None,
 ) -> dict[str, Any]:
     """Train a LoRA adapter of `base` (folder or hub id) on a corpus and write a PEFT folder with its provenance.
 
     `corpus` is a JSON Lines file or its rows, which `source` then names. `base_name` is what the adapter calls its base
-    (default: `base` as given). Returns {steps, first_loss, last_loss}, losses per token. Raises GenomeError for an
-    empty corpus, a row without prompt or response, and target modules that the base lacks.
+    (default: `base` as given), and `chat` how it is spoken to. Returns {steps, first_loss, last_loss}, losses per
+    token. Raises GenomeError for an empty corpus, a row without prompt or response, and target modules that the base
+    lacks.
     """
     rows = corpus
     if isinstance(corpus, str | Path):
@@ -85,10 +88,10 @@ def train_lora(
     check_rows(rows, source)
     # Seconds to import: bad rows are reported before.
     from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     prepare_torch(settings.threads)
-    tokenizer = AutoTokenizer.from_pretrained(base)
+    tokenizer = load_tokenizer(base)
     model = AutoModelForCausalLM.from_pretrained(base, dtype=getattr(torch, settings.dtype))
     check_targets(model, settings.target_modules, base)
     # Of a name that PEFT uses and transformers has renamed; it concerns neither the user nor this code.
@@ -101,7 +104,7 @@ def train_lora(
         task_type="CAUSAL_LM",
     )
     model = get_peft_model(model, config).to("cuda" if torch.cuda.is_available() else "cpu")
-    losses = fit(model, encode(tokenizer, rows, settings.max_length), settings)
+    losses = fit(model, encode(tokenizer, rows, settings.max_length, chat), settings)
     base_name = base_name or str(base)
     with replacing_directory(out_dir) as folder:
         saved = model.peft_config["default"]
@@ -177,22 +180,17 @@ def prepare_torch(threads: int) -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
 
 
-def encode(tokenizer: Any, rows: Sequence[dict[str, str]], max_length: int) -> list[Example]:
-    """Return the rows' tokens under the chat template, cut at `max_length`.
+def encode(tokenizer: Any, rows: Sequence[dict[str, str]], max_length: int, chat: Chat | None = None) -> list[Example]:
+    """Return the rows' tokens as a prompt's stage would make them, cut at `max_length`.
 
-    A response's tokens are what the template adds for it (its own end of turn among them) and the end of the sequence.
-    Raises GenomeError when there is no template, when it does not put the response after the prompt, and when no
-    response begins before `max_length`.
+    A response's tokens are what the chat template adds for it (its own end of turn among them) and the end of the
+    sequence. Raises GenomeError when there is no template, when it does not put the response after the prompt, and
+    when no response begins before `max_length`.
     """
-    if not tokenizer.chat_template:
-        raise GenomeError(
-            f"{tokenizer.name_or_path}: the tokenizer has no chat template; use an instruction-tuned base"
-        )
-    turns = [[{"role": "user", "content": row["prompt"]}] for row in rows]
-    replies = [{"role": "assistant", "content": row["response"]} for row in rows]
-    prompts = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    dialogues = [[*turn, reply] for turn, reply in zip(turns, replies, strict=True)]
-    texts = tokenizer.apply_chat_template(dialogues, tokenize=False)
+    chat = chat or Chat()
+    asked, answered = [row["prompt"] for row in rows], [row["response"] for row in rows]
+    prompts = prompt_texts(tokenizer, asked, chat)
+    texts = dialogue_texts(tokenizer, asked, answered, chat)
     if not all(text.startswith(prompt) for text, prompt in zip(texts, prompts, strict=True)):
         raise GenomeError(
             f"{tokenizer.name_or_path}: its chat template does not continue the prompt with the response; "
@@ -201,7 +199,7 @@ def encode(tokenizer: Any, rows: Sequence[dict[str, str]], max_length: int) -> l
     responses = [text.removeprefix(prompt) for text, prompt in zip(texts, prompts, strict=True)]
     examples = []
     for prompt, response in zip(
-        tokenizer(prompts, add_special_tokens=False)["input_ids"],
+        token_ids(tokenizer, prompts),
         tokenizer(responses, add_special_tokens=False)["input_ids"],
         strict=True,
     ):

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from genome.tasks import parse_task
-from genome.tasks.prompts import evaluate, facts, render
+from genome.tasks.prompts import evaluate, facts, render, sample
 from genome.tasks.scoring import extract, judge
 from genome.tasks.splits import read_rows, split
 
@@ -207,7 +207,7 @@ def test_each_english_sentence_comes_once_and_its_language_by_name(name, data):
     assert len(set(english)) == len(english)
     assert len({row["language"] for row in test}) > 25
     for row in validation + test:
-        prompt = render(task_of(name), row)
+        prompt = sample(task_of(name), row)["prompt"]
         assert prompt.startswith(f"Translate the sentence from English into {row['language_name']}.")
         assert prompt.endswith(f"English: {row['english']}\n{row['language_name']}:")
         assert prompt.count(f"\n{row['language_name']}: ") == 3

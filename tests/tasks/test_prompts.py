@@ -2,9 +2,10 @@ import json
 
 import pytest
 
+from builders import tokenizer_in
 from genome.errors import GenomeError
 from genome.tasks import parse_task
-from genome.tasks.prompts import columns, listed, prepare, render, sample, tokenise
+from genome.tasks.prompts import columns, listed, prepare, render, sample
 
 FIELDS = {"category": "c", "kind": "choice", "metric": "accuracy", "source": {"path": "x"}}
 CHOICE = parse_task(
@@ -58,8 +59,8 @@ def test_examples_bring_their_own_options_and_reference():
         "animals", {**FIELDS, "prompt": template, "reference": "answerKey", "options": "choices.text", "shots": 1}
     )
     example = {**ROW, "id": "animals-1", "question": "And a cat?", "answerKey": "A"}
-    row = {**ROW, "answerKey": "B", "examples": [example]}
-    assert render(task, row) == "And a cat? A. fur\nB. scale -> A\nWhat has a fish?"
+    row = {**ROW, "answerKey": "B"}
+    assert render(task, row, [example]) == "And a cat? A. fur\nB. scale -> A\nWhat has a fish?"
 
 
 def test_labels_stand_in_the_template():
@@ -121,48 +122,8 @@ def test_faults_name_task_row_and_field(changes, part):
     assert "\n" not in str(caught.value)
 
 
-TEMPLATES = {
-    "with": "{{ bos_token }}user {{ messages[0]['content'] }} {% if add_generation_prompt %}model{% endif %}",
-    "without": "user {{ messages[0]['content'] }} {% if add_generation_prompt %}model{% endif %}",
-}
-
-
-def tokenizer_in(folder, template, habit):
-    """Save a word-level tokenizer; with `habit` it puts a BOS before every text by itself, as Gemma's does."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
-
-    words = ["<unk>", "<bos>", "user", "model", "what", "is", "two"]
-    core = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
-    core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    if habit:
-        core.post_processor = processors.TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", 1)])
-    fast = PreTrainedTokenizerFast(tokenizer_object=core, unk_token="<unk>", bos_token="<bos>")
-    fast.chat_template = template
-    fast.save_pretrained(folder)
-    return folder
-
-
-@pytest.mark.parametrize("template", TEMPLATES)
-def test_bos_stands_exactly_once(tmp_path, template):
-    folder = tokenizer_in(tmp_path, TEMPLATES[template], habit=True)
-    assert tokenise(["what is two", "two"], folder) == [[1, 2, 4, 5, 6, 3], [1, 2, 6, 3]]
-
-
-def test_no_bos_where_the_tokenizer_has_no_such_habit(tmp_path):
-    assert tokenise(["two"], tokenizer_in(tmp_path, TEMPLATES["without"], habit=False)) == [[2, 6, 3]]
-    assert tokenise([], tmp_path) == []
-
-
 def test_prepared_samples_are_plain_json(tmp_path):
-    folder = tokenizer_in(tmp_path, TEMPLATES["with"], habit=True)
+    folder = tokenizer_in(tmp_path, "{{ bos_token }}user {{ messages[0].content }} model")
     samples = prepare(number_task(), [{"id": "r1", "q": "what is two", "a": "2"}], folder)
     assert samples == [{"id": "r1", "prompt": "what is two", "reference": "2", "tokens": [1, 2, 4, 5, 6, 3]}]
     assert json.loads(json.dumps(samples)) == samples
-
-
-def test_tokenizers_that_do_not_serve(tmp_path):
-    with pytest.raises(GenomeError, match="no tokenizer here"):
-        tokenise(["two"], tmp_path)
-    with pytest.raises(GenomeError, match="no chat template"):
-        tokenise(["two"], tokenizer_in(tmp_path, None, habit=False))

@@ -229,3 +229,14 @@ def test_scoring_imports_nothing_slow():
         "tokenizers",
     }
     assert not slow.intersection(modules)
+
+
+def test_a_pattern_that_never_ends_is_one_line(monkeypatch):
+    monkeypatch.setattr("genome.limits.limited.__wrapped__.__defaults__", (0.05, None))
+    task = parse_task(
+        "slow", {"kind": "number", "source": {"path": "x"}, "prompt": "p", "reference": "a", "pattern": "((?:a+)+)$"}
+    )
+    with pytest.raises(GenomeError, match=r"task slow: pattern '\(\(\?:a\+\)\+\)\$' takes more than 0.05 s") as caught:
+        extract(task, {}, "a" * 60 + "b")
+    assert "\n" not in str(caught.value)
+    assert extract(task, {}, "b") is None

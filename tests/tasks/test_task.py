@@ -89,3 +89,35 @@ def test_every_kind_names_known_metrics():
     for kind in KINDS.values():
         assert set(kind.metrics) <= METRICS.keys()
         assert kind.combine in {"vote", "similarity"}
+
+
+LABELS = {**GOOD, "kind": "label", "metric": "accuracy"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "part"),
+    [
+        ({"happy": "joy", "sad": "grief"}, "the answer 'happy' would be read as nothing, so choose another letter"),
+        ({"A!": "joy"}, "the answer 'A!'"),
+        (["joy", "Joy."], "'joy' and 'Joy.' are the same but for case"),
+        ({"A": "joy", "B": "A"}, "the answer 'A' would be read as 'joy', so choose another label"),
+        (["...", "joy"], "the answer '...' would be read as nothing"),
+        ({"A": "joy", "a": "grief"}, "would be read as"),
+    ],
+)
+def test_labels_that_no_response_can_name(labels, part):
+    with pytest.raises(GenomeError, match="task t: labels: ") as caught:
+        parse_task("t", {**LABELS, "labels": labels})
+    assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [["yes", "no"], ["a|b", "c|d"], {"1": "very good", "2": "bad"}, ["self-harm", "New York"], ["true", "false"]],
+)
+def test_labels_that_can_be_named(labels):
+    assert parse_task("t", {**LABELS, "labels": labels}).labels
+
+
+def test_a_repeat_beyond_what_python_counts_is_no_pattern():
+    assert "pattern is no regular expression" in message(pattern="(a{99999999999})")

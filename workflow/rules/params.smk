@@ -19,9 +19,8 @@ def training_params(wildcards):
     named = {"base_name": model for key in ("hub", "path") if (model := SUITE["model"].get(key))}
     corpora = paths.corpora_of(ADAPTERS[wildcards.adapter])
     theirs = [Path(corpus) for corpus in corpora_of(wildcards) if paths.resolved(corpus) not in OWN_CORPORA]
-    return canonical(
-        {"version": VERSIONS["adapter"], "corpora": corpora, "training": settings, **named, **known_by(theirs)}
-    )
+    spoken = {"corpora": corpora, "training": settings, **chat_setting(BASE)}
+    return canonical({"version": VERSIONS["adapter"], **spoken, **named, **known_by(theirs)})
 
 
 def corpus_params(wildcards):
@@ -40,7 +39,14 @@ def split_params(wildcards):
 
 
 def prompts_params(wildcards):
-    return canonical({"version": VERSIONS["prompts"], "task": asked_task(wildcards.task)})
+    asked = {"task": asked_task(wildcards.task), **chat_setting(wildcards.base)}
+    return canonical({"version": VERSIONS["prompts"], **asked})
+
+
+def chat_setting(base):
+    """Return how a base is spoken to, which goes without saying where it is the tokenizer's own template."""
+    chat = config["bases"][base].get("chat")
+    return {"chat": chat} if chat else {}
 
 
 def named_task(name):

@@ -7,15 +7,17 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from genome.chat import parse_chat
 from genome.corpora import read_corpus
 from genome.cosines import write_cosines
 from genome.errors import GenomeError
 from genome.experts import WEIGHTS, check_weights, different_names, fetch_expert, load_experts
-from genome.files import read_json, read_jsonl, sha256, write_json, write_jsonl
+from genome.files import REMAKE, read_json, read_jsonl, sha256, write_json, write_jsonl
 from genome.jobs import log
 from genome.sources import is_published
 from genome.tasks import parse_task
-from genome.tasks.prompts import facts, prepare
+from genome.tasks.prompts import columns_of, facts, prepare
+from genome.tasks.references import read_references
 from genome.tasks.splits import provenance as describe_split
 from genome.tasks.splits import read_rows, split
 
@@ -27,10 +29,9 @@ def split_task(settings: str, data_dir: str | None, validation: str, test: str, 
     folder = data_dir if is_published(task.source) else None
     rows = read_rows(task, folder)
     sides = split(task, rows, resolved["validation"], resolved["test"], resolved["seed"])
-    for row in (*sides[0], *sides[1]):
-        facts(task, row)  # refuses a reference that cannot be read, before anything is generated
+    read_references(task, [facts(task, columns_of(row)) | {"id": row["id"]} for row in sides[0]])
     for path, side in zip((validation, test), sides, strict=True):
-        write_jsonl(path, side)
+        write_jsonl(path, side, any_value=True)
     written = {"validation": validation, "test": test}
     write_json(provenance, describe_split(task, rows, *sides, written, resolved["seed"], folder))
     log.info("%s: %d validation and %d test rows of %d", task.name, *map(len, sides), len(rows))
@@ -38,12 +39,15 @@ def split_task(settings: str, data_dir: str | None, validation: str, test: str, 
 
 def prepare_prompts(settings: str, rows: str, base: str, prompts: str) -> None:
     """Render a split's prompts through the base model's chat template and tokenise them."""
-    task = parse_task(*json.loads(settings)["task"])
-    samples = prepare(task, read_jsonl(rows), base)
+    resolved = json.loads(settings)
+    task = parse_task(*resolved["task"])
+    samples = prepare(task, read_jsonl(rows, REMAKE, any_value=True), base, parse_chat(resolved.get("chat")))
     write_jsonl(prompts, samples)
     log.info(
         "%s: %d prompts, the longest of %d tokens", task.name, len(samples), max(len(s["tokens"]) for s in samples)
     )
+    if "date" in samples[0]:
+        log.info("%s: the chat template prints the date, and was told %s", task.name, samples[0]["date"])
 
 
 def make_base(settings: str, out: str) -> None:
@@ -87,7 +91,8 @@ def train_adapter(settings: str, base: str, corpora: Sequence[str], out: str) ->
     name = Path(out).name
     source = " + ".join(corpora)
     training = Training(**resolved["training"])
-    result = train_lora(base, rows, training, out, name=name, base_name=base_name, source=source)
+    chat = parse_chat(resolved.get("chat"))
+    result = train_lora(base, rows, training, out, name=name, base_name=base_name, source=source, chat=chat)
     log.info("%s: %s", name, result)
 
 

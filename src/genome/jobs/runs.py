@@ -17,6 +17,7 @@ from genome.experts import Expert, load_experts
 from genome.files import read_json, read_jsonl, replacing_directory, write_json, write_jsonl
 from genome.fitness import Evaluator, Objective
 from genome.jobs import log
+from genome.jobs.checks import check_answers, check_objectives
 from genome.methods import BASELINES
 from genome.population import Population, read_population, write_population
 from genome.tasks import parse_task
@@ -59,7 +60,9 @@ def evaluate_experts(
     started = time.perf_counter()
     experts = site.experts()
     evaluator = site.evaluator(json.loads(settings), prompts, experts)
+    check_objectives(evaluator.objectives, site.base, site.engine)
     scored = score_experts(experts, evaluator)
+    check_answers(evaluator.objectives, evaluator.records)
     _write(started, scored, 0, evaluator, experts, population, evaluations, record)
 
 

@@ -30,16 +30,25 @@ def lettered(options: object) -> dict[str, str]:
     ValueError says what is wrong with options that are neither, are empty, or are more than the alphabet.
     """
     if isinstance(options, Mapping):
-        found = {str(letter).strip(): str(text) for letter, text in options.items()}
+        found = {str(letter).strip(): _option(letter, text) for letter, text in options.items()}
+        if len({letter.casefold() for letter in found}) < len(options):
+            raise ValueError(f"two of the letters {', '.join(map(str, options))} are the same but for case and space")
     elif isinstance(options, list | tuple):
         if len(options) > len(LETTERS):
             raise ValueError(f"{len(options)} options are more than there are letters")
-        found = {letter: str(text) for letter, text in zip(LETTERS, options, strict=False)}
+        found = {letter: _option(letter, text) for letter, text in zip(LETTERS, options, strict=False)}
     else:
         raise ValueError(f"expected options as a list or a mapping, found {options!r}")
     if not found:
         raise ValueError("there are no options")
     return found
+
+
+def _option(letter: object, value: object) -> str:
+    if not isinstance(value, str | int | float):
+        found = "null" if value is None else f"a {type(value).__name__}"
+        raise ValueError(f"option {letter} must be text or a number, found {found}")
+    return str(value)
 
 
 def options_in(question: str) -> dict[str, str]:
@@ -100,7 +109,9 @@ def _table(options: tuple[tuple[str, str], ...]) -> _Table:
     folded: dict[str, str | None] = {}
     for letter, text in options:
         for names, key in ((exact, _key(plain(text))), (folded, _folded(plain(text)))):
-            names[key] = None if key in names else letter
+            # An option without text is named by its letter only, or else silence would name it.
+            if key:
+                names[key] = None if key in names else letter
     texts = {letter: _folded(plain(text)) for letter, text in options}
     return _Table({letter.casefold(): letter for letter, _ in options}, exact, folded, texts)
 
@@ -122,6 +133,11 @@ def _by_letter(text: str, table: _Table) -> str | None:
     # A letter in brackets needs no mark behind it: "(C) because …".
     bracketed = text[: match.start(2)].rstrip()[-1:] in ")]}"
     return letter if (match[2].strip() or bracketed) and not names_another else None
+
+
+def folded(text: str) -> str:
+    """Return what of an option's text counts: case, spaces and the marks around it do not."""
+    return _folded(plain(text))
 
 
 def plain(text: str) -> str:

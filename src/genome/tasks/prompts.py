@@ -1,29 +1,71 @@
 """Rows become samples: prompt, token ids, reference, and what else scoring needs.
 
-Templates see a row's columns by name, and beside them `options` (choice: {letter: text}), `labels` (label) and
-`examples` (tasks with shots: rows from outside the splits, each with its own `options` and `reference`). The filter
-`listed` writes options one a line, `options_in` finds those that a question lists, `boxed` what stands in the last
-\\boxed{}. Templates run in Jinja2's sandbox, and a name that the row lacks is an error.
+Templates see a row's columns by name, and beside them `options` (choice: {letter: text}), `labels` (label),
+`examples` (tasks with shots: rows from outside the splits, each with its own `options` and `reference`), and `row`, by
+which a column of any name can be read (`row["my column"]`). Without shots, `examples` is a column like any other.
+Expressions see the columns and `row` alone. The filter `listed` writes options one a line, `options_in` finds those
+that a question lists, `boxed` what stands in the last \\boxed{}. Templates run in Jinja2's sandbox, within limits of
+time and memory and without chance; a name that the row lacks is an error, and so is a null or an object in a prompt.
+
+A row of a split holds the columns as they are read, and beside them our own: `id`, the sample's name, and `examples`.
+Columns that are so called themselves stand apart, under `columns`.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import jinja2
-from jinja2 import meta
+from jinja2 import meta, nodes
 from jinja2.sandbox import SandboxedEnvironment
 
+from genome.chat import DATE, Chat, load_tokenizer, prints_date, prompt_texts, token_ids
 from genome.errors import GenomeError
+from genome.files import encodable
+from genome.limits import OverLimitError, limited
 from genome.tasks.extraction import boxed
 from genome.tasks.kinds import KINDS
+from genome.tasks.lengths import check_lengths
 from genome.tasks.options import lettered, options_in
 from genome.tasks.task import Task
+from genome.tasks.values import fault, hidden, is_null, shown
 
-Row = Mapping[str, Any]
+Row = Mapping[Any, Any]
+"""A row by its columns; keys that are no text are ours, such as `ORIGIN`."""
+
+ORIGIN = ("origin",)
+"""Key of where a row is from, for messages: the user's file and the row's number."""
+
+RESERVED = ("id", "examples", "columns")
+"""Keys of a split's rows that are ours."""
+
+LONGEST_PROMPT = 10_000_000
+"""Characters; no model reads as many."""
 
 _EXPRESSIONS = ("reference", "options", "tests", "setup", "examples_by", "where", "distinct")
+_ROW = "row"
+_PRINTABLE = (str, int, float, list, tuple, dict, range, jinja2.Undefined)
+_NAME = re.compile(r"[^\W\d]\w*")
+_KEYWORDS = {"and", "else", "false", "if", "import", "in", "is", "none", "not", "or", "recursive", "self", "true"}
+_KEYWORDS |= {"False", "None", "True"}
+
+
+def place_row(columns: Row, name: str, examples: Sequence[Row] | None = None) -> dict[str, Any]:
+    """Return a row of a split: the columns, the sample's name, and the rows of its examples."""
+    apart = {key: columns[key] for key in RESERVED if key in columns}
+    return {
+        **{key: value for key, value in columns.items() if isinstance(key, str) and key not in RESERVED},
+        "id": name,
+        **({"columns": apart} if apart else {}),
+        **({} if examples is None else {"examples": list(examples)}),
+    }
+
+
+def columns_of(row: Row) -> dict[Any, Any]:
+    """Return the columns of a row of a split, as they were read."""
+    return {**{key: value for key, value in row.items() if key not in RESERVED}, **row.get("columns", {})}
 
 
 def listed(options: Mapping[str, str]) -> str:
@@ -37,43 +79,118 @@ def listed(options: Mapping[str, str]) -> str:
 
 @lru_cache
 def _environment() -> SandboxedEnvironment:
-    environment = SandboxedEnvironment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = SandboxedEnvironment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_printed
+    )
     environment.filters.update(listed=listed, boxed=boxed, options_in=options_in)
     environment.globals["zip"] = zip
+    environment.tests["none"] = is_null
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "default": _json}
+    # The same row is the same prompt, whenever it is made.
+    del environment.filters["random"], environment.globals["lipsum"]
     return environment
 
 
 @lru_cache
+def _nameless() -> SandboxedEnvironment:
+    """Return an environment that knows no name itself: a column may be called like a function of the usual one."""
+    environment = _environment().overlay()
+    environment.globals = {}
+    return environment
+
+
+def _printed(value: Any) -> Any:
+    """Return a value that a template prints; what has no text of its own would be None, or an address in memory."""
+    if value is None:
+        raise ValueError('it prints a null; test for it, or print something in its place (`or ""`)')
+    if not is_null(value) and not isinstance(value, _PRINTABLE):
+        kind = type(value).__name__
+        raise ValueError(f"it prints an object ({kind}); {'add | list' if kind == 'generator' else 'print its text'}")
+    return value
+
+
+def _json(value: Any) -> None:
+    if not is_null(value):
+        raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+@lru_cache
 def _template(task: str, text: str) -> jinja2.Template:
-    try:
-        return _environment().from_string(text)
-    except jinja2.TemplateSyntaxError as error:
-        raise GenomeError(f"task {task}: prompt, line {error.lineno}: {error.message}") from error
+    return _compiled(task, "prompt", text, lambda: _environment().from_string(text))
 
 
 @lru_cache
 def _expression(task: str, field: str, text: str) -> Callable[..., Any]:
+    return _compiled(task, field, text, lambda: _environment().compile_expression(text, undefined_to_none=False))
+
+
+def _compiled(task: str, field: str, text: str, compiler: Callable[[], Any]) -> Any:
+    """Return what `compiler` makes of a template or an expression; GenomeError says what is wrong with the text."""
+    expression = field != "prompt"
     try:
-        return _environment().compile_expression(text, undefined_to_none=False)
+        with limited():
+            return compiler()
     except jinja2.TemplateSyntaxError as error:
-        raise GenomeError(f"task {task}: {field} is no expression: {error.message} in {text!r}") from error
+        if expression:
+            raise GenomeError(f"task {task}: {field} is no expression: {error.message} in {_short(text)!r}") from error
+        raise GenomeError(f"task {task}: prompt, line {error.lineno}: {error.message}") from error
+    except OverLimitError as error:
+        raise GenomeError(f"task {task}: {field} {error}; write it shorter") from error
+    # Of Python, which runs what Jinja2 makes of the text, and of constants that are computed once.
+    except (ArithmeticError, LookupError, SyntaxError, TypeError, ValueError) as error:
+        raise GenomeError(f"task {task}: {field}: {_short(error)}; write it in a simpler way") from error
 
 
 def columns(task: Task) -> set[str]:
     """Return the names of the columns that the task's template and expressions use; all of them are compiled here."""
-    _template(task.name, task.prompt)
-    provided = {"examples", *(["options"] if task.options else []), *(["labels"] if task.labels else [])}
-    names = _names(task.prompt) - provided
-    for field in _EXPRESSIONS:
-        text = getattr(task, field)
-        if text is not None:
-            _expression(task.name, field, text)
-            names |= _names("{{ " + text + " }}")
-    return names - _environment().globals.keys()
+    found, _ = _used(task)
+    return found
 
 
-def _names(template: str) -> set[str]:
-    return meta.find_undeclared_variables(_environment().parse(template))
+def _used(task: Task) -> tuple[set[str], set[str]]:
+    """Return the columns that a task needs, and the names that are columns only where rows have them."""
+    of_prompt, of_expressions = _names_of(task)
+    provided = {*(["options"] if task.options else []), *(["labels"] if task.labels else [])}
+    if task.shots:
+        provided.add("examples")
+    names = (of_prompt - provided) | of_expressions
+    optional = {*_environment().globals.keys(), _ROW} | ({"examples"} - of_expressions)
+    return names - optional, names & optional
+
+
+def _names_of(task: Task) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the names that the prompt and the expressions of a task take from a row."""
+    expressions = ((field, text) for field in _EXPRESSIONS if (text := getattr(task, field)) is not None)
+    return _compiled_names(task.name, task.prompt, tuple(expressions))
+
+
+@lru_cache
+def _compiled_names(
+    task: str, prompt: str, expressions: tuple[tuple[str, str], ...]
+) -> tuple[frozenset[str], frozenset[str]]:
+    _template(task, prompt)
+    for field, text in expressions:
+        _expression(task, field, text)
+    # Jinja2 computes constants on the way.
+    with limited():
+        return _names(prompt), frozenset().union(*(_names("{{ " + text + " }}") for _, text in expressions))
+
+
+def _names(template: str) -> frozenset[str]:
+    """Return the names that a template takes from a row, by themselves or from `row`."""
+    tree = _nameless().parse(template)
+    names = set(meta.find_undeclared_variables(tree))
+    if _ROW in names:
+        found = tree.find_all((nodes.Getitem, nodes.Getattr))
+        of_row = [node for node in found if isinstance(node.node, nodes.Name) and node.node.name == _ROW]
+        names |= {node.attr for node in of_row if isinstance(node, nodes.Getattr) and not hasattr(dict, node.attr)}
+        keys = [node.arg.value for node in of_row if isinstance(node, nodes.Getitem) and _is_constant(node.arg)]
+        names |= {key for key in keys if isinstance(key, str)}
+    return frozenset(names)
+
+
+def _is_constant(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.Const)
 
 
 def evaluate(task: Task, row: Row, field: str) -> Any:
@@ -81,17 +198,31 @@ def evaluate(task: Task, row: Row, field: str) -> Any:
     text = getattr(task, field)
     if text is None:
         return None
-    return _guarded(task, row, field, lambda: _defined(_expression(task.name, field, text)(**row)))
+    return _guarded(
+        task, row, field, lambda: hidden(_defined(_expression(task.name, field, text)(_context(task, row))))
+    )
 
 
-def render(task: Task, row: Row) -> str:
-    """Return the user's message for `row`, without space around it."""
-    context = {**row, **_provided(task, row)}
-    context["examples"] = [
-        {**example, **_provided(task, example), "reference": reference(task, example)}
-        for example in row.get("examples", ())
-    ]
-    return _guarded(task, row, "prompt", lambda: _template(task.name, task.prompt).render(context)).strip()
+def render(task: Task, row: Row, examples: Sequence[Row] = ()) -> str:
+    """Return the user's message for `row`, without space around it; `examples` are the rows of the task's shots."""
+    context = {**_context(task, row), **_provided(task, row)}
+    if task.shots or "examples" not in row:
+        context["examples"] = [
+            {**_context(task, example), **_provided(task, example), "reference": reference(task, example)}
+            for example in examples
+        ]
+
+    def rendered() -> str:
+        text = _template(task.name, task.prompt).render(context).strip()
+        if not text:
+            raise ValueError("it is empty")
+        if len(text) > LONGEST_PROMPT:
+            raise ValueError(f"it has {len(text)} characters, more than {LONGEST_PROMPT}")
+        if not encodable(text):
+            raise ValueError("it holds half of a character (a lone surrogate)")
+        return text
+
+    return _guarded(task, row, "prompt", rendered)
 
 
 def reference(task: Task, row: Row) -> Any:
@@ -113,47 +244,53 @@ def facts(task: Task, row: Row) -> dict[str, Any]:
         # A test's set-up may use what the program defines, so it runs behind it.
         setup = evaluate(task, row, "setup")
         if setup is not None and not isinstance(setup, str):
-            raise GenomeError(f"task {task.name}, {_where(row)}: setup must give text, found {setup!r}")
+            raise GenomeError(f"task {task.name}, {_where(row)}: setup must give text, found {_short(repr(setup))}")
         found["tests"] = [setup, *tests] if setup else tests
+        if any("\0" in test for test in found["tests"]):
+            raise GenomeError(f"task {task.name}, {_where(row)}: tests: a NUL character, which no program may hold")
+    for name, value in found.items():
+        wrong = fault(value, name)
+        if wrong:
+            raise GenomeError(f"task {task.name}, {_where(row)}: {wrong}; correct the row")
     return found
 
 
 def sample(task: Task, row: Row) -> dict[str, Any]:
-    """Return the sample of `row` without its tokens: id, prompt, and the facts that scoring needs."""
-    return {"id": row["id"], "prompt": render(task, row), **facts(task, row)}
+    """Return the sample of a split's `row` without its tokens: id, prompt, and the facts that scoring needs."""
+    own = {ORIGIN: f"row {row['id']}", **columns_of(row)}
+    examples = [columns_of(example) for example in row.get("examples", ())]
+    return {"id": row["id"], "prompt": render(task, own, examples), **facts(task, own)}
 
 
-def prepare(task: Task, rows: Sequence[Row], tokenizer_dir: Path | str) -> list[dict[str, Any]]:
-    """Return the samples of `rows`, with `tokens`: the prompt in the base model's chat template, as token ids."""
-    samples = [sample(task, row) for row in rows]
-    tokens = tokenise([each["prompt"] for each in samples], tokenizer_dir)
-    return [{**each, "tokens": ids} for each, ids in zip(samples, tokens, strict=True)]
+def prepare(
+    task: Task, rows: Sequence[Row], tokenizer_dir: Path | str, chat: Chat | None = None
+) -> list[dict[str, Any]]:
+    """Return the samples of a split's `rows`, with `tokens`: the ids of the prompt in the base model's chat template.
 
-
-def tokenise(prompts: Sequence[str], tokenizer_dir: Path | str) -> list[list[int]]:
-    """Return the token ids of each prompt as one user message that the model is to answer.
-
-    The sequence begins with exactly one BOS token where the tokenizer is used to one, whether or not the chat
-    template writes it. GenomeError: no tokenizer in the folder, or one without a chat template.
+    Where the template prints today's date, `date` says which day it was told. GenomeError: no tokenizer in the folder,
+    a chat template that does not serve, a prompt that is longer than the model's context.
     """
-    folder = Path(tokenizer_dir)
-    if not (folder / "tokenizer_config.json").is_file():
-        raise GenomeError(
-            f"{folder}: no tokenizer here (tokenizer_config.json is missing); make or fetch the base model first"
-        )
-    from transformers import AutoTokenizer
+    chat = chat or Chat()
+    samples = [sample(task, row) for row in rows]
+    tokenizer = load_tokenizer(tokenizer_dir)
+    texts = prompt_texts(tokenizer, [each["prompt"] for each in samples], chat)
+    date = {"date": DATE.isoformat()} if prints_date(tokenizer, chat) else {}
+    prepared = [{**each, "tokens": ids, **date} for each, ids in zip(samples, token_ids(tokenizer, texts), strict=True)]
+    check_lengths(task, prepared, tokenizer_dir, answers=False)
+    return prepared
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    if tokenizer.chat_template is None:
-        raise GenomeError(f"{folder}: the tokenizer has no chat template; add chat_template.jinja to the folder")
-    texts = [
-        tokenizer.apply_chat_template([{"role": "user", "content": prompt}], add_generation_prompt=True, tokenize=False)
-        for prompt in prompts
-    ]
-    begin = tokenizer.bos_token_id
-    habit = begin is not None and tokenizer("a").input_ids[:1] == [begin]
-    encoded = tokenizer(texts, add_special_tokens=False).input_ids if texts else []
-    return [[begin, *ids] if habit and ids[:1] != [begin] else list(ids) for ids in encoded]
+
+def _context(task: Task, row: Row) -> dict[str, Any]:
+    """Return what a template or an expression sees of a row."""
+    names = frozenset().union(*_names_of(task))
+    wanted = row.keys() if _ROW in names else names & row.keys()
+    own = {key: shown(row[key], f"column {key!r}") for key in wanted if isinstance(key, str)}
+    return {_ROW: own, **own} if _ROW in names else own
+
+
+def _texts_of(task: Task) -> list[str]:
+    expressions = (getattr(task, field) for field in _EXPRESSIONS)
+    return [task.prompt, *("{{ " + text + " }}" for text in expressions if text is not None)]
 
 
 def _provided(task: Task, row: Row) -> dict[str, Any]:
@@ -169,7 +306,9 @@ def _provided(task: Task, row: Row) -> dict[str, Any]:
 def _texts(task: Task, row: Row, field: str) -> list[str]:
     value = evaluate(task, row, field)
     if not isinstance(value, list | tuple) or not value or not all(isinstance(text, str) for text in value):
-        raise GenomeError(f"task {task.name}, {_where(row)}: {field} must give a list of texts, found {value!r}")
+        raise GenomeError(
+            f"task {task.name}, {_where(row)}: {field} must give a list of texts, found {_short(repr(value))}"
+        )
     return list(value)
 
 
@@ -183,20 +322,67 @@ def _defined(value: Any) -> Any:
 def _guarded(task: Task, row: Row, field: str, compute: Callable[[], Any]) -> Any:
     """Return what `compute` gives; errors that a template or a row can cause become one line naming both."""
     try:
-        return compute()
-    except (jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise GenomeError(f"task {task.name}, {_where(row)}: {field}: {error}") from error
+        with limited():
+            return compute()
+    except OverLimitError as error:
+        raise GenomeError(f"task {task.name}, {_where(row)}: {field} {error}; write it shorter") from error
+    except (
+        jinja2.TemplateError,
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise GenomeError(f"task {task.name}, {_where(row)}: {field}: {_short(error)}") from error
 
 
 def _where(row: Row) -> str:
-    return f"row {row['id']}" if "id" in row else f"row with columns {', '.join(map(str, row))}"
+    if ORIGIN in row:
+        return row[ORIGIN]
+    return f"row {_short(row['id'])}" if "id" in row else f"row with columns {_short(', '.join(map(str, row)))}"
 
 
-def missing_columns(task: Task, rows: Iterable[Row]) -> tuple[int, str] | None:
+def _short(value: Any) -> str:
+    """Return a text in one line that people can still read."""
+    text = " ".join(str(value).split())
+    return text if len(text) <= 300 else text[:299] + "…"
+
+
+def missing_columns(task: Task, rows: Sequence[Row]) -> tuple[int, str] | None:
     """Return the number (from 0) of the first row that lacks a column which the task uses, and that column."""
-    needed = columns(task)
+    needed, optional = _used(task)
+    needed |= {name for name in optional if any(name in row for row in rows)}
     for number, row in enumerate(rows):
         absent = needed - row.keys()
         if absent:
             return number, min(absent)
     return None
+
+
+def unreadable(task: Task, names: Iterable[str], missing: str | None = None) -> str:
+    """Return advice on columns that a template cannot name by themselves, and that the task seems to mean; or "".
+
+    `missing` is a name that the task uses and no column has; without it, the texts of the task are searched.
+    """
+    awkward = [name for name in names if isinstance(name, str) and not _is_name(name)]
+    if missing is None:
+        meant = [name for name in awkward if name.strip() and any(name in text for text in _texts_of(task))]
+    else:
+        meant = [name for name in awkward if missing in re.split(r"\W+", name)]
+    return f"; the column {meant[0]!r} is written row[{meant[0]!r}]" if meant else ""
+
+
+def _is_name(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None and name not in _KEYWORDS
+
+
+def printed_constants(task: Task) -> set[str]:
+    """Return the constants (true, false, none) that the task prints or gives as a whole, as columns could be called."""
+    found: set[str] = set()
+    for text in _texts_of(task):
+        for output in _environment().parse(text).find_all(nodes.Output):
+            values = [node.value for node in output.nodes if isinstance(node, nodes.Const)]
+            found |= {str(value) for value in values if value is None or isinstance(value, bool)}
+    return found | {name.lower() for name in found}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from genome.errors import GenomeError
+from genome.limits import OverLimitError, limited
 from genome.tasks import metrics
 from genome.tasks.extraction import FALLBACKS, find_pattern
 from genome.tasks.kinds import KINDS
@@ -51,10 +52,22 @@ def extract(task: Task, sample: Sample, response: str) -> str | None:
     one, is what is taken of a response without the usual forms.
     """
     kind = KINDS[task.kind]
-    text = kind.find(response) if task.pattern is None else find_pattern(task.pattern, response)
+    text = kind.find(response) if task.pattern is None else _find_own(task, task.pattern, response)
     if text is None and task.fallback is not None:
         text = FALLBACKS[task.fallback](response)
     return None if text is None else kind.read(task, sample, text)
+
+
+def _find_own(task: Task, pattern: str, response: str) -> str | None:
+    """Return what the task's own pattern finds; GenomeError where it goes back and forth without end."""
+    try:
+        with limited(memory=None):
+            return find_pattern(pattern, response)
+    except OverLimitError as error:
+        raise GenomeError(
+            f"task {task.name}: pattern {pattern!r} {error} on the response {response[:60]!r} of {len(response)} "
+            "characters; write it without a repeat inside a repeat"
+        ) from error
 
 
 def judge(task: Task, samples: Sequence[Sample], answers_by_model: Sequence[Sequence[str | None]]) -> list[Scores]:

@@ -4,9 +4,10 @@ Nothing here depends on a run's seed: a split belongs to its task. Rows are refu
 a column or rows are missing.
 """
 
+import json
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +17,23 @@ from genome import files
 from genome.errors import GenomeError
 from genome.sources import SIDES, Row, is_local, place, read_source
 from genome.tasks import prompts
+from genome.tasks.prompts import ORIGIN, columns_of, place_row
 from genome.tasks.task import Task, nearest
+from genome.tasks.values import fault
 
 SEED = 42
 """The seed of the published draws, and of the rule's own."""
 
-_SIDE = "_side"
-"""Column of rows that can stand on one side only, since validation and test come from tables of their own."""
+_SIDE = ("side",)
+"""Key of rows that can stand on one side only, since validation and test come from tables of their own."""
 
 
 def read_rows(task: Task, data_dir: Path | str | None = None) -> list[Row]:
-    """Return all rows of the task's source, in the source's order.
+    """Return all rows of the task's source, in the source's order, each with its `ORIGIN` for messages.
 
     What is published is read from its copy in `data_dir` where a folder is given (and the source names its `path`
-    there), and fetched otherwise. GenomeError: a missing or damaged file, a missing column, a table without rows.
+    there), and fetched otherwise. GenomeError: a missing or damaged file, a missing column, a table without rows, a
+    value that no prompt can be made of in a column that the task uses.
     """
     if "generator" in task.source:
         # Imported here because the library serves tasks on real data without the micro world.
@@ -49,20 +53,43 @@ def read_rows(task: Task, data_dir: Path | str | None = None) -> list[Row]:
         chosen = [row for row in rows if prompts.evaluate(task, row, "where")]
         if not chosen:
             raise GenomeError(f"task {task.name}: for none of the {len(rows)} rows holds {task.where!r}")
-        return chosen
+        rows = chosen
+    _check_values(task, rows)
     return rows
 
 
 def _checked(task: Task, rows: list[Row], where: str) -> list[Row]:
-    """Return rows that have all columns which the task uses."""
+    """Return rows that have all columns which the task uses, each with its `ORIGIN`."""
     if not rows:
         raise GenomeError(f"task {task.name}: {where} holds no rows")
-    absent = prompts.missing_columns(task, rows)
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    try:
+        absent = prompts.missing_columns(task, rows)
+    except GenomeError as error:
+        raise GenomeError(f"{error}{prompts.unreadable(task, names)}") from error
     if absent is not None:
         number, column = absent
-        hint = nearest(column, map(str, rows[number]))
+        hint = prompts.unreadable(task, names, column) or nearest(column, map(str, rows[number]))
         raise GenomeError(f"task {task.name}: {where}: row {number + 1} has no column {column!r}{hint}")
-    return rows
+    hidden = sorted(prompts.printed_constants(task) & set(names))
+    if hidden:
+        raise GenomeError(
+            f"task {task.name}: {where}: {hidden[0]} in a template is no column but a constant; write the column as "
+            f"row[{hidden[0]!r}]"
+        )
+    return [{**row, ORIGIN: f"{where}, row {number}"} for number, row in enumerate(rows, start=1)]
+
+
+def _check_values(task: Task, rows: Sequence[Row]) -> None:
+    """Raise GenomeError where a column that the task uses holds what no prompt can be made of."""
+    used = sorted(prompts.columns(task))
+    for row in rows:
+        for column in used:
+            wrong = fault(row[column], f"column {column!r}")
+            if wrong:
+                raise GenomeError(
+                    f"task {task.name}, {row[ORIGIN]}: {wrong}; correct the row, or leave it out by the task's `where`"
+                )
 
 
 def split(
@@ -74,8 +101,9 @@ def split(
 ) -> tuple[list[Row], list[Row]]:
     """Return the rows of validation and test, each with its `id` and, for tasks with shots, its `examples`.
 
-    The pool is permuted by `numpy.random.default_rng(seed)`. No prompt stands on both sides, nor twice in validation;
-    the value of `distinct`, where a task has it, stands once in all. Where the task names its published draw and the
+    Every row that is drawn has a prompt and a reference that its kind can read. The pool is permuted by
+    `numpy.random.default_rng(seed)`. No prompt stands on both sides, nor twice in validation; the value of `distinct`,
+    where a task has it, stands once in all. Where the task names its published draw and the
     pool is the one it was made from, that draw is followed instead, repeats included. `test`: a number, or None or
     "rest" for all that is left; the task's `test_samples` stands above it. GenomeError when the pool holds fewer rows
     than asked for.
@@ -90,13 +118,19 @@ def split(
             f"{wanted or 'at least 1'} of test (found {len(first)} and {len(second)} with distinct prompts); "
             "ask for fewer, or give the source more rows"
         )
-    plain = [{key: value for key, value in row.items() if key != _SIDE} for row in rows]
-    numbered = [{**row, "id": f"{task.name}-{index}"} for index, row in enumerate(plain)]
     taken = {keys[index] for index in (*first, *second)}
     free = [index for index, row in enumerate(rows) if keys[index] not in taken and row.get(_SIDE) != "test"]
-    examples = _examples(task, numbered, free, seed)
-    sides = ([{**numbered[index], **examples(numbered[index])} for index in side] for side in (first, second))
-    return next(sides), next(sides)
+    shots = _examples(task, rows, free, seed)
+
+    def placed(index: int) -> Row:
+        row, examples = rows[index], shots(index)
+        # Whatever is wrong with a row is said here, where its file and number are known.
+        prompts.render(task, row, [rows[example] for example in examples])
+        prompts.facts(task, row)
+        named = [place_row(_writable(rows[example]), f"{task.name}-{example}") for example in examples]
+        return place_row(_writable(row), f"{task.name}-{index}", named if task.shots else None)
+
+    return [placed(index) for index in first], [placed(index) for index in second]
 
 
 def provenance(
@@ -114,7 +148,7 @@ def provenance(
     """
     local = is_local(task.source, None if data_dir is None else Path(data_dir))
     keys = _keys(task, rows)
-    first, second = (set(_keys(task, side)) for side in (validation, test))
+    first, second = (set(_keys(task, list(map(columns_of, side)))) for side in (validation, test))
     return {
         "task": task.name,
         "version": task.version,
@@ -132,9 +166,14 @@ def provenance(
 
 def _keys(task: Task, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return what may stand once in a split: the value of `distinct`, by default the prompt without examples."""
-    if task.distinct is not None:
-        return [str(prompts.evaluate(task, row, "distinct")) for row in rows]
-    return [prompts.render(task, {**row, "examples": ()}) for row in rows]
+    if task.distinct is None:
+        return [prompts.render(task, row) for row in rows]
+    values = [prompts.evaluate(task, row, "distinct") for row in rows]
+    if None in values:
+        row = rows[values.index(None)]
+        where = row.get(ORIGIN, f"row {values.index(None) + 1}")
+        raise GenomeError(f"task {task.name}, {where}: distinct: null; leave such rows out by the task's `where`")
+    return [str(value) for value in values]
 
 
 def _published(task: Task, rows: Sequence[Any], seed: int) -> bool:
@@ -171,24 +210,37 @@ def _once(order: Sequence[int], keys: Sequence[str]) -> list[int]:
     return list(first.values())
 
 
-def _examples(task: Task, rows: Sequence[Row], free: Sequence[int], seed: int) -> Any:
-    """Return a function from a row to its {"examples": …}: the first of the `free` rows of its group."""
-    if task.shots == 0:
-        return lambda row: {}
-    order = np.random.default_rng(seed).permutation(len(free)).tolist()
-    groups: dict[str, list[Row]] = {}
-    for index in (free[position] for position in order):
-        groups.setdefault(_group(task, rows[index]), []).append(rows[index])
+def _writable(row: Row) -> Row:
+    """Return a row without what no file of rows can hold, such as pictures, in columns that the task does not use."""
+    return {key: value for key, value in row.items() if _is_json(value)}
 
-    def of(row: Row) -> dict[str, list[Row]]:
-        found = groups.get(_group(task, row), [])[: task.shots]
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except (RecursionError, TypeError, ValueError):
+        return False
+    return True
+
+
+def _examples(task: Task, rows: Sequence[Row], free: Sequence[int], seed: int) -> Callable[[int], list[int]]:
+    """Return a function from a row to its examples, both by position: the first of the `free` rows of its group."""
+    if task.shots == 0:
+        return lambda index: []
+    order = np.random.default_rng(seed).permutation(len(free)).tolist()
+    groups: dict[str, list[int]] = {}
+    for index in (free[position] for position in order):
+        groups.setdefault(_group(task, rows[index]), []).append(index)
+
+    def of(index: int) -> list[int]:
+        found = groups.get(_group(task, rows[index]), [])[: task.shots]
         if len(found) < task.shots:
-            group = f" with {task.examples_by} like {row['id']}" if task.examples_by else ""
+            group = f" with {task.examples_by} like {task.name}-{index}" if task.examples_by else ""
             raise GenomeError(
                 f"task {task.name}: {task.shots} examples{group} are needed outside the splits, found {len(found)}; "
                 "ask for smaller splits or fewer shots"
             )
-        return {"examples": found}
+        return found
 
     return of
 

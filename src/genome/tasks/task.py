@@ -13,9 +13,10 @@ from types import MappingProxyType
 from typing import Any
 
 from genome.errors import GenomeError
-from genome.tasks.extraction import FALLBACKS
+from genome.tasks.extraction import FALLBACKS, find_answer
 from genome.tasks.kinds import KINDS
 from genome.tasks.metrics import BASE, METRICS, TOKENIZERS
+from genome.tasks.options import choose, folded
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,13 @@ def parse_task(name: str, mapping: Mapping[str, Any]) -> Task:
         problems += _source_problems(given["source"])
     if isinstance(given.get("pattern"), str):
         problems += _pattern_problems(given["pattern"])
+    if not problems and given.get("labels"):
+        problems += _label_problems(_labels(given["labels"]), given.get("pattern") is None)
     if problems:
         raise GenomeError(f"task {name}: " + "; ".join(problems))
     given.setdefault("metric", KINDS[given["kind"]].metrics[0])
     if "labels" in given:
-        labels = given["labels"]
-        given["labels"] = dict(labels) if isinstance(labels, Mapping) else {label: label for label in labels}
+        given["labels"] = _labels(given["labels"])
     return Task(name=name, **given)
 
 
@@ -151,10 +153,36 @@ def _source_problems(source: Mapping[str, Any]) -> list[str]:
     return problems
 
 
+def _labels(given: Mapping[str, str] | Iterable[str]) -> dict[str, str]:
+    return dict(given) if isinstance(given, Mapping) else {label: label for label in given}
+
+
+def _label_problems(labels: Mapping[str, str], usual: bool) -> list[str]:
+    """Return which labels, or letters of labels, no response can name; `usual` if it says `Answer: …`."""
+    alike: dict[str, str] = {}
+    problems = []
+    for letter, label in labels.items():
+        first = alike.setdefault(folded(label), label)
+        if first != label or list(labels.values()).count(label) > 1:
+            problems.append(f"labels: {first!r} and {label!r} are the same but for case, space and marks; keep one")
+            continue
+        for what, text in {"label": label, "letter": letter}.items():
+            said = find_answer(f"Answer: {text}") if usual else text
+            read = None if said is None else choose(said, labels)
+            if read != letter:
+                found = "nothing" if read is None else f"{labels[read]!r}"
+                other = " (a letter is one or two letters or digits)" if what == "letter" and letter != label else ""
+                problems.append(
+                    f"labels: the answer {text!r} would be read as {found}, so choose another {what}{other}"
+                )
+                break
+    return problems
+
+
 def _pattern_problems(pattern: str) -> list[str]:
     try:
         groups = re.compile(pattern).groups
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         return [f"pattern is no regular expression ({error})"]
     return [] if groups else ["pattern needs a group (…): the first one is the answer"]
 

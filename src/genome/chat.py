@@ -1,0 +1,246 @@
+"""Prompts as conversations: the base model's tokenizer, its chat template, and what the config says of both.
+
+Experts are trained and asked in the same words, so training and the prompts' stage both come here. A template may
+print today's date, as Llama's do. That would make the same prompt another one tomorrow, so the date is always `DATE`.
+"""
+
+import datetime
+import importlib.util
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from genome.errors import GenomeError
+from genome.files import read_json
+from genome.limits import OverLimitError, limited
+
+DATE = datetime.date(2024, 7, 26)
+"""What a chat template is told to be today. Llama's templates fall back to this date where they can ask for none."""
+
+PLAIN = "plain"
+"""The setting for a base without a chat template: a prompt, a line break, the response."""
+
+VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "tekken.json", "*.model", "*.tiktoken")
+"""Files of which every tokenizer has one."""
+
+_TAKEN = ("messages", "tools", "documents", "add_generation_prompt", "continue_final_message", "chat_template")
+_TAKEN += ("conversation", "tokenize", "return_dict", "return_tensors", "padding", "truncation", "max_length")
+
+
+@dataclass(frozen=True)
+class Chat:
+    """How a base is spoken to: `bases.NAME.chat` of the config.
+
+    system: text of a system turn before the user's
+    template: name of one of the tokenizer's templates, where it has several
+    arguments: what the template is given beside the conversation, such as {"enable_thinking": False}
+    plain: no template at all
+    """
+
+    system: str | None = None
+    template: str | None = None
+    arguments: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    plain: bool = False
+
+
+def parse_chat(value: str | Mapping[str, Any] | None) -> Chat:
+    """Return the setting `chat` of a base, "plain" or a mapping; None is the tokenizer's own template as it stands."""
+    if value == PLAIN:
+        return Chat(plain=True)
+    given = {key: found for key, found in (value or {}).items() if found is not None}
+    taken = sorted(set(_TAKEN) & set(given.get("arguments", {})))
+    if taken:
+        raise GenomeError(f"chat.arguments: {', '.join(taken)} cannot be set; remove it")
+    return Chat(**given)
+
+
+def load_tokenizer(base: Path | str) -> Any:
+    """Return the tokenizer in a base model's folder.
+
+    GenomeError names the folder and the file or package that is missing.
+    """
+    folder = Path(base)
+    found = [pattern for pattern in VOCABULARIES if any(folder.glob(pattern))]
+    if not found:
+        raise GenomeError(
+            f"{folder}: no tokenizer here (none of {', '.join(VOCABULARIES)}); add the tokenizer's files to the base "
+            "model's folder"
+        )
+    if "vocab.json" in found and len(found) == 1 and not (folder / "merges.txt").is_file():
+        raise GenomeError(f"{folder}: vocab.json without merges.txt is half a tokenizer; add merges.txt to the folder")
+    if "tokenizer.json" not in found:
+        _check_packages(folder)
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # `tokenizers` raises no narrower one for a damaged file
+        reason = _line(error)
+        remedy = "correct its files, or save the tokenizer as tokenizer.json"
+        if "custom code" in str(error):
+            reason, remedy = "it needs code of its own, which is never run", "save the tokenizer as tokenizer.json"
+        raise GenomeError(f"{folder}: the tokenizer cannot be read ({reason}); {remedy}") from error
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):
+        raise GenomeError(
+            f"{folder}: the tokenizer knows no words, so its files ({', '.join(found)}) are not those of the class "
+            f"{type(tokenizer).__name__}; add tokenizer.json, or tokenizer_config.json with the right tokenizer_class"
+        )
+    _add_old_template(tokenizer, folder)
+    return tokenizer
+
+
+def prompt_texts(tokenizer: Any, prompts: Sequence[str], chat: Chat) -> list[str]:
+    """Return each prompt as a conversation that the model is to continue with its response.
+
+    GenomeError: no chat template, one that refuses the conversation, and one that leaves the prompt out.
+    """
+    if chat.plain:
+        return [prompt + "\n" for prompt in prompts]
+    return _render(tokenizer, [_turns(prompt, chat) for prompt in prompts], chat, add_generation_prompt=True)
+
+
+def dialogue_texts(tokenizer: Any, prompts: Sequence[str], responses: Sequence[str], chat: Chat) -> list[str]:
+    """Return each prompt with its response as a whole conversation; GenomeError as `prompt_texts`."""
+    pairs = list(zip(prompts, responses, strict=True))
+    if chat.plain:
+        return [f"{prompt}\n{response}" for prompt, response in pairs]
+    turns = [[*_turns(prompt, chat), {"role": "assistant", "content": response}] for prompt, response in pairs]
+    return _render(tokenizer, turns, chat, add_generation_prompt=False)
+
+
+def prints_date(tokenizer: Any, chat: Chat) -> bool:
+    """Tell whether the chat template asks for today's date, and so is told `DATE`."""
+    return not chat.plain and "strftime_now" in _template(tokenizer, chat)
+
+
+def _turns(prompt: str, chat: Chat) -> list[dict[str, str]]:
+    system = [] if chat.system is None else [{"role": "system", "content": chat.system}]
+    return [*system, {"role": "user", "content": prompt}]
+
+
+def _render(tokenizer: Any, turns: Sequence[list[dict[str, str]]], chat: Chat, **settings: bool) -> list[str]:
+    import jinja2
+
+    template = _template(tokenizer, chat)
+    base = Path(tokenizer.name_or_path).name
+    texts = []
+    try:
+        with limited():
+            _prepare_template(template)
+        for each in turns:
+            with limited():
+                texts.append(
+                    tokenizer.apply_chat_template(
+                        each, chat_template=template, tokenize=False, **settings, **chat.arguments
+                    )
+                )
+    except (
+        jinja2.TemplateError,
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+        OverLimitError,
+    ) as error:
+        asked = "a system and a user turn" if chat.system is not None else "a user turn without a system turn"
+        raise GenomeError(
+            f"{tokenizer.name_or_path}: its chat template refuses {asked} ({_line(error)}); in the config, set "
+            f"bases.{base}.chat to {{system: TEXT}}, to {{system: null}}, to {{arguments: {{…}}}} as the template "
+            "needs it, or to plain for none"
+        ) from error
+    for index, turn in enumerate(turns[0] if turns else ()):
+        lost = [text for each, text in zip(turns, texts, strict=True) if each[index]["content"].strip() not in text]
+        if len(lost) == len(turns):
+            raise GenomeError(
+                f"{tokenizer.name_or_path}: its chat template leaves out what the {turn['role']} says; correct the "
+                f"template, or set bases.{base}.chat in the config"
+            )
+    return texts
+
+
+def _template(tokenizer: Any, chat: Chat) -> str:
+    """Return the text of the chat template that the setting names."""
+    where, base = tokenizer.name_or_path, Path(tokenizer.name_or_path).name
+    found = tokenizer.chat_template
+    if not found:
+        raise GenomeError(
+            f"{where}: the tokenizer has no chat template; set bases.{base}.chat: plain in the config, add "
+            "chat_template.jinja to the base model's folder, or use an instruction-tuned base"
+        )
+    named = found if isinstance(found, dict) else {"default": found}
+    name = chat.template or "default"
+    if name not in named:
+        raise GenomeError(
+            f"{where}: the tokenizer has no chat template {name!r}; set bases.{base}.chat.template in the config to "
+            f"one of {', '.join(sorted(named))}"
+        )
+    return named[name]
+
+
+@lru_cache
+def _prepare_template(template: str) -> None:
+    """Give the compiled template a clock that stands still, and no dice.
+
+    transformers lets nobody set the clock: functions among a template's arguments become text.
+    """
+    from transformers.utils import chat_template_utils
+
+    environment = chat_template_utils._compile_jinja_template(template).environment
+    noon = datetime.datetime.combine(DATE, datetime.time(12))
+    environment.globals["strftime_now"] = noon.strftime
+    environment.filters.pop("random", None)
+    environment.globals.pop("lipsum", None)
+
+
+def _add_old_template(tokenizer: Any, folder: Path) -> None:
+    """Take the template from chat_template.json, where processors kept it and tokenizers do not look."""
+    path = folder / "chat_template.json"
+    if not tokenizer.chat_template and path.is_file():
+        found = read_json(path)
+        tokenizer.chat_template = found.get("chat_template") if isinstance(found, dict) else None
+
+
+def _check_packages(folder: Path) -> None:
+    """Raise GenomeError where a package is missing that reads the only vocabulary in `folder`."""
+    if any(folder.glob("vocab.*")):
+        return
+    for pattern, packages in (("*.model", ("sentencepiece", "google.protobuf")), ("*.tiktoken", ("tiktoken",))):
+        for path in folder.glob(pattern):
+            # The same name holds a list of tokens in base64 where it comes from tiktoken.
+            with path.open("rb") as file:
+                needed = ("tiktoken",) if pattern == "*.model" and file.read(1) != b"\n" else packages
+            missing = [package.split(".")[-1] for package in needed if not _is_installed(package)]
+            if missing:
+                raise GenomeError(
+                    f"{folder}: reading {path.name} needs {' and '.join(missing)}; run pip install "
+                    f"{' '.join(missing)}, or add tokenizer.json to the folder"
+                )
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:  # of the package above
+        return False
+
+
+def _line(error: Exception) -> str:
+    """Return what an error says, in one line of bearable length."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else text[:199] + "…"
+
+
+def token_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """Return the tokens of rendered conversations.
+
+    A sequence begins with exactly one BOS token where the tokenizer is used to one, whether or not the template
+    writes it.
+    """
+    begin = tokenizer.bos_token_id
+    habit = begin is not None and tokenizer("a").input_ids[:1] == [begin]
+    encoded = tokenizer(list(texts), add_special_tokens=False).input_ids if texts else []
+    return [[begin, *ids] if habit and ids[:1] != [begin] else list(ids) for ids in encoded]

@@ -1,0 +1,80 @@
+"""What the first answers of a run say about its task: a search on answers that cannot be read finds nothing."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from genome.errors import GenomeError
+from genome.fitness import Objective
+from genome.jobs import log
+from genome.tasks import Task
+from genome.tasks.lengths import check_lengths
+from genome.tasks.references import check_references
+
+_SOUGHT = {
+    "choice": "the letter or the text of an option",
+    "label": "one of the labels, or its letter",
+    "text": "a short text",
+    "number": "a number",
+    "math": "a mathematical expression",
+    "span": "a short text",
+    "translation": "a text",
+    "program": "a program in a fenced block, or behind “Answer:”",
+}
+"""What an answer of each kind is."""
+
+
+def warn(message: str) -> None:
+    """Say something that does not stop a job, in its log and on the terminal."""
+    log.warning("warning: %s", message)
+    print(f"warning: {message}", file=sys.stderr, flush=True)
+
+
+def check_objectives(objectives: Sequence[Objective], base: str, engine: Mapping[str, Any]) -> None:
+    """Check before anything is asked that prompts leave room for answers, and that references can be answered.
+
+    GenomeError where they do not; a warning where some references cannot.
+    """
+    for objective in objectives:
+        check_lengths(objective.task, objective.samples, base, served=engine.get("max_model_len"))
+        doubt = check_references(objective.task, objective.samples)
+        if doubt:
+            warn(doubt)
+
+
+def check_answers(objectives: Sequence[Objective], records: Sequence[Mapping[str, Any]]) -> None:
+    """Raise GenomeError where no expert has a single answer to a task that can be read; warn where most cannot be."""
+    for objective in objectives:
+        task = objective.task
+        found = [record for record in records if record["task"] == task.name]
+        unparsed = [record for record in found if record["answer"] is None]
+        by_expert: dict[str, list[bool]] = {}
+        for record in found:
+            by_expert.setdefault(record["individual"], []).append(record["answer"] is None)
+        if not unparsed or not all(2 * sum(lost) > len(lost) for lost in by_expert.values()):
+            continue
+        said = _said(task, len(unparsed), len(found), unparsed)
+        if len(unparsed) == len(found):
+            raise GenomeError(f"{said}; a search would find nothing")
+        warn(said)
+
+
+def _said(task: Task, lost: int, number: int, unparsed: Sequence[Mapping[str, Any]]) -> str:
+    """Return how many answers cannot be read, what one of them looks like, and what to change."""
+    example = next((record for record in unparsed if record["response"].strip()), unparsed[0])
+    response = " ".join(example["response"].split())
+    response = response if len(response) <= 200 else f"{response[:80]} … {response[-119:]}"
+    if task.pattern is not None:
+        sought = f"{_SOUGHT[task.kind]} in group 1 of the pattern {task.pattern!r}"
+    elif task.kind == "program":
+        sought = _SOUGHT[task.kind]
+    else:
+        sought = f"{_SOUGHT[task.kind]} behind “Answer:” (or “the answer is”, \\boxed{{…}}, ####)"
+    empty = sum(not record["response"].strip() for record in unparsed)
+    empties = f", {empty} of them empty" if empty else ""
+    return (
+        f"task {task.name}: {lost} of {number} responses of the experts hold no answer that can be read{empties}; "
+        f"sought is {sought}, and sample {example['sample']} got {response!r}; say in `prompt` how to answer, name the "
+        "form in `pattern`, let `fallback` take what stands there, or raise "
+        f"max_tokens ({task.max_tokens}) if responses are cut off"
+    )

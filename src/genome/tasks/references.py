@@ -1,0 +1,101 @@
+"""Whether a task's own references, given as answers, are read as what they are and score 1.
+
+Where they do not, no model can be right, and a search runs on nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+from genome.errors import GenomeError
+from genome.tasks.extraction import find_pattern
+from genome.tasks.kinds import KINDS
+from genome.tasks.scoring import extract
+from genome.tasks.task import Task
+
+Sample = Mapping[str, Any]
+
+_FORMS = ("Answer: {}", "{}", "#### {}", "\\boxed{{{}}}", "The answer is {}.", "<answer>{}</answer>")
+"""How an answer may stand in a response to a task with a pattern of its own; without one, it is the first."""
+
+
+def read_references(task: Task, samples: Sequence[Sample]) -> None:
+    """Raise GenomeError where not one reference is read as itself, wherever it stands in a response."""
+    kind = KINDS[task.kind]
+    lost = []
+    for sample in samples:
+        texts = _texts(task, sample)
+        answers = [kind.read(task, sample, text) for text in texts]
+        if not texts or any(_is_right(task, sample, answer) for answer in answers):
+            return
+        lost.append((sample["id"], texts[0], answers[0]))
+    _refuse(task, lost)
+
+
+def check_references(task: Task, samples: Sequence[Sample]) -> str | None:
+    """Return a warning about references that are not extracted from a response that gives them; None where all are.
+
+    GenomeError where no reference is. A task whose pattern finds nothing in any usual form of a response wants a form
+    of its own and is not checked.
+    """
+    lost = []
+    for sample in samples:
+        texts = [form.format(text) for text in _texts(task, sample) for form in _FORMS[: None if task.pattern else 1]]
+        answers = {text: extract(task, sample, text) for text in texts}
+        found = [text for text in texts if task.pattern is None or find_pattern(task.pattern, text)]
+        if found and not any(_is_right(task, sample, answer) for answer in answers.values()):
+            lost.append((sample["id"], found[0], answers[found[0]]))
+    if not lost:
+        return None
+    if len(lost) == len(samples):
+        _refuse(task, lost)
+    return f"task {task.name}: {len(lost)} of {len(samples)} references can never be answered; {_said(lost[0])}"
+
+
+def _refuse(task: Task, lost: Sequence[tuple[str, str, str | None]]) -> None:
+    own = f"kind {task.kind!r}" + (f" with the pattern {task.pattern!r}" if task.pattern else "")
+    raise GenomeError(
+        f"task {task.name}: none of the {len(lost)} references can ever be answered by {own}; {_said(lost[0])}; "
+        f"correct `reference`, `kind`{', `pattern`' if task.pattern else ''} or the options"
+    )
+
+
+def _said(lost: tuple[str, str, str | None]) -> str:
+    name, response, answer = lost
+    response = response if len(response) <= 100 else response[:99] + "…"
+    read = "be unparsed" if answer is None else f"be read as {answer!r}"
+    return f"in row {name}, the response {response!r} would {read}"
+
+
+def _texts(task: Task, sample: Sample) -> list[str]:
+    """Return texts that give a sample's reference as a response may; none where only a program would."""
+    reference = sample["reference"]
+    if task.kind == "program":
+        return []
+    if task.kind == "label":
+        return [reference, *(letter for letter, label in task.labels.items() if label == reference)]
+    if reference_options := sample.get("options"):
+        return [reference, reference_options[reference]]
+    if isinstance(reference, list):
+        return [gold if isinstance(gold, str) else ", ".join(gold) for gold in reference]
+    if task.kind in ("number", "math", "text"):
+        return [reference, *_decimal(reference)]
+    return [reference]
+
+
+def _decimal(reference: str) -> list[str]:
+    """Return a fraction as the decimal that a pattern may ask for."""
+    above, _, below = reference.partition("/")
+    if not (below.isdigit() and above.removeprefix("-").isdigit() and int(below)):
+        return []
+    return [str(float(Fraction(reference)))]
+
+
+def _is_right(task: Task, sample: Sample, answer: str | None) -> bool:
+    if answer is None:
+        return False
+    # A reference is canonical itself, so that math-verify need not be asked; and BLEU is below 1 for a short sentence,
+    # even against itself.
+    if task.kind in ("math", "translation"):
+        return answer in (sample["reference"] if isinstance(sample["reference"], list) else [sample["reference"]])
+    return KINDS[task.kind].score(task, [(sample, answer)]) == [1.0]

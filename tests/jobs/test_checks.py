@@ -1,0 +1,75 @@
+import json
+import logging
+
+import pytest
+
+from genome.errors import GenomeError
+from genome.fitness import Objective
+from genome.jobs.checks import check_answers, check_objectives
+from genome.tasks import parse_task
+
+FIELDS = {"kind": "number", "source": {"path": "x"}, "prompt": "{{ q }}", "reference": "a", "max_tokens": 6}
+
+
+def objective(samples=(), **changes):
+    return Objective(parse_task("sums", {**FIELDS, **changes}), samples, 1.0)
+
+
+def records(**answers):
+    """Return records of experts by name, each with its answers; None is a response that rambles."""
+    return [
+        {
+            "individual": name,
+            "task": "sums",
+            "sample": f"sums-{i}",
+            "response": f"I think\nit is {i} or",
+            "answer": answer,
+        }
+        for name, given in answers.items()
+        for i, answer in enumerate(given)
+    ]
+
+
+def test_a_run_on_nothing_stops_with_an_example_and_what_to_change():
+    with pytest.raises(GenomeError) as caught:
+        check_answers([objective()], records(one=[None, None], two=[None, None]))
+    said = str(caught.value)
+    assert said.startswith(
+        "task sums: 4 of 4 responses of the experts hold no answer that can be read; sought is a number"
+    )
+    assert "sample sums-0 got 'I think it is 0 or'" in said
+    assert all(word in said for word in ("`pattern`", "`fallback`", "max_tokens (6)", "`prompt`"))
+
+
+def test_the_pattern_is_named_and_empty_responses_are_counted():
+    empty = [{**record, "response": " "} for record in records(one=[None, None])]
+    with pytest.raises(
+        GenomeError, match=r"2 of them empty; sought is a number in group 1 of the pattern 'Sum: \(\.\*\)'"
+    ):
+        check_answers([objective(pattern="Sum: (.*)")], empty)
+
+
+def test_a_run_on_little_is_told_on_the_terminal_and_in_the_log(capsys, caplog):
+    with caplog.at_level(logging.WARNING, logger="genome"):
+        check_answers([objective()], records(one=[None, None, "1"], two=[None, None, None]))
+    [line] = caplog.messages
+    assert line.startswith("warning: task sums: 5 of 6 responses")
+    assert capsys.readouterr().err == line + "\n"
+
+
+@pytest.mark.parametrize("answers", [{"one": ["1", None], "two": [None, None]}, {"one": ["1", "2"]}])
+def test_one_expert_that_can_be_read_is_enough(answers, capsys):
+    check_answers([objective()], records(**answers))
+    assert capsys.readouterr().err == ""
+
+
+def test_prompts_and_references_are_looked_at_before_anything_is_asked(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"max_position_embeddings": 8}))
+    sample = {"id": "sums-1", "tokens": [1, 2], "reference": "2"}
+    check_objectives([objective([sample])], str(tmp_path), {})
+    with pytest.raises(GenomeError, match=r"row sums-1: its prompt of 2 tokens and max_tokens 7 make 9; .* at most 8"):
+        check_objectives([objective([sample], max_tokens=7)], str(tmp_path), {})
+    with pytest.raises(GenomeError, match="at most 7"):
+        check_objectives([objective([sample])], str(tmp_path), {"max_model_len": 7})
+    with pytest.raises(GenomeError, match="none of the 1 references can ever be answered"):
+        check_objectives([objective([sample], pattern=r"(\D)")], str(tmp_path), {})
