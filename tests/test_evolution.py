@@ -1,6 +1,7 @@
 """Methods under the driver: whole runs on genotypes, without an engine."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -83,6 +84,46 @@ def test_parents_and_fresh_children_mutate():
     assert children
     mutated = [x.parents[0] for x in created if x.operator == "mutation"]
     assert mutated == [*(x.name for x in history[0].members), *children]
+
+
+@pytest.mark.parametrize("choice", [{"selection": "elite"}, {"selection": "proportional", "elite_ratio": 1.0}])
+@pytest.mark.parametrize("method", ["genome", "genome_plus"])
+def test_selection_is_from_members_and_offspring(method, choice):
+    """Of elites alone the survivors are the fittest there: of parents, children, mutants, and those that moved."""
+    settings = paper_settings(method, **choice, crossover_rate=1.0, individual_mutation_rate=1.0)
+    history, _ = run(settings, generations=3)
+    for before, after in pairwise(history):
+        there = after.created if method == "genome_plus" else [*before.members, *after.created]
+        expected = sorted({x.genotype: x.score for x in there}.values())[-10:]
+        assert sorted(x.score for x in after.members) == expected
+
+
+def test_the_best_ever_attracts_by_the_experience_that_it_had():
+    """The literal reading of Eq. 5: with phi_e = phi_g alone, e <- (e + e_g - e) / 2 is e_g / 2 for everybody."""
+    phi = {"phi_self": 1.0, "phi_best": 1.0, "phi_current": 0.0, "phi_worst": 0.0, "attractor": "experience"}
+    settings = paper_settings("genome_plus", succession=phi, crossover_rate=0, individual_mutation_rate=0)
+    for seed in range(3):
+        history, _ = run(settings, generations=1, seed=seed)
+        [half] = {tuple(np.round(x.experience.coefficients, 12)) for x in history[1].created}
+        reached = np.array(history[0].best.genotype.coefficients) + 2 * np.array(half)
+        members = [x for x in history[0].members if x.name != history[0].best.name]
+        assert min(np.abs(reached - x.genotype.coefficients).max() for x in members) < 1e-9
+
+
+def test_offspring_that_are_copies_are_dropped():
+    """With one positive fitness every child is that parent again; with a sigma of 0 every mutant is its source."""
+    experts = fake_experts(4)
+
+    def one_is_good(individuals):
+        values = [float(x.name == "g00-initial2") for x in individuals]
+        return [Fitness(value, {"t": value}) for value in values]
+
+    for changes in ({"crossover_rate": 1.0, "individual_mutation_rate": 0}, {"crossover_rate": 0, "sigma": 0.0}):
+        settings = paper_settings("genome", **{"individual_mutation_rate": 1.0, **changes})
+        population = found_population(experts, score_experts(experts, one_is_good), settings, 6, 1, one_is_good)
+        after = next_generation(population, settings, 1, experts, one_is_good)
+        assert all(x.genotype not in {y.genotype for y in population.members} for x in after.created)
+        assert not [x for x in after.created if "g00-initial2" in x.parents]
 
 
 def test_a_swarm_s_steps_shrink_from_the_first_that_is_whole():
@@ -256,7 +297,8 @@ def test_fitness_of_zero_everywhere_stops_nothing():
 def test_an_evolution_on_genotypes_is_one_on_tensors(make_experts, tmp_path):
     """A whole GENOME+ run, its operations repeated on float32 weights; and any member rebuilds from its file."""
     experts = make_experts(4)
-    settings = paper_settings("genome_plus", sigma=0.05, crossover_rate=0.8)
+    phi = {"phi_self": 0.9, "phi_best": 0.3, "phi_current": 0.1, "phi_worst": 0.15}
+    settings = paper_settings("genome_plus", sigma=0.05, crossover_rate=0.8, succession=phi)
     history, _ = run(settings, generations=4, size=6, experts=experts)
     weights = replay_on_tensors(history, settings, experts, seed=1)
     for generation, population in enumerate(history):
