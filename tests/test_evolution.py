@@ -76,6 +76,13 @@ def test_a_run_continues_from_its_file_as_if_it_had_never_stopped(method, tmp_pa
         assert population == expected
 
 
+def test_a_population_of_the_experts_asks_for_no_score_that_is_known():
+    _, landscape = run(paper_settings("genome_plus", initialisation="experts"), generations=0, size=4)
+    assert len(landscape.asked) == 4
+    _, landscape = run(paper_settings("genome_plus", initialisation="experts"), generations=0, size=6)
+    assert len(landscape.asked) == 6
+
+
 def test_parents_and_fresh_children_mutate():
     """At a rate of 1 everybody does: the mutation of SPEC section 3 is over parents and fresh children."""
     history, _ = run(paper_settings("genome", crossover_rate=1.0, individual_mutation_rate=1.0), generations=1)
@@ -135,6 +142,35 @@ def test_a_swarm_s_steps_shrink_from_the_first_that_is_whole():
         for particle in history[generation].members:
             moved = np.array(particle.genotype.coefficients) - before[particle.parents[0]]
             np.testing.assert_allclose(moved, step * np.array(particle.experience.coefficients), atol=1e-12)
+
+
+def test_a_step_of_the_swarm_is_its_equation():
+    """v <- (1/C) [phi_v r_v v + phi_p r_p (p - x) + phi_g r_g (g - x) - phi_w r_w (w - x)], of the state before."""
+    phi = {"inertia": 0.3, "cognitive": 0.2, "social": 0.4, "repel": 0.15}
+    history, _ = run(paper_settings("model_swarms", **phi, step=0.8), generations=3, size=5)
+
+    def at(individual):
+        return np.array(individual.genotype.coefficients)
+
+    personal = list(history[0].members)
+    drawn = set()
+    for now, (before, after) in enumerate(pairwise(history), start=1):
+        assert after.created == after.members
+        for i, (old, new) in enumerate(zip(before.members, after.members, strict=True)):
+            random = stream(1, "swarm", now, i).random(4)
+            drawn |= {*random}
+            weights = np.array([*phi.values()]) * random
+            x = at(old)
+            pulls = np.stack([at(personal[i]) - x, at(before.best) - x, x - at(before.worst)])
+            rest = weights.sum() * np.array(new.experience.coefficients) - weights[1:] @ pulls
+            velocity = rest / weights[0]
+            if now == 1:
+                targets = [at(other) for other in before.members if other is not old]
+                assert min(np.abs(x + velocity - target).max() for target in targets) < 1e-9
+            else:
+                np.testing.assert_allclose(velocity, old.experience.coefficients, atol=1e-9)
+            personal[i] = new if new.score > personal[i].score else personal[i]
+    assert len(drawn) == 3 * 5 * 4
 
 
 def test_a_particle_s_best_is_the_earlier_of_equals():
@@ -400,6 +436,22 @@ def test_baselines(method):
         losses = [-x.score + 0.05 * np.abs(x.genotype.coefficients).mean() for x in result.created]
         assert -result.best.score + 0.05 * np.abs(coefficients).mean() == pytest.approx(min(losses))
         assert result.best.score > max(x.score for x in scored.members)
+
+
+def test_mixtures_by_fitness_and_by_perplexity_have_no_numbers_out_of_range():
+    experts = fake_experts(4)
+
+    def nothing(individuals):
+        return [Fitness(0.0, {"t": 0.0}) for _ in individuals]
+
+    scored = score_experts(experts, nothing)
+    fused = drive(BASELINES["expert_fusion"](scored, paper_settings("expert_fusion"), 1), {}, experts, nothing)
+    assert fused.best.genotype.coefficients == (0.25,) * 4
+    for base in (0.0, 500.0):
+        settings = {**paper_settings("pack_of_llms", tau=0.5), "log_perplexity": [base + x for x in (0, 0.5, 1, 1.5)]}
+        packed = drive(BASELINES["pack_of_llms"](scored, settings, 1), {}, experts, nothing)
+        shares = np.exp([0, -1, -2, -3]) / np.exp([0, -1, -2, -3]).sum()
+        assert packed.best.genotype.coefficients == pytest.approx(shares)
 
 
 @LORAHUB_WARNS
