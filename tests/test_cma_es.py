@@ -93,6 +93,16 @@ def test_its_population_is_the_fittest_of_the_run():
     assert after.best.score > population.best.score + 0.1
 
 
+def test_of_equals_the_earlier_stay():
+    population = start()
+    same = Fitness(0.5, {"t": 0.5})
+    level = found([replace(x, fitness=same) for x in population.members])
+    choice = paper_settings("cma_es")
+    after = next_generation(level, choice, 3, EXPERTS, lambda individuals: [same for _ in individuals])
+    assert (after.members, after.best) == (level.members, level.best)
+    assert [x.name for x in after.created] == [f"g01-point{i}" for i in range(6)]
+
+
 def test_products_are_searched_alike():
     factors, products = advance(start(), 3), advance(start("product"), 3, merge_space="product")
     assert products.history == factors.history

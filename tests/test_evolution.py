@@ -1,6 +1,7 @@
 """Methods under the driver: whole runs on genotypes, without an engine."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -75,6 +76,13 @@ def test_a_run_continues_from_its_file_as_if_it_had_never_stopped(method, tmp_pa
         assert population == expected
 
 
+def test_a_population_of_the_experts_asks_for_no_score_that_is_known():
+    _, landscape = run(paper_settings("genome_plus", initialisation="experts"), generations=0, size=4)
+    assert len(landscape.asked) == 4
+    _, landscape = run(paper_settings("genome_plus", initialisation="experts"), generations=0, size=6)
+    assert len(landscape.asked) == 6
+
+
 def test_parents_and_fresh_children_mutate():
     """At a rate of 1 everybody does: the mutation of SPEC section 3 is over parents and fresh children."""
     history, _ = run(paper_settings("genome", crossover_rate=1.0, individual_mutation_rate=1.0), generations=1)
@@ -83,6 +91,46 @@ def test_parents_and_fresh_children_mutate():
     assert children
     mutated = [x.parents[0] for x in created if x.operator == "mutation"]
     assert mutated == [*(x.name for x in history[0].members), *children]
+
+
+@pytest.mark.parametrize("choice", [{"selection": "elite"}, {"selection": "proportional", "elite_ratio": 1.0}])
+@pytest.mark.parametrize("method", ["genome", "genome_plus"])
+def test_selection_is_from_members_and_offspring(method, choice):
+    """Of elites alone the survivors are the fittest there: of parents, children, mutants, and those that moved."""
+    settings = paper_settings(method, **choice, crossover_rate=1.0, individual_mutation_rate=1.0)
+    history, _ = run(settings, generations=3)
+    for before, after in pairwise(history):
+        there = after.created if method == "genome_plus" else [*before.members, *after.created]
+        expected = sorted({x.genotype: x.score for x in there}.values())[-10:]
+        assert sorted(x.score for x in after.members) == expected
+
+
+def test_the_best_ever_attracts_by_the_experience_that_it_had():
+    """The literal reading of Eq. 5: with phi_e = phi_g alone, e <- (e + e_g - e) / 2 is e_g / 2 for everybody."""
+    phi = {"phi_self": 1.0, "phi_best": 1.0, "phi_current": 0.0, "phi_worst": 0.0, "attractor": "experience"}
+    settings = paper_settings("genome_plus", succession=phi, crossover_rate=0, individual_mutation_rate=0)
+    for seed in range(3):
+        history, _ = run(settings, generations=1, seed=seed)
+        [half] = {tuple(np.round(x.experience.coefficients, 12)) for x in history[1].created}
+        reached = np.array(history[0].best.genotype.coefficients) + 2 * np.array(half)
+        members = [x for x in history[0].members if x.name != history[0].best.name]
+        assert min(np.abs(reached - x.genotype.coefficients).max() for x in members) < 1e-9
+
+
+def test_offspring_that_are_copies_are_dropped():
+    """With one positive fitness every child is that parent again; with a sigma of 0 every mutant is its source."""
+    experts = fake_experts(4)
+
+    def one_is_good(individuals):
+        values = [float(x.name == "g00-initial2") for x in individuals]
+        return [Fitness(value, {"t": value}) for value in values]
+
+    for changes in ({"crossover_rate": 1.0, "individual_mutation_rate": 0}, {"crossover_rate": 0, "sigma": 0.0}):
+        settings = paper_settings("genome", **{"individual_mutation_rate": 1.0, **changes})
+        population = found_population(experts, score_experts(experts, one_is_good), settings, 6, 1, one_is_good)
+        after = next_generation(population, settings, 1, experts, one_is_good)
+        assert all(x.genotype not in {y.genotype for y in population.members} for x in after.created)
+        assert not [x for x in after.created if "g00-initial2" in x.parents]
 
 
 def test_a_swarm_s_steps_shrink_from_the_first_that_is_whole():
@@ -94,6 +142,35 @@ def test_a_swarm_s_steps_shrink_from_the_first_that_is_whole():
         for particle in history[generation].members:
             moved = np.array(particle.genotype.coefficients) - before[particle.parents[0]]
             np.testing.assert_allclose(moved, step * np.array(particle.experience.coefficients), atol=1e-12)
+
+
+def test_a_step_of_the_swarm_is_its_equation():
+    """v <- (1/C) [phi_v r_v v + phi_p r_p (p - x) + phi_g r_g (g - x) - phi_w r_w (w - x)], of the state before."""
+    phi = {"inertia": 0.3, "cognitive": 0.2, "social": 0.4, "repel": 0.15}
+    history, _ = run(paper_settings("model_swarms", **phi, step=0.8), generations=3, size=5)
+
+    def at(individual):
+        return np.array(individual.genotype.coefficients)
+
+    personal = list(history[0].members)
+    drawn = set()
+    for now, (before, after) in enumerate(pairwise(history), start=1):
+        assert after.created == after.members
+        for i, (old, new) in enumerate(zip(before.members, after.members, strict=True)):
+            random = stream(1, "swarm", now, i).random(4)
+            drawn |= {*random}
+            weights = np.array([*phi.values()]) * random
+            x = at(old)
+            pulls = np.stack([at(personal[i]) - x, at(before.best) - x, x - at(before.worst)])
+            rest = weights.sum() * np.array(new.experience.coefficients) - weights[1:] @ pulls
+            velocity = rest / weights[0]
+            if now == 1:
+                targets = [at(other) for other in before.members if other is not old]
+                assert min(np.abs(x + velocity - target).max() for target in targets) < 1e-9
+            else:
+                np.testing.assert_allclose(velocity, old.experience.coefficients, atol=1e-9)
+            personal[i] = new if new.score > personal[i].score else personal[i]
+    assert len(drawn) == 3 * 5 * 4
 
 
 def test_a_particle_s_best_is_the_earlier_of_equals():
@@ -256,7 +333,8 @@ def test_fitness_of_zero_everywhere_stops_nothing():
 def test_an_evolution_on_genotypes_is_one_on_tensors(make_experts, tmp_path):
     """A whole GENOME+ run, its operations repeated on float32 weights; and any member rebuilds from its file."""
     experts = make_experts(4)
-    settings = paper_settings("genome_plus", sigma=0.05, crossover_rate=0.8)
+    phi = {"phi_self": 0.9, "phi_best": 0.3, "phi_current": 0.1, "phi_worst": 0.15}
+    settings = paper_settings("genome_plus", sigma=0.05, crossover_rate=0.8, succession=phi)
     history, _ = run(settings, generations=4, size=6, experts=experts)
     weights = replay_on_tensors(history, settings, experts, seed=1)
     for generation, population in enumerate(history):
@@ -358,6 +436,22 @@ def test_baselines(method):
         losses = [-x.score + 0.05 * np.abs(x.genotype.coefficients).mean() for x in result.created]
         assert -result.best.score + 0.05 * np.abs(coefficients).mean() == pytest.approx(min(losses))
         assert result.best.score > max(x.score for x in scored.members)
+
+
+def test_mixtures_by_fitness_and_by_perplexity_have_no_numbers_out_of_range():
+    experts = fake_experts(4)
+
+    def nothing(individuals):
+        return [Fitness(0.0, {"t": 0.0}) for _ in individuals]
+
+    scored = score_experts(experts, nothing)
+    fused = drive(BASELINES["expert_fusion"](scored, paper_settings("expert_fusion"), 1), {}, experts, nothing)
+    assert fused.best.genotype.coefficients == (0.25,) * 4
+    for base in (0.0, 500.0):
+        settings = {**paper_settings("pack_of_llms", tau=0.5), "log_perplexity": [base + x for x in (0, 0.5, 1, 1.5)]}
+        packed = drive(BASELINES["pack_of_llms"](scored, settings, 1), {}, experts, nothing)
+        shares = np.exp([0, -1, -2, -3]) / np.exp([0, -1, -2, -3]).sum()
+        assert packed.best.genotype.coefficients == pytest.approx(shares)
 
 
 @LORAHUB_WARNS

@@ -57,6 +57,34 @@ def test_initialisation_mixes_each_pair_before_any_twice(n, size, seed):
     assert len(counts) == min(size, rounds)
 
 
+def test_shares_of_the_first_mixtures_are_uniform():
+    """t ~ U(0, 1) in Eq. 3: a tenth of them in each tenth."""
+    shares = [x.genotype.coefficients[0] for x in initialise(2, 4000, 1)]
+    assert np.histogram(shares, 10, (0, 1))[0] / 4000 == pytest.approx(np.full(10, 0.1), abs=0.02)
+
+
+def test_generations_and_trials_draw_apart():
+    members = population(np.linspace(0.3, 0.7, 12))
+    parents = [[x.parents for x in crossover(members, 1.0, 1, generation)] for generation in (1, 2, 3)]
+    assert parents[0] != parents[1] != parents[2]
+    assert all(len({*each}) > 1 for each in parents)
+    chosen = [[x.name for x in select(members, 6, 0.1, "proportional", 1, generation)] for generation in (1, 2, 3)]
+    assert chosen[0] != chosen[1] != chosen[2]
+    seeds = [[x.genotype.noise for x in mutants(members, Mutation(1.0, 0.2, 0.1), 1, g)] for g in (1, 2)]
+    assert len({noise for each in seeds for noise in each}) == 24
+    ways = [[x.experience for x in with_experience(members, members, PAPER, 0.1, 1, g)] for g in (1, 2)]
+    assert ways[0] != ways[1]
+
+
+@pytest.mark.parametrize("scheme", [*SELECTION, "elite"])
+def test_copies_survive_only_where_nobody_else_can(scheme):
+    pool = population([0.9, 0.8, 0.1, 0.05])
+    copies = [replace(pool[0], name=f"copy{i}") for i in range(6)]
+    for seed in range(20):
+        assert len({x.genotype for x in select([*copies, *pool], 4, 0.3, scheme, seed, 1)}) == 4
+    assert len(select([*copies, *pool], 8, 0.3, scheme, 1, 1)) == 8
+
+
 def test_a_larger_population_begins_like_a_smaller_one():
     assert initialise(10, 40, 3)[:10] == initialise(10, 10, 3)
     assert initialise(10, 10, 3) != initialise(10, 10, 4)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from numpy.random import default_rng
 
 from genome.errors import GenomeError
 from genome.files import sha256, write_jsonl
@@ -147,6 +148,32 @@ def test_prompts_that_the_source_repeats_are_chosen_last_for_validation():
     assert split(task_of(), rows, 20, "rest", seed=1)[0] != validation
 
 
+@pytest.mark.parametrize("distinct", [None, "q"])
+def test_of_a_repeated_prompt_the_first_row_of_the_draw_is_taken(distinct):
+    """Which row that is matters where answers differ. Where `distinct` names a value, the draw alone says the order."""
+    rows = [{"q": f"question {i}", "a": str(n)} for n, i in enumerate([*range(20), *range(20)])]
+    order = default_rng(42).permutation(40).tolist()
+    firsts = [index for place, index in enumerate(order) if index % 20 not in {i % 20 for i in order[:place]}]
+    validation, _ = split(task_of(distinct=distinct), rows, 12, "rest")
+    assert [int(row["a"]) for row in validation] == firsts[:12]
+    more = [*rows, {"q": "question 20", "a": "40"}]
+    order = default_rng(42).permutation(41).tolist()
+    validation, _ = split(task_of(distinct=distinct), more, 1, "rest")
+    single_first = distinct is None
+    assert int(validation[0]["a"]) == (40 if single_first else order[0])
+
+
+@pytest.mark.parametrize("seed", [42, 7])
+def test_examples_are_the_first_rows_of_a_draw_from_what_is_left(seed):
+    task = task_of(shots=3, prompt="{% for e in examples %}{{ e.q }}={{ e.reference }} {% endfor %}{{ q }}")
+    validation, test = split(task, rows_of(40), 10, 20, seed=seed)
+    taken = {int(row["a"]) for row in validation + test}
+    free = [index for index in range(40) if index not in taken]
+    expected = [free[place] for place in default_rng(seed).permutation(10)[:3]]
+    for row in validation + test:
+        assert [int(example["a"]) for example in row["examples"]] == expected
+
+
 def test_too_few_rows_are_refused():
     text = refusal(split, task_of(), rows_of(25) * 2, 20, 11)
     assert text.startswith("task sums: 50 rows are too few for 20 of validation and 11 of test")
@@ -196,8 +223,6 @@ def test_a_draw_by_python_s_own_sampling():
 
 def test_a_published_draw_holds_for_its_own_pool_only():
     task = task_of(draw={"pool": 50, "validation": [30, 40], "test": [0, 30]})
-    from numpy.random import default_rng
-
     order = default_rng(42).permutation(50).tolist()
     validation, test = split(task, rows_of(50), 10, 30)
     assert [int(row["a"]) for row in validation] == order[30:40]
@@ -243,6 +268,19 @@ def test_provenance(tmp_path):
         "sha256": {"validation": sha256(tmp_path / "v.jsonl")},
     }
     assert json.loads(json.dumps(found)) == found
+
+
+def test_provenance_counts_what_a_published_draw_puts_on_both_sides():
+    """The authors' draw looks at no prompt: of a source that repeats some, both may end up with them."""
+    task = task_of(draw={"pool": 50, "validation": [0, 10], "test": [10, 40]})
+    rows = [{"q": f"question {i % 35}", "a": str(i)} for i in range(50)]
+    asked = [index % 35 for index in default_rng(42).permutation(50).tolist()]
+    both = {*asked[:10]} & {*asked[10:40]}
+    assert both
+    found = provenance(task, rows, *split(task, rows, 10, 30), {})
+    assert (found["draw"], found["repeated_prompts"], found["prompts_on_both_sides"]) == ("published", 15, len(both))
+    found = provenance(task, rows, *split(task, rows, 10, 20, seed=7), {}, seed=7)
+    assert (found["draw"], found["prompts_on_both_sides"]) == ("seeded", 0)
 
 
 def test_own_rows_in_the_columns_of_gsm8k_flow():
