@@ -11,7 +11,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "genome"
 MODULES = sorted(SOURCE.rglob("*.py"))
 
 LAYERS = (
-    ("errors", "files", "hub", "rng", "sources"),
+    ("errors", "fields", "files", "hub", "results", "rng", "sources"),
     ("corpora", "genotype", "layers", "tensors", "micro.skills", "micro.world"),
     ("experts",),
     ("products", "adapters", "cosines", "norms", "merging", "models", "training", "micro.base"),

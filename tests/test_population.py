@@ -2,14 +2,15 @@
 
 import pytest
 
-from builders import fake_experts
+from builders import fake_experts, scored
 from genome.errors import GenomeError
 from genome.genotype import Genotype, Noise
 from genome.population import Fitness, Individual, found, read_population, top, track, write_population
 
 
-def individual(name, score, *coefficients, **fields):
-    return Individual(name, Genotype(coefficients), "mutation", fitness=Fitness(score, {"t": score}), **fields)
+def individual(name, score, *coefficients, scores=None, **fields):
+    fitness = Fitness(score, scores or {"t": score})
+    return Individual(name, Genotype(coefficients), "mutation", fitness=fitness, **fields)
 
 
 def test_best_and_worst_ever_stay_with_the_earlier_of_equals():
@@ -39,7 +40,8 @@ def test_a_population_survives_its_file(tmp_path):
         Genotype((0.0, -1e-17)),
         Fitness(0.415, {"a": 0.33, "b": 0.5}),
     )
-    population = track(found([member]), [individual("x", 0.9, 1.0, 2.0)])
+    population = track(found([member]), [individual("x", 0.9, 1.0, 2.0, scores={"a": 0.9, "b": 0.9})])
+    population = scored(population, fake_experts(2))
     path = tmp_path / "population.json"
     write_population(path, population, fake_experts(2))
     assert read_population(path) == population

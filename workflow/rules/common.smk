@@ -329,6 +329,9 @@ OF_SCORING = ("category", "metric", "pattern", "fallback", "integers", "max_toke
 
 check_references()
 shown_variants = [name for part in SHOWN for key in NAMING["variant"] for name in said(part, key)]
+# Runs may also be asked for by their paths, and a job that is submitted by its wildcards.
+asked_for = [getattr(workflow.dag_settings, kind, None) or () for kind in ("targets", "target_jobs")]
+shown_variants += [name for name in re.split(r"[^\w.+-]+", repr(asked_for)) if name in VARIANTS]
 if any(VARIANTS[name].get("merge_space") == "product" for name in shown_variants):
     # One engine serves all jobs: from its start it has to hold adapters of all experts side by side.
     config["engine"]["stacked"] = len(EXPERTS)
