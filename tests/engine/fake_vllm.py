@@ -24,9 +24,14 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/health":
             return self.answer(503 if Path("unhealthy").exists() else 200, {})
+        if self.path == "/version":
+            return self.answer(200, {"version": os.environ.get("FAKE_VERSION", "0.20.2")})
         if not self.allowed():
             return
-        self.answer(200, {"data": [{"id": name} for name in ("base", *names)]})
+        if self.path != "/v1/models":
+            return self.answer(404, {"detail": "Not Found"})
+        served = {"owned_by": "vllm", "root": "/models/base", "max_model_len": 512}
+        self.answer(200, {"data": [{"id": "base", **served}, *({"id": name} for name in names)]})
 
     def do_POST(self):
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -107,6 +112,9 @@ def main():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     Path("fake-vllm.json").write_text(json.dumps(shown))
     time.sleep(float(os.environ.get("FAKE_START_SECONDS", 0)))
+    if config := os.environ.get("FAKE_CONFIG"):
+        line = f"INFO 05-21 21:03:20 [core.py:109] Initializing a V1 LLM engine (v0.20.2) with config: {config}"
+        print(f"(EngineCore pid=199) {line}", flush=True)
     with Server((arguments.host, arguments.port), Handler) as server:
         server.serve_forever(0.05)
 

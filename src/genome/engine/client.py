@@ -20,12 +20,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import urllib3
 
+from genome.engine.fingerprint import Fingerprint, difference
 from genome.errors import GenomeError
 
 BASE = "base"
@@ -43,12 +44,13 @@ UNLOAD_SECONDS = 10
 
 @dataclass(frozen=True)
 class Address:
-    """Where an engine listens, the key it wants, the log it writes (None: out of our sight), and what it runs on."""
+    """Where an engine listens, the key it wants, the log it writes (None: out of our sight), and what answers there."""
 
     url: str
     key: str
     log: Path | None
     machine: str
+    fingerprint: Fingerprint = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,11 @@ class Engine:
     def machine(self) -> str:
         """What the engine that answers now runs on."""
         return self._address.machine
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What decides the engine's answers (genome.engine.fingerprint); the same for all answers of this engine."""
+        return self._address.fingerprint
 
     def load(self, name: str, path: Path | str) -> None:
         """Give the adapter folder at `path` a name to be asked for by; a loaded name is left as it is.
@@ -242,7 +249,14 @@ class Engine:
             if self._address is not lost:
                 return
             try:
-                self._address = self._find()
+                found = self._find()
+                if found.fingerprint != lost.fingerprint:
+                    before, after = difference(lost.fingerprint, found.fingerprint)
+                    raise GenomeError(
+                        f"the engine that answers now has {after}; the one that answered before had {before}: "
+                        "their answers must not be mixed; start the earlier one again"
+                    )
+                self._address = found
             except GenomeError as error:
                 self._failure = error
                 raise

@@ -12,9 +12,10 @@ import urllib3
 from genome.engine import slurm, vllm
 from genome.engine.client import BASE, Address, Engine
 from genome.engine.cluster import slurm_server
+from genome.engine.fingerprint import of_url
 from genome.engine.local import local_server
 from genome.engine.program import Program
-from genome.engine.state import get
+from genome.engine.state import get, get_json
 from genome.errors import GenomeError
 
 URL_SECONDS = 60
@@ -100,7 +101,8 @@ def url_backend(settings: Mapping[str, Any], base: Path, rank: int | None) -> Ca
             raise GenomeError(
                 f"engine.model_name: {url} serves {', '.join(names[:5])}, not {name!r}; name its base model"
             )
-        return Address(url, key, None, urllib3.util.parse_url(url).host)
+        fingerprint = of_url(lambda path: get_json(url + path, key), name)
+        return Address(url, key, None, urllib3.util.parse_url(url).host, fingerprint)
 
     return find
 

@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from genome.engine.owner import HOST, parse_owner, start_time
 from genome.engine.state import State, clear_store, read_state
@@ -29,12 +30,12 @@ def interface(arguments: Namespace) -> tuple[str, str]:
     return ("127.0.0.1", "127.0.0.1") if arguments.idle is None else ("0.0.0.0", HOST)
 
 
-def announce(arguments: Namespace, port: int, key: str, machine: str) -> State:
+def announce(arguments: Namespace, port: int, key: str, machine: str, fingerprint: dict[str, Any]) -> State:
     """Return what this process, an engine that listens on `port` and answers with `machine`, has to publish."""
     job = None if arguments.idle is None else os.environ.get("SLURM_JOB_ID")
     url = f"http://{interface(arguments)[1]}:{port}"
     process = HOST, os.getpid(), start_time(os.getpid())
-    return State(url, key, *process, arguments.model, machine, job)
+    return State(url, key, *process, arguments.model, machine, fingerprint, job)
 
 
 def dismissal(arguments: Namespace) -> Callable[[bool], bool]:

@@ -22,6 +22,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from genome.engine import lifetime, machine
+from genome.engine.fingerprint import of_loaded
 from genome.engine.owner import POLL_SECONDS
 from genome.engine.program import KEY_VARIABLE
 from genome.engine.state import write_state
@@ -55,6 +56,7 @@ class Engine:
 
     def __init__(self, base: str, threads: int, workers: int):
         import torch
+        import transformers
         from transformers import AutoTokenizer
 
         from genome.engine.model import Model
@@ -71,6 +73,8 @@ class Engine:
         self._own = threading.local()
         models = [Model(base) for _ in range(workers)]
         self.vocabulary, self.positions = models[0].vocabulary, models[0].positions
+        versions = f"transformers {transformers.__version__}, torch {torch.__version__}"
+        self.fingerprint = of_loaded(models[0].network, base, versions)
 
         def prepare() -> None:
             torch.set_num_threads(threads)
@@ -299,7 +303,7 @@ def main() -> None:
     except GenomeError as error:
         sys.exit(f"error: {error}")
     with Server((lifetime.interface(arguments)[0], 0), handler(engine, key)) as server:
-        state = lifetime.announce(arguments, server.server_port, key, machine.processors())
+        state = lifetime.announce(arguments, server.server_port, key, machine.processors(), engine.fingerprint)
         write_state(arguments.state, state)
         published.set()
         print(f"engine {state.pid} serves {state.base} at {state.url}", flush=True)

@@ -14,6 +14,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import urllib3
 
@@ -50,6 +51,8 @@ class State:
     base: str
     machine: str
     """What it runs on, in a few words."""
+    fingerprint: dict[str, Any]
+    """What decides its answers (genome.engine.fingerprint)."""
     job: str | None = None
     """Its SLURM job, where it is one of its own; any other engine listens on its host's loopback interface."""
 
@@ -79,7 +82,7 @@ def address(state: State, base: Path, logfile: Path) -> Address:
     """Return where a running engine listens; GenomeError when it serves another base model."""
     if state.base != str(base):
         raise GenomeError(f"this workflow's engine serves {state.base}, not {base}: one base model a workflow")
-    return Address(state.url, state.key, logfile, state.machine)
+    return Address(state.url, state.key, logfile, state.machine, state.fingerprint)
 
 
 def get(url: str, key: str = "", timeout: float | None = None) -> urllib3.BaseHTTPResponse | None:
@@ -89,6 +92,15 @@ def get(url: str, key: str = "", timeout: float | None = None) -> urllib3.BaseHT
         with urllib3.PoolManager(retries=False, timeout=timeout or HEALTH_SECONDS) as http:
             return http.request("GET", url, headers=headers)
     except urllib3.exceptions.HTTPError:
+        return None
+
+
+def get_json(url: str, key: str = "", timeout: float | None = None) -> Any:
+    """Return the JSON value at an address; None when there is none."""
+    answer = get(url, key, timeout)
+    try:
+        return json.loads(answer.data) if answer is not None and answer.status < 400 else None
+    except ValueError:
         return None
 
 

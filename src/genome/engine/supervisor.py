@@ -16,12 +16,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from genome.engine import lifetime, machine, vllm
+from genome.engine.fingerprint import of_vllm
 from genome.engine.owner import POLL_SECONDS
 from genome.engine.program import KEY_VARIABLE
-from genome.engine.state import State, healthy, write_state
+from genome.engine.state import State, get_json, healthy, write_state
 
 GRACE_SECONDS = 10
 """How long a server may take to end by itself. Killed outright, vLLM leaves hundreds of MB in shared memory."""
@@ -84,8 +87,14 @@ def reserve_port(host: str) -> socket.socket:
     return reserved
 
 
-def supervise(server: subprocess.Popen, dismissed: Callable[[bool], bool], file: Path, state: State) -> str:
-    """Publish the server when it is healthy, and return why it has to end, once it has.
+def supervise(
+    server: subprocess.Popen,
+    dismissed: Callable[[bool], bool],
+    file: Path,
+    state: State,
+    identify: Callable[[], dict[str, Any]],
+) -> str:
+    """Publish the server when it is healthy, with what `identify` returns, and return why it has to end, once it has.
 
     A server that is no longer healthy is not waited for: vLLM's, when its worker has died, may stop to listen, keep
     the connections of requests that it will never answer, and wait for them to end.
@@ -95,7 +104,7 @@ def supervise(server: subprocess.Popen, dismissed: Callable[[bool], bool], file:
         if server.poll() is not None:
             return f"error: the server ended with code {server.returncode}"
         if not published and healthy(state.url, timeout=1):
-            write_state(file, state)
+            write_state(file, replace(state, fingerprint=identify()))
             published = True
             print(f"engine {state.pid} serves {state.base} at {state.url}", flush=True)
         if published and time.monotonic() > look + LOOK_SECONDS:
@@ -105,6 +114,16 @@ def supervise(server: subprocess.Popen, dismissed: Callable[[bool], bool], file:
             return "error: the server is no longer healthy"
         time.sleep(POLL_SECONDS)
     return "" if published else "error: the owner has ended"
+
+
+def logged(start: int) -> str:
+    """Return what has been written to our output since byte `start`, where that is a file that can be read."""
+    output = Path("/proc/self/fd/1")
+    if not output.is_file():
+        return ""
+    with output.open("rb") as file:
+        file.seek(start)
+        return file.read().decode(errors="replace")
 
 
 def leave(*_) -> None:
@@ -124,11 +143,22 @@ def main() -> None:
     signal.signal(signal.SIGTERM, leave)
     with reserve_port(host) as reserved:
         port = reserved.getsockname()[1]
+        before = os.fstat(1).st_size
         server = start(arguments.command, host, port, key)
         watching = survivor(server)
         try:
-            state = lifetime.announce(arguments, port, key, machine.accelerators())
-            reason = supervise(server, lifetime.dismissal(arguments), arguments.state, state)
+            state = lifetime.announce(arguments, port, key, machine.accelerators(), {})
+
+            def identify() -> dict[str, Any]:
+                return of_vllm(
+                    lambda path: get_json(state.url + path, key),
+                    arguments.command,
+                    Path(arguments.model),
+                    logged(before),
+                    os.environ.get("VLLM_BATCH_INVARIANT") == "1",
+                )
+
+            reason = supervise(server, lifetime.dismissal(arguments), arguments.state, state, identify)
         finally:
             end(server)
             watching.kill()
