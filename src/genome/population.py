@@ -1,6 +1,5 @@
 """Individuals, and the state of a run between two generations: what `population.json` holds."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,12 +9,10 @@ import numpy as np
 
 from genome import fields
 from genome import genotype as genotypes
+from genome.engine.fingerprint import Fingerprint, difference
 from genome.errors import GenomeError
 from genome.files import read_json, write_json
 from genome.genotype import Genotype
-
-Fingerprint = Mapping[str, Any]
-"""What decides an engine's answers: backend, version, type of its numbers, …; JSON values."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +52,8 @@ class Population:
     `stalled` counts generations without a new best. `trials` maps identities to scores by task, in the order of a race:
     those of members, and of individuals that a race has stopped, which have no fitness and appear nowhere else.
     `history` are the coefficients and the fitness of all that a method has asked for, where it wants to be told again:
-    CMA-ES keeps no other state. `engine` is the fingerprint of the engine that answered (`genome.engine.client`): what
-    another engine answers is not comparable.
+    CMA-ES keeps no other state. `engine` is the fingerprint of the engine that answered: what another one answers is
+    not comparable.
     """
 
     generation: int
@@ -113,11 +110,9 @@ def check_engine(path: Path | str, answered: Fingerprint | None, now: Fingerprin
     """Raise GenomeError when the engine that answers `now` is not the one behind the file at `path`, naming both."""
     if answered == now:
         return
-    before, after = answered or {}, now or {}
-    differing = [name for name in dict.fromkeys([*before, *after]) if before.get(name) != after.get(name)]
-    theirs, ours = (", ".join(f"{name} {json.dumps(each.get(name))}" for name in differing) for each in (before, after))
+    theirs, ours = difference(answered or {}, now or {})
     raise GenomeError(
-        f"{path}: answered by an engine with {theirs}, this one has {ours}; their answers are not comparable: "
+        f"{path}: answered by an engine with {theirs}, the engine now has {ours}; their answers are not comparable: "
         f"set the engine back in the config, or delete {_runs_of(path)} to begin again with this one"
     )
 

@@ -1,15 +1,18 @@
 """The export of a population: files, base, and a card over several tasks."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from builders import ENGINE, scored
 from genome.adapters import CONFIG, WEIGHTS, materialise
-from genome.files import read_json, write_json, write_jsonl
+from genome.errors import GenomeError
+from genome.experts import load_experts
+from genome.files import read_json, read_jsonl, write_json, write_jsonl
 from genome.genotype import Genotype, Noise
 from genome.jobs.export import export_adapter
-from genome.population import Fitness, Individual, found, write_population
+from genome.population import Fitness, Individual, found, read_population, write_population
 
 TASKS = ("sums", "change")
 DEFINITION = {"kind": "number", "source": {"path": "rows.jsonl"}, "prompt": "{{ question }}", "reference": "answer"}
@@ -102,3 +105,36 @@ def test_an_export_again_gives_the_same_bytes(run, tmp_path):
         made.append({path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()})
     assert made[0] == made[1]
     assert set(made[0]) == {CONFIG, WEIGHTS, "genotype.json", "README.md"}
+
+
+def test_a_card_says_which_engine_answered(run, tmp_path):
+    export_adapter(**run, out=str(tmp_path / "out"))
+    assert "one engine: transformers 5.0, dtype float32.\n" in (tmp_path / "out/README.md").read_text()
+    assert read_json(tmp_path / "out/genotype.json")["engine"] == ENGINE
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("scores", {"engine": {**ENGINE, "dtype": "float16"}}, "with dtype float16, the engine now has dtype float32"),
+        ("scores", {"score": 0.25}, "answers of best, worth 0.5, the scores beside it say 4, worth 0.25"),
+        ("scores", {"n": 5}, "4 answers of best"),
+        ("responses", {"individual": "z"}, "responses of z, which is none of this run's"),
+        ("experts", {"sha256": "0"}, "made of expert expert0 with SHA-256"),
+    ],
+)
+def test_files_that_do_not_belong_together_are_refused(run, tmp_path, name, change, message):
+    path = {"scores": run["scores"][0], "responses": run["responses"][0], "experts": run["population"]}[name]
+    if name == "responses":
+        write_jsonl(path, [row | change for row in read_jsonl(path)])
+    elif name == "scores":
+        first, *others = read_json(path)
+        write_json(path, [first | change, *others])
+    else:
+        experts = load_experts(tmp_path / f"expert{i}" for i in range(2))
+        other = [replace(experts[0], **change), experts[1]]
+        write_population(path, scored(read_population(path), other), other)
+    with pytest.raises(GenomeError, match=message) as error:
+        export_adapter(**run, out=str(tmp_path / "out"))
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()

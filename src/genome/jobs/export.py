@@ -84,7 +84,7 @@ def _reported(population: Population, responses: str, k: int) -> list[Individual
     unknown = [name for name in members if name not in by_name]
     if best != population.best.name or unknown:
         raise GenomeError(
-            f"{responses}: responses of {' '.join(unknown) or best}, not of this run's; "
+            f"{responses}: responses of {[best, *unknown][-1]}, which is none of this run's; "
             "delete the file to have it made again"
         )
     return [by_name[name] for name in members[:k]]

@@ -11,7 +11,7 @@ def joined(cells: Iterable[str]) -> str:
 
 
 def answered_by(rows: Iterable[tuple[str, str, str]]) -> str:
-    """Return the sentence that says which engine answered, of rows (method, test, engine); of several, which did what."""
+    """Return the sentence that says which engine answered rows (method, test, engine); of several, which did what."""
     by_engine: dict[str, tuple[dict, dict]] = {}
     for method, test, engine in rows:
         methods, tests = by_engine.setdefault(engine, ({}, {}))
