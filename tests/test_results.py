@@ -42,7 +42,7 @@ READERS = {
     "scores": (read_scores, [SCORE]),
     "evaluations": (read_evaluations, [EVALUATION]),
     "answers": (read_answers, [ANSWER]),
-    "record": (read_record, RECORD),
+    "record": (lambda path: read_record(path, "seconds", "evaluations"), RECORD),
     "responses": (lambda path: read_responses(path, SAMPLES), RESPONSES),
     "names": (read_names, RESPONSES),
     "samples": (lambda path: read_samples(path, asked=True), SAMPLES),

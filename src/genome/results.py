@@ -22,6 +22,9 @@ SCORE = (
 )  # fmt: skip
 """The fields of a row of scores.json that every reader may rely on; some have more."""
 
+COUNTS = ("evaluations", "samples")
+"""What a record counts; all else is measured."""
+
 
 def read_manifest(path: Path | str) -> dict[str, Any]:
     """Return the `rank` of a base model's experts and the folders of these (`experts`), in their order."""
@@ -182,13 +185,16 @@ def read_scores(path: Path | str) -> list[Row]:
     return rows
 
 
-def read_record(path: Path | str) -> Row:
-    """Return what a stage has cost: its `seconds`, the `evaluations`, and the `machine` (None: nobody was asked)."""
+def read_record(path: Path | str, *numbers: str) -> Row:
+    """Return what a stage has cost: the `machine` that answered (None: nobody was asked), and the `numbers` named."""
     value = read_json(path)
     with reading(path):
-        if number(mapping(value, "it")["seconds"], "seconds") < 0:
-            raise UnexpectedError(f"seconds: {value['seconds']}")
-        whole(value["evaluations"], "evaluations")
+        mapping(value, "it")
+        for name in numbers:
+            if name in COUNTS:
+                whole(value[name], name)
+            elif number(value[name], name) < 0:
+                raise UnexpectedError(f"{name}: {value[name]}")
         if value["machine"] is not None:
             text(value["machine"], "machine")
     return value

@@ -33,7 +33,7 @@ class Project:
     """A folder in which stages run, whose engine can be replaced by another."""
 
     def __init__(self, experts):
-        self.engine = FakeEngine()
+        self.engine, self.ranks = FakeEngine(), []
         self.site = Site("base", "experts.json", {})
         entries = [{"name": each.name, "path": str(each.path)} for each in experts]
         write_json("experts.json", {"rank": experts[0].rank, "experts": entries})
@@ -43,14 +43,18 @@ class Project:
         for place in (EXPERTS, START, *(f"{RUN}/generation_{g}" for g in (1, 2)), TEST):
             Path(place).mkdir(parents=True)
 
+    def connect(self, settings, base, rank):
+        self.ranks.append(rank)
+        return self.engine
+
     def files(self, place):
         return f"{place}/population.json", f"{place}/evaluations.jsonl", f"{place}/record.json"
 
     def experts(self):
         evaluate_experts(self.site, json.dumps(FITNESS), ["validation.jsonl"], *self.files(EXPERTS))
 
-    def found(self):
-        settings = json.dumps({**FITNESS, **paper_settings("genome")})
+    def found(self, **changes):
+        settings = json.dumps({**FITNESS, **paper_settings("genome", **changes)})
         scored = f"{EXPERTS}/population.json"
         found(self.site, settings, ["validation.jsonl"], scored, 4, 1, *self.files(START))
 
@@ -81,7 +85,7 @@ def project(make_experts, tmp_path, monkeypatch):
     """A project whose experts and generation 0 have been scored."""
     monkeypatch.chdir(tmp_path)
     project = Project(make_experts(3))
-    monkeypatch.setattr("genome.jobs.runs.connect", lambda *_: project.engine)
+    monkeypatch.setattr("genome.jobs.runs.connect", project.connect)
     project.experts()
     project.found()
     return project
@@ -150,3 +154,16 @@ def test_shuffled_responses_score_the_same(project):
     before = project.score(), read_jsonl(f"{TEST}/answers.jsonl")
     write_jsonl(f"{TEST}/responses.jsonl", read_jsonl(f"{TEST}/responses.jsonl")[::-1])
     assert (project.score(), read_jsonl(f"{TEST}/answers.jsonl")) == before
+
+
+def test_an_engine_is_as_wide_as_the_job_s_adapters(project):
+    """Experts of rank 4 by themselves, or three side by side: an engine that a narrow job starts is made wide first."""
+    assert project.ranks == [4, 4]
+    project.evolve()
+    project.found(merge_space="product")
+    project.evolve(merge_space="product", individual_mutation_rate=1.0, gene_mutation_rate=1.0)
+    project.answer()
+    assert project.ranks == [4, 4, 4, 12, 12, 12]
+    project.site.engine["stacked"] = 3
+    project.experts()
+    assert project.ranks[-1] == 12

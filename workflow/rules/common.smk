@@ -179,9 +179,18 @@ def launcher(call):
     return subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
+def merges_products(wildcards):
+    """Tell whether a job's adapters hold all experts side by side."""
+    variant = wildcards.get("variant") or wildcards.get("run", "/").split("/")[1]
+    return wildcards.get("scheme", VARIANTS.get(variant, {}).get("merge_space", "")).endswith("product")
+
+
 def own_engine():
     """Make this process the owner of the run's engine, which starts when a job asks for it and ends with its owner."""
     engine = config["engine"]
+    if any(merges_products(job.wildcards_dict) for job in workflow.dag.needrun_jobs()):
+        # One engine serves all jobs, whichever asks first.
+        engine["stacked"] = len(EXPERTS)
     if not (workflow.local_exec or PER_JOB or "slurm" in engine or engine["backend"] == "url"):
         raise WorkflowError(
             "jobs are submitted, but engine.slurm is not set: use profiles/slurm; `--config` on the command line "
@@ -328,13 +337,6 @@ OF_SCORING = ("category", "metric", "pattern", "fallback", "integers", "max_toke
 
 
 check_references()
-shown_variants = [name for part in SHOWN for key in NAMING["variant"] for name in said(part, key)]
-# Runs may also be asked for by their paths, and a job that is submitted by its wildcards.
-asked_for = [getattr(workflow.dag_settings, kind, None) or () for kind in ("targets", "target_jobs")]
-shown_variants += [name for name in re.split(r"[^\w.+-]+", repr(asked_for)) if name in VARIANTS]
-if any(VARIANTS[name].get("merge_space") == "product" for name in shown_variants):
-    # One engine serves all jobs: from its start it has to hold adapters of all experts side by side.
-    config["engine"]["stacked"] = len(EXPERTS)
 
 
 wildcard_constraints:

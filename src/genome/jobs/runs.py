@@ -18,8 +18,10 @@ from genome.evolution import drive, found_population, next_generation, score_exp
 from genome.experts import Expert, load_experts
 from genome.files import replacing_directory, write_json, write_jsonl
 from genome.fitness import Evaluator, Objective
+from genome.genotype import FACTORS, PRODUCT
 from genome.jobs import log
 from genome.methods import BASELINES
+from genome.methods.protocol import space_of
 from genome.population import Population, check_engine, read_population, write_population
 from genome.results import read_manifest, read_samples
 from genome.tasks import parse_task
@@ -38,12 +40,16 @@ class Site:
         """Return the run's experts, in the order of the manifest."""
         return load_experts(read_manifest(self.manifest)["experts"])
 
-    def connect(self, start: Population | None = None, path: Path | str = "") -> Engine:
+    def connect(self, start: Population | None = None, path: Path | str = "", space: str = FACTORS) -> Engine:
         """Return the workflow's engine, ready for adapters of the experts' rank, or of all experts side by side.
 
-        Where something goes on from a population `start`, read from `path`, it must be the engine that scored it.
+        These are the adapters in the space of products, of this job or of others that share the engine. Where something
+        goes on from a population `start`, read from `path`, it must be the engine that scored it.
         """
-        engine = connect(self.engine, self.base, read_manifest(self.manifest)["rank"] * self.engine.get("stacked", 1))
+        manifest = read_manifest(self.manifest)
+        products = PRODUCT in (space, start and start.best.genotype.space)
+        width = len(manifest["experts"]) if products else self.engine.get("stacked", 1)
+        engine = connect(self.engine, self.base, manifest["rank"] * width)
         if start is not None:
             check_engine(path, start.engine, engine.fingerprint)
         return engine
@@ -77,7 +83,7 @@ class Site:
             )
             for entry, file in zip(settings["tasks"], prompts, strict=True)
         ]
-        return Evaluator(objectives, experts, STORE, partial(self.connect, start, path))
+        return Evaluator(objectives, experts, STORE, partial(self.connect, start, path, space_of(settings)))
 
 
 def evaluate_experts(

@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from genome.plan.cost import Job, Measured, Rate, Setting
+from genome.results import read_record, read_split
 
 READ = 50
 """Prompts of a task whose tokens are counted: rows stand in random order."""
@@ -25,7 +26,7 @@ def measure(jobs: Sequence[Job], setting: Setting, folder: Path = Path()) -> Mea
     for task in setting.tasks:
         provenance = results / f"splits/{task}/provenance.json"
         if task not in drawn_again and provenance.is_file():
-            drawn = json.loads(provenance.read_text())
+            drawn = read_split(provenance)
             samples[task] = {side: drawn[side] for side in ("validation", "test")}
         prompts = results / f"prompts/{setting.base}/{task}/validation.jsonl"
         if prompts.is_file():
@@ -47,7 +48,7 @@ def _mean_tokens(prompts: Path) -> float:
 def measured_rate(records: Path) -> Rate | None:
     """Return the rate of finished jobs on the machine that ran most of them; None before any has scored samples."""
     paths = sorted(records.rglob("*.json"))
-    found = [json.loads(path.read_text()) for path in paths[:: len(paths) // RECORDS + 1]]
+    found = [read_record(path, "seconds", "samples", "scoring_seconds") for path in paths[:: len(paths) // RECORDS + 1]]
     scoring = [record for record in found if record["samples"] and record["scoring_seconds"]]
     if not scoring:
         return None

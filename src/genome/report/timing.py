@@ -37,7 +37,9 @@ def costs(record_files: Iterable[Path | str], stages: Mapping[str, Sequence[str]
     by_stage: dict[str, list[Mapping[str, Any]]] = {}
     for path in map(Path, record_files):
         stage = path.parent if path.name.startswith("generation_") else path.with_suffix("")
-        by_stage.setdefault(stage.relative_to(RECORDS).as_posix(), []).append(read_record(path))
+        by_stage.setdefault(stage.relative_to(RECORDS).as_posix(), []).append(
+            read_record(path, "seconds", "evaluations")
+        )
     return {run: _cost([record for stage in parts for record in by_stage[stage]]) for run, parts in stages.items()}
 
 
