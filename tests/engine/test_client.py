@@ -1,5 +1,7 @@
 """The client against real servers: what it sends, and what it does when they die."""
 
+import http.server
+import itertools
 import json
 import math
 import os
@@ -8,6 +10,7 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import repeat
 from pathlib import Path
 
@@ -141,9 +144,151 @@ def test_nothing_is_restarted_for_an_owner_that_has_ended(workflow, gemma):
         deque(map(engine.complete, repeat([Request("base", [[2, 3]], 1)])), maxlen=0)
 
 
-def test_a_server_that_always_fails_is_given_up_with_its_log(tmp_path):
-    import http.server
+@pytest.fixture
+def slow(monkeypatch):
+    """Return a function that serves `answer` for completions and `counts` at /health or /metrics: an engine of it."""
+    monkeypatch.setattr("genome.engine.client.LOOK_SECONDS", 0.05)
+    servers = []
 
+    def make(answer, health=lambda: (200, {}), metrics=lambda: (404, {}), timeout=0.6):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                self.say(200, answer(json.loads(body)))
+
+            def do_GET(self):
+                self.say(*(health() if self.path == "/health" else metrics()))
+
+            def say(self, status, body):
+                data = body if isinstance(body, bytes) else json.dumps(body).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                with suppress(OSError):
+                    self.wfile.write(data)
+
+            def log_request(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        servers.append(server)
+        address = Address(f"http://127.0.0.1:{server.server_port}", "key", None, "here")
+        finds = []
+        engine = Engine(lambda: finds.append(address) or address, timeout=timeout)
+        return engine, finds
+
+    yield make
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def said(text):
+    usage = {"prompt_tokens": 1, "completion_tokens": 1}
+    return {"choices": [{"index": 0, "text": text, "finish_reason": "stop"}], "usage": usage}
+
+
+def slowly(seconds):
+    def answer(body):
+        time.sleep(seconds)
+        return said("late")
+
+    return answer
+
+
+ASK = [Request("base", [[2]], 1)]
+
+
+@pytest.mark.parametrize("where", ["health", "metrics"])
+def test_an_engine_that_moves_is_waited_for(slow, where):
+    """One answer takes three times the timeout, and only the server's own count tells that it computes."""
+    count = itertools.count()
+
+    def metrics():
+        return 200, f'# HELP\nvllm:generation_tokens_total{{engine="0"}} {next(count)}.0\n'.encode()
+
+    counted = {"health": lambda: (200, {"steps": next(count)})} if where == "health" else {"metrics": metrics}
+    engine, finds = slow(slowly(1.8), **counted)
+    assert engine.complete(ASK) == [["late"]]
+    assert len(finds) == 1
+
+
+def test_answers_to_others_are_progress(slow):
+    """Ten requests, one after the other: the last waits much longer than the timeout."""
+    turn = threading.Lock()
+
+    def answer(body):
+        with turn:
+            time.sleep(0.3)
+        return said("in turn")
+
+    engine, finds = slow(answer)
+    assert engine.complete(ASK * 7) == [["in turn"]] * 7
+    assert len(finds) == 1
+
+
+def test_an_engine_that_is_well_and_does_nothing_is_given_up_in_time(slow):
+    engine, _ = slow(slowly(30), metrics=lambda: (200, b'vllm:generation_tokens_total{engine="0"} 7.0\n'))
+    started = time.monotonic()
+    with pytest.raises(GenomeError, match=r"^engine: no progress for 0\.6 s while requests waited; raise engine\.tim"):
+        engine.complete(ASK * 3)
+    assert time.monotonic() - started < 3
+
+
+def test_an_engine_that_says_that_it_is_dead_is_not_waited_for(slow):
+    """Its requests are sent again to the engine that takes its place."""
+    ill = [True]
+
+    def answer(body):
+        if ill:
+            time.sleep(30)
+        return said("from the next")
+
+    def health():
+        return (503, {}) if ill else (200, {})
+
+    engine, finds = slow(answer, health=health, timeout=60)
+    find, engine._find = engine._find, lambda: ill.clear() or find()
+    started = time.monotonic()
+    assert engine.complete(ASK) == [["from the next"]]
+    assert len(finds) == 2
+    assert time.monotonic() - started < 5
+
+
+def test_an_engine_that_falls_silent_is_replaced(slow):
+    silent = [True]
+
+    def health():
+        time.sleep(30 if silent else 0)
+        return 200, {}
+
+    def answer(body):
+        time.sleep(30 if silent else 0)
+        return said("from the next")
+
+    engine, finds = slow(answer, health=health)
+    find, engine._find = engine._find, lambda: silent.clear() or find()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("genome.engine.probe.HEALTH_SECONDS", 0.2)
+        assert engine.complete(ASK) == [["from the next"]]
+    assert len(finds) == 2
+
+
+def test_nobody_watches_an_engine_that_nobody_waits_for(slow):
+    engine, _ = slow(slowly(0.1))
+    engine.complete(ASK)
+    deadline = time.monotonic() + 5
+    while engine._watching:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert engine.complete(ASK) == [["late"]], "it is watched again"
+
+
+def test_a_server_that_always_fails_is_given_up_with_its_log(tmp_path):
     class Failing(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
             self.rfile.read(int(self.headers["Content-Length"]))

@@ -123,7 +123,7 @@ def test_a_hanging_engine_is_replaced(workflow, gemma, tmp_path, monkeypatch):
     connect(SETTINGS, gemma[0])
     [pid] = engines(tmp_path)
     os.kill(pid, signal.SIGSTOP)
-    monkeypatch.setattr("genome.engine.state.HEALTH_SECONDS", 0.5)
+    monkeypatch.setattr("genome.engine.probe.HEALTH_SECONDS", 0.5)
     monkeypatch.setattr("genome.engine.state.END_SECONDS", 0.5)
     engine = connect(SETTINGS, gemma[0])
     assert pid not in engines(tmp_path)
@@ -146,10 +146,98 @@ def test_a_server_that_dies_at_its_start_is_quoted(workflow, gemma, tmp_path):
         (broken / file.name).write_bytes(file.read_bytes()[:2000])
     local.LOG.parent.mkdir()
     local.LOG.write_text("an error of another day\n")
-    with pytest.raises(GenomeError, match=r"ended with code 1 as it started; .*engine\.log ends: ") as caught:
+    with pytest.raises(GenomeError, match=r"ended with code 1 as it started.*engine\.log ends: ") as caught:
         connect(SETTINGS, broken)
     assert "\n" not in str(caught.value)
     assert "another day" not in str(caught.value)
+
+
+@pytest.fixture
+def crashing(monkeypatch, tmp_path):
+    """Return a function after which engines are killed as they start, `times` times; it returns what counts starts."""
+    starts = tmp_path / "starts"
+
+    def make(times, death="kill -9 $$"):
+        script = tmp_path / "python"
+        script.write_text(
+            f'#!/bin/sh\necho >> "{starts}"\n[ $(wc -l < "{starts}") -gt {times} ] || {{ {death}; }}\n'
+            f'exec {sys.executable} "$@"\n'
+        )
+        script.chmod(0o755)
+        command = local.command
+        monkeypatch.setattr(local, "command", lambda *given: [str(script), *command(*given)[1:]])
+        return lambda: len(starts.read_text().splitlines())
+
+    return make
+
+
+@pytest.mark.parametrize("death", ["kill -9 $$", "kill -15 $$", "echo Traceback; exit 1", "exit 0"])
+def test_an_engine_that_dies_as_it_starts_is_started_again(workflow, gemma, crashing, death):
+    starts = crashing(2, death)
+    engine = connect(SETTINGS, gemma[0])
+    assert starts() == 3
+    assert len(engine.complete([Request("base", [[2, 3]], 1)])[0]) == 1
+    assert not list(FOLDER.glob("*.start"))
+
+
+def test_an_engine_that_is_always_killed_is_given_up(workflow, gemma, crashing):
+    starts = crashing(9, "echo loading; kill -9 $$")
+    with pytest.raises(
+        GenomeError,
+        match=r"^the engine ended with code -9 as it started, as it did 2 time\(s\) before; was there enough memory\?; "
+        r".*ends: loading$",
+    ):
+        connect(SETTINGS, gemma[0])
+    assert starts() == 3
+    assert not list(FOLDER.glob("engine-*"))
+
+
+def test_an_engine_that_says_why_it_ends_is_not_started_again(workflow, gemma, crashing):
+    starts = crashing(9, "echo error: no memory; exit 1")
+    with pytest.raises(GenomeError, match=r"^the engine ended with code 1 as it started; .*ends: error: no memory$"):
+        connect(SETTINGS, gemma[0])
+    assert starts() == 1
+
+
+def test_the_engine_of_a_job_that_was_killed_is_waited_for(workflow, gemma, tmp_path):
+    """Whoever comes next starts no second one beside it."""
+    first = job(gemma[0])
+    wait_until(lambda: list(FOLDER.glob("engine-*.start")), 20)
+    first.kill()
+    first.communicate()
+    connect(SETTINGS, gemma[0])
+    assert len(engines(tmp_path)) == 1
+    assert local.LOG.read_text().count("serves") == 1
+    assert not list(FOLDER.glob("*.start"))
+
+
+def test_an_engine_and_the_job_that_started_it_are_killed_together(workflow, gemma, tmp_path):
+    first = job(gemma[0])
+    wait_until(lambda: list(FOLDER.glob("engine-*.start")), 20)
+    first.kill()
+    first.communicate()
+    for pid in engines(tmp_path):
+        os.kill(pid, signal.SIGKILL)
+    connect(SETTINGS, gemma[0])
+    assert local.LOG.read_text().count("serves") == 1
+
+
+def test_a_run_that_ends_while_its_engine_starts_leaves_nothing(workflow, gemma, tmp_path):
+    first = job(gemma[0])
+    wait_until(lambda: list(FOLDER.glob("engine-*.start")), 20)
+    first.kill()
+    first.communicate()
+    stop(current_owner().token)
+    assert not engines(tmp_path)
+    assert [path.name for path in FOLDER.iterdir()] == [".lock"]
+
+
+def test_an_engine_killed_before_its_first_request_is_replaced(workflow, gemma, tmp_path):
+    engine = connect(SETTINGS, gemma[0])
+    [pid] = engines(tmp_path)
+    os.kill(pid, signal.SIGKILL)
+    assert len(engine.complete([Request("base", [[2, 3]], 1)])[0]) == 1
+    assert engines(tmp_path) != [pid]
 
 
 def test_bad_settings_start_nothing(workflow, gemma, tmp_path):

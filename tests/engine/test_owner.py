@@ -23,7 +23,7 @@ def test_an_owner_is_its_process_and_start_time():
     assert started == Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
 
 
-@pytest.mark.parametrize("text", ["1", "1:2:3", "h:x:2:t", "h:1:2:../t"])
+@pytest.mark.parametrize("text", ["1", "1:2:3", "h:x:2:t", "h:1:2:../t", "h:²:2:t", "h:-1:2:t", "h:1::t", ":1:2:t"])
 def test_a_misformed_owner_is_refused(monkeypatch, text):
     monkeypatch.setenv("GENOME_OWNER", text)
     with pytest.raises(GenomeError, match="expected HOST:PID:STARTTIME:TOKEN"):

@@ -33,8 +33,11 @@ def completion(**fields):
     return {"model": "base", "prompt": [[2, 7, 8]], "max_tokens": 3, "temperature": 0} | fields
 
 
-def test_health_needs_no_key(call):
-    assert call("/health", key="wrong") == (200, {})
+def test_health_needs_no_key_and_counts_what_is_computed(call):
+    status, before = call("/health", key="wrong")
+    assert status == 200
+    call("/v1/completions", completion(max_tokens=1, prompt_logprobs=0))
+    assert call("/health")[1]["steps"] > before["steps"]
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/completions"])

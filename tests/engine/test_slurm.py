@@ -212,6 +212,22 @@ def test_stop_removes_what_killed_workflows_have_left(settings, base, fake_slurm
     assert [path.name for path in FOLDER.iterdir()] == [".lock"]
 
 
+@pytest.mark.parametrize(
+    "damage", [lambda file: file.write_text('{"id": 1'), lambda file: (file.unlink(), file.mkdir())]
+)
+def test_damaged_files_are_as_none(settings, base, fake_slurm, damage):
+    connect(settings, base)
+    first = submitted(fake_slurm)[0]["pid"]
+    for file in (*FOLDER.glob("engine-*"), *FOLDER.glob("alive-*")):
+        damage(file)
+    engine = connect(settings, base)
+    assert engine.complete([Request("base", [[2]], 1)]) == [["base"]]
+    assert [state.job for state in states()] == ["2"]
+    wait_until(lambda: gone(first))
+    stop(current_owner().token)
+    assert [path.name for path in FOLDER.iterdir()] == [".lock"]
+
+
 def elsewhere(monkeypatch):
     """Let the workflow's main process be one of another host."""
     _, rest = os.environ["GENOME_OWNER"].split(":", 1)

@@ -14,8 +14,9 @@ from genome.engine import local, machine
 from genome.engine.client import Request
 from genome.engine.launcher import connect
 from genome.engine.owner import current_owner, start_time
+from genome.engine.probe import get
 from genome.engine.program import KEY_VARIABLE
-from genome.engine.state import FOLDER, STORE, get, read_state, stop
+from genome.engine.state import FOLDER, STORE, read_state, stop
 from genome.errors import GenomeError
 
 
@@ -210,6 +211,19 @@ def test_half_an_answer_is_no_answer(workflow, base, settings, adapters):
 def test_a_server_that_fails_at_its_start_is_quoted_with_its_cause(workflow, base, settings):
     with pytest.raises(GenomeError, match=r"as it started; .*ends: RuntimeError: no memory \| error: .* code 1$"):
         connect(settings | {"env": {"FAKE_FAILURE": "no memory"}}, base)
+
+
+def test_a_server_that_is_killed_as_it_starts_is_started_again(workflow, base, settings):
+    def kill():
+        wait_until(Path("fake-vllm.json").exists, 20)
+        os.kill(shown()["pid"], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    engine = connect(settings | {"env": {"FAKE_START_SECONDS": 2}}, base)
+    killer.join()
+    assert engine.complete([Request("base", [[2]], 1)]) == [["base"]]
+    assert "the server was ended by signal 9" in local.LOG.read_text()
 
 
 def test_a_flag_that_the_server_does_not_know_is_named(workflow, base, settings):

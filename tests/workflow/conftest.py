@@ -36,7 +36,17 @@ class Project:
     folder: Path
 
     def command(self, *arguments: str, cores: int = 2) -> list[str]:
-        return [sys.executable, "-m", "snakemake", "--cores", str(cores), "--configfile", "small.yaml", *arguments]
+        return [
+            sys.executable,
+            "-P",
+            "-m",
+            "snakemake",
+            "--cores",
+            str(cores),
+            "--configfile",
+            "small.yaml",
+            *arguments,
+        ]
 
     def snakemake(self, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess:
         return subprocess.run(self.command(*arguments, cores=cores), cwd=self.folder, capture_output=True, text=True)

@@ -20,7 +20,8 @@ from genome.engine.client import Request
 from genome.engine.launcher import connect
 from genome.engine.model import reference
 from genome.engine.owner import current_owner
-from genome.engine.state import FOLDER, STORE, get, read_state, stop
+from genome.engine.probe import get
+from genome.engine.state import FOLDER, STORE, read_state, stop
 from genome.errors import GenomeError
 from genome.experts import load_experts
 from genome.files import read_json, read_jsonl

@@ -176,7 +176,10 @@ def schedule_at_once():
 def launcher(call):
     """Call what the library has for owners of engines in a process of its own and return what it prints."""
     code = f"from genome.engine.owner import owner_token; from genome.engine.state import stop; print({call})"
-    return subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    # -P: a file called json.py where the workflow runs is not Python's.
+    return subprocess.run(
+        [sys.executable, "-P", "-c", code], check=True, stdout=subprocess.PIPE, text=True
+    ).stdout.strip()
 
 
 def merges_products(wildcards):
@@ -196,7 +199,8 @@ def own_engine():
             "jobs are submitted, but engine.slurm is not set: use profiles/slurm; `--config` on the command line "
             "replaces the profile's, so put settings into a `--configfile`"
         )
-    os.environ.update(GENOME_OWNER=launcher(f"owner_token({os.getpid()})"))
+    # Jobs that are Snakemake again (submitted ones) import nothing from where the workflow runs either.
+    os.environ.update(GENOME_OWNER=launcher(f"owner_token({os.getpid()})"), PYTHONSAFEPATH="1")
 
 
 def stop_engine():

@@ -3,6 +3,9 @@
 It speaks vLLM's part of OpenAI's protocol, keeps all requests in flight at once, and outlives a crash of the server:
 a lost connection asks for a live engine, an unknown adapter is loaded again, and the request is repeated.
 
+Requests wait in the engine's queue without a clock. While any waits, the engine is asked how it is: one that is dead
+loses its connections, and one that is well and gets no further is given up.
+
 Unloading keeps the server's list of adapters short; their weights leave its memory by themselves. A job that uses an
 adapter holds a shared lock on its folder, and unloads it when nobody else does. Answers never depend on that: who asks
 for an unloaded name gets 404, and loads it again.
@@ -14,12 +17,13 @@ import json
 import math
 import os
 import re
+import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +31,7 @@ from typing import Any
 import urllib3
 
 from genome.engine.fingerprint import Fingerprint, difference
+from genome.engine.probe import get, progress
 from genome.errors import GenomeError
 
 BASE = "base"
@@ -37,6 +42,9 @@ USAGE = ("samples", "prompt_tokens", "response_tokens")
 
 ATTEMPTS = 5
 """How often a request is sent before it is given up; a crash costs two (the loss, then an unknown adapter)."""
+
+LOOK_SECONDS = 5
+"""How often an engine is asked how it is while requests wait for it."""
 
 UNLOAD_SECONDS = 10
 """How long an adapter may take to be unloaded; who wants it again waits for that."""
@@ -66,7 +74,8 @@ class Engine:
     """A connection to an engine, safe to share between threads.
 
     `find` returns the address of a live engine, starting one where that is its duty; it is asked again after a crash.
-    `usage` counts the prompts that have been answered, with their tokens and those of the responses.
+    `usage` counts the prompts that have been answered, with their tokens and those of the responses. `timeout` is for
+    how many seconds an engine may make no progress while a request waits.
     """
 
     def __init__(
@@ -81,9 +90,15 @@ class Engine:
         self._find = find
         self._batch_size = batch_size
         self._base = model_name
+        self._timeout = timeout
         self._http = urllib3.PoolManager(
-            maxsize=concurrency, timeout=urllib3.Timeout(connect=30, read=timeout), retries=False
+            maxsize=concurrency, timeout=urllib3.Timeout(connect=30, read=None), retries=False
         )
+        self._http.pool_classes_by_scheme = _watched_pools(self._waits)
+        self._waiting_lock = threading.Lock()  # the other one is held while an engine starts
+        self._waiting: set[socket.socket] = set()
+        self._watching = False
+        self._answers = 0
         self._threads = ThreadPoolExecutor(concurrency)
         self._lock = threading.Lock()
         self._adapters: dict[str, str] = {}
@@ -214,14 +229,13 @@ class Engine:
             address = self._address
             try:
                 response = self._http.request("POST", address.url + path, body=data, headers=_headers(address))
-            except urllib3.exceptions.ReadTimeoutError as error:
-                raise GenomeError(
-                    f"engine: no answer to {path} in time ({error}); raise engine.timeout or send less at once"
-                ) from error
             except urllib3.exceptions.HTTPError as error:
+                if self._failure:
+                    raise self._failure from error
                 problem = f"connection lost ({type(error).__name__})"
                 self._recover(address)
                 continue
+            self._answers += 1
             if response.status < 400:
                 if path != "/v1/completions":
                     return None
@@ -240,6 +254,49 @@ class Engine:
             else:
                 raise GenomeError(f"engine: {path} refused: {problem}")
         raise GenomeError(f"engine: {path} failed {ATTEMPTS} times: {problem}{log_end(address.log)}")
+
+    @contextmanager
+    def _waits(self, connection: socket.socket) -> Iterator[None]:
+        """Watch the engine while an answer is awaited on `connection`."""
+        with self._waiting_lock:
+            self._waiting.add(connection)
+            if not self._watching:
+                self._watching = True
+                threading.Thread(target=self._watch, daemon=True).start()
+        try:
+            yield
+        finally:
+            with self._waiting_lock:
+                self._waiting.discard(connection)
+        with suppress(OSError):  # it was empty, and the connection is closed
+            connection.settimeout(self._timeout)  # an answer that has begun comes in one piece
+
+    def _watch(self) -> None:
+        """Ask how the engine is for as long as requests wait for it; break their connections when that is in vain."""
+        moved, before = time.monotonic(), (0, b"")
+        while True:
+            time.sleep(min(LOOK_SECONDS, self._timeout / 4))
+            with self._waiting_lock:
+                waiting, address = set(self._waiting), self._address
+                if not waiting:
+                    self._watching = False
+                    return
+            health = get(f"{address.url}/health", address.key)
+            now = self._answers, progress(address.url, address.key, health.data) if health else before[1]
+            if now != before:
+                moved, before = time.monotonic(), now
+            given_up = time.monotonic() - moved > self._timeout
+            if given_up and health is not None:
+                self._failure = GenomeError(
+                    f"engine: no progress for {self._timeout:g} s while requests waited; raise engine.timeout where "
+                    f"one step takes longer{log_end(address.log)}"
+                )
+            if given_up or (health is not None and health.status >= 500):
+                with self._waiting_lock:
+                    stuck = waiting & self._waiting
+                for connection in stuck:
+                    with suppress(OSError):
+                        connection.shutdown(socket.SHUT_RDWR)
 
     def _recover(self, lost: Address) -> None:
         """Find a live engine in place of `lost`, once for all threads that saw the crash."""
@@ -260,6 +317,22 @@ class Engine:
             except GenomeError as error:
                 self._failure = error
                 raise
+
+
+def _watched_pools(waits: Callable[[socket.socket], AbstractContextManager]) -> dict[str, type]:
+    """Return the pools of connections that are inside `waits` while they wait for an answer."""
+
+    def watched(kind: type) -> type:
+        def getresponse(connection: Any) -> Any:
+            with waits(connection.sock):
+                return kind.getresponse(connection)
+
+        return type(kind.__name__, (kind,), {"getresponse": getresponse})
+
+    return {
+        scheme: type(pool.__name__, (pool,), {"ConnectionCls": watched(pool.ConnectionCls)})
+        for scheme, pool in urllib3.poolmanager.pool_classes_by_scheme.items()
+    }
 
 
 def _headers(address: Address) -> dict[str, str]:

@@ -16,13 +16,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from genome.engine import slurm
 from genome.engine.client import Address
 from genome.engine.owner import HOST, POLL_SECONDS, current_owner, orphaned
+from genome.engine.probe import HEALTH_SECONDS, healthy
 from genome.engine.program import KEY_VARIABLE, Program, command
-from genome.engine.state import FOLDER, HEALTH_SECONDS, State, address, healthy, read_state
+from genome.engine.records import FOLDER, lock, own_folder, remove
+from genome.engine.state import State, address, read_state
 from genome.errors import GenomeError
 
 log = logging.getLogger("genome")
@@ -53,14 +53,14 @@ def slurm_server(program: Callable[[], Program], base: Path, settings: Mapping[s
     def submit(file: Path) -> str:
         if not owner.alive():
             raise orphaned()
-        file.unlink(missing_ok=True)
+        remove(file)
         made = program()
         idle = str(settings.get("idle", IDLE_SECONDS))
         line = [*command(made, owner, file), "--idle", idle, *made.arguments]
         return slurm.submit(line, settings["slurm"], {**made.environment, KEY_VARIABLE: secrets.token_urlsafe(32)})
 
     def find() -> Address:
-        folder.mkdir(mode=0o700, exist_ok=True)
+        own_folder()
         keep_needed(folder / f"alive-{owner.token}")
         since: dict[tuple[str, bool], float] = {}
         said = None
@@ -69,7 +69,7 @@ def slurm_server(program: Callable[[], Program], base: Path, settings: Mapping[s
             missing = [file for file in files if not _memory(file).exists() or (file == files[0] and state is None)]
             if missing:
                 try:
-                    with FileLock(folder / ".lock"):
+                    with lock(folder):
                         jobs = {file: slurm.revive(_memory(file), partial(submit, file)) for file in missing}
                 except GenomeError as error:  # no matter while another serves
                     problem = error
@@ -91,7 +91,7 @@ def slurm_server(program: Callable[[], Program], base: Path, settings: Mapping[s
                 began = since.setdefault((job.id, published is not None), time.monotonic())
                 if time.monotonic() - began > limit:
                     problem = f"at {published.url} was out of reach of {HOST}" if published else "was not ready"
-                    with FileLock(folder / ".lock"):
+                    with lock(folder):
                         slurm.give_up(_memory(files[0]), job, f"{problem} for {limit} s")
                     continue
             _wait_for_news(files)
@@ -101,6 +101,8 @@ def slurm_server(program: Callable[[], Program], base: Path, settings: Mapping[s
 
 def keep_needed(file: Path) -> None:
     """Touch a file for as long as this process runs: the engines of its workflow are needed."""
+    if not file.is_file():
+        remove(file)
     file.touch(mode=0o600)
     if file in _needed:
         return
@@ -131,7 +133,7 @@ def _note_served(folder: Path, files: Sequence[Path], state: State) -> None:
     for file in map(_memory, files):
         memory = slurm.read_job(file)
         if memory and memory.id == state.job and not memory.served:
-            with FileLock(folder / ".lock"):
+            with lock(folder):
                 if slurm.read_job(file) == memory:
                     slurm.write_job(file, slurm.Job(memory.id, served=True))
 

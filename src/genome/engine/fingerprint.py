@@ -22,6 +22,7 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -72,20 +73,20 @@ def of_base(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def of_loaded(network: Any, base: Path | str, versions: str) -> dict[str, Any]:
+def of_loaded(network: Any, base: Path | str) -> dict[str, Any]:
     """Return the fingerprint of the built-in engine, which has loaded `network` from the folder `base`."""
     config = network.config
     quantized = getattr(config, "quantization_config", None)
     method = quantized.get("quant_method") if isinstance(quantized, dict) else getattr(quantized, "quant_method", None)
     return unknown() | {
         "backend": "transformers",
-        "version": versions,
+        "version": ", ".join(f"{name} {version(name)}" for name in ("transformers", "torch")),
         "base": of_base(Path(base)),
         "device": network.device.type,
         "dtype": str(network.dtype).removeprefix("torch."),
         "quantization": None if method is None else str(getattr(method, "value", method)),
         "attention": config._attn_implementation,
-        "max_model_len": config.get_text_config().max_position_embeddings,
+        "max_model_len": getattr(config.get_text_config(), "max_position_embeddings", None),
         "batch_invariant": True,
     }
 
@@ -164,8 +165,8 @@ def _types_of_flags(flags: Sequence[str], base: Path) -> dict[str, str | None]:
 
 def _version(get: Callable[[str], Any]) -> str | None:
     shown = get("/version")
-    version = shown.get("version") if isinstance(shown, dict) else None
-    return version if isinstance(version, str) else None
+    told = shown.get("version") if isinstance(shown, dict) else None
+    return told if isinstance(told, str) else None
 
 
 def _served(get: Callable[[str], Any], name: str | None = None) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from genome.engine.client import BASE, Address, Engine
 from genome.engine.cluster import slurm_server
 from genome.engine.fingerprint import of_url
 from genome.engine.local import local_server
+from genome.engine.probe import get, get_json
 from genome.engine.program import Program
-from genome.engine.state import get, get_json
 from genome.errors import GenomeError
 
 URL_SECONDS = 60

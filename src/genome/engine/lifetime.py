@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from genome.engine.owner import HOST, parse_owner, start_time
+from genome.engine.records import remove
 from genome.engine.state import State, clear_store, read_state
 
 
@@ -55,10 +56,11 @@ def dismissal(arguments: Namespace) -> Callable[[bool], bool]:
         if not ended and not unneeded_now():
             return published and not own
         if own:
-            file.unlink(missing_ok=True)
+            remove(file)
         if ended and not arguments.keep_store:
-            for trace in (alive, *file.parent.glob(f"engine-{owner.token}-*.job")):
-                trace.unlink(missing_ok=True)
+            jobs = file.parent.glob(f"engine-{owner.token}-*.job")
+            for trace in (alive, file.with_suffix(".start"), *jobs):
+                remove(trace)
             clear_store(file.parent)
         return True
 
@@ -75,7 +77,7 @@ def unneeded(file: Path, seconds: float) -> Callable[[], bool]:
     def ask() -> bool:
         nonlocal seen, since
         touched = None
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             touched = file.stat().st_mtime_ns
         if touched != seen:
             seen, since = touched, time.monotonic()

@@ -5,22 +5,27 @@ They are processes in sessions of their own, so that one outlives the job that h
 
 import os
 import secrets
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from genome.engine.client import Address, log_end
-from genome.engine.owner import HOST, Owner, current_owner, orphaned, this_process
+from genome.engine.owner import HOST, Owner, current_owner, orphaned, start_time, this_process
+from genome.engine.probe import healthy
 from genome.engine.program import KEY_VARIABLE, Program, command
-from genome.engine.state import FOLDER, State, address, end, healthy, read_state
+from genome.engine.records import FOLDER, lock, own_folder, read_record, remove, write_record
+from genome.engine.state import Starting, State, address, end, read_state
 from genome.errors import GenomeError
 
 LOG = Path("logs/engine.log")
+
+STARTS = 3
+"""How often an engine is started before it is given up, when something kills it as it starts."""
 
 _started: list[subprocess.Popen] = []
 """Servers started by this process, kept since subprocess warns about handles that are dropped."""
@@ -47,8 +52,8 @@ def local_server(program: Callable[[], Program], base: Path, settings: Mapping[s
     def find() -> Address:
         state = _healthy(file)
         if state is None:
-            folder.mkdir(mode=0o700, exist_ok=True)
-            with nullcontext() if settings.get("per_job") else FileLock(folder / ".lock"):
+            own_folder()
+            with nullcontext() if settings.get("per_job") else lock(folder):
                 state = _healthy(file) or _start(program, owner, file, logfile, settings)
         return address(state, base, logfile)
 
@@ -69,16 +74,38 @@ def _healthy(file: Path) -> State | None:
 def _start(
     program: Callable[[], Program], owner: Owner, file: Path, logfile: Path, settings: Mapping[str, Any]
 ) -> State:
-    """Start a server in a session of its own and wait until it has published itself."""
-    if not owner.alive():
-        raise orphaned()
-    made = program()
+    """Start a server in a session of its own and wait until it has published itself.
+
+    One that another job has started before it was killed is waited for instead. One that was killed is started again,
+    STARTS times in all; what has ended with an error of its own would do so again.
+    """
+    note, keep_store = file.with_suffix(".start"), ["--keep-store"] if settings.get("per_job") else []
+    for left in reversed(range(STARTS)):
+        if not owner.alive():
+            raise orphaned()
+        before = logfile.stat().st_size if logfile.exists() else 0
+        starting, server = read_record(note, Starting), None
+        if starting is None or not starting.alive():
+            server = _launch(program(), owner, file, logfile, keep_store)
+            starting = Starting(HOST, server.pid, start_time(server.pid) or "")
+            write_record(note, starting)
+        state = _published(file, starting, owner, settings.get("timeout", 600), partial(log_end, logfile, before))
+        remove(note)
+        if state is not None:
+            return state
+        code = "an unknown code" if server is None else f"code {server.wait()}"
+        if not left or _said_why(logfile, before):
+            times = "" if left == STARTS - 1 else f", as it did {STARTS - 1 - left} time(s) before"
+            killed = "; was there enough memory?" if server is not None and server.returncode == -signal.SIGKILL else ""
+            raise GenomeError(f"the engine ended with {code} as it started{times}{killed}{log_end(logfile, before)}")
+
+
+def _launch(made: Program, owner: Owner, file: Path, logfile: Path, options: list[str]) -> subprocess.Popen:
+    """Start a server in a session of its own, with a new key."""
     logfile.parent.mkdir(parents=True, exist_ok=True)
-    before = logfile.stat().st_size if logfile.exists() else 0
-    keep_store = ["--keep-store"] if settings.get("per_job") else []
     with logfile.open("ab") as output:
         server = subprocess.Popen(
-            [*command(made, owner, file), *keep_store, *made.arguments],
+            [*command(made, owner, file), *options, *made.arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -86,21 +113,30 @@ def _start(
             start_new_session=True,
         )
     _started.append(server)
-    timeout = settings.get("timeout", 600)
+    return server
+
+
+def _published(file: Path, starting: Starting, owner: Owner, timeout: float, said: Callable[[], str]) -> State | None:
+    """Return the engine that has published itself in `file`; None when the one that was starting has ended."""
     deadline = time.monotonic() + timeout
     while True:
-        ended = server.poll() is not None
+        ended = not starting.alive()
         state = read_state(file)
-        # Not always the one just started: that of a job killed while it waited here may have come first.
+        # Not always the one just started: another may have been on its way.
         if state and state.alive():
             return state
         if not owner.alive():
             raise orphaned()
         if ended:
-            raise GenomeError(f"the engine ended with code {server.returncode} as it started{log_end(logfile, before)}")
+            return None
         if time.monotonic() > deadline:
-            server.terminate()
-            raise GenomeError(
-                f"the engine was not ready in {timeout} s; raise engine.timeout{log_end(logfile, before)}"
-            )
+            end(starting)
+            raise GenomeError(f"the engine was not ready in {timeout} s; raise engine.timeout{said()}")
         time.sleep(0.02)
+
+
+def _said_why(logfile: Path, before: int) -> bool:
+    """Tell whether the last line of a log (from byte `before`) is an error that the engine itself has found."""
+    with logfile.open("rb") as log:
+        log.seek(before)
+        return log.read().rpartition(b"\n")[0].rpartition(b"\n")[2].startswith(b"error: ")

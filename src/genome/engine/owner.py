@@ -7,6 +7,7 @@ in this folder has. Without the variable the owner is the process that asks.
 """
 
 import os
+import re
 import secrets
 import socket
 import subprocess
@@ -64,10 +65,10 @@ def owner_token(pid: int | None = None) -> str:
 
 def parse_owner(text: str) -> Owner:
     """Read HOST:PID:STARTTIME:TOKEN."""
-    parts = text.split(":")
-    if len(parts) != 4 or not parts[1].isdigit() or not parts[3].isalnum():
+    parts = re.fullmatch(r"([^:]+):([0-9]{1,18}):([A-Za-z0-9]+):([A-Za-z0-9]+)", text)
+    if parts is None:
         raise GenomeError(f"GENOME_OWNER is {text!r}, expected HOST:PID:STARTTIME:TOKEN; unset it to own the engine")
-    return Owner(parts[0], int(parts[1]), parts[2], parts[3])
+    return Owner(parts[1], int(parts[2]), parts[3], parts[4])
 
 
 def current_owner() -> Owner:

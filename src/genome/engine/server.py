@@ -56,7 +56,6 @@ class Engine:
 
     def __init__(self, base: str, threads: int, workers: int):
         import torch
-        import transformers
         from transformers import AutoTokenizer
 
         from genome.engine.model import Model
@@ -73,14 +72,25 @@ class Engine:
         self._own = threading.local()
         models = [Model(base) for _ in range(workers)]
         self.vocabulary, self.positions = models[0].vocabulary, models[0].positions
-        versions = f"transformers {transformers.__version__}, torch {torch.__version__}"
-        self.fingerprint = of_loaded(models[0].network, base, versions)
+        self.fingerprint = of_loaded(models[0].network, base)
+        self.steps = 0
+        for module in (module for model in models for module in model.network.modules()):
+            for layer in module if isinstance(module, torch.nn.ModuleList) else ():
+                layer.register_forward_hook(self._step)
 
         def prepare() -> None:
             torch.set_num_threads(threads)
             self._own.model = models.pop()
 
         self._workers = ThreadPoolExecutor(workers, initializer=prepare)
+
+    def _step(self, *_) -> None:
+        """Count a layer's pass: whoever waits for an answer sees that there is progress."""
+        self.steps += 1
+
+    def health(self) -> dict:
+        """Tell how much has been computed."""
+        return {"steps": self.steps}
 
     def load(self, request: dict) -> dict:
         """Name an adapter folder; its content is checked against the base model now."""
@@ -215,7 +225,7 @@ def handler(engine: Engine, key: str) -> type[BaseHTTPRequestHandler]:
         wbufsize = -1
 
         def do_GET(self) -> None:
-            gets = {"/health": dict, "/v1/models": engine.models}
+            gets = {"/health": engine.health, "/v1/models": engine.models}
             self.answer(lambda: self.route(gets, self.path)())
 
         def do_POST(self) -> None:

@@ -4,7 +4,6 @@ A job's memory is a file beside the engine's state file, `.genome/engine-TOKEN-I
 replica I, whether a job of the workflow has reached it, and how many in a row ended before that.
 """
 
-import json
 import os
 import shlex
 import subprocess
@@ -15,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from genome.engine.client import log_end
+from genome.engine.records import read_record, write_record
 from genome.errors import GenomeError
-from genome.files import replacing
 
 NAME = "genome-engine"
 """What engines are called in squeue."""
@@ -129,17 +128,13 @@ def cancel(jobs: Sequence[str]) -> None:
 
 
 def read_job(file: Path) -> Job | None:
-    """Return the job that a file remembers; None without a file."""
-    try:
-        return Job(**json.loads(file.read_text()))
-    except FileNotFoundError:
-        return None
+    """Return the job that a file remembers; None without a file, or a whole one."""
+    return read_record(file, Job)
 
 
 def write_job(file: Path, job: Job) -> None:
     """Remember a job."""
-    with replacing(file) as temporary:
-        temporary.write_text(json.dumps(vars(job)))
+    write_record(file, job)
 
 
 def give_up(file: Path, job: Job, why: str) -> None:

@@ -23,8 +23,9 @@ from typing import Any
 from genome.engine import lifetime, machine, vllm
 from genome.engine.fingerprint import of_vllm
 from genome.engine.owner import POLL_SECONDS
+from genome.engine.probe import get_json, healthy
 from genome.engine.program import KEY_VARIABLE
-from genome.engine.state import State, get_json, healthy, write_state
+from genome.engine.state import State, write_state
 
 GRACE_SECONDS = 10
 """How long a server may take to end by itself. Killed outright, vLLM leaves hundreds of MB in shared memory."""
@@ -102,6 +103,8 @@ def supervise(
     published, failures, look = False, 0, time.monotonic()
     while not dismissed(published):
         if server.poll() is not None:
+            if server.returncode < 0:  # no error of its own: it may be started again
+                return f"the server was ended by signal {-server.returncode}"
             return f"error: the server ended with code {server.returncode}"
         if not published and healthy(state.url, timeout=1):
             write_state(file, replace(state, fingerprint=identify()))

@@ -38,12 +38,12 @@ def _end_with_owner() -> None:
 @contextmanager
 def job(logfile: Path | str) -> Iterator[None]:
     """Run a script's block: log lines go to `logfile`, and a GenomeError ends the job with its one line."""
-    _end_with_owner()
     handler = logging.FileHandler(logfile, mode="w", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     try:
+        _end_with_owner()
         yield
     except GenomeError as error:
         log.error("error: %s", error)

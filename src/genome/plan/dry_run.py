@@ -25,7 +25,7 @@ def read_plan(targets: Sequence[str], configfiles: Sequence[Path]) -> tuple[list
         handed_over = Path(temporary, "plan.json")
         files = ["--configfile", *map(str, configfiles)] if configfiles else []
         dry_run = subprocess.run(
-            [sys.executable, "-m", "snakemake", "-n", "--quiet", "rules", "progress", *files, "--", *targets],
+            [sys.executable, "-P", "-m", "snakemake", "-n", "--quiet", "rules", "progress", *files, "--", *targets],
             env={**os.environ, VARIABLE: str(handed_over)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

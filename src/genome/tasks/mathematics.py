@@ -106,7 +106,7 @@ def _verify(pairs: list[tuple[str, str]]) -> list[bool]:
     while len(verdicts) < len(pairs):
         rest = pairs[len(verdicts) :]
         worker = subprocess.run(
-            [sys.executable, "-m", "genome.tasks.math_worker", str(LIMIT_S)],
+            [sys.executable, "-P", "-m", "genome.tasks.math_worker", str(LIMIT_S)],
             input="".join(json.dumps(pair) + "\n" for pair in rest),
             capture_output=True,
             text=True,

@@ -1,0 +1,253 @@
+"""Kills the parts of a small workflow at random times, resumes it as the README says, and compares what comes out.
+
+    python tests/campaigns/kill.py --kills 50 --seed 1 --folder /tmp/kills
+
+A round is one run of a small Table 2, from trained experts to the table, killed and resumed until it is done. Then its
+files must be those of an undisturbed run, byte for byte, and no process, temporary file or trace of an engine may be
+left. It prints a table and exits with 1 on any difference. The folder keeps the trained experts and the undisturbed run
+for the next call, and a round that went wrong.
+"""
+
+import argparse
+import itertools
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from workflow.conftest import SMALL, Project, merged, new_project
+
+TARGET = "results/tables/table2.csv"
+
+CHANGES = {"table2": {"tasks": ["sums"], "variants": ["best_single", "genome", "genome_plus"]}}
+"""Laid over the small config: one task and three methods are some twenty jobs."""
+
+KINDS = {
+    "main process, SIGKILL": ("main", signal.SIGKILL),
+    "main process, SIGTERM": ("main", signal.SIGTERM),
+    "main process, SIGINT (Ctrl-C)": ("group", signal.SIGINT),
+    "main process, SIGHUP": ("group", signal.SIGHUP),
+    "job, SIGKILL": ("job", signal.SIGKILL),
+    "job, SIGTERM": ("job", signal.SIGTERM),
+    "engine, SIGKILL": ("engine", signal.SIGKILL),
+    "engine, SIGTERM": ("engine", signal.SIGTERM),
+    "engine as it starts, SIGKILL": ("start", signal.SIGKILL),
+    "job that starts the engine, SIGKILL": ("starter", signal.SIGKILL),
+    "main process as the engine starts, SIGKILL": ("main at start", signal.SIGKILL),
+}
+
+WAIT_SECONDS = 240
+"""How long a run may take to end, and a process to appear."""
+
+END_SECONDS = 15
+"""How long processes may take to end after their run."""
+
+
+@dataclass(frozen=True)
+class Kill:
+    """What was killed, how the run went on, and what was wrong with the round in the end."""
+
+    kind: str
+    resumed: str
+    problems: tuple[str, ...] = ()
+
+
+def prepared(folder: Path) -> tuple[Project, Project]:
+    """Return a project with trained experts, and a copy of it that was made without a kill; made where missing."""
+    trained, whole = Project(folder / "trained"), Project(folder / "whole")
+    if not (folder / "prepared").exists():
+        for project in (trained, whole):
+            shutil.rmtree(project.folder, ignore_errors=True)
+        new_project(trained.folder)
+        (trained.folder / "small.yaml").write_text(yaml.safe_dump(merged(SMALL, CHANGES)))
+        trained.make("results/experts/micro.json", "resources/experts/data_merge/provenance.json")
+        trained.copy(whole.folder).make(TARGET)
+        (folder / "prepared").touch()
+    return trained, whole
+
+
+def start(project: Project) -> subprocess.Popen:
+    """Start the run in a session of its own, as in a terminal of its own."""
+    command = [*project.command("--", TARGET)]
+    with (project.folder / "said.log").open("ab") as output:
+        return subprocess.Popen(
+            command, cwd=project.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+
+
+def wait(condition: Callable[[], object], main: subprocess.Popen, seconds: float = WAIT_SECONDS) -> object:
+    """Return what `condition` returns once it is true; None when the run has ended before."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        if main.poll() is not None:
+            return None
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{condition.__name__}: nothing for {seconds} s")
+        time.sleep(0.01)
+    return found
+
+
+def strike(project: Project, main: subprocess.Popen, victim: str, sign: int, chance: random.Random) -> bool:
+    """Kill a victim of the run, as soon as there is one; False when the run has ended before."""
+
+    def starting() -> list[Path]:
+        return list((project.folder / ".genome").glob("engine-*.start"))
+
+    if victim in ("start", "starter", "main at start") and wait(starting, main) is None:
+        return False
+    if victim in ("start", "main at start"):
+        time.sleep(chance.uniform(0, 3))
+    if main.poll() is not None:
+        return False
+    if victim == "group":
+        os.killpg(main.pid, sign)
+    elif victim in ("main", "main at start"):
+        main.send_signal(sign)
+    else:
+        processes = project.engines if victim in ("engine", "start") else project.jobs
+        found = wait(processes, main)
+        if found is None:
+            return False
+        try:
+            os.kill(chance.choice(found), sign)
+        except ProcessLookupError:
+            return strike(project, main, victim, sign, chance)
+    return True
+
+
+def ended(main: subprocess.Popen) -> int:
+    """Wait for the end of a run; one that hangs is killed and that is an error."""
+    try:
+        return main.wait(WAIT_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(main.pid, signal.SIGKILL)
+        raise
+
+
+def one_round(
+    project: Project, kinds: Iterator[str], kills: int, chance: random.Random, longest: float = 6
+) -> tuple[list[tuple[str, str]], list[str]]:
+    """Run a project to its end with at most `kills` kills; return each with how the run went on, and what failed.
+
+    `longest` is how many seconds may pass before the next one.
+    """
+    struck, problems = [], []
+    main, kind = start(project), None
+    while len(struck) < kills:
+        kind = kind or next(kinds)
+        victim, sign = KINDS[kind]
+        if victim not in ("start", "starter", "main at start"):
+            due = time.monotonic() + chance.uniform(0.5, longest)
+            wait(lambda due=due: time.monotonic() > due, main)
+        if not strike(project, main, victim, sign, chance):
+            if ended(main) == 0:
+                return struck, problems
+            problems.append(f"the run failed by itself before '{kind}'")
+            return struck, problems
+        if victim in ("engine", "start"):
+            struck.append((kind, "by itself"))
+        else:
+            code = ended(main)
+            if code == 0:
+                struck.append((kind, "by itself"))
+                return struck, problems
+            unlocked = project.snakemake("--unlock")
+            if unlocked.returncode:
+                problems.append(f"--unlock failed after '{kind}': {unlocked.stderr[-300:]}")
+            struck.append((kind, "--unlock, same command"))
+            main = start(project)
+        print(f"  {struck[-1][0]}: {struck[-1][1]}", flush=True)
+        kind = None
+    if ended(main) != 0:
+        problems.append(f"the run failed after '{struck[-1][0]}'")
+    return struck, problems
+
+
+def compare(project: Project, whole: Project) -> list[str]:
+    """Return what a finished run has that an undisturbed one has not, or the other way round, and what it has left."""
+    problems = []
+    deadline = time.monotonic() + END_SECONDS
+    while (left := [*project.engines(), *project.jobs()]) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    if left:
+        problems.append(f"{len(left)} process(es) left")
+    traces = [path.name for path in (project.folder / ".genome").iterdir() if path.name != ".lock"]
+    if traces:
+        problems.append(f".genome holds {', '.join(sorted(traces))}")
+    ours, theirs = (
+        {
+            path: content
+            for pattern in ("results/**/*", "resources/**/*")
+            for path, content in each.files(pattern).items()
+            if "/benchmarks/" not in path
+        }
+        for each in (project, whole)
+    )
+    problems += [f"{path} is left over" for path in sorted(ours.keys() - theirs.keys())]
+    problems += [f"{path} is missing" for path in sorted(theirs.keys() - ours.keys())]
+    problems += [f"{path} differs" for path in sorted(ours.keys() & theirs.keys()) if ours[path] != theirs[path]]
+    return problems
+
+
+def campaign(folder: Path, kills: int, seed: int, minutes: float) -> list[Kill]:
+    """Return `kills` kills of a small workflow, all kinds in turn and in random order; fewer when time is over."""
+    deadline = time.monotonic() + 60 * minutes
+    folder.mkdir(parents=True, exist_ok=True)
+    trained, whole = prepared(folder)
+    chance, done = random.Random(seed), []
+
+    def shuffled() -> Iterator[str]:
+        while True:
+            yield from chance.sample(list(KINDS), len(KINDS))
+
+    kinds = shuffled()
+    for number in itertools.count(1):
+        if len(done) >= kills or time.monotonic() > deadline:
+            return done
+        project = trained.copy(folder / f"round{seed}-{number}")
+        struck, problems = one_round(project, kinds, min(kills - len(done), chance.randint(3, 8)), chance)
+        problems += compare(project, whole)
+        done += [Kill(kind, resumed, tuple(problems)) for kind, resumed in struck]
+        print(f"round {number}: {len(struck)} kills, {'; '.join(problems) or 'identical'}", flush=True)
+        if not problems:
+            shutil.rmtree(project.folder)
+        elif not struck:
+            raise RuntimeError(f"{project.folder}: {'; '.join(problems)}")
+
+
+def table(done: list[Kill]) -> str:
+    """Return how often each kind was killed, how the run went on, and how often it came out as undisturbed."""
+    rows = [f"{'killed':<45} {'how the run went on':<24} {'kills':>5} {'identical':>9}"]
+    for (kind, resumed), count in sorted(Counter((kill.kind, kill.resumed) for kill in done).items()):
+        same = sum(not kill.problems for kill in done if (kill.kind, kill.resumed) == (kind, resumed))
+        rows.append(f"{kind:<45} {resumed:<24} {count:>5} {same:>9}")
+    rows.append(f"{'all':<70} {len(done):>5} {sum(not kill.problems for kill in done):>9}")
+    return "\n".join(rows)
+
+
+def main() -> None:
+    """Run the campaign that the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no round after so long")
+    parser.add_argument("--folder", type=Path, required=True, help="where the projects are made")
+    arguments = parser.parse_args()
+    done = campaign(arguments.folder.resolve(), arguments.kills, arguments.seed, arguments.minutes)
+    print(table(done))
+    sys.exit(any(kill.problems for kill in done))
+
+
+if __name__ == "__main__":
+    main()
