@@ -1,6 +1,7 @@
 """The state of a run and its file."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -80,7 +81,8 @@ def stored(tmp_path):
     """A population of two, one with noise, in a folder of runs; and a function that changes what its file holds."""
     noisy = Individual("b", Genotype((0.5, 0.5), (Noise(7, 0.2, 0.1),)), "mutation", fitness=Fitness(0.75, {"t": 0.75}))
     path = tmp_path / "results/runs/sums/genome/n2/seed1/generation_1/population.json"
-    write_population(path, scored(found([individual("a", 0.5, 1.0, 0.0), noisy]), EXPERTS), EXPERTS)
+    people = replace(found([individual("a", 0.5, 1.0, 0.0), noisy]), generation=1)
+    write_population(path, scored(people, EXPERTS), EXPERTS)
 
     def change(edit):
         value = json.loads(path.read_text())
@@ -118,6 +120,7 @@ BROKEN = {
     "no members": (lambda v: v.update(members=[]), "members: expected a list of 1 or more"),
     "the worst as the best": (lambda v: v.update(best=v["worst"]), "b: fitness 0.75 is not between"),
     "no engine": (lambda v: v.pop("engine"), "no field 'engine'"),
+    "the file of another generation": (lambda v: v.update(generation=2), "generation 2 in the folder of another"),
     "a generation as text": (lambda v: v.update(generation="1"), "generation: expected an integer"),
     "a NaN in a race": (lambda v: v.update(trials={"x": {"t": [float("nan")]}}), "trials, score"),
     "an infinity in a history": (lambda v: v.update(history=[[[1.0, 0.0], float("inf")]]), "history, entry 0"),

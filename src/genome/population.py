@@ -1,5 +1,6 @@
 """Individuals, and the state of a run between two generations: what `population.json` holds."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -267,12 +268,20 @@ def _population(value: Any, path: Path | str) -> Population:
             history=_history(value.get("history", []), len(digests)),
             engine=value["engine"] and fields.mapping(value["engine"], "engine"),
         )
+        if population.generation != _generation_of(path, population.generation):
+            raise fields.UnexpectedError(f"generation {population.generation} in the folder of another")
         for individual in (*population.members, *population.created):
             if not population.worst.score <= individual.score <= population.best.score:
                 raise fields.UnexpectedError(
                     f"{individual.name}: fitness {individual.score} is not between those of `worst` and `best`"
                 )
         return population
+
+
+def _generation_of(path: Path | str, otherwise: int) -> int:
+    """Return the generation that a file's folder names; `otherwise` where it names none."""
+    named = re.fullmatch(r"generation_(\d+)", Path(path).parent.name)
+    return int(named[1]) if named else otherwise
 
 
 def experts_of(value: Any) -> list[tuple[str, str]]:

@@ -58,8 +58,8 @@ class Project:
         scored = f"{EXPERTS}/population.json"
         found(self.site, settings, ["validation.jsonl"], scored, 4, 1, *self.files(START))
 
-    def evolve(self, generation=1, **changes):
-        settings = json.dumps({**FITNESS, **paper_settings("genome", **changes)})
+    def evolve(self, generation=1, racing=None, **changes):
+        settings = json.dumps({**FITNESS, **paper_settings("genome", **changes), "racing": racing})
         place, previous = f"{RUN}/generation_{generation}", f"{RUN}/generation_{generation - 1}"
         population, evaluations, record = self.files(place)
         previous = f"{START if generation == 1 else previous}/population.json"
@@ -167,3 +167,13 @@ def test_an_engine_is_as_wide_as_the_job_s_adapters(project):
     project.site.engine["stacked"] = 3
     project.experts()
     assert project.ranks[-1] == 12
+
+
+def test_a_race_on_other_samples_is_refused(project):
+    racing = {"looks": [2], "confidence": 0.95, "share": 0.5}
+    project.evolve(racing=racing, individual_mutation_rate=1.0)
+    path = f"{RUN}/generation_1/population.json"
+    trials = read_json(path)["trials"]
+    assert {len(trial["sums"]) for trial in trials.values()} <= {2, 4}
+    write_jsonl("validation.jsonl", read_jsonl("validation.jsonl")[:3])
+    refused(lambda: project.evolve(2, racing), f"{path}: raced on other samples than these; delete the file")

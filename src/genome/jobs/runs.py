@@ -136,7 +136,10 @@ def evolve(
     experts, resolved = site.experts(), json.loads(settings)
     before = site.read(previous, resolved, experts)
     evaluator = site.evaluator(resolved, prompts, experts, before, previous)
-    following = next_generation(before, resolved, seed, experts, evaluator, evaluator.course(seed))
+    course = evaluator.course(seed)
+    if course is not None and not all(map(course.holds, before.trials.values())):
+        raise GenomeError(f"{previous}: raced on other samples than these; delete the file to have it made again")
+    following = next_generation(before, resolved, seed, experts, evaluator, course)
     with replacing_directory(adapters) as folder:
         if keep_adapters:
             kept = following.members
