@@ -1,5 +1,7 @@
 """Builders of small inputs: real formats, nothing downloaded."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,8 @@ import yaml
 
 from genome.experts import CONFIG, WEIGHTS, Expert, read_expert, write_provenance
 from genome.files import write_json
+from genome.genotype import identity
+from genome.population import Population
 from genome.tensors import from_float32, header_bytes
 
 TARGETS = {"self_attn.q_proj": (12, 8), "mlp.down_proj": (8, 20)}
@@ -37,6 +41,23 @@ def write_expert(folder: Path, seed: int, rank: int = 4, dtype: str = "F32", lay
 def fake_experts(n: int) -> list[Expert]:
     """Return n experts that exist in name and hash only."""
     return [Expert(f"e{i}", Path(f"e{i}"), "tiny", 4, 8.0, ("q_proj",), f"{i:064x}", {}) for i in range(n)]
+
+
+ENGINE = {"backend": "transformers", "version": "5.0", "dtype": "float32", "quantization": None}
+"""An engine's fingerprint."""
+
+
+def scored(population: Population, experts: Sequence[Expert]) -> Population:
+    """Return a population that knows the fitness of everybody in it, as one that a run has made does."""
+    digests = [each.sha256 for each in experts]
+    everybody = (
+        *population.members,
+        *population.created,
+        *population.personal_bests,
+        population.best,
+        population.worst,
+    )
+    return replace(population, scored={identity(x.genotype, digests): x.fitness for x in everybody}, engine=ENGINE)
 
 
 def paper_settings(method: str, **changes) -> dict[str, Any]:

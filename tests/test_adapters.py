@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from builders import write_expert
 from genome.adapters import WEIGHTS, link_adapter, materialise, store_expert, store_genotypes, unit_noise
 from genome.errors import GenomeError
-from genome.genotype import PRODUCT, Genotype, Noise, add_noise, combine, expert, mixture
+from genome.genotype import FACTORS, PRODUCT, Genotype, Noise, add_noise, combine, expert, mixture
 from genome.layers import layer_groups
 from genome.norms import update_norms
 from genome.tensors import open_tensors
@@ -211,3 +211,17 @@ def test_peft_loads_what_is_written(make_experts, tmp_path, dtype):
     assert {name: tuple(tensor.shape) for name, tensor in loaded.items()} == {
         name: info.shape for name, info in experts[0].tensors.items()
     }
+
+
+@pytest.mark.parametrize(("dtype", "coefficient"), [("F32", 1e39), ("F16", 1e6), ("BF16", 1e39), ("F32", float("nan"))])
+@pytest.mark.parametrize("space", [FACTORS, PRODUCT])
+def test_weights_that_are_not_finite_are_refused_by_member_and_tensor(
+    make_experts, tmp_path, dtype, coefficient, space
+):
+    experts = make_experts(2, dtype=dtype)
+    genotypes = [Genotype((0.5, 0.5), space=space), Genotype((coefficient, 0.5), space=space)]
+    with pytest.raises(
+        GenomeError, match=rf"^g01-b: tensor \S+\.lora_[AB]\.weight is not finite as {dtype}; its coeff"
+    ):
+        store_genotypes(genotypes, experts, tmp_path / "store", ["g01-a", "g01-b"])
+    assert not list((tmp_path / "store").iterdir())

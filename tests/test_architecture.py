@@ -11,7 +11,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "genome"
 MODULES = sorted(SOURCE.rglob("*.py"))
 
 LAYERS = (
-    ("errors", "files", "limits", "hub", "rng", "sources", "yaml_files", "chat"),
+    ("errors", "fields", "files", "limits", "hub", "results", "rng", "sources", "yaml_files", "chat"),
     ("corpora", "genotype", "layers", "tensors", "micro.skills", "micro.world"),
     ("experts",),
     ("products", "adapters", "cosines", "norms", "merging", "models", "training", "micro.base"),

@@ -10,7 +10,7 @@ from cmaes import CMA
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders import fake_experts, paper_settings
+from builders import fake_experts, paper_settings, scored
 from genome.errors import GenomeError
 from genome.evolution import next_generation
 from genome.genotype import mixture
@@ -30,8 +30,8 @@ def fitness(individuals):
 def start(space="factors", size=6):
     points = np.random.default_rng(0).dirichlet(np.ones(4), size)
     individuals = [Individual(f"x{i}", mixture(point, space), "initialisation") for i, point in enumerate(points)]
-    scored = zip(individuals, fitness(individuals), strict=True)
-    return found([Individual(x.name, x.genotype, x.operator, fitness=f) for x, f in scored])
+    judged = zip(individuals, fitness(individuals), strict=True)
+    return scored(found([Individual(x.name, x.genotype, x.operator, fitness=f) for x, f in judged]), EXPERTS)
 
 
 def advance(population, generations, seed=3, **changes):

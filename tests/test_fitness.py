@@ -1,8 +1,6 @@
 """From individuals to fitness, with an engine that answers from the adapters it was given."""
 
-from contextlib import nullcontext
-
-from genome.engine.client import USAGE, Request
+from fake_engine import FakeEngine
 from genome.fitness import Evaluator, Objective
 from genome.genotype import Genotype, expert
 from genome.population import Individual
@@ -10,32 +8,6 @@ from genome.tasks import parse_task
 from genome.tensors import open_tensors
 
 TASK = {"category": "c", "kind": "number", "metric": "accuracy", "source": {"generator": "micro"}, "prompt": "{{ q }}"}
-
-
-class FakeEngine:
-    """Says the sign of an adapter's first weight, and how often it was asked."""
-
-    machine = "1 x Abacus"
-
-    def __init__(self):
-        self.paths, self.requests = {}, []
-        self.usage = dict.fromkeys(USAGE, 0)
-
-    def serving(self, folders):
-        self.paths |= {folder.name: folder for folder in folders}
-        return nullcontext()
-
-    def complete(self, requests: list[Request]):
-        self.requests.append(requests)
-        self.usage["samples"] += sum(len(request.prompts) for request in requests)
-        return [[f"Answer: {self.sign(request.model)}" for _ in request.prompts] for request in requests]
-
-    def sign(self, name):
-        first = next(iter(open_tensors(self.paths[name] / "adapter_model.safetensors").values()))
-        return 1 if first.flat[0] > 0 else -1
-
-    def negative_log_likelihood(self, model, prompts):
-        return float(self.sign(model) * sum(map(len, prompts))), sum(map(len, prompts))
 
 
 def objective(name, references, weight=1.0):
@@ -114,6 +86,21 @@ def test_parts_of_a_course_are_the_whole(make_experts, tmp_path):
     assert course.weights == {"a": 0.25, "b": 0.75}
     assert sorted((row["task"], row["sample"]) for row in evaluate.records) == rows
     assert not course.finished(parts[0])
+
+
+def test_an_evaluation_is_one_individual_on_all_samples(make_experts, tmp_path):
+    """However many looks a race took at it; whom the race has stopped has had none."""
+    evaluate, _ = evaluator(make_experts, tmp_path, [objective("a", [1, -1, -1, 1, 1]), objective("b", [-1, -1])])
+    both = [Individual(f"x{i}", expert(i, 2), "mixture") for i in range(2)]
+    course = evaluate.course(1)
+    course.evaluate(both, 0, 2)
+    assert evaluate.spent()["evaluations"] == 0
+    course.evaluate(both[:1], 2, 4)
+    course.evaluate(both[:1], 4, 5)
+    assert evaluate.spent()["evaluations"] == 1
+    assert len(evaluate.records) == 2 * 4 + 3
+    evaluate(both)
+    assert evaluate.spent()["evaluations"] == 3
 
 
 def test_metrics_that_are_no_means_are_no_course(make_experts, tmp_path):

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from genome.genotype import Genotype
 from genome.population import Fitness, Individual, found
 from genome.tasks import parse_task
+from genome.tasks.scoring import Scores
 from genome.teams import TEAMS, choose_team, teams
 
 FIELDS = {"kind": "number", "metric": "accuracy", "category": "c", "prompt": "{{ q }}", "reference": "a"}
@@ -56,3 +57,21 @@ def test_the_fittest_come_first_and_there_are_not_too_many(members, k):
     assert all(team == tuple(sorted(set(team))) for team in found)
     if members >= k:
         assert {len(team) for team in found} == {k}
+
+
+def test_each_pair_of_answers_is_compared_once_for_all_teams(monkeypatch):
+    """Five members that all answer differently are ten pairs a sample; ten teams of three would ask for thirty."""
+    asked = []
+
+    def similarities(pairs, similarity):
+        asked.append(list(pairs))
+        return [(len(a) + len(b)) / 100 for a, b in pairs]
+
+    monkeypatch.setattr("genome.ensemble._similarities", similarities)
+    task = parse_task("t", {**FIELDS, "kind": "program", "tests": "a", "metric": "pass@1", "source": {"path": "x"}})
+    monkeypatch.setattr("genome.teams.judge", lambda task, samples, votes: [Scores(0.0, (), 0) for _ in votes])
+    people = population(0.5, 0.4, 0.3, 0.2, 0.1)
+    given = {member.genotype: {"t": [member.name * (3 + i) for i in range(6)]} for member in people.members}
+    choose_team(people, 3, [(task, SAMPLES, 1.0)], given, {"metric": "chrf"})
+    [pairs] = asked
+    assert len(pairs) == len({*pairs}) == 6 * 10

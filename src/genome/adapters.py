@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from genome.errors import GenomeError
 from genome.experts import CONFIG, WEIGHTS, Expert, stored_types
 from genome.files import canonical_json, sha256, writing
 from genome.genotype import PRODUCT, Genotype, by_group
@@ -59,12 +60,15 @@ def unit_noise(seed: int, density: float, tensor: str, size: int) -> np.ndarray:
     return noise
 
 
-def materialise(genotypes: Sequence[Genotype], experts: Sequence[Expert], folders: Sequence[Path]) -> list[str]:
+def materialise(
+    genotypes: Sequence[Genotype], experts: Sequence[Expert], folders: Sequence[Path], names: Sequence[str] = ()
+) -> list[str]:
     """Write each genotype as a PEFT folder and return the folders' adapter ids.
 
     The folders must not exist. Experts must agree in tensor names and shapes (`genome.experts.check_experts`); where
     their types differ, a tensor is written in the widest of them.
-    An adapter id is the SHA-256 of the weights file as served, with rank, alpha and target modules.
+    An adapter id is the SHA-256 of the weights file as served, with rank, alpha and target modules. GenomeError says
+    whose (of `names`, one a genotype) weights are not finite in that type, and in which tensor.
     """
     first = experts[0]
     dtypes = stored_types(experts)
@@ -83,13 +87,25 @@ def materialise(genotypes: Sequence[Genotype], experts: Sequence[Expert], folder
             files.append(opened.enter_context((folder / WEIGHTS).open("wb")))
             files[-1].write(header)
             digests.append(hashlib.sha256(header))
-        for tensor in tensors_of(genotypes, experts, dtypes):
+        for name, tensor in zip(dtypes, tensors_of(genotypes, experts, dtypes), strict=True):
             for member, values in enumerate(tensor):
+                if not _finite(values, dtypes[name]):
+                    raise GenomeError(
+                        f"{names[member] if names else f'genotype {member}'}: tensor {name} is not finite as "
+                        f"{dtypes[name]}; its coefficients are too large, or an expert's weights are not finite"
+                    )
                 stored = values.tobytes()
                 files[member].write(stored)
                 digests[member].update(stored)
     forms = [replace(first, rank=first.rank * count, alpha=first.alpha * count) for count in counts]
     return [_adapter_id(digest.hexdigest(), form) for digest, form in zip(digests, forms, strict=True)]
+
+
+def _finite(stored: np.ndarray, dtype: str) -> bool:
+    """Tell whether stored values are all finite: their exponents are not all ones."""
+    if dtype == "BF16":
+        return bool(((stored & 0x7F80) != 0x7F80).all())
+    return bool(np.isfinite(stored).all())
 
 
 def tensors_of(
@@ -100,9 +116,10 @@ def tensors_of(
     groups, dtypes = layer_groups(experts[0].tensors), stored_types(experts)
     terms = sorted({(term.seed, term.density) for genotype in genotypes for term in genotype.noise})
     for name in names:
-        dtype = dtypes[name]
-        values = _tensor(name, groups[name], genotypes, [tensors[name] for tensors in weights], terms)
-        yield [from_float32(each, dtype) for each in values]
+        with np.errstate(over="ignore", invalid="ignore"):  # the result says it
+            values = _tensor(name, groups[name], genotypes, [tensors[name] for tensors in weights], terms)
+            stored = [from_float32(each, dtypes[name]) for each in values]
+        yield stored
 
 
 def _tensor(
@@ -147,7 +164,9 @@ def _adapter_id(digest: str, expert: Expert) -> str:
     return hashlib.sha256(settings.encode()).hexdigest()
 
 
-def store_genotypes(genotypes: Sequence[Genotype], experts: Sequence[Expert], store: Path) -> list[Path]:
+def store_genotypes(
+    genotypes: Sequence[Genotype], experts: Sequence[Expert], store: Path, names: Sequence[str] = ()
+) -> list[Path]:
     """Materialise genotypes into the content-addressed `store` and return their folders, each named by adapter id.
 
     An engine caches adapters by name and path, so a folder of the store is never rewritten. Those that nobody has
@@ -158,7 +177,7 @@ def store_genotypes(genotypes: Sequence[Genotype], experts: Sequence[Expert], st
     _prune(store)
     with writing(store, store), tempfile.TemporaryDirectory(prefix=".new-", dir=store) as temporary:
         folders = [Path(temporary) / str(number) for number in range(len(genotypes))]
-        ids = materialise(genotypes, experts, folders)
+        ids = materialise(genotypes, experts, folders, names)
         return [_publish(folder, store / name) for folder, name in zip(folders, ids, strict=True)]
 
 

@@ -33,6 +33,7 @@ class Objective:
 class Evaluator:
     """Scores individuals; keeps every response in `records`, a row for each individual and sample; counts `seconds`.
 
+    `evaluations` are the individuals that have answered every sample: one that a race stops has had none.
     `connect` is called once, when something must be scored: a job without evaluations needs no engine.
     """
 
@@ -48,6 +49,7 @@ class Evaluator:
     def __call__(self, individuals: Sequence[Individual]) -> list[Fitness]:
         """Return the fitness of individuals with distinct genotypes; all of their prompts are in flight at once."""
         judged = self._judge(individuals, self.objectives)
+        self.evaluations += len(individuals)
         return [self.fitness({task: scores.value for task, scores in by_task.items()}) for by_task in judged]
 
     def fitness(self, scores: Mapping[str, float]) -> Fitness:
@@ -71,6 +73,8 @@ class Evaluator:
             parts = [replace(x, samples=[x.samples[i] for i in part]) for x, part in chosen if len(part)]
             nothing: Trial = dict.fromkeys(sizes, ())
             judged = self._judge(individuals, parts)
+            if stop >= max(sizes.values()):
+                self.evaluations += len(individuals)
             return [nothing | {task: scores.scores for task, scores in by_task.items()} for by_task in judged]
 
         return Course(sizes, {x.task.name: x.weight / total for x in self.objectives}, evaluate_part, self.fitness)
@@ -79,8 +83,9 @@ class Evaluator:
         """Return each individual's scores on the samples of each task, and keep the responses."""
         started = time.perf_counter()
         engine = self._connected()
-        folders = store_genotypes([individual.genotype for individual in individuals], self.experts, self.store)
         names = [individual.name for individual in individuals]
+        genotypes = [individual.genotype for individual in individuals]
+        folders = store_genotypes(genotypes, self.experts, self.store, names)
         scores: list[dict[str, Scores]] = [{} for _ in individuals]
         responses = respond(engine, folders, [(x.samples, x.task.max_tokens) for x in objectives])
         for objective, by_model in zip(objectives, responses, strict=True):
@@ -99,7 +104,6 @@ class Evaluator:
                     }
                     for s, r, a, v in zip(samples, by_model[i], answers[i], judged.scores, strict=True)
                 ]
-        self.evaluations += len(individuals)
         self.seconds += time.perf_counter() - started
         return scores
 

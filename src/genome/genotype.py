@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from genome import fields
 from genome.files import canonical_json
 
 FACTORS, PRODUCT = "factors", "product"
@@ -131,7 +132,31 @@ def to_json(genotype: Genotype) -> dict[str, Any]:
     }
 
 
-def from_json(value: dict[str, Any]) -> Genotype:
-    """Return the genotype that `to_json` wrote."""
-    noise = tuple(Noise(*term) for term in value["noise"])
-    return Genotype(tuple(value["coefficients"]), noise, value.get("space", FACTORS))
+def from_json(value: Any, n: int = 1, place: str = "genotype") -> Genotype:
+    """Return the genotype over `n` experts that `to_json` wrote; UnexpectedError says what cannot be one.
+
+    Where groups of layers have coefficients of their own, there are a multiple of `n`.
+    """
+    fields.mapping(value, place)
+    coefficients = fields.sequence(value["coefficients"], f"{place}, coefficients", 1)
+    if len(coefficients) % n:
+        raise fields.UnexpectedError(f"{place}: {len(coefficients)} coefficients for {n} experts")
+    for index, coefficient in enumerate(coefficients):
+        fields.number(coefficient, f"{place}, coefficient {index}")
+    space = value.get("space", FACTORS)
+    if space not in (FACTORS, PRODUCT):
+        raise fields.UnexpectedError(f"{place}: unknown space {fields.shown(space)}")
+    noise = fields.sequence(value["noise"], f"{place}, noise")
+    if noise and space == PRODUCT:
+        raise fields.UnexpectedError(f"{place}: noise in the space of products, which has none")
+    terms = tuple(_noise(term, f"{place}, noise term {index}") for index, term in enumerate(noise))
+    return Genotype(tuple(coefficients), terms, space)
+
+
+def _noise(term: Any, place: str) -> Noise:
+    if len(fields.sequence(term, place)) != 3:
+        raise fields.UnexpectedError(f"{place}: expected [seed, density, coefficient], found {fields.shown(term)}")
+    seed, density, coefficient = term
+    if not fields.share(density, f"{place}, density"):
+        raise fields.UnexpectedError(f"{place}: expected a density above 0, found {fields.shown(density)}")
+    return Noise(fields.whole(seed, f"{place}, seed"), density, fields.number(coefficient, f"{place}, coefficient"))

@@ -82,6 +82,10 @@ class Course:
         """Return the fitness of an individual that has answered every sample: that of the scores' means."""
         return self.combine({task: math.fsum(trial[task]) / size for task, size in self.sizes.items()})
 
+    def holds(self, trial: Trial) -> bool:
+        """Tell whether a trial can be one of this course: on its tasks, and no longer than they are."""
+        return {*trial} == {*self.sizes} and all(len(trial[task]) <= size for task, size in self.sizes.items())
+
     def finished(self, trial: Trial) -> bool:
         """Tell whether an individual has answered every sample."""
         return all(len(trial.get(task, ())) == size for task, size in self.sizes.items())

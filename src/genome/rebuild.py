@@ -3,13 +3,12 @@
 import tempfile
 from pathlib import Path
 
-import numpy as np
-
+from genome import fields
 from genome.adapters import materialise
 from genome.errors import GenomeError
 from genome.experts import load_experts
 from genome.files import read_json, replacing_directory
-from genome.population import read_individuals
+from genome.population import check_numpy, experts_of, read_individuals
 from genome.products import compress
 
 
@@ -22,34 +21,28 @@ def rebuild(population_file: Path, member: str, experts_folder: Path, out: Path,
     Raises GenomeError when the experts are not those of the run, when there is no such individual, when `out` exists,
     or when noise would be drawn by another numpy than the run's: its streams may differ between versions.
     """
-    individuals, recorded = read_individuals(population_file), read_json(population_file)
-    if not {"experts", "versions"} <= recorded.keys():
+    recorded = read_json(population_file)
+    if not isinstance(recorded, dict) or not {"experts", "versions"} <= recorded.keys():
         raise GenomeError(f"{population_file}: does not say what it was made from; expected a file of the workflow")
     if out.exists():
         raise GenomeError(f"{out}: exists already; choose another folder or remove it")
+    with fields.reading(population_file):
+        entries = experts_of(recorded)
+    experts = load_experts(experts_folder / name for name, _ in entries)
+    for expert, (_, sha256) in zip(experts, entries, strict=True):
+        if expert.sha256 != sha256:
+            raise GenomeError(f"{expert.path}: not the expert of this run (another SHA-256); restore that version")
+    individuals = read_individuals(population_file)
     if member not in individuals:
         raise GenomeError(f"{population_file}: no individual {member!r}; it has {', '.join(individuals)}")
     genotype = individuals[member].genotype
-    experts = load_experts(experts_folder / entry["name"] for entry in recorded["experts"])
-    for expert, entry in zip(experts, recorded["experts"], strict=True):
-        if expert.sha256 != entry["sha256"]:
-            raise GenomeError(f"{expert.path}: not the expert of this run (another SHA-256); restore that version")
     if genotype.noise:
-        check_numpy(population_file)
+        check_numpy(population_file, recorded["versions"])
     if rank is None:
         with replacing_directory(out) as folder:
             folder.rmdir()
-            materialise([genotype], experts, [folder])
+            materialise([genotype], experts, [folder], [member])
         return 0.0
     with tempfile.TemporaryDirectory() as temporary:
-        materialise([genotype], experts, [Path(temporary) / "whole"])
+        materialise([genotype], experts, [Path(temporary) / "whole"], [member])
         return compress(Path(temporary) / "whole", rank, out)
-
-
-def check_numpy(population_file: Path | str) -> None:
-    """Raise GenomeError when this numpy is not the one that drew a population's noise: its streams may differ."""
-    version = read_json(population_file)["versions"]["numpy"]
-    if version != np.__version__:
-        raise GenomeError(
-            f"{population_file}: noise was drawn by numpy {version}, this is {np.__version__}; install that version"
-        )

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from genome.ensemble import combine
+from genome.ensemble import combine_each
 from genome.genotype import Genotype
 from genome.population import Individual, Population, top
 from genome.tasks import Task
@@ -48,7 +48,8 @@ def choose_team(
     totals = [0.0] * len(candidates)
     for task, samples, weight in objectives:
         given = [answers[member.genotype][task.name] for member in ranked]
-        votes = [combine(task, samples, [given[i] for i in team], similarity) for team in candidates]
+        # All teams in one call: an answer that several of their members give is compared once.
+        votes = combine_each(task, samples, [[given[i] for i in team] for team in candidates], similarity)
         for i, scores in enumerate(judge(task, samples, votes)):
             totals[i] += weight * scores.value
     return [ranked[i] for i in candidates[totals.index(max(totals))]]

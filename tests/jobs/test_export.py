@@ -1,14 +1,18 @@
 """The export of a population: files, base, and a card over several tasks."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from builders import ENGINE, scored
 from genome.adapters import CONFIG, WEIGHTS, materialise
-from genome.files import read_json, write_json, write_jsonl
+from genome.errors import GenomeError
+from genome.experts import load_experts
+from genome.files import read_json, read_jsonl, write_json, write_jsonl
 from genome.genotype import Genotype, Noise
 from genome.jobs.export import export_adapter
-from genome.population import Fitness, Individual, found, write_population
+from genome.population import Fitness, Individual, found, read_population, write_population
 
 TASKS = ("sums", "change")
 DEFINITION = {"kind": "number", "source": {"path": "rows.jsonl"}, "prompt": "{{ question }}", "reference": "answer"}
@@ -21,13 +25,17 @@ def run(make_experts, tmp_path):
     genotypes = {"a": Genotype((0.25, 0.75), (Noise(7, 0.2, 0.01),)), "b": Genotype((1.0, 0.0))}
     fitness = {name: Fitness(value, dict.fromkeys(TASKS, value)) for name, value in (("a", 0.75), ("b", 0.5))}
     individuals = [Individual(name, genotypes[name], "mixture", fitness=fitness[name]) for name in "ba"]
-    write_population(tmp_path / "population.json", found(individuals), experts)
+    write_population(tmp_path / "population.json", scored(found(individuals), experts), experts)
     materialise([genotypes["a"]], experts, [tmp_path / "best"])
-    write_json(tmp_path / "experts.json", {"experts": [{"path": str(expert.path)} for expert in experts]})
+    write_json(tmp_path / "experts.json", {"rank": 4, "experts": [{"path": str(expert.path)} for expert in experts]})
     for task in TASKS:
         (tmp_path / task).mkdir()
         write_json(tmp_path / task / "provenance.json", {"validation": 20, "test": 4, "prompts_on_both_sides": 0})
-        row = {"report": "best", "test_task": task, "score": 0.5, "n": 4, "unparsed": 0}
+        row = {
+            "method": "genome_plus", "report": "best", "population_size": 2, "tasks": "+".join(TASKS),
+            "test_task": task, "seed": 1, "score": 0.5, "n": 4, "standard_error": 0.25, "unparsed": 0, "run": "r",
+            "engine": ENGINE,
+        }  # fmt: skip
         write_json(tmp_path / task / "scores.json", [row, {**row, "report": "ensemble", "score": 1.0}])
         answers = [("best", sample, sample % 2) for sample in range(4)] + [
             ("ensemble", sample, 1) for sample in range(4)
@@ -35,7 +43,9 @@ def run(make_experts, tmp_path):
         rows = [dict(zip(("report", "sample", "score"), answer, strict=True)) for answer in answers]
         write_jsonl(tmp_path / task / "answers.jsonl", rows)
         asked = [("best", "a"), ("member1", "a"), ("member2", "b")]
-        responses = [{"role": role, "individual": name, "sample": n} for role, name in asked for n in range(4)]
+        responses = [
+            {"role": role, "individual": name, "sample": n, "response": ""} for role, name in asked for n in range(4)
+        ]
         write_jsonl(tmp_path / task / "responses.jsonl", responses)
     settings = {
         "label": "GENOME+",
@@ -70,9 +80,9 @@ def test_the_best_is_exported_with_its_base_at_its_commit(run, tmp_path):
 
 def test_members_are_those_that_answered_whoever_else_is_fitter(run, tmp_path):
     """A team that validation answers chose need not be the fittest."""
-    write_jsonl(
-        run["responses"][0], [{"role": role, "individual": name} for role, name in (("best", "a"), ("member1", "b"))]
-    )
+    asked = (("best", "a"), ("member1", "b"))
+    rows = [{"role": role, "individual": name, "sample": n, "response": ""} for role, name in asked for n in range(4)]
+    write_jsonl(run["responses"][0], rows)
     export_adapter(**run, out=str(tmp_path / "out"))
     assert [member["name"] for member in read_json(tmp_path / "out/genotype.json")["members"]] == ["b"]
 
@@ -95,3 +105,36 @@ def test_an_export_again_gives_the_same_bytes(run, tmp_path):
         made.append({path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()})
     assert made[0] == made[1]
     assert set(made[0]) == {CONFIG, WEIGHTS, "genotype.json", "README.md"}
+
+
+def test_a_card_says_which_engine_answered(run, tmp_path):
+    export_adapter(**run, out=str(tmp_path / "out"))
+    assert "one engine: transformers 5.0, dtype float32.\n" in (tmp_path / "out/README.md").read_text()
+    assert read_json(tmp_path / "out/genotype.json")["engine"] == ENGINE
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("scores", {"engine": {**ENGINE, "dtype": "float16"}}, "with dtype float16, the engine now has dtype float32"),
+        ("scores", {"score": 0.25}, "answers of best, worth 0.5, the scores beside it say 4, worth 0.25"),
+        ("scores", {"n": 5}, "4 answers of best"),
+        ("responses", {"individual": "z"}, "responses of z, which is none of this run's"),
+        ("experts", {"sha256": "0"}, "made of expert expert0 with SHA-256"),
+    ],
+)
+def test_files_that_do_not_belong_together_are_refused(run, tmp_path, name, change, message):
+    path = {"scores": run["scores"][0], "responses": run["responses"][0], "experts": run["population"]}[name]
+    if name == "responses":
+        write_jsonl(path, [row | change for row in read_jsonl(path)])
+    elif name == "scores":
+        first, *others = read_json(path)
+        write_json(path, [first | change, *others])
+    else:
+        experts = load_experts(tmp_path / f"expert{i}" for i in range(2))
+        other = [replace(experts[0], **change), experts[1]]
+        write_population(path, scored(read_population(path), other), other)
+    with pytest.raises(GenomeError, match=message) as error:
+        export_adapter(**run, out=str(tmp_path / "out"))
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()

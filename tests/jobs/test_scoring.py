@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from builders import ENGINE
 from genome.errors import GenomeError
-from genome.files import read_json, read_jsonl, write_jsonl
+from genome.files import read_json, read_jsonl, write_json, write_jsonl
 from genome.jobs.test import read_models, score_test
 from genome.tasks import parse_task
 
@@ -27,8 +28,11 @@ def score(tmp_path):
         ]
         write_jsonl(tmp_path / "responses.jsonl", rows)
         settings = {"task": ["sums", TASK], "similarity": {"metric": "chrf"}, "k": k, "run": {"run": "r"}}
+        experts = [{"name": "e", "sha256": "0"}]
+        write_json(tmp_path / "responses.json", {"engine": ENGINE, "experts": experts, "versions": {}, "members": 4})
         out = [tmp_path / name for name in ("scores.json", "answers.jsonl")]
-        score_test(json.dumps(settings), "base", tmp_path / "prompts.jsonl", tmp_path / "responses.jsonl", *out)
+        files = [tmp_path / name for name in ("prompts.jsonl", "responses.jsonl", "responses.json")]
+        score_test(json.dumps(settings), "base", *files, *out)
         return [path.read_bytes() for path in out]
 
     return score
@@ -60,5 +64,5 @@ def test_a_file_that_is_cut_short_is_refused(score, tmp_path):
     score(3)
     lines = (tmp_path / "responses.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "responses.jsonl").write_text("".join(lines[:-1]))
-    with pytest.raises(GenomeError, match="not 4 responses a model"):
+    with pytest.raises(GenomeError, match="no response of member4 to sample 3"):
         read_models(parse_task("sums", TASK), read_jsonl(tmp_path / "prompts.jsonl"), tmp_path / "responses.jsonl")

@@ -16,6 +16,7 @@ from genome.report.statistics import (
     over_seeds,
     percentiles,
     read_answers,
+    read_report,
     replicates,
     same_samples,
     wilson,
@@ -195,3 +196,14 @@ def test_other_samples_are_refused_by_name():
     assert same_samples([("a", accuracy([1, 0])), ("b", accuracy([0, 0]))]) == 2
     with pytest.raises(GenomeError, match="b and a answered different samples"):
         same_samples([("a", accuracy([1, 0])), ("b", accuracy([0]))])
+
+
+def test_answers_must_be_those_that_their_scores_are_of(tmp_path):
+    path = tmp_path / "answers.jsonl"
+    write_jsonl(path, [{"report": "best", "sample": i, "answer": "x", "score": float(i < 3)} for i in range(4)])
+    assert read_report(path, "accuracy", "best", 4, 0.75).value == 0.75
+    for report, n, score in (("ensemble", 4, 0.75), ("best", 5, 0.75), ("best", 4, 0.5)):
+        with pytest.raises(
+            GenomeError, match=rf"answers\.jsonl: \d answers of {report}.* the scores beside it say {n}, "
+        ):
+            read_report(path, "accuracy", report, n, score)

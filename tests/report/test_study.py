@@ -159,14 +159,14 @@ def test_runs_have_their_rates_scores_and_cost(tmp_path):
         spent[run] = Cost(10.0 * step, step, frozenset({"4 x A100"}))
         scored = {
             "method": "x", "population_size": 4, "tasks": "sums", "test_task": "sums", "seed": 3, "n": 40,
-            "standard_error": 0.0, "unparsed": 0, "run": f"results/runs/{run}",
+            "standard_error": 0.0, "unparsed": 0, "run": f"results/runs/{run}", "engine": {"backend": "vllm"},
         }  # fmt: skip
         scores = {"best": 0.1 * step, "ensemble": 0.2 * step}
         write_json(tmp_path / f"{step}.json", [{**scored, "report": name, "score": scores[name]} for name in scores])
     table = study.runs(collect([tmp_path / "1.json", tmp_path / "3.json"]), spent, points)
     write_csv(table, tmp_path / "study.csv")
     assert (tmp_path / "study.csv").read_text().splitlines() == [
-        "crossover_rate,individual_mutation_rate,gene_mutation_rate,test,ensemble,seconds,evaluations,machine,run",
-        "0.10,0.10,0.10,10.00,20.00,10.00,1,4 x A100,results/runs/sums/study-cr01-imr01-gmr01/n4/seed3",
-        "0.30,0.10,0.10,30.00,60.00,30.00,3,4 x A100,results/runs/sums/study-cr03-imr01-gmr01/n4/seed3",
+        "crossover_rate,individual_mutation_rate,gene_mutation_rate,test,ensemble,seconds,evaluations,machine,engine,run",
+        "0.10,0.10,0.10,10.00,20.00,10.00,1,4 x A100,vllm,results/runs/sums/study-cr01-imr01-gmr01/n4/seed3",
+        "0.30,0.10,0.10,30.00,60.00,30.00,3,4 x A100,vllm,results/runs/sums/study-cr03-imr01-gmr01/n4/seed3",
     ]

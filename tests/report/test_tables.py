@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from builders import ENGINE
 from genome.errors import GenomeError
 from genome.files import write_json, write_jsonl
 from genome.report.tables import STYLES, collect, comparison, reachable, uncertainty, write_csv
@@ -47,6 +48,7 @@ def row(method, task, score, seed=1, **fields):
         "standard_error": 0.015,
         "unparsed": 3,
         "run": f"results/runs/{task}/{method}",
+        "engine": ENGINE,
     } | fields
 
 
@@ -176,10 +178,10 @@ def test_scores_are_collected_in_percent_and_sorted(tmp_path):
     pd.testing.assert_frame_equal(scores, collect([tmp_path / "a.json", tmp_path / "b.json"]))
     write_csv(scores, tmp_path / "scores.csv")
     assert (tmp_path / "scores.csv").read_text().splitlines() == [
-        "method,report,population_size,tasks,test_task,seed,score,n,standard_error,unparsed,run,folder",
-        f"a,best,,t,t,,30.00,1000,1.50,3,results/runs/t/a,{tmp_path}",
-        f"b,best,10,t,t,1,50.00,1000,1.50,3,results/runs/t/b,{tmp_path}",
-        f"b,best,10,t,t,2,40.00,1000,1.50,3,results/runs/t/b,{tmp_path}",
+        "method,report,population_size,tasks,test_task,seed,score,n,standard_error,unparsed,run,engine,folder",
+        f'a,best,,t,t,,30.00,1000,1.50,3,results/runs/t/a,"transformers 5.0, dtype float32",{tmp_path}',
+        f'b,best,10,t,t,1,50.00,1000,1.50,3,results/runs/t/b,"transformers 5.0, dtype float32",{tmp_path}',
+        f'b,best,10,t,t,2,40.00,1000,1.50,3,results/runs/t/b,"transformers 5.0, dtype float32",{tmp_path}',
     ]
 
 

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from builders import ENGINE
 from genome.errors import GenomeError
 from genome.files import write_json
 from genome.report import timing
@@ -50,6 +51,7 @@ def scores(tmp_path):
             "standard_error": 0.01,
             "unparsed": 0,
             "run": f"results/runs/sums/{method}/n4/seed{seed}",
+            "engine": ENGINE,
         }
         for method, report, score in (
             ("genome", "best", 0.2), ("genome_plus", "best", 0.9), ("genome_plus", "ensemble", 0.4),
@@ -95,8 +97,8 @@ def test_scores_and_times_are_means_over_seeds(scores):
     table = table7(scores, run_costs(), METHODS, COLUMNS, [1, 2])
     assert list(table.columns) == timing.COLUMNS
     assert table.drop(columns="runs").to_numpy().tolist() == [
-        ["GENOME", "sums", pytest.approx(21.5), 20.0, A, 15.0, 2],
-        ["GENOME+", "sums", pytest.approx(41.5), 120.0, A, 15.0, 2],
+        ["GENOME", "sums", pytest.approx(21.5), 20.0, A, "transformers 5.0, dtype float32", 15.0, 2],
+        ["GENOME+", "sums", pytest.approx(41.5), 120.0, A, "transformers 5.0, dtype float32", 15.0, 2],
     ]
     assert table["runs"][0] == "results/runs/sums/genome/n4/seed1 results/runs/sums/genome/n4/seed2"
 

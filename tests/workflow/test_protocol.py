@@ -69,6 +69,24 @@ def test_another_size_of_the_ensemble_asks_no_model(compared, tmp_path):
         assert float(by_size[task, "2"]["score"]) == pytest.approx(reported(project, task)["ensemble"], abs=0.006)
 
 
+def test_who_has_answered_already_is_never_asked_again(compared, tmp_path):
+    """The whole population has, for this table: without it, or for a smaller ensemble, fewer are needed."""
+    project = compared.copy(tmp_path / "project")
+    project.configure(protocol=None)
+    assert project.ran("results/tables/table2.csv") == set()
+    for k in (4, 2):
+        project.configure(methods={"genome_plus": {"ensemble": {"k": k}}})
+        assert project.ran("results/tables/table2.csv") == {"score_test", "compare"}
+    assert project.read("results/test/sums/sums/genome_plus/n4/seed1/responses.json")["members"] == 4
+    assert project.read("results/test/sums/sums/genome/n4/seed1/responses.json")["members"] == 0
+
+
+def test_the_table_says_which_engine_answered(compared):
+    for table in ("protocol", "table2"):
+        text = (compared.folder / f"results/tables/{table}.md").read_text()
+        assert "Answered by transformers" in text, text
+
+
 def test_a_variant_without_an_ensemble_is_refused(compared, tmp_path):
     project = compared.copy(tmp_path / "project")
     project.configure(protocol={"variant": "genome", "tasks": ["sumz"]})

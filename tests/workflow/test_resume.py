@@ -1,5 +1,6 @@
 """Stopping, deleting, changing: what is made again, and that it comes out byte for byte as before."""
 
+import json
 import os
 import signal
 import subprocess
@@ -142,3 +143,16 @@ def wait_for(happened, process=None, seconds=240.0):
         assert process is None or process.poll() is None, "snakemake ended too early"
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_a_run_does_not_go_on_from_the_answers_of_another_engine(done):
+    """Only what differs is named. What another engine has answered stays as it is."""
+    path = f"{RUN}/generation_2/population.json"
+    population = done.read(path)
+    population["engine"]["dtype"] = "float16"
+    (done.folder / path).write_text(json.dumps(population))
+    times = done.times(f"{RUN}/generation_2/*")
+    said = done.refused(f"{RUN}/generation_3/population.json")
+    assert f"error: {path}: answered by an engine with dtype float16, the engine now has dtype float32; " in said
+    assert "set the engine back in the config, or delete results/runs/sums to begin again with this one" in said
+    assert done.times(f"{RUN}/generation_2/*") == times

@@ -8,6 +8,7 @@ rule across:
         prompts=across_prompts,
         splits=across_splits,
         responses=across_responses,
+        origins=across_origins,
         populations=across_populations,
     output:
         table="results/tables/across.csv",

@@ -115,9 +115,18 @@ def launcher(call):
     ).stdout.strip()
 
 
+def merges_products(wildcards):
+    """Tell whether a job's adapters hold all experts side by side."""
+    variant = wildcards.get("variant") or wildcards.get("run", "/").split("/")[1]
+    return wildcards.get("scheme", VARIANTS.get(variant, {}).get("merge_space", "")).endswith("product")
+
+
 def own_engine():
     """Make this process the owner of the run's engine, which starts when a job asks for it and ends with its owner."""
     engine = config["engine"]
+    if any(merges_products(job.wildcards_dict) for job in workflow.dag.needrun_jobs()):
+        # One engine serves all jobs, whichever asks first.
+        engine["stacked"] = len(EXPERTS)
     if not (workflow.local_exec or PER_JOB or "slurm" in engine or engine["backend"] == "url"):
         raise WorkflowError(
             "jobs are submitted, but engine.slurm is not set: use profiles/slurm; `--config` on the command line "
@@ -184,10 +193,6 @@ USUAL = {"merge_space": "factors", "racing": None, "coefficients": "expert"}
 SCALE = {"factors": "sigma", "product": "coefficient_sigma"}  # of mutation, in the space where experts are merged
 # Of a task: what only scoring reads.
 OF_SCORING = ("category", "metric", "pattern", "fallback", "integers", "max_tokens", "tokenizer", "prefix", "version")
-shown_variants = [name for part in references.SHOWN for key in references.NAMING["variant"] for name in said(part, key)]
-if any(VARIANTS[name].get("merge_space") == "product" for name in shown_variants):
-    # One engine serves all jobs: from its start it has to hold adapters of all experts side by side.
-    config["engine"]["stacked"] = len(EXPERTS)
 
 
 wildcard_constraints:

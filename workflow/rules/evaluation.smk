@@ -1,5 +1,5 @@
 # Requires: finished runs and prepared test prompts. No rules but these and those of protocol.smk read test data.
-# Provides: results/test/TEST_TASK/RUN/{responses.jsonl,answers.jsonl,scores.json}, where RUN is a folder of results/runs:
+# Provides: results/test/TEST_TASK/RUN/{responses.jsonl,responses.json,answers.jsonl,scores.json}, where RUN is a folder of results/runs:
 #   TASKS/VARIANT/nN/seedS of an evolving method, TASKS/VARIANT[/seedS] of a baseline,
 #   static/VARIANT[/seedS] of a merge that looks at no task.
 
@@ -11,7 +11,8 @@ rule answer_test:
         experts=f"results/experts/{BASE}.json",
         prompts=f"results/prompts/{BASE}/{{test_task}}/test.jsonl",
     output:
-        "results/test/{test_task}/{run}/responses.jsonl",
+        responses="results/test/{test_task}/{run}/responses.jsonl",
+        origin="results/test/{test_task}/{run}/responses.json",
     log:
         "logs/test/{test_task}/{run}/responses.log",
     benchmark:
@@ -32,6 +33,7 @@ rule score_test:
         base=f"resources/models/{BASE}",
         prompts=f"results/prompts/{BASE}/{{test_task}}/test.jsonl",
         responses="results/test/{test_task}/{run}/responses.jsonl",
+        origin="results/test/{test_task}/{run}/responses.json",
     output:
         scores="results/test/{test_task}/{run}/scores.json",
         answers="results/test/{test_task}/{run}/answers.jsonl",

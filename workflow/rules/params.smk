@@ -129,12 +129,23 @@ def responses_params(wildcards):
     """The members of a run's ensemble answer too, and its whole population where protocol.csv asks for it."""
     whole = (wildcards.test_task, wildcards.run) in protocol_runs()
     members = describe_run(wildcards.run)["population_size"] if whole else ensemble_of(wildcards.run)
+    if not is_team(variant_of(wildcards.run)):
+        members = max(members, answered_already(wildcards))
     settings = {"version": VERSIONS["responses"], "members": members}
     settings["max_tokens"] = task_definition(wildcards.test_task).get("max_tokens")
     if is_team(variant_of(wildcards.run)):
         tasks, *_ = wildcards.run.split("/")
         settings |= {"fitness": fitness_settings(tasks), "similarity": config["similarity"]}
     return canonical(settings)
+
+
+def answered_already(wildcards):
+    """Return how many members of a run have answered a test: fewer are among them, and need not be asked again."""
+    file = Path(f"results/test/{wildcards.test_task}/{wildcards.run}/responses.json")
+    try:
+        return int(json.loads(file.read_text())["members"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0  # nobody, as far as that file says
 
 
 def scores_params(wildcards):

@@ -32,7 +32,10 @@ def plan_setting(jobs):
 def announce_plan():
     jobs = planned_jobs()
     setting = plan_setting(jobs)
-    logger.info(headline(forecast(jobs, setting, measure(jobs, setting))))
+    try:
+        logger.info(headline(forecast(jobs, setting, measure(jobs, setting))))
+    except GenomeError as error:
+        raise WorkflowError(str(error))
 
 
 def hand_over_plan(path):

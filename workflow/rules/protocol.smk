@@ -8,6 +8,7 @@ rule protocol:
         base=f"resources/models/{BASE}",
         prompts=protocol_prompts,
         responses=protocol_responses,
+        origins=protocol_origins,
         populations=protocol_populations,
     output:
         table="results/tables/protocol.csv",

@@ -76,6 +76,11 @@ def protocol_responses(wildcards):
     return [f"results/test/{task}/{run}/responses.jsonl" for task, run in protocol_runs()]
 
 
+def protocol_origins(wildcards):
+    """Return the files beside responses that say who gave them."""
+    return [file.removesuffix("l") for file in protocol_responses(wildcards)]
+
+
 def protocol_populations(wildcards):
     """Return all populations of each run, since a member's fitness before succession stands in earlier ones."""
     return [file for _, run in protocol_runs() for file in populations_in(run)]
@@ -109,6 +114,10 @@ def across_responses(wildcards):
         f"{folder}/test/{task}/{run}/responses.jsonl" for by_seed in runs for folder in folders for task, run in by_seed
     ]
     return beside("across", files)
+
+
+def across_origins(wildcards):
+    return [file.removesuffix("l") for file in across_responses(wildcards)]
 
 
 def across_populations(wildcards):

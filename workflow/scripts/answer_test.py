@@ -11,5 +11,6 @@ with job(snakemake.log[0]):
         model=snakemake.input.model,
         validation=snakemake.input.validation,
         prompts=snakemake.input.prompts,
-        responses=snakemake.output[0],
+        responses=snakemake.output.responses,
+        origin=snakemake.output.origin,
     )

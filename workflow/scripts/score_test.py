@@ -9,6 +9,7 @@ with job(snakemake.log[0]):
         base=snakemake.input.base,
         prompts=snakemake.input.prompts,
         responses=snakemake.input.responses,
+        origin=snakemake.input.origin,
         scores=snakemake.output.scores,
         answers=snakemake.output.answers,
     )

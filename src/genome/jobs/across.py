@@ -6,12 +6,14 @@ from itertools import product
 from pathlib import Path
 
 from genome.errors import GenomeError
-from genome.files import read_jsonl, write_text
+from genome.files import write_text
 from genome.jobs import log
-from genome.jobs.test import read_models
-from genome.population import read_population
+from genome.jobs.test import check_members, read_models
+from genome.population import check_engine, described, read_population
 from genome.report import across as reporting
 from genome.report.tables import write_csv
+from genome.report.traces import answered_by
+from genome.results import origin_of, read_origin, read_samples
 from genome.tasks import parse_task
 from genome.tasks.scoring import for_base
 
@@ -35,21 +37,26 @@ def across(
     resolved = json.loads(settings)
     bases, seeds = resolved["bases"], resolved["seeds"]
     found = iter(zip(responses, populations, strict=True))
-    tests = []
+    tests, engines = [], []
     for number, definition in enumerate(resolved["tasks"]):
         check_equal(splits[number * len(bases) : (number + 1) * len(bases)])
-        task, samples = for_base(parse_task(*definition), base), read_jsonl(prompts[number])
+        task, samples = for_base(parse_task(*definition), base), read_samples(prompts[number])
         runs = []
         for name, seed in product(bases, seeds):
             file, population = next(found)
-            members = {x.name: x.score for x in read_population(population).members}
-            _, *models = read_models(task, samples, file, resolved["k"])
+            evolved = read_population(population)
+            engine = read_origin(origin_of(file))["engine"]
+            check_engine(file, engine, evolved.engine)
+            engines.append((name, task.name, described(engine)))
+            best, *models = read_models(task, samples, file, resolved["k"])
+            check_members([best, *models], evolved, resolved["k"], file)
+            members = {x.name: x.score for x in evolved.members}
             answered = [reporting.Member(members[model.name], model.answers) for model in models]
             runs.append(reporting.Run(name, seed, answered, Path(file).parent.as_posix()))
         tests.append((task, samples, runs))
     result = reporting.vote(tests, resolved["similarity"])
     write_csv(result, table)
-    write_text(markdown, reporting.markdown(result, resolved["label"]))
+    write_text(markdown, reporting.markdown(result, resolved["label"], answered_by(engines)))
     log.info("%d bases on %d tests, from %d runs", len(bases), len(tests), len(responses))
 
 

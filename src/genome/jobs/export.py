@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from genome.adapters import materialise
+from genome.errors import GenomeError
 from genome.experts import CONFIG, PROVENANCE, load_experts
-from genome.files import read_json, read_jsonl, replacing_directory, write_json, write_text
+from genome.files import read_json, replacing_directory, write_json, write_text
 from genome.jobs import log
-from genome.population import Individual, Population, read_population, write_result
+from genome.population import Individual, Population, check_engine, described, read_population, write_result
 from genome.report.card import Export, Report, card
-from genome.report.statistics import read_answers
+from genome.report.statistics import read_report
+from genome.results import read_manifest, read_names, read_scores, read_split
 from genome.tasks import parse_task
 
 CARD = "README.md"
@@ -32,14 +34,18 @@ def export_adapter(
     `splits` (provenance files), `scores`, `answers` and `responses` are those of the run's tasks, in that order.
     """
     resolved = json.loads(settings)
-    experts = load_experts(entry["path"] for entry in read_json(manifest)["experts"])
-    evolved = read_population(population)
+    experts = load_experts(read_manifest(manifest)["experts"])
+    evolved = read_population(population, experts)
     best, members = evolved.best, _reported(evolved, responses[0], resolved["members"])
     tasks = [parse_task(*each) for each in resolved["tasks"]]
     tests = []
     for task, rows, answered in zip(tasks, scores, answers, strict=True):
-        by_report = read_answers(answered, task.metric)
-        tests.append([Report(row, by_report[row["report"]]) for row in read_json(rows)])
+        reports = read_scores(rows)
+        for row in reports:
+            check_engine(rows, row["engine"], evolved.engine)
+        tests.append(
+            [Report(row, read_report(answered, task.metric, row["report"], row["n"], row["score"])) for row in reports]
+        )
     with replacing_directory(out) as folder:
         folder.rmdir()
         materialise([best.genotype], experts, [folder])
@@ -47,7 +53,7 @@ def export_adapter(
         base = {"base_model_name_or_path": resolved["base"]["reference"], "revision": resolved["base"].get("revision")}
         form = read_json(folder / CONFIG)
         write_json(folder / CONFIG, form | base)
-        write_result(folder / GENOTYPE, best, members, experts)
+        write_result(folder / GENOTYPE, best, members, experts, evolved.engine)
         export = Export(
             label=resolved["label"],
             run=resolved["run"],
@@ -62,7 +68,8 @@ def export_adapter(
             experts=experts,
             sources=[read_json(expert.path / PROVENANCE) for expert in experts],
             tasks=tasks,
-            splits=[read_json(path) for path in splits],
+            splits=[read_split(path, "prompts_on_both_sides") for path in splits],
+            engine=described(evolved.engine),
             tests=tests,
             folder=out,
         )
@@ -72,9 +79,15 @@ def export_adapter(
 
 def _reported(population: Population, responses: str, k: int) -> list[Individual]:
     """Return the members whose ensemble is reported, fittest first: those that answered the test, a team or the top."""
-    answered = dict.fromkeys(row["individual"] for row in read_jsonl(responses) if row["role"] != "best")
+    best, *members = read_names(responses)
     by_name = {member.name: member for member in population.members}
-    return [by_name[name] for name in [*answered][:k]]
+    unknown = [name for name in members if name not in by_name]
+    if best != population.best.name or unknown:
+        raise GenomeError(
+            f"{responses}: responses of {[best, *unknown][-1]}, which is none of this run's; "
+            "delete the file to have it made again"
+        )
+    return [by_name[name] for name in members[:k]]
 
 
 def merge_model(base: str, config: str, out: str) -> None:

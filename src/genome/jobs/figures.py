@@ -5,16 +5,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from genome.experts import load_experts
-from genome.files import read_json, read_jsonl
 from genome.jobs import log
-from genome.population import read_population
-from genome.rebuild import check_numpy
+from genome.population import read_contents, read_population
 from genome.report import tables
 from genome.report.figures import PORTRAITS
 from genome.report.figures.capabilities import capabilities, draw_capabilities
 from genome.report.figures.diversity import diversity, draw_diversity
 from genome.report.figures.scaling import draw_scaling, scaling
 from genome.report.figures.style import Row, write_rows
+from genome.results import read_evaluations, read_manifest
 
 
 def figure2(settings: str, score_files: Sequence[str], pictures: Sequence[str], table: str) -> None:
@@ -31,7 +30,7 @@ def figure3(settings: str, scored_experts: Sequence[str], pictures: Sequence[str
     """Draw what each expert is good at, from the experts' populations on each task in `settings`, in that order."""
     categories = dict(json.loads(settings)["tasks"])
     files = dict(zip(categories, scored_experts, strict=True))
-    found = capabilities({task: read_json(path) for task, path in files.items()}, categories)
+    found = capabilities({task: read_contents(path) for task, path in files.items()}, categories)
     folders = {task: Path(path).parent.as_posix() for task, path in files.items()}
     write_rows(table, [{**row, "runs": " ".join(folders[task] for task in row["tasks"].split())} for row in found])
     draw_capabilities(found, pictures)
@@ -40,7 +39,7 @@ def figure3(settings: str, scored_experts: Sequence[str], pictures: Sequence[str
 def portrait(kind: str, settings: str, populations: Sequence[str], pictures: Sequence[str], table: str) -> None:
     """Draw a figure of one run from its populations alone; `kind` is a name in `PORTRAITS`."""
     rows_of, draw = PORTRAITS[kind]
-    contents = {path: read_json(path) for path in populations}
+    contents = {path: read_contents(path) for path in populations}
     rows = rows_of(list(contents.values()))
     write_rows(table, _with_runs(rows, {path: content["generation"] for path, content in contents.items()}))
     draw(rows, pictures, json.loads(settings)["title"])
@@ -55,11 +54,9 @@ def portrait_diversity(
     table: str,
 ) -> None:
     """Draw how unlike the members of a run are, and how far from the base; its experts are those of the manifest."""
-    for path in populations:
-        check_numpy(path)
-    experts = load_experts(entry["path"] for entry in read_json(manifest)["experts"])
-    contents = {path: read_population(path) for path in populations}
-    answers = (row for path in evaluations for row in read_jsonl(path))
+    experts = load_experts(read_manifest(manifest)["experts"])
+    contents = {path: read_population(path, experts) for path in populations}
+    answers = (row for path in evaluations for row in read_evaluations(path))
     rows = diversity(contents.values(), answers, experts)
     write_rows(table, _with_runs(rows, {path: content.generation for path, content in contents.items()}))
     draw_diversity(rows, pictures, json.loads(settings)["title"])

@@ -6,15 +6,16 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from genome.files import read_jsonl, write_text
+from genome.files import write_text
 from genome.jobs import log
-from genome.jobs.test import Model, read_models
-from genome.population import read_population
+from genome.jobs.test import Model, check_members, read_models
+from genome.population import check_engine, described, read_population
 from genome.report import protocol as reporting
 from genome.report.figures import ensembles
 from genome.report.statistics import Answered
 from genome.report.tables import write_csv
-from genome.report.traces import joined
+from genome.report.traces import answered_by, joined
+from genome.results import origin_of, read_origin, read_samples
 from genome.tasks import Task, parse_task
 from genome.tasks.scoring import for_base
 
@@ -38,9 +39,15 @@ def protocol(
     resolved = json.loads(settings)
     generations = len(populations) // len(responses)
     tests: dict[str, dict[str, reporting.Run]] = {}
+    engines = []
     for number, (path, task, samples, models) in enumerate(_answered(resolved, base, prompts, responses)):
-        run = populations[number * generations : (number + 1) * generations]
-        stale = reporting.stale_fitness(list(map(read_population, run)))
+        run = list(map(read_population, populations[number * generations : (number + 1) * generations]))
+        last = max(run, key=lambda population: population.generation)
+        engine = read_origin(origin_of(path))["engine"]
+        check_engine(path, engine, last.engine)
+        check_members(models, last, len(last.members), path)
+        engines.append((resolved["variant"], task.name, described(engine)))
+        stale = reporting.stale_fitness(run)
         best, *members = models
         tests.setdefault(task.name, {})[Path(path).parent.as_posix()] = reporting.evaluate(
             task,
@@ -53,7 +60,7 @@ def protocol(
         )
     result = reporting.compare(tests, resolved["variant"], resolved["seeds"])
     write_csv(result, table)
-    write_text(markdown, reporting.markdown(result, resolved["k"]))
+    write_text(markdown, reporting.markdown(result, resolved["k"], answered_by(engines)))
     log.info("%d rows from %d runs on %d tests", len(result), len(responses), len(tests))
 
 
@@ -81,6 +88,6 @@ def _answered(
     """Yield each file of responses with its task, its samples and what it holds: the best, then all members."""
     seeds = len(settings["seeds"])
     for number, (definition, path) in enumerate(zip(settings["tasks"], prompts, strict=True)):
-        task, samples = for_base(parse_task(*definition), base), read_jsonl(path)
+        task, samples = for_base(parse_task(*definition), base), read_samples(path)
         for file in responses[number * seeds : (number + 1) * seeds]:
             yield file, task, samples, read_models(task, samples, file)

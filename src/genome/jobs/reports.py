@@ -4,20 +4,23 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from genome.files import read_json, write_text
+from genome.errors import GenomeError
+from genome.files import write_text
 from genome.jobs import log
+from genome.population import read_contents
 from genome.report import efficiency as costs
 from genome.report import rendering, tables
 from genome.report.figures.efficiency import draw_efficiency
 from genome.report.page import page
 from genome.report.traces import with_runs
+from genome.results import read_scores, read_split
 from genome.tasks import parse_task
 
 
 def table1(settings: str, provenance: Sequence[str], table: str, markdown: str) -> None:
     """Write Table 1 from the provenance files of the splits."""
     tasks = [parse_task(*each) for each in json.loads(settings)["tasks"]]
-    result = tables.table1(tasks, [read_json(path) for path in provenance])
+    result = tables.table1(tasks, [read_split(path, "pool", "draw") for path in provenance])
     tables.write_csv(result.assign(split=[Path(path).parent.as_posix() for path in provenance]), table)
     write_text(markdown, tables.table1_markdown(result))
 
@@ -63,13 +66,17 @@ def efficiency(settings: str, out: Mapping[str, str]) -> None:
     labels, reference = resolved["labels"], resolved["reference"]
     runs = []
     for run in resolved["runs"]:
-        [test] = [row["score"] for row in read_json(run["scores"]) if row["report"] == run["report"]]
-        populations = map(read_json, run["populations"])
+        by_report = {row["report"]: row["score"] for row in read_scores(run["scores"])}
+        if run["report"] not in by_report:
+            raise GenomeError(
+                f"{run['scores']}: no score of the {run['report']}; delete the file to have it made again"
+            )
+        test, populations = by_report[run["report"]], map(read_contents, run["populations"])
         runs.append(costs.read_run(run["label"], run["tasks"], run["seed"], populations, test, run["folder"]))
     table, curves = costs.efficiency(runs, labels, reference), costs.curves(runs, labels)
     tables.write_csv(table, out["table"])
     folders = {label: " ".join(run.folder for run in runs if run.label == label) for label in labels}
     tables.write_csv(curves.assign(runs=curves["method"].map(folders)), out["curves"])
-    write_text(out["markdown"], costs.markdown(table, reference))
+    write_text(out["markdown"], costs.markdown(table, reference, runs))
     draw_efficiency(curves, [out["svg"], out["png"]])
     log.info("%d runs of %d methods", len(runs), len(labels))

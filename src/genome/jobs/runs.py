@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -12,14 +13,18 @@ from genome.adapters import link_adapter, store_genotypes
 from genome.engine.client import Engine
 from genome.engine.launcher import connect
 from genome.engine.state import STORE
+from genome.errors import GenomeError
 from genome.evolution import drive, found_population, next_generation, score_experts
 from genome.experts import Expert, load_experts
-from genome.files import read_json, read_jsonl, replacing_directory, write_json, write_jsonl
+from genome.files import replacing_directory, write_json, write_jsonl
 from genome.fitness import Evaluator, Objective
+from genome.genotype import FACTORS, PRODUCT
 from genome.jobs import log
 from genome.jobs.checks import check_answers, check_objectives
 from genome.methods import BASELINES
-from genome.population import Population, read_population, write_population
+from genome.methods.protocol import space_of
+from genome.population import Population, check_engine, read_population, write_population
+from genome.results import read_manifest, read_samples
 from genome.tasks import parse_task
 from genome.tasks.scoring import for_base
 
@@ -34,23 +39,52 @@ class Site:
 
     def experts(self) -> list[Expert]:
         """Return the run's experts, in the order of the manifest."""
-        return load_experts(entry["path"] for entry in read_json(self.manifest)["experts"])
+        return load_experts(read_manifest(self.manifest)["experts"])
 
-    def connect(self) -> Engine:
-        """Return the workflow's engine, ready for adapters of the experts' rank, or of all experts side by side."""
-        return connect(self.engine, self.base, read_json(self.manifest)["rank"] * self.engine.get("stacked", 1))
+    def connect(self, start: Population | None = None, path: Path | str = "", space: str = FACTORS) -> Engine:
+        """Return the workflow's engine, ready for adapters of the experts' rank, or of all experts side by side.
+
+        These are the adapters in the space of products, of this job or of others that share the engine. Where something
+        goes on from a population `start`, read from `path`, it must be the engine that scored it.
+        """
+        manifest = read_manifest(self.manifest)
+        products = PRODUCT in (space, start and start.best.genotype.space)
+        width = len(manifest["experts"]) if products else self.engine.get("stacked", 1)
+        engine = connect(self.engine, self.base, manifest["rank"] * width)
+        if start is not None:
+            check_engine(path, start.engine, engine.fingerprint)
+        return engine
+
+    def read(self, path: Path | str, settings: Mapping[str, Any], experts: Sequence[Expert]) -> Population:
+        """Return the population that a stage on the tasks in `settings` goes on from, with the same experts."""
+        population = read_population(path, experts)
+        expected, found = {entry["name"] for entry in settings["tasks"]}, set(population.best.fitness.scores)
+        if found != expected:
+            raise GenomeError(
+                f"{path}: scored on {' '.join(sorted(found))}, expected {' '.join(sorted(expected))}; "
+                "delete the file to have it made again"
+            )
+        return population
 
     def evaluator(
-        self, settings: Mapping[str, Any], prompts: Sequence[Path | str], experts: Sequence[Expert]
+        self,
+        settings: Mapping[str, Any],
+        prompts: Sequence[Path | str],
+        experts: Sequence[Expert],
+        start: Population | None = None,
+        path: Path | str = "",
     ) -> Evaluator:
-        """Return the validation fitness of the tasks in `settings`, given their prepared samples in that order."""
+        """Return the validation fitness of the tasks in `settings`, given their prepared samples in that order.
+
+        `start` is the population that the stage goes on from, read from `path`.
+        """
         objectives = [
             Objective(
-                for_base(parse_task(entry["name"], entry["definition"]), self.base), read_jsonl(path), entry["weight"]
+                for_base(parse_task(entry["name"], entry["definition"]), self.base), read_samples(file), entry["weight"]
             )
-            for entry, path in zip(settings["tasks"], prompts, strict=True)
+            for entry, file in zip(settings["tasks"], prompts, strict=True)
         ]
-        return Evaluator(objectives, experts, STORE, self.connect)
+        return Evaluator(objectives, experts, STORE, partial(self.connect, start, path, space_of(settings)))
 
 
 def evaluate_experts(
@@ -63,7 +97,7 @@ def evaluate_experts(
     check_objectives(evaluator.objectives, site.base, site.engine)
     scored = score_experts(experts, evaluator)
     check_answers(evaluator.objectives, evaluator.records)
-    _write(started, scored, 0, evaluator, experts, population, evaluations, record)
+    _write(started, scored, None, evaluator, experts, population, evaluations, record)
 
 
 def found(
@@ -80,10 +114,11 @@ def found(
     """Make and score generation 0, which the evolving methods of one seed share."""
     started = time.perf_counter()
     experts, resolved = site.experts(), json.loads(settings)
-    evaluator = site.evaluator(resolved, prompts, experts)
-    start = read_population(scored_experts)
+    start = site.read(scored_experts, resolved, experts)
+    evaluator = site.evaluator(resolved, prompts, experts, start, scored_experts)
     founded = found_population(experts, start, resolved, size, seed, evaluator)
-    before = start.samples if start.scored.keys() <= founded.scored.keys() else 0
+    shared = start.scored.keys() <= founded.scored.keys()
+    before = start if shared else replace(start, samples=0)
     _write(started, founded, before, evaluator, experts, population, evaluations, record)
 
 
@@ -102,15 +137,19 @@ def evolve(
     """Advance a run by one generation; keep its members as PEFT folders when asked."""
     started = time.perf_counter()
     experts, resolved = site.experts(), json.loads(settings)
-    evaluator = site.evaluator(resolved, prompts, experts)
-    before = read_population(previous)
-    following = next_generation(before, resolved, seed, experts, evaluator, evaluator.course(seed))
+    before = site.read(previous, resolved, experts)
+    evaluator = site.evaluator(resolved, prompts, experts, before, previous)
+    course = evaluator.course(seed)
+    if course is not None and not all(map(course.holds, before.trials.values())):
+        raise GenomeError(f"{previous}: raced on other samples than these; delete the file to have it made again")
+    following = next_generation(before, resolved, seed, experts, evaluator, course)
     with replacing_directory(adapters) as folder:
         if keep_adapters:
-            stored = store_genotypes([member.genotype for member in following.members], experts, STORE)
+            kept = following.members
+            stored = store_genotypes([x.genotype for x in kept], experts, STORE, [x.name for x in kept])
             for member, source in zip(following.members, stored, strict=True):
                 link_adapter(source, folder / member.name)
-    _write(started, following, before.samples, evaluator, experts, population, evaluations, record)
+    _write(started, following, before, evaluator, experts, population, evaluations, record)
 
 
 def run_baseline(
@@ -126,19 +165,19 @@ def run_baseline(
     """Run a method of one stage, from the scored experts to a population whose best is the result."""
     started = time.perf_counter()
     experts, resolved = site.experts(), json.loads(settings)
-    evaluator = site.evaluator(resolved, prompts, experts)
-    start = read_population(scored_experts)
+    start = site.read(scored_experts, resolved, experts)
+    evaluator = site.evaluator(resolved, prompts, experts, start, scored_experts)
     if resolved["method"] == "pack_of_llms":
         resolved["log_perplexity"] = evaluator.log_perplexity()
     search = BASELINES[resolved["method"]](start, resolved, seed)
     result = drive(search, start.scored, experts, evaluator)
-    _write(started, result, start.samples, evaluator, experts, population, evaluations, record)
+    _write(started, result, start, evaluator, experts, population, evaluations, record)
 
 
 def _write(
     started: float,
     population: Population,
-    spent: int,
+    start: Population | None,
     evaluator: Evaluator,
     experts: Sequence[Expert],
     path: str,
@@ -147,10 +186,12 @@ def _write(
 ) -> None:
     """Write a population, its evaluations and what they cost, and log the one line that a person wants to read.
 
-    `spent` are the samples that the run had been evaluated on before. The record is the one file of a stage that
-    differs between equal runs, so it lies with the benchmarks.
+    `start` is what the run had come to before: a stage that asks nobody passes on whose answers it has. The record is
+    the one file of a stage that differs between equal runs, so it lies with the benchmarks.
     """
-    population = replace(population, samples=spent + len(evaluator.records))
+    spent = start.samples if start else 0
+    engine = evaluator.engine.fingerprint if evaluator.engine else start.engine
+    population = replace(population, samples=spent + len(evaluator.records), engine=engine)
     write_jsonl(evaluations, evaluator.records)
     write_population(path, population, experts)
     seconds = time.perf_counter() - started

@@ -3,8 +3,6 @@
 import json
 from collections.abc import Sequence
 
-import pandas as pd
-
 from genome.files import write_text
 from genome.jobs import log
 from genome.report import study as report
@@ -39,15 +37,19 @@ def study(settings: str, score_files: Sequence[str], record_files: Sequence[str]
 
 def correlate(settings: str, study: str, table: str, markdown: str) -> None:
     """Write Table 10 from the study's runs."""
-    runs = pd.read_csv(study)
+    runs = report.read(study)
     result = report.correlations(runs)
     tables.write_csv(report.significant(result).assign(runs=study), table)
-    write_text(markdown, report.correlations_markdown(result, json.loads(settings), runs["machine"].unique()))
+    about = json.loads(settings)
+    machines = runs["machine"].unique()
+    write_text(markdown, report.correlations_markdown(result, about, machines, report.engines(runs, about)))
 
 
 def regress(settings: str, study: str, table: str, markdown: str) -> None:
     """Write Table 11 from the study's runs."""
-    runs = pd.read_csv(study)
+    runs = report.read(study)
     result = report.regressions(runs)
     tables.write_csv(report.significant(result).assign(runs=study), table)
-    write_text(markdown, report.regressions_markdown(result, json.loads(settings), runs["machine"].unique()))
+    about = json.loads(settings)
+    machines = runs["machine"].unique()
+    write_text(markdown, report.regressions_markdown(result, about, machines, report.engines(runs, about)))

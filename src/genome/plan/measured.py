@@ -4,21 +4,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from genome.errors import GenomeError
-from genome.files import REMAKE, open_file, parse_json, read_json
+from genome.files import REMAKE, open_file, parse_json
 from genome.plan.cost import Job, Measured, Rate, Setting
+from genome.results import read_record, read_split
 
 READ = 50
 """Prompts of a task whose tokens are counted: rows stand in random order."""
 
 RECORDS = 200
 """Records of finished jobs that a rate is taken from, evenly out of all: a run's start reads them."""
-
-
-NUMBERS = ("samples", "seconds", "scoring_seconds")
-"""What a rate is made of."""
 
 
 def measure(jobs: Sequence[Job], setting: Setting, folder: Path = Path()) -> Measured:
@@ -31,7 +27,7 @@ def measure(jobs: Sequence[Job], setting: Setting, folder: Path = Path()) -> Mea
     for task in setting.tasks:
         provenance = results / f"splits/{task}/provenance.json"
         if task not in drawn_again and provenance.is_file():
-            drawn = _mapping(provenance, "validation", "test")
+            drawn = read_split(provenance)
             samples[task] = {side: drawn[side] for side in ("validation", "test")}
         prompts = results / f"prompts/{setting.base}/{task}/validation.jsonl"
         if prompts.is_file():
@@ -53,19 +49,10 @@ def _mean_tokens(prompts: Path) -> float:
     return sum(len(sample["tokens"]) for sample in samples) / len(samples)
 
 
-def _mapping(path: Path, *needed: str) -> dict[str, Any]:
-    """Return a JSON file of ours that has the `needed` fields with numbers in them; GenomeError for another."""
-    content = read_json(path, REMAKE)
-    for field in needed:
-        if not isinstance(content, dict) or not isinstance(content.get(field), int | float):
-            raise GenomeError(f"{path}: no number in {field!r}; {REMAKE}")
-    return content
-
-
 def measured_rate(records: Path) -> Rate | None:
     """Return the rate of finished jobs on the machine that ran most of them; None before any has scored samples."""
     paths = sorted(records.rglob("*.json"))
-    found = [_mapping(path, *NUMBERS) for path in paths[:: len(paths) // RECORDS + 1]]
+    found = [read_record(path, "seconds", "samples", "scoring_seconds") for path in paths[:: len(paths) // RECORDS + 1]]
     scoring = [record for record in found if record["samples"] and record["scoring_seconds"]]
     if not scoring:
         return None

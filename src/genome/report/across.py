@@ -140,7 +140,7 @@ def _difference(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def markdown(table: pd.DataFrame, variant: str) -> str:
+def markdown(table: pd.DataFrame, variant: str, answered: str = "") -> str:
     """Return the table for reading: a row a base and the vote's, a column a task."""
     tasks, models = list(dict.fromkeys(table["task"])), list(dict.fromkeys(table["model"]))
     cells = {(row.task, row.model): row for row in table.itertuples()}
@@ -153,11 +153,12 @@ def markdown(table: pd.DataFrame, variant: str) -> str:
         disable_numparse=True,
         colalign=["left"] + ["right"] * len(tasks),
     )
-    return (
-        f"{text}\n\nEnsembles of {variant} on several base models, in percent, and the vote of all their members, "
+    caption = (
+        f"Ensembles of {variant} on several base models, in percent, and the vote of all their members, "
         "fittest first. The difference, in points, is to the base with the higher validation fitness on each task; "
-        "n.s. where its paired 95 % interval, over test samples and seeds, includes 0.\n"
+        "n.s. where its paired 95 % interval, over test samples and seeds, includes 0. "
     )
+    return f"{text}\n\n{(caption + answered).strip()}\n"
 
 
 def _points(cell: Any) -> str:

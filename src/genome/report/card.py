@@ -53,6 +53,7 @@ class Export:
     sources: where each expert came from, as its provenance says
     tasks: what the run evolved on; `splits` are the provenance files of their splits, and `tests` their scores
     folder: where the export stands, seen from the project's folder
+    engine: who answered, on validation and on test
     """
 
     label: str
@@ -71,6 +72,7 @@ class Export:
     splits: Sequence[Mapping[str, Any]]
     tests: Sequence[Sequence[Report]]
     folder: str
+    engine: str = "an unknown engine"
 
 
 def card(export: Export) -> str:

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from genome.population import described
 from genome.report.statistics import RESAMPLES, percentiles
+from genome.report.traces import answered_by
 from genome.rng import stream
 
 
@@ -21,6 +23,7 @@ class Run:
 
     samples, fitness: one value a generation, the first of which is generation 0; fitness in [0, 1]
     test: in [0, 1]
+    engine: who answered
     """
 
     label: str
@@ -30,6 +33,7 @@ class Run:
     fitness: tuple[float, ...]
     test: float
     folder: str
+    engine: str = ""
 
     def to_reach(self, fitness: float) -> float:
         """Return the samples spent when the run had first reached a fitness; infinite when it never does."""
@@ -47,7 +51,8 @@ def read_run(
     """Return a run from the contents of its population files, in any order."""
     ordered = sorted(populations, key=lambda population: population["generation"])
     samples = tuple(population["samples"] for population in ordered)
-    return Run(label, tasks, seed, samples, tuple(p["best"]["fitness"] for p in ordered), test, folder)
+    fitness = tuple(population["best"]["fitness"] for population in ordered)
+    return Run(label, tasks, seed, samples, fitness, test, folder, described(ordered[-1].get("engine")))
 
 
 def efficiency(runs: Sequence[Run], labels: Sequence[str], reference: str) -> pd.DataFrame:
@@ -121,7 +126,7 @@ def curves(runs: Sequence[Run], labels: Sequence[str], points: int = 60) -> pd.D
     return pd.DataFrame(rows)
 
 
-def markdown(table: pd.DataFrame, reference: str) -> str:
+def markdown(table: pd.DataFrame, reference: str, runs: Sequence[Run] = ()) -> str:
     """Return the table for reading, with its caption."""
     shown = pd.DataFrame(
         {
@@ -147,9 +152,10 @@ def markdown(table: pd.DataFrame, reference: str) -> str:
         "tasks and seeds; methods without generations count those of the experts, from which they start; "
         f"“to reach {reference}” is what a method had spent at the end of the generation in which its "
         f"best validation fitness first was that with which {reference} ends there, and the share is "
-        f"that of all samples that {reference} spends. Nothing stands there where half of the runs or more fail to."
+        f"that of all samples that {reference} spends. Nothing stands there where half of the runs or more fail to. "
     )
-    return f"{text}\n\n{caption}\n"
+    answered = answered_by((run.label, run.tasks, run.engine) for run in runs)
+    return f"{text}\n\n{(caption + answered).strip()}\n"
 
 
 def _count(value: float) -> str:

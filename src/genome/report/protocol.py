@@ -292,7 +292,7 @@ def _interval(drawn: np.ndarray) -> dict[str, Any]:
     return {"low": interval.low, "high": interval.high, "holds": "yes" if interval.excludes_zero else "no"}
 
 
-def markdown(table: pd.DataFrame, k: int) -> str:
+def markdown(table: pd.DataFrame, k: int, answered: str = "") -> str:
     """Return the table for reading: our scores, below them what each habit adds to one of them, in points."""
     tasks = list(table.loc[table["artefact"] == ALL, "task"])
     cells = {(row.artefact, row.task): row for row in table.itertuples()}
@@ -316,7 +316,7 @@ def markdown(table: pd.DataFrame, k: int) -> str:
             "",
             "The same responses, scored as we do and with each habit of the paper's public code alone: what that adds, "
             "in points of 100. “—” is no change, no entry a task that is not touched; n.s. where the paired 95 % "
-            "interval includes 0. A mean is over the tasks that a habit touches.",
+            f"interval includes 0. A mean is over the tasks that a habit touches. {answered}".strip(),
             "",
             *shown,
             "",

@@ -6,7 +6,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from genome.report.tables import Column, Method, Style, chosen
-from genome.report.traces import versus
+from genome.report.traces import answered_by, versus
 
 SYMBOLS = {"best_single": "†", "model_swarms": "‡"}
 """Marks of a score that differs from a reference's; the same in all tables."""
@@ -76,6 +76,12 @@ def caption(
     else:
         samples = "test samples: " + ", ".join(f"{task} {sizes[task]}" for task in tests if task in sizes)
     listed = ", ".join(map(str, seeds))
+    answered = [
+        (row["label"], column["name"], engine)
+        for row in methods
+        for column in columns
+        for engine in chosen(scores, row, column, seeds)["engine"]
+    ]
     sentences = [
         style.about,
         f"Test scores in percent, {f'mean over seeds {listed}' if len(seeds) > 1 else f'seed {listed}'} "
@@ -84,8 +90,9 @@ def caption(
         "The best score of a column is bold, the second italic.",
         *_about_gains(methods, style),
         *_about_marks(methods, style, seeds),
+        answered_by(answered),
     ]
-    return " ".join(sentences)
+    return " ".join(filter(None, sentences))
 
 
 def marks(methods: Sequence[Method], style: Style) -> list[Method]:

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from genome import results
 from genome.ensemble import combine_each
 from genome.errors import GenomeError
-from genome.files import read_jsonl
 from genome.rng import stream
 from genome.tasks import Task, metrics
 from genome.tasks.scoring import judge
@@ -59,14 +59,25 @@ class Interval:
         return self.low > 0 or self.high < 0
 
 
+def read_report(path: Path | str, metric: str, report: str, n: int, score: float) -> Answered:
+    """Return the answers behind a row of a test's scores: of `report`, to `n` samples, worth `score` in [0, 1]."""
+    answered = read_answers(path, metric)
+    found = len(answered[report].scores) if report in answered else 0
+    if found != n or abs(answered[report].value - score) > 1e-6:
+        worth = f", worth {answered[report].value:.6g}" if found else ""
+        raise GenomeError(
+            f"{path}: {found} answers of {report}{worth}, the scores beside it say {n}, worth {score:.6g}; "
+            "delete both files to have them made again"
+        )
+    return answered[report]
+
+
 def read_answers(path: Path | str, metric: str) -> dict[str, Answered]:
     """Return what an answers file holds of each model that it reports: best, ensemble."""
-    by_report: dict[str, list] = {}
-    for row in read_jsonl(path):
-        by_report.setdefault(row["report"], []).append(row)
     answered = {}
-    for report, rows in by_report.items():
-        if metrics.METRICS[metric] is not None and not all("parts" in row for row in rows):
+    for report, rows in results.read_answers(path).items():
+        sizes = {len(row.get("parts", ())) for row in rows}
+        if metrics.METRICS[metric] is not None and (0 in sizes or len(sizes) > 1):
             raise GenomeError(f"{path}: rows without the parts of {metric}; delete the file to have it made again")
         samples, scores = [row["sample"] for row in rows], [row["score"] for row in rows]
         answered[report] = in_columns(metric, samples, scores, [row.get("parts") for row in rows])

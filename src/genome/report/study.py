@@ -4,6 +4,7 @@ What cannot be computed is empty: a correlation with an outcome that never diffe
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,11 @@ from scipy.stats import pearsonr, spearmanr
 from statsmodels.regression.linear_model import OLS
 from tabulate import tabulate
 
+from genome.errors import GenomeError
+from genome.report.tables import read_csv
 from genome.report.timing import RUNS, Cost, named
+from genome.report.traces import answered_by
+from genome.results import REPORTS
 
 RATES = {
     "crossover_rate": "Crossover rate",
@@ -30,8 +35,12 @@ STARS = {0.01: "***", 0.05: "**", 0.1: "*"}
 def runs(scores: pd.DataFrame, costs: Mapping[str, Cost], points: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Return a row a run: its rates, the test scores (percent) of its best and of its ensemble, and what it took."""
     by_run = scores.set_index(["run", "report"])["score"]
+    engines = dict(zip(scores["run"], scores["engine"], strict=True))
     rows = []
     for point in points:
+        absent = [report for report in REPORTS if (f"{RUNS}{point['run']}", report) not in by_run]
+        if absent:
+            raise GenomeError(f"{RUNS}{point['run']}: no test score of its {absent[0]}; delete its scores.json")
         run, cost = f"{RUNS}{point['run']}", costs[point["run"]]
         rows.append(
             {
@@ -41,10 +50,22 @@ def runs(scores: pd.DataFrame, costs: Mapping[str, Cost], points: Iterable[Mappi
                 "seconds": cost.seconds,
                 "evaluations": cost.evaluations,
                 "machine": named(cost.machines),
+                "engine": engines[run],
                 "run": run,
             }
         )
     return pd.DataFrame(rows).sort_values([*RATES], ignore_index=True)
+
+
+def read(path: Path | str) -> pd.DataFrame:
+    """Return the runs of a study, as `runs` has them, from its csv."""
+    numbers = [*RATES, *OUTCOMES]
+    return read_csv(path, [*numbers, "machine", "engine", "run"], numbers, "delete the file to have it made again")
+
+
+def engines(study: pd.DataFrame, about: Mapping[str, Any]) -> str:
+    """Return the sentence that says which engine answered."""
+    return answered_by((run, about["task"], engine) for run, engine in zip(study["run"], study["engine"], strict=True))
 
 
 def correlations(study: pd.DataFrame) -> pd.DataFrame:
@@ -87,7 +108,9 @@ def significant(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**{name: numbers[name].map(lambda x: "" if pd.isna(x) else f"{x:.6g}") for name in numbers})
 
 
-def correlations_markdown(table: pd.DataFrame, about: Mapping[str, Any], machines: Iterable[str]) -> str:
+def correlations_markdown(
+    table: pd.DataFrame, about: Mapping[str, Any], machines: Iterable[str], answered: str = ""
+) -> str:
     """Return Table 10 for reading, in the paper's form."""
     rows = [
         [
@@ -102,10 +125,12 @@ def correlations_markdown(table: pd.DataFrame, about: Mapping[str, Any], machine
     ]
     heading = ["Hyper-parameter", "Metric", "Pearson *r*", "*p*-value", "Spearman *ρ*", "*p*-value"]
     title = "Table 10: correlation of hyper-parameters with score and time"
-    return _page(rows, heading, f"{title}, over {_described(table, about, machines)} {_notes(table)}")
+    return _page(rows, heading, f"{title}, over {_described(table, about, machines, answered)} {_notes(table)}")
 
 
-def regressions_markdown(table: pd.DataFrame, about: Mapping[str, Any], machines: Iterable[str]) -> str:
+def regressions_markdown(
+    table: pd.DataFrame, about: Mapping[str, Any], machines: Iterable[str], answered: str = ""
+) -> str:
     """Return Table 11 for reading, in the paper's form: a panel an outcome."""
     rows = []
     for letter, (outcome, panel) in zip("ABC", table.groupby("outcome", sort=False), strict=True):
@@ -125,10 +150,10 @@ def regressions_markdown(table: pd.DataFrame, about: Mapping[str, Any], machines
     heading = ["Variable", "Coefficient", "Std. error", "*t*-statistic", "*p*-value"]
     title = "Table 11: score and time regressed on hyper-parameters (least squares with a constant)"
     units = "A coefficient is the change, in percentage points or seconds, from a rate of 0 to one of 1."
-    return _page(rows, heading, f"{title}, over {_described(table, about, machines)} {units} {_notes(table)}")
+    return _page(rows, heading, f"{title}, over {_described(table, about, machines, answered)} {units} {_notes(table)}")
 
 
-def _described(table: pd.DataFrame, about: Mapping[str, Any], machines: Iterable[str]) -> str:
+def _described(table: pd.DataFrame, about: Mapping[str, Any], machines: Iterable[str], answered: str = "") -> str:
     """Return the sentences that say which runs a table of the study is made of, and what its outcomes are."""
     count = table["n_runs"].iloc[0]
     return (
@@ -138,6 +163,7 @@ def _described(table: pd.DataFrame, about: Mapping[str, Any], machines: Iterable
         "Test is the test score of the best individual by validation and Ensemble that of the three best, in percent; "
         f"Time is the wall time of a run's jobs in seconds, on {', '.join(machines)}. Runs that are made side by side "
         "wait for one another's answers, so times compare only where all were made alike. Each run: study.csv."
+        f"{answered and f' {answered}'}"
     )
 
 

@@ -17,9 +17,11 @@ import numpy as np
 import pandas as pd
 
 from genome.errors import GenomeError
-from genome.files import read_json, write_text
+from genome.files import write_text
+from genome.population import described
 from genome.report import statistics
 from genome.report.traces import joined, versus
+from genome.results import read_scores
 from genome.tasks import Task
 
 COLUMNS = [
@@ -34,6 +36,7 @@ COLUMNS = [
     "standard_error",
     "unparsed",
     "run",
+    "engine",
 ]
 STATIC = "static"
 """What stands in `tasks` of a merge that looked at no task."""
@@ -103,16 +106,15 @@ STYLES = {
 def collect(score_files: Iterable[Path | str]) -> pd.DataFrame:
     """Return every row of the score files in long form, sorted; score and standard_error in percentage points.
 
-    `folder` is where a row's responses, answers and scores stand, and `run` the run whose models they are of.
+    `folder` is where a row's responses, answers and scores stand, `run` the run whose models they are of, and `engine`
+    who answered.
     `seed` and `population_size` are missing (<NA>) for methods that have none.
     """
     rows = []
     for path in score_files:
-        for row in read_json(path):
-            absent = [column for column in COLUMNS if column not in row]
-            if absent:
-                raise GenomeError(f"{path}: a row has no field {absent[0]!r}; delete the file to have it made again")
-            rows.append([*(row[column] for column in COLUMNS), Path(path).parent.as_posix()])
+        for row in read_scores(path):
+            values = {**row, "engine": described(row.get("engine"))}
+            rows.append([*(values[column] for column in COLUMNS), Path(path).parent.as_posix()])
     scores = pd.DataFrame(rows, columns=[*COLUMNS, "folder"])
     scores[["score", "standard_error"]] = 100.0 * scores[["score", "standard_error"]].astype(float)
     whole = ["population_size", "seed", "n", "unparsed"]
@@ -189,7 +191,7 @@ def uncertainty(
     from one of the table's references; `holds` says whether the interval of a difference excludes 0. The difference of
     `mean` is that of mean scores. Cells that are missing in the table have no row.
     """
-    read = cache(statistics.read_answers)
+    read = cache(statistics.read_report)
     references = style.references(methods)
     found: dict[tuple[str, str], np.ndarray] = {}
     rows = []
@@ -197,8 +199,8 @@ def uncertainty(
         shown = {row["label"]: chosen(scores, row, column, seeds) for row in methods}
         runs = {
             label: [
-                read(f"{folder}/answers.jsonl", column["metric"])[report]
-                for folder, report in zip(cell["folder"], cell["report"], strict=True)
+                read(f"{row.folder}/answers.jsonl", column["metric"], row.report, row.n, row.score / 100)
+                for row in cell.itertuples()
             ]
             for label, cell in shown.items()
             if len(cell)
@@ -263,6 +265,21 @@ def write_csv(table: pd.DataFrame, path: Path | str) -> None:
     # Adding zero turns the -0.00 of a tiny loss into 0.00.
     numbers = table.select_dtypes("float").round(2) + 0.0
     write_text(path, table.assign(**numbers).to_csv(index=False, float_format="%.2f", lineterminator="\n"))
+
+
+def read_csv(path: Path | str, columns: Sequence[str], numbers: Sequence[str], remedy: str) -> pd.DataFrame:
+    """Return a table of ours; GenomeError when it lacks one of `columns` or a value of one of `numbers`."""
+    try:
+        table = pd.read_csv(path)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise GenomeError(f"{path}: not a table ({error}); {remedy}") from error
+    absent = [column for column in columns if column not in table]
+    if absent:
+        raise GenomeError(f"{path}: no column {absent[0]!r}; {remedy}")
+    for column in numbers:
+        if not np.isfinite(pd.to_numeric(table[column], errors="coerce")).all():
+            raise GenomeError(f"{path}: column {column!r} has entries that are no numbers; {remedy}")
+    return table
 
 
 def chosen(scores: pd.DataFrame, method: Method, column: Column, seeds: Sequence[int]) -> pd.DataFrame:

@@ -9,10 +9,11 @@ import pandas as pd
 from tabulate import tabulate
 
 from genome.errors import GenomeError
-from genome.files import read_json
-from genome.report.tables import Column, Method, chosen
+from genome.report.tables import Column, Method, chosen, read_csv
+from genome.report.traces import answered_by
+from genome.results import read_record
 
-COLUMNS = ["method", "task", "score", "seconds", "machine", "evaluations", "n_runs", "runs"]
+COLUMNS = ["method", "task", "score", "seconds", "machine", "engine", "evaluations", "n_runs", "runs"]
 
 RECORDS = Path("results/benchmarks/runs")
 RUNS = "results/runs/"
@@ -20,7 +21,7 @@ RUNS = "results/runs/"
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run took: wall time of its jobs in seconds, individuals scored, and the machines that answered."""
+    """What a run took: wall time of its jobs in seconds, individuals scored in full, and the machines that answered."""
 
     seconds: float
     evaluations: int
@@ -36,7 +37,9 @@ def costs(record_files: Iterable[Path | str], stages: Mapping[str, Sequence[str]
     by_stage: dict[str, list[Mapping[str, Any]]] = {}
     for path in map(Path, record_files):
         stage = path.parent if path.name.startswith("generation_") else path.with_suffix("")
-        by_stage.setdefault(stage.relative_to(RECORDS).as_posix(), []).append(read_json(path))
+        by_stage.setdefault(stage.relative_to(RECORDS).as_posix(), []).append(
+            read_record(path, "seconds", "evaluations")
+        )
     return {run: _cost([record for stage in parts for record in by_stage[stage]]) for run, parts in stages.items()}
 
 
@@ -77,6 +80,7 @@ def table7(
                         "score": float(cell["score"].mean()),
                         "seconds": sum(cost.seconds for cost in spent) / len(spent),
                         "machine": named({machine for cost in spent for machine in cost.machines}),
+                        "engine": " and ".join(sorted({*cell["engine"]})),
                         "evaluations": sum(cost.evaluations for cost in spent) / len(spent),
                         "n_runs": len(spent),
                         "runs": " ".join(cell["run"]),
@@ -89,11 +93,8 @@ def with_others(table: pd.DataFrame, others: Iterable[Path | str]) -> pd.DataFra
     """Return the table with the rows of others that were made elsewhere; two of one machine cannot be told apart."""
     tables = [table]
     for path in others:
-        other = pd.read_csv(path)
-        absent = [column for column in COLUMNS if column not in other]
-        if absent:
-            raise GenomeError(f"{path}: no column {absent[0]!r}; name a table7.csv in table7.beside")
-        tables.append(other[COLUMNS])
+        numbers = ("score", "seconds", "evaluations", "n_runs")
+        tables.append(read_csv(path, COLUMNS, numbers, "name a table7.csv in table7.beside")[COLUMNS])
     # One that was itself shown beside another comes twice.
     together = pd.concat(tables, ignore_index=True).drop_duplicates(ignore_index=True)
     twice = together[together.duplicated(["method", "task", "machine"])]
@@ -132,7 +133,8 @@ def table7_markdown(table: pd.DataFrame, seeds: Sequence[int]) -> str:
         f"{f'means over seeds {listed}' if len(seeds) > 1 else f'seed {listed}'}. A run's time is the sum of the wall "
         "times of its jobs on validation data: the start that methods of one seed share, which counts in full for "
         "each, and all generations. The test is not in it. Runs that are made side by side wait for one another's "
-        "answers, and the first job of all for the engine's start.\n"
+        "answers, and the first job of all for the engine's start. "
+        f"{answered_by(zip(table['method'], table['task'], table['engine'], strict=True))}\n"
     )
 
 

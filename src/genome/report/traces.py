@@ -10,6 +10,18 @@ def joined(cells: Iterable[str]) -> str:
     return " ".join(dict.fromkeys(name for cell in cells for name in cell.split()))
 
 
+def answered_by(rows: Iterable[tuple[str, str, str]]) -> str:
+    """Return the sentence that says which engine answered rows (method, test, engine); of several, which did what."""
+    by_engine: dict[str, tuple[dict, dict]] = {}
+    for method, test, engine in rows:
+        methods, tests = by_engine.setdefault(engine, ({}, {}))
+        methods[method] = tests[test] = None
+    if len(by_engine) < 2:
+        return "".join(f"Answered by {engine}." for engine in by_engine)
+    each = [f"{engine} ({', '.join(methods)} on {', '.join(tests)})" for engine, (methods, tests) in by_engine.items()]
+    return f"Answered by different engines, which alone may change scores: {'; '.join(each)}."
+
+
 def versus(label: str, reference: str) -> str:
     """Return the name of a row of gains."""
     return f"{label} vs {reference}"

@@ -9,6 +9,7 @@ from typing import Any
 
 from matplotlib.projections.polar import PolarAxes
 
+from genome.errors import GenomeError
 from genome.report.figures.style import BEST, FAINT, MEMBER, MUTED, PAGE, Row, styled
 
 WIDE = 5
@@ -34,6 +35,12 @@ def capabilities(scored: Mapping[str, Mapping[str, Any]], categories: Mapping[st
         for task, population in scored.items()
     }
     experts = list(next(iter(fitness.values())))
+    for task, of_task in fitness.items():
+        if {*of_task} != {*experts}:
+            raise GenomeError(
+                f"results/runs/{task}/experts/population.json: experts {' '.join(of_task)}, other tasks have "
+                f"{' '.join(experts)}; delete the file to have it made again"
+            )
     rows = []
     for dimension, tasks in dimensions.items():
         # Rounded, so that equal means are equal numbers whatever they are the mean of.

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from genome.errors import GenomeError
 from genome.experts import Expert
 from genome.genotype import Genotype, expert
 from genome.norms import update_norms
@@ -43,6 +44,12 @@ def diversity(
     rows = []
     for population in populations:
         genotypes = [member.genotype for member in population.members]
+        unheard = [member.name for member in population.members if member.genotype not in answers]
+        if unheard:
+            raise GenomeError(
+                f"no answers of {unheard[0]}, a member of generation {population.generation}, in the run's "
+                "evaluations.jsonl; delete those of the generation that made it"
+            )
         best, *members = update_norms([population.best.genotype, *genotypes], experts)
         rows.append(
             {

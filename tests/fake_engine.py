@@ -1,0 +1,34 @@
+"""An engine that answers from the adapters it was given, without a model."""
+
+from contextlib import nullcontext
+
+from builders import ENGINE
+from genome.engine.client import USAGE, Request
+from genome.tensors import open_tensors
+
+
+class FakeEngine:
+    """Says the sign of an adapter's first weight, and how often it was asked."""
+
+    machine = "1 x Abacus"
+    fingerprint = ENGINE
+
+    def __init__(self):
+        self.paths, self.requests = {}, []
+        self.usage = dict.fromkeys(USAGE, 0)
+
+    def serving(self, folders):
+        self.paths |= {folder.name: folder for folder in folders}
+        return nullcontext()
+
+    def complete(self, requests: list[Request]):
+        self.requests.append(requests)
+        self.usage["samples"] += sum(len(request.prompts) for request in requests)
+        return [[f"Answer: {self.sign(request.model)}" for _ in request.prompts] for request in requests]
+
+    def sign(self, name):
+        first = next(iter(open_tensors(self.paths[name] / "adapter_model.safetensors").values()))
+        return 1 if first.flat[0] > 0 else -1
+
+    def negative_log_likelihood(self, model, prompts):
+        return float(self.sign(model) * sum(map(len, prompts))), sum(map(len, prompts))
