@@ -11,6 +11,7 @@ from genome.files import replacing_directory
 from genome.hub import hub_errors
 
 PATTERNS = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.tiktoken", "merges.txt", "vocab.txt")
+PATTERNS += ("additional_chat_templates/*.jinja",)
 """What a base model is made of; nothing that must be unpickled or run."""
 
 
@@ -27,7 +28,9 @@ def fetch_base(source: Mapping[str, Any], out: Path | str) -> None:
         )
     with replacing_directory(out) as folder:
         for file in sorted({file for pattern in PATTERNS for file in origin.glob(pattern)}):
-            _link(file.resolve(), folder / file.name)
+            target = folder / file.relative_to(origin)
+            target.parent.mkdir(exist_ok=True)
+            _link(file.resolve(), target)
 
 
 def _link(source: Path, target: Path) -> None:
