@@ -9,10 +9,12 @@ import socket
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from fuzz.runner import REFUSED, run
 from genome.errors import GenomeError
 from genome.files import (
     REMAKE,
@@ -233,28 +235,31 @@ def test_a_long_name_that_the_system_takes_is_written(tmp_path):
         assert (tmp_path / name[::-1][:-1] / "a").is_file()
 
 
-@pytest.fixture
-def small_disk():
-    """Let no file grow beyond 1000 bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+def on_a_small_disk(write, folder):
+    """Return what a writer says where no file may grow beyond 1000 bytes; in a fork, whose own output is none."""
+
+    def limited():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+        write()
+
+    outcome = run(limited, folder)
+    assert outcome.kind == REFUSED, outcome.text
+    return outcome.text
 
 
-def test_a_full_disk_is_one_line_and_leaves_what_was_there(tmp_path, small_disk):
+def test_a_full_disk_is_one_line_and_leaves_what_was_there(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text("before")
-    for write, value in ((write_text, "x" * 2000), (write_json, "x" * 2000), (write_jsonl, ["x" * 2000])):
-        assert line_of(write, path, value) == (
-            f"cannot write {path}: File too large; write to a disk that takes larger files"
-        )
 
     def fill():
         with replacing_directory(tmp_path / "folder") as folder:
             (folder / "a").write_text("x" * 2000)
 
-    assert line_of(fill).startswith(f"cannot write {tmp_path}/folder: File too large; ")
+    for write, value in ((write_text, "x" * 2000), (write_json, "x" * 2000), (write_jsonl, ["x" * 2000])):
+        assert on_a_small_disk(partial(write, path, value), tmp_path) == (
+            f"cannot write {path}: File too large; write to a disk that takes larger files"
+        )
+    assert on_a_small_disk(fill, tmp_path).startswith(f"cannot write {tmp_path}/folder: File too large; ")
     assert path.read_text() == "before"
     assert [file.name for file in tmp_path.iterdir()] == ["a.jsonl"]
 
@@ -329,6 +334,7 @@ def test_what_a_path_stands_for_is_told_or_refused_in_one_line(no_files, tmp_pat
 CLOSED = """
 import os, sys
 from pathlib import Path
+from fuzz.runner import REFUSED, run
 from genome.errors import GenomeError
 from genome.experts import fetch_expert
 from genome.files import read_json, write_text

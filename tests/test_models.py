@@ -28,6 +28,17 @@ def test_a_local_base_is_taken_without_code_and_pickles(tmp_path):
     assert sorted(file.name for file in (tmp_path / "base").iterdir()) == ["config.json", "model.safetensors"]
 
 
+def test_all_files_of_a_tokenizer_are_taken(tmp_path):
+    origin = write_model(tmp_path / "origin")
+    (origin / "additional_chat_templates").mkdir()
+    names = ["additional_chat_templates/rag.jinja", "merges.txt", "spiece.model", "vocab.json", "vocab.txt"]
+    for name in names:
+        (origin / name).write_text("{}")
+    fetch_base({"path": str(origin)}, tmp_path / "base")
+    found = {file.relative_to(tmp_path / "base").as_posix() for file in (tmp_path / "base").rglob("*.*")}
+    assert found == {"config.json", "model.safetensors", *names}
+
+
 @pytest.mark.parametrize("repo", ["org/gated", "org/licensed", "org/forbidden", "org/token"])
 def test_a_gated_base_asks_for_licence_and_token(tmp_path, hub, repo):
     if repo != "org/gated":

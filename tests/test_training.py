@@ -8,6 +8,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from genome.chat import Chat, prompt_texts, token_ids
 from genome.errors import GenomeError
 from genome.files import read_json, sha256, write_jsonl
 from genome.micro import world
@@ -181,3 +182,17 @@ def test_a_base_without_chat_template_is_refused():
     tokenizer.chat_template = None
     with pytest.raises(GenomeError, match="no chat template"):
         encode(tokenizer, [{"prompt": "a", "response": "b"}], 9)
+
+
+def test_a_plain_base_is_trained_as_it_is_asked():
+    tokenizer = build_tokenizer()
+    tokenizer.chat_template = None
+    plain = Chat(plain=True)
+    [example] = encode(tokenizer, [{"prompt": "tally 7 and 5", "response": "12"}], 99, plain)
+    asked = token_ids(tokenizer, prompt_texts(tokenizer, ["tally 7 and 5"], plain))[0]
+    assert list(example.tokens) == [
+        *asked,
+        *tokenizer("12", add_special_tokens=False).input_ids,
+        tokenizer.eos_token_id,
+    ]
+    assert example.prompt_length == len(asked)

@@ -89,6 +89,10 @@ def test_an_empty_file_is_nothing(tmp_path):
     assert read_yaml(tmp_path / "empty.yaml") is None
 
 
-@pytest.mark.parametrize("file", sorted(PROJECT.glob("**/*.yaml")), ids=lambda file: file.name)
+OURS = (file for place in ("*.yaml", "[cepw]*/**/*.yaml") for file in PROJECT.glob(place))
+
+
+@pytest.mark.parametrize("file", sorted(OURS), ids=lambda file: file.relative_to(PROJECT).as_posix())
 def test_our_own_files_are_read(file):
     check_yaml(file)
+    assert read_yaml(file)

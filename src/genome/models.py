@@ -11,6 +11,7 @@ from genome.files import check_file, copy_file, is_file, is_folder, open_file, r
 from genome.hub import download, hub_errors
 
 PATTERNS = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.tiktoken", "merges.txt", "vocab.txt")
+PATTERNS += ("additional_chat_templates/*.jinja",)
 """What a base model is made of; nothing that must be unpickled or run."""
 
 BELOW = ("*/*",)
@@ -45,7 +46,9 @@ def fetch_base(source: Mapping[str, Any], out: Path | str) -> None:
     log.info("%s: %d files copied, %.1f MB", where, len(files), sum(map(check_file, files)) / 1e6)
     with replacing_directory(out) as folder:
         for file in files:
-            copy_file(file, folder / file.name)
+            target = folder / file.relative_to(origin)
+            target.parent.mkdir(exist_ok=True)
+            copy_file(file, target)
 
 
 def source_files(source: Mapping[str, Any]) -> list[Path]:

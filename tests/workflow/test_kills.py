@@ -36,4 +36,6 @@ def test_files_of_a_user_shadow_nothing(fresh: Project):
     for name in ("json", "numpy", "torch", "tokenizers", "safetensors", "urllib3", "genome"):
         (fresh.folder / f"{name}.py").write_text("raise SystemExit('shadowed')\n")
     fresh.make("results/experts/micro.json")
-    fresh.make("results/runs/sums/genome_plus/n4/seed1/generation_1/population.json")
+    population = "results/runs/sums/genome_plus/n4/seed1/generation_1/population.json"
+    fresh.make(population)
+    assert fresh.read(population)["generation"] == 1
