@@ -1,6 +1,7 @@
 """What is installed is what was tested; and the environment that rules name can be installed where nothing is."""
 
 import subprocess
+import sys
 import tomllib
 import venv
 from pathlib import Path
@@ -46,6 +47,35 @@ def test_what_installs_takes_the_tested_versions():
     """The commands that people and rules run, wherever they stand."""
     for path in (ROOT / ".ci" / "run", ENVIRONMENTS / "genome.yaml"):
         assert "constraints.txt" in path.read_text(), path
+
+
+CASES = """<testsuites><testsuite>
+<testcase classname="tests.a" name="test_fine"/>
+<testcase classname="tests.a" name="test_broken"><failure message="no"/></testcase>
+<testcase classname="tests.v" name="test_model[1]"><skipped type="pytest.skip" message="no vLLM"/></testcase>
+<testcase classname="tests.v" name="test_model[2]"><skipped type="pytest.skip" message="no vLLM"/></testcase>
+<testcase classname="tests.s" name="test_browser"><skipped type="pytest.skip" message="no&#10;Chromium"/></testcase>
+</testsuite></testsuites>"""
+
+
+def test_what_was_not_tested_is_counted_by_reason(tmp_path):
+    def said():
+        command = [sys.executable, ROOT / ".ci" / "skipped", tmp_path]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+    assert said() == ["No test has run.", "Not tested: 0"]
+    (tmp_path / "tests.xml").write_text(CASES)
+    (tmp_path / "campaign.txt").write_text("tests/c.py::test_kill\ntests/c.py::test_fuzz[1]\n\n2/9 tests collected\n")
+    assert said() == [
+        "tests: 1 passed, 1 failed, 3 skipped",
+        "Not tested: 5",
+        "  2 no vLLM",
+        "  2 long campaigns, which `pytest -m campaign` runs",
+        "  1 no Chromium",
+    ]
+    other = '<testsuite><testcase classname="tests.v" name="test_model[1]"/></testsuite>'
+    (tmp_path / "vllm.xml").write_text(other)
+    assert said()[1:4] == ["vllm: 1 passed", "Not tested: 4", "  2 long campaigns, which `pytest -m campaign` runs"]
 
 
 @pytest.mark.slow
