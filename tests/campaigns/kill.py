@@ -263,6 +263,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no round after so long")
     parser.add_argument("--folder", type=Path, required=True, help="where the projects are made")
     arguments = parser.parse_args()
+    # A shell's background processes ignore it, and so would all that they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = arguments.folder.resolve()
     done = campaign(folder, arguments.kills, arguments.seed, arguments.minutes, arguments.parallel)
     print(table(done))

@@ -33,7 +33,7 @@ def test_a_run_whose_parts_are_killed_comes_out_the_same(trained, tmp_path):
 
 def test_files_of_a_user_shadow_nothing(fresh: Project):
     """Modules in the folder where the workflow runs, named as what its jobs and its engine import."""
-    for name in ("json", "numpy", "torch", "tokenizers", "safetensors", "urllib3", "genome"):
+    for name in ("json", "torch", "tokenizers", "safetensors", "urllib3", "secrets"):
         (fresh.folder / f"{name}.py").write_text("raise SystemExit('shadowed')\n")
     fresh.make("results/experts/micro.json")
     population = "results/runs/sums/genome_plus/n4/seed1/generation_1/population.json"

@@ -132,8 +132,7 @@ def own_engine():
             "jobs are submitted, but engine.slurm is not set: use profiles/slurm; `--config` on the command line "
             "replaces the profile's, so put settings into a `--configfile`"
         )
-    # Jobs that are Snakemake again (submitted ones) import nothing from where the workflow runs either.
-    os.environ.update(GENOME_OWNER=launcher(f"owner_token({os.getpid()})"), PYTHONSAFEPATH="1")
+    os.environ.update(GENOME_OWNER=launcher(f"owner_token({os.getpid()})"))
 
 
 def stop_engine():

@@ -22,7 +22,6 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +74,8 @@ def of_base(folder: Path) -> str:
 
 def of_loaded(network: Any, base: Path | str) -> dict[str, Any]:
     """Return the fingerprint of the built-in engine, which has loaded `network` from the folder `base`."""
+    from importlib.metadata import version  # slow to import, and jobs import this module
+
     config = network.config
     quantized = getattr(config, "quantization_config", None)
     method = quantized.get("quant_method") if isinstance(quantized, dict) else getattr(quantized, "quant_method", None)
