@@ -183,4 +183,7 @@ def test_another_engine_is_refused_by_what_differs(stored):
 
 def test_an_engine_is_described_without_what_it_lacks():
     assert described({**ENGINE, "batch_invariant": True}) == "transformers 5.0, dtype float32, batch invariant"
+    named = {"backend": "transformers", "version": "transformers 5.24.0, torch 2.13.0", "kv_cache_dtype": None}
+    assert described({**named, "max_model_len": 512}) == "transformers 5.24.0, torch 2.13.0, max model len 512"
+    assert described({**named, "version": None}) == "transformers"
     assert described(None) == "an unknown engine"

@@ -122,12 +122,12 @@ def described(engine: Fingerprint | None) -> str:
     """Return an engine's fingerprint for people: what is null or false goes without saying."""
     if not engine:
         return "an unknown engine"
-    named = {"backend", "version"}
-    first = " ".join(str(engine[name]) for name in ("backend", "version") if engine.get(name))
+    backend, version = (str(engine.get(name) or "") for name in ("backend", "version"))
+    first = version if version.startswith(f"{backend} ") else f"{backend} {version}".strip()
     others = [
         name.replace("_", " ") if value is True else f"{name.replace('_', ' ')} {value}"
         for name, value in engine.items()
-        if name not in named and value is not None and value is not False
+        if name not in ("backend", "version") and value is not None and value is not False
     ]
     return ", ".join(filter(None, [first, *others]))
 
