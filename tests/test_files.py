@@ -334,7 +334,6 @@ def test_what_a_path_stands_for_is_told_or_refused_in_one_line(no_files, tmp_pat
 CLOSED = """
 import os, sys
 from pathlib import Path
-from fuzz.runner import REFUSED, run
 from genome.errors import GenomeError
 from genome.experts import fetch_expert
 from genome.files import read_json, write_text

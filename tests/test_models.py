@@ -33,7 +33,7 @@ def test_all_files_of_a_tokenizer_are_taken(tmp_path):
     (origin / "additional_chat_templates").mkdir()
     names = ["additional_chat_templates/rag.jinja", "merges.txt", "spiece.model", "vocab.json", "vocab.txt"]
     for name in names:
-        (origin / name).write_text("{}")
+        (origin / name).write_text("\n" if name.endswith(".model") else "{}")
     fetch_base({"path": str(origin)}, tmp_path / "base")
     found = {file.relative_to(tmp_path / "base").as_posix() for file in (tmp_path / "base").rglob("*.*")}
     assert found == {"config.json", "model.safetensors", *names}

@@ -14,8 +14,8 @@ PATTERNS = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.tiktoken", "merg
 PATTERNS += ("additional_chat_templates/*.jinja",)
 """What a base model is made of; nothing that must be unpickled or run."""
 
-BELOW = ("*/*",)
-"""Files in folders of a repository: other formats of the same model; nothing of them is needed."""
+BELOW = ("[!a]*/*", "a[!d]*/*")
+"""Files in folders of a repository but chat templates: other formats of the same model, of which nothing is needed."""
 
 ADAPTER, ADAPTER_CONFIG = "adapter_", "adapter_config.json"
 WEIGHTS = "model.safetensors"
