@@ -84,7 +84,7 @@ def test_what_stages_write_is_read(read, kind):
 @pytest.mark.parametrize("kind", READERS)
 @pytest.mark.parametrize("value", [[], {}, 3, None, [3], [[]], ["x"], [{}], [None]], ids=json.dumps)
 def test_other_values_are_refused(read, kind, value):
-    if kind == "evaluations" and value == []:
+    if kind == "evaluations" and value in ([], [[]]):  # the line [] is an array without rows
         assert read(kind, value) == []  # a stage that asks nobody has none
     else:
         refused(read, kind, value, ": ")
@@ -103,21 +103,21 @@ def test_a_field_that_is_missing_is_named(read, kind):
 
 
 WRONG = {
-    "a NaN score": ("scores", [{**SCORE, "score": NAN}], r"row 1, score: expected a number in \[0, 1\], found nan"),
+    "a NaN score": ("scores", [{**SCORE, "score": NAN}], "NaN is no number"),
     "a score in percent": ("scores", [{**SCORE, "score": 50}], "row 1, score"),
     "a score as text": ("scores", [{**SCORE, "score": "0.5"}], "row 1, score"),
     "no samples": ("scores", [{**SCORE, "n": 0}], "row 1, n: expected an integer from 1 on"),
     "truth as a number": ("scores", [{**SCORE, "unparsed": True}], "row 1, unparsed"),
-    "an infinite error": ("scores", [{**SCORE, "standard_error": float("inf")}], "row 1, standard_error"),
+    "an infinite error": ("scores", [{**SCORE, "standard_error": float("inf")}], "Infinity is no number"),
     "another report": ("scores", [{**SCORE, "report": "worst"}], "expected best or ensemble, found 'worst'"),
     "a row twice": ("scores", [SCORE, SCORE], "the best of sums/sums/genome/n4/seed1 stands there twice"),
-    "a NaN answer": ("answers", [{**ANSWER, "score": NAN}], "row 1, score"),
-    "NaN parts": ("answers", [{**ANSWER, "parts": [[1.0, NAN]]}], "row 1, parts"),
+    "a NaN answer": ("answers", [{**ANSWER, "score": NAN}], "line 1: .*NaN is no number"),
+    "NaN parts": ("answers", [{**ANSWER, "parts": [[1.0, NAN]]}], "line 1: .*NaN is no number"),
     "an answer twice": ("answers", [ANSWER, ANSWER], "the answer of best to s0 stands there twice"),
-    "a NaN evaluation": ("evaluations", [EVALUATION, {**EVALUATION, "sample": 1, "score": NAN}], "row 2, score"),
+    "a NaN evaluation": ("evaluations", [EVALUATION, {**EVALUATION, "sample": 1, "score": NAN}], "line 2: .*NaN is no number"),
     "an evaluation twice": ("evaluations", [EVALUATION] * 2, "the answer of a to t s0 stands there twice"),
     "an answer as a number": ("evaluations", [{**EVALUATION, "answer": 3}], "row 1, answer: expected text, found 3"),
-    "NaN seconds": ("record", {**RECORD, "seconds": NAN}, "seconds: expected a finite number"),
+    "NaN seconds": ("record", {**RECORD, "seconds": NAN}, "NaN is no number"),
     "half an evaluation": ("record", {**RECORD, "evaluations": 0.5}, "evaluations"),
     "a response twice": ("responses", [*RESPONSES, RESPONSES[4]], "two responses of member1 to sample s1"),
     "a response missing": ("responses", RESPONSES[:-1], r"no response of member2 to sample s2 \(1 of 3 missing\)"),
