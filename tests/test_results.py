@@ -114,7 +114,9 @@ WRONG = {
     "a NaN answer": ("answers", [{**ANSWER, "score": NAN}], "line 1: .*NaN is no number"),
     "NaN parts": ("answers", [{**ANSWER, "parts": [[1.0, NAN]]}], "line 1: .*NaN is no number"),
     "an answer twice": ("answers", [ANSWER, ANSWER], "the answer of best to s0 stands there twice"),
-    "a NaN evaluation": ("evaluations", [EVALUATION, {**EVALUATION, "sample": 1, "score": NAN}], "line 2: .*NaN is no number"),
+    "a NaN evaluation": (
+        "evaluations", [EVALUATION, {**EVALUATION, "sample": 1, "score": NAN}], "line 2: .*NaN is no number",
+    ),
     "an evaluation twice": ("evaluations", [EVALUATION] * 2, "the answer of a to t s0 stands there twice"),
     "an answer as a number": ("evaluations", [{**EVALUATION, "answer": 3}], "row 1, answer: expected text, found 3"),
     "NaN seconds": ("record", {**RECORD, "seconds": NAN}, "NaN is no number"),

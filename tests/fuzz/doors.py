@@ -32,7 +32,7 @@ from genome.population import Fitness, read_population, write_population
 from genome.rebuild import rebuild
 from genome.responses import find_task, score_responses
 from genome.tasks import parse_task
-from genome.tasks.prompts import columns, sample, tokenise
+from genome.tasks.prompts import columns, place_row, prepare, sample
 from genome.tasks.scoring import extract
 from genome.yaml_files import read_yaml
 
@@ -220,6 +220,9 @@ def enter_population() -> Any:
 
 # A run's answers to a test.
 
+ANSWERED = ("prompts.jsonl", "responses.jsonl", "responses.json")
+ENGINE = {"backend": "transformers", "version": "1", "dtype": "float32"}
+
 
 def build_test() -> None:
     """Prepared prompts and the responses of a run's best and three members."""
@@ -227,12 +230,19 @@ def build_test() -> None:
     samples = [{**sample(task, {"id": f"mine-{i}", **row}), "tokens": [1, 2]} for i, row in enumerate(ROWS)]
     roles = {"best": "g2-a", "member1": "g2-a", "member2": "g2-b", "member3": "g2-c"}
     rows = [
-        {"role": role, "individual": name, "sample": one["id"], "response": f"Answer: {'ABC'[(i + ord(name[-1])) % 3]}"}
+        {
+            "role": role,
+            "individual": name,
+            "sample": one["id"],
+            "response": f"Answer: {'ABC'[(i + ord(name[-1]) - ord('a')) % 3]}",
+        }
         for role, name in roles.items()
         for i, one in enumerate(samples)
     ]
     write_jsonl(GIVEN / "prompts.jsonl", samples)
     write_jsonl(GIVEN / "responses.jsonl", rows)
+    experts = [{"name": each.name, "sha256": each.sha256} for each in fake_experts(3)]
+    write_json(GIVEN / "responses.json", {"engine": ENGINE, "experts": experts, "versions": {}, "members": 3})
 
 
 def _task() -> dict[str, Any]:
@@ -243,7 +253,7 @@ def enter_test() -> Any:
     """Score them."""
     run = {"method": "m", "tasks": "mine", "seed": 1, "population_size": 4, "run": "results/runs/mine/m/n4/seed1"}
     settings = {"task": ["mine", _task()], "similarity": {"metric": "chrf"}, "k": 3, "run": run}
-    files = [str(GIVEN / name) for name in ("prompts.jsonl", "responses.jsonl")]
+    files = [str(GIVEN / name) for name in ANSWERED]
     score_test(json.dumps(settings), "base", *files, str(OUT / "scores.json"), str(OUT / "answers.jsonl"))
     return read_json(OUT / "scores.json")
 
@@ -256,13 +266,13 @@ def build_scores() -> None:
     build_test()
     OUT.mkdir()
     for method in ("best_single", "genome"):
-        run = {"method": method, "tasks": "mine", "seed": 1, "population_size": 4, "run": f"results/runs/mine/{method}"}
+        run = {"method": method, "tasks": "mine", "seed": 1, "population_size": 4, "run": f"given/runs/mine/{method}"}
         settings = {"task": ["mine", _task()], "similarity": {"metric": "chrf"}, "k": 0, "run": run}
-        files = [str(GIVEN / name) for name in ("prompts.jsonl", "responses.jsonl")]
-        folder = GIVEN / method
+        files = [str(GIVEN / name) for name in ANSWERED]
+        folder = GIVEN / f"test/mine/mine/{method}"
         score_test(json.dumps(settings), "base", *files, str(folder / "scores.json"), str(folder / "answers.jsonl"))
-    (GIVEN / "prompts.jsonl").unlink()
-    (GIVEN / "responses.jsonl").unlink()
+    for name in ANSWERED:
+        (GIVEN / name).unlink()
     OUT.rmdir()
 
 
@@ -271,7 +281,7 @@ def enter_scores() -> Any:
     methods = [{"name": name, "variant": name, "label": name, "report": "best"} for name in ("best_single", "genome")]
     columns = [{"name": "mine", "tasks": "mine", "test_task": "mine", "metric": "accuracy"}]
     settings = {"table": "table2", "methods": methods, "columns": columns, "seeds": [1]}
-    files = [str(GIVEN / method / "scores.json") for method in ("best_single", "genome")]
+    files = [str(GIVEN / f"test/mine/mine/{method}/scores.json") for method in ("best_single", "genome")]
     out = [str(OUT / name) for name in ("table.csv", "table.md", "scores.csv", "uncertainty.csv")]
     compare(json.dumps(settings), files, *out)
     return [Path(path).read_text() for path in out]
@@ -326,7 +336,7 @@ def build_base() -> None:
 def enter_base() -> Any:
     """Fetch the base and tokenise a prompt."""
     fetch_base({"path": str(GIVEN / "base")}, OUT / "base")
-    return tokenise(["w4 w5"], OUT / "base")
+    return prepare(parse_task("mine", _task()), [place_row(ROWS[0], "mine-0")], OUT / "base")
 
 
 DOORS: dict[str, Door] = {
@@ -352,7 +362,11 @@ DOORS: dict[str, Door] = {
     "test responses": Door(
         build_test,
         enter_test,
-        {"given/responses.jsonl": JSON_LINES, "given/prompts.jsonl": JSON_LINES},
+        {
+            "given/responses.jsonl": JSON_LINES,
+            "given/prompts.jsonl": JSON_LINES,
+            "given/responses.json": JSON_FILE,
+        },
         ("given/responses.jsonl",),
     ),
     "configs": Door(build_config, enter_config, {"given/config.json": JSON_FILE}, ("config",)),
@@ -371,7 +385,7 @@ DOORS: dict[str, Door] = {
     "scores": Door(
         build_scores,
         enter_scores,
-        {"given/genome/scores.json": JSON_FILE, "given/genome/answers.jsonl": JSON_LINES},
-        ("given/genome",),
+        {"given/test/mine/mine/genome/scores.json": JSON_FILE, "given/test/mine/mine/genome/answers.jsonl": JSON_LINES},
+        ("given/test/mine/mine/genome",),
     ),
 }
