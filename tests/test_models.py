@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fake_hub import COMMIT
-from genome import models
+from genome import chat
 from genome.errors import GenomeError
 from genome.files import write_json
 from genome.models import fetch_base
@@ -131,7 +131,7 @@ def test_everything_that_a_tokenizer_needs_is_taken(tmp_path):
         "q.tiktoken",
     }  # fmt: skip
     for name in names - {"config.json"}:
-        (origin / name).write_text(name)
+        (origin / name).write_text(json.dumps(name))
     fetch_base({"path": str(origin)}, tmp_path / "base")
     assert set(contents(tmp_path / "base")) == names
 
@@ -209,15 +209,34 @@ def test_a_base_is_never_its_own_source(tmp_path):
     assert contents(origin) == before
 
 
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "generation_config.json", "chat_template.jinja"])
+def test_a_byte_order_mark_that_transformers_cannot_read_is_named(tmp_path, name):
+    origin = write_model(tmp_path / "origin")
+    (origin / name).write_text("\ufeff{}")
+    assert refusal({"path": str(origin)}, tmp_path / "base").startswith(
+        f"{origin / name}: begins with a byte order mark"
+    )
+
+
+def test_settings_are_read_before_they_are_taken_and_other_json_is_not(tmp_path):
+    origin = write_model(tmp_path / "origin")
+    (origin / "trainer_state.json").write_text('{"loss": NaN}')
+    fetch_base({"path": str(origin)}, tmp_path / "base")
+    assert (tmp_path / "base/trainer_state.json").is_file()
+    (origin / "tokenizer_config.json").write_text("{")
+    line = refusal({"path": str(origin)}, tmp_path / "again")
+    assert line.startswith(f"{origin}/tokenizer_config.json, line 1: not valid JSON")
+
+
 @pytest.mark.parametrize(
     ("start", "missing"), [(b"\n\x0e", "sentencepiece"), (b"\n\x0e", "protobuf"), (b"IQ== 0\n", "tiktoken")]
 )
 def test_the_package_that_reads_a_tokenizer_is_named(tmp_path, monkeypatch, start, missing):
     origin = write_model(tmp_path / "origin")
     (origin / "tokenizer.model").write_bytes(start)
-    monkeypatch.setattr(models, "_is_installed", lambda package: not package.endswith(missing))
+    monkeypatch.setattr(chat, "_is_installed", lambda package: not package.endswith(missing))
     line = refusal({"path": str(origin)}, tmp_path / "base")
-    assert f"tokenizer.model cannot be read without the package {missing}; install it" in line
+    assert line.startswith(f"{origin}: reading tokenizer.model needs {missing}; run pip install {missing}")
     (origin / "tokenizer.json").write_text("{}")
     fetch_base({"path": str(origin)}, tmp_path / "base")
 

@@ -60,7 +60,7 @@ def test_values_that_cannot_be_made_are_refused(tmp_path):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(GenomeError, match=r"nowhere\.yaml: no such file"):
         read_yaml(tmp_path / "nowhere.yaml")
-    with pytest.raises(GenomeError, match="cannot be read"):
+    with pytest.raises(GenomeError, match="it is a folder"):
         read_yaml(tmp_path)
 
 
@@ -82,6 +82,11 @@ def test_anchors_that_end_and_keys_laid_over_merged_ones_are_read(tmp_path):
         "c": {"step": 3, "rate": 2, "whole": first},
         "d": [first, first],
     }
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "7\n", "just words\n", "- 1\n", "[1]", "null"])
+def test_a_config_that_names_nothing_is_refused(tmp_path, text):
+    assert "expected names with values" in refusal(tmp_path, text, check_yaml)
 
 
 def test_an_empty_file_is_nothing(tmp_path):

@@ -72,11 +72,12 @@ def load_tokenizer(base: Path | str) -> Any:
     if "vocab.json" in found and len(found) == 1 and not (folder / "merges.txt").is_file():
         raise GenomeError(f"{folder}: vocab.json without merges.txt is half a tokenizer; add merges.txt to the folder")
     if "tokenizer.json" not in found:
-        _check_packages(folder)
+        check_packages(folder)
     from transformers import AutoTokenizer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        tokenizer("a")  # a setting of another type shows when the tokenizer is used
     except Exception as error:  # `tokenizers` raises no narrower one for a damaged file
         reason = _line(error)
         remedy = "correct its files, or save the tokenizer as tokenizer.json"
@@ -204,7 +205,7 @@ def _add_old_template(tokenizer: Any, folder: Path) -> None:
         tokenizer.chat_template = found.get("chat_template") if isinstance(found, dict) else None
 
 
-def _check_packages(folder: Path) -> None:
+def check_packages(folder: Path) -> None:
     """Raise GenomeError where a package is missing that reads the only vocabulary in `folder`."""
     if any(folder.glob("vocab.*")):
         return

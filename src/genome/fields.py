@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from genome.errors import GenomeError
-
-REMEDY = "delete the file to have it made again"
+from genome.files import REMAKE
 
 
 class UnexpectedError(Exception):
@@ -19,7 +18,7 @@ class UnexpectedError(Exception):
 
 
 @contextmanager
-def reading(path: Path | str, remedy: str = REMEDY) -> Iterator[None]:
+def reading(path: Path | str, remedy: str = REMAKE) -> Iterator[None]:
     """Raise GenomeError, naming the file and the remedy, for what the block finds wrong in it."""
     try:
         yield

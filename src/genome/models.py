@@ -1,11 +1,12 @@
 """Base models as local folders, whatever they come from."""
 
+import codecs
 import logging
-from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from genome.chat import check_packages
 from genome.errors import GenomeError
 from genome.files import check_file, copy_file, is_file, is_folder, open_file, read_json, replacing_directory
 from genome.hub import download, hub_errors
@@ -20,6 +21,9 @@ BELOW = ("[!a]*/*", "a[!d]*/*")
 ADAPTER, ADAPTER_CONFIG = "adapter_", "adapter_config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+
+SETTINGS = ("generation_config.json", "tokenizer_config.json", "special_tokens_map.json")
+"""Small files beside config.json that transformers reads; others in JSON may hold what they like."""
 
 POINTER = b"version https://git-lfs"
 
@@ -82,29 +86,15 @@ def check_source(source: Mapping[str, Any], origin: Path) -> None:
         _check_index(where, origin)
     for file in model_files(origin):
         with open_file(file) as opened:
-            if opened.read(len(POINTER)) == POINTER:
-                raise GenomeError(f"{file}: a pointer of Git LFS, not the file; call `git lfs pull` in its repository")
+            start = opened.read(len(POINTER))
+        if start == POINTER:
+            raise GenomeError(f"{file}: a pointer of Git LFS, not the file; call `git lfs pull` in its repository")
+        if start.startswith(codecs.BOM_UTF8):
+            raise GenomeError(f"{file}: begins with a byte order mark, which transformers cannot read; save it without")
+        if file.name in SETTINGS:
+            read_json(file)
     if "tokenizer.json" not in has:
-        _check_packages(where, sorted(origin.glob("*.model")))
-
-
-def _check_packages(where: str, models: Sequence[Path]) -> None:
-    """Raise GenomeError when the package that reads a tokenizer's only file is missing."""
-    for model in models:
-        with open_file(model) as file:
-            # A model of SentencePiece is a protocol buffer that starts with its first field, tiktoken's is text.
-            needed = ("sentencepiece", "google.protobuf") if file.read(1) == b"\n" else ("tiktoken",)
-        missing = next((package for package in needed if not _is_installed(package)), None)
-        if missing:
-            name = missing.rpartition(".")[2]
-            raise GenomeError(f"{where}: {model.name} cannot be read without the package {name}; install it with pip")
-
-
-def _is_installed(package: str) -> bool:
-    try:
-        return find_spec(package) is not None
-    except ModuleNotFoundError:  # of the package that it is part of
-        return False
+        check_packages(origin)
 
 
 def _check_index(where: str, origin: Path) -> None:

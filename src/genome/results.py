@@ -54,6 +54,10 @@ def read_samples(path: Path | str, asked: bool = False) -> list[dict[str, Any]]:
         for index, sample in enumerate(samples):
             mapping(sample, f"row {index + 1}")
             _name(sample["id"], f"row {index + 1}, id")
+            for letter, option in mapping(sample.get("options", {}), f"sample {sample['id']}, options").items():
+                text(option, f"sample {sample['id']}, option {letter}")
+            for test in sequence(sample.get("tests", []), f"sample {sample['id']}, tests"):
+                text(test, f"sample {sample['id']}, tests")
             if asked:
                 for token in sequence(sample["tokens"], f"sample {sample['id']}, tokens", 1):
                     whole(token, f"sample {sample['id']}, tokens")

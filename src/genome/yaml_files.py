@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from genome.errors import GenomeError
+from genome.files import read_text
 
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Seven times as fast, where PyYAML is built with it."""
@@ -27,7 +28,7 @@ MERGE = "tag:yaml.org,2002:merge"
 
 def read_yaml(path: Path | str) -> Any:
     """Return the value of a YAML file; GenomeError as `check_yaml`."""
-    text = _text(path)
+    text = read_text(path)
     node = _checked_node(path, text)
     if node is None:
         return None
@@ -41,29 +42,20 @@ def read_yaml(path: Path | str) -> Any:
 
 
 def check_yaml(path: Path | str) -> None:
-    """Raise GenomeError, with the line, unless a file is YAML or JSON in which every key stands once.
+    """Raise GenomeError, with the line, unless a file is a mapping in YAML or JSON in which every key stands once.
 
     Refused are also anchors that hold themselves, and those that grow beyond all bounds by naming each other.
     """
-    text = _text(path)
+    text = read_text(path)
     try:
         # As Snakemake reads a config: JSON may be indented by tabs, YAML may not.
-        json.loads(text, object_pairs_hook=lambda pairs: _unique(path, pairs))
+        is_mapping = isinstance(json.loads(text, object_pairs_hook=lambda pairs: _unique(path, pairs)), dict)
     except RecursionError as error:
         raise _too_deep(path) from error
     except ValueError:
-        _checked_node(path, text)
-
-
-def _text(path: Path | str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise GenomeError(f"{path}: no such file") from error
-    except UnicodeDecodeError as error:
-        raise GenomeError(f"{path}: not UTF-8 ({error.reason}); save it as UTF-8") from error
-    except OSError as error:
-        raise GenomeError(f"{path}: cannot be read ({error.strerror}); correct the path") from error
+        is_mapping = isinstance(_checked_node(path, text), yaml.MappingNode)
+    if not is_mapping:
+        raise GenomeError(f"{path}: expected names with values, such as `seeds: [1, 2]`; correct the file")
 
 
 def _checked_node(path: Path | str, text: str) -> yaml.Node | None:

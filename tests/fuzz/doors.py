@@ -6,7 +6,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import yaml
 from safetensors.numpy import load_file, save_file
 
 from builders import fake_experts, paper_settings, write_expert
-from fuzz.mutations import DAMAGE, FILES, JSON_FILE, JSON_LINES, SAFETENSORS, TEXT, YAML_FILE, Mutation
+from fuzz.mutations import DAMAGE, FATAL, FILES, JSON_FILE, JSON_LINES, SAFETENSORS, TEXT, YAML_FILE, Mutation
 from genome.adapters import materialise
 from genome.config.check import check_config, check_files, check_paths, read_task_files
 from genome.config.values import settled
@@ -48,6 +48,8 @@ class Door:
     damaged: dict[str, Sequence[Mutation]]
     names: tuple[str, ...] = ()
     """What a refusal may name in place of the damaged file."""
+    repeats: bool = True
+    """Whether mutations that draw at random are tried again and again."""
     libraries: tuple[str, ...] = ()
     """What is slow to import, and therefore imported once for all cases."""
 
@@ -318,6 +320,11 @@ def enter_config() -> Any:
 # A base model's folder.
 
 
+def unmarked(mutations: Sequence[Mutation]) -> list[Mutation]:
+    """Return mutations of a file that is not read by us alone: transformers takes no byte order mark."""
+    return [replace(each, effect=FATAL) if each.name == "a byte order mark" else each for each in mutations]
+
+
 def build_base() -> None:
     """What fetching and tokenising read of a base model; its weights are not looked at here."""
     from tokenizers import Tokenizer, models, pre_tokenizers
@@ -374,12 +381,13 @@ DOORS: dict[str, Door] = {
         build_base,
         enter_base,
         {
-            "given/base/config.json": JSON_FILE,
-            "given/base/tokenizer.json": JSON_FILE,
-            "given/base/tokenizer_config.json": JSON_FILE,
-            "given/base/chat_template.jinja": (*FILES, *DAMAGE, *TEXT),
+            "given/base/config.json": unmarked(JSON_FILE),
+            "given/base/tokenizer.json": (*FILES, *DAMAGE),
+            "given/base/tokenizer_config.json": unmarked(JSON_FILE[1:]),  # tokenizer.json is enough
+            "given/base/chat_template.jinja": unmarked((*FILES[1:], *DAMAGE, *TEXT)),
         },
         ("given/base", "out/base"),
+        False,
         ("transformers.models.auto.tokenization_auto", "transformers.tokenization_utils_tokenizers"),
     ),
     "scores": Door(

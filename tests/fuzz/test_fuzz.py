@@ -32,7 +32,8 @@ def cases(door: Door) -> Iterator[tuple[str, Mutation, random.Random]]:
     """Yield the cases of a door: file, mutation and the generator that it draws from."""
     for path, mutations in door.damaged.items():
         drawn = [mutation for mutation in mutations if mutation.effect == OPEN]
-        tried = [*mutations, *(drawn[number % len(drawn)] for number in range(CASES - len(mutations)))]
+        again = CASES - len(mutations) if door.repeats else 0
+        tried = [*mutations, *(drawn[number % len(drawn)] for number in range(again))]
         for number, mutation in enumerate(tried):
             yield path, mutation, random.Random(f"{SEED}/{path}/{number}")
 
