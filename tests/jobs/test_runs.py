@@ -51,7 +51,7 @@ class Project:
         return f"{place}/population.json", f"{place}/evaluations.jsonl", f"{place}/record.json"
 
     def experts(self):
-        evaluate_experts(self.site, json.dumps(FITNESS), ["validation.jsonl"], *self.files(EXPERTS))
+        evaluate_experts(self.site, json.dumps(FITNESS), ["validation.jsonl"], "stop", *self.files(EXPERTS))
 
     def found(self, **changes):
         settings = json.dumps({**FITNESS, **paper_settings("genome", **changes)})

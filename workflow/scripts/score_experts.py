@@ -8,6 +8,7 @@ with job(snakemake.log[0]):
         Site(snakemake.input.base, snakemake.input.experts, snakemake.config["engine"]),
         settings=snakemake.params.settings,
         prompts=snakemake.input.prompts,
+        unparsed=snakemake.config["unparsed"],
         population=snakemake.output.population,
         evaluations=snakemake.output.evaluations,
         record=snakemake.output.record,

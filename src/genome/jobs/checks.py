@@ -42,8 +42,8 @@ def check_objectives(objectives: Sequence[Objective], base: str, engine: Mapping
             warn(doubt)
 
 
-def check_answers(objectives: Sequence[Objective], records: Sequence[Mapping[str, Any]]) -> None:
-    """Raise GenomeError where no expert has a single answer to a task that can be read; warn where most cannot be."""
+def check_answers(objectives: Sequence[Objective], records: Sequence[Mapping[str, Any]], *, stop: bool = True) -> None:
+    """Warn where most of each expert's answers to a task cannot be read; GenomeError where none can, with `stop`."""
     for objective in objectives:
         task = objective.task
         found = [record for record in records if record["task"] == task.name]
@@ -54,8 +54,8 @@ def check_answers(objectives: Sequence[Objective], records: Sequence[Mapping[str
         if not unparsed or not all(2 * sum(lost) > len(lost) for lost in by_expert.values()):
             continue
         said = _said(task, len(unparsed), len(found), unparsed)
-        if len(unparsed) == len(found):
-            raise GenomeError(f"{said}; a search would find nothing")
+        if stop and len(unparsed) == len(found):
+            raise GenomeError(f"{said}; a search would find nothing (`unparsed: warn` in the config goes on)")
         warn(said)
 
 

@@ -88,15 +88,18 @@ class Site:
 
 
 def evaluate_experts(
-    site: Site, settings: str, prompts: Sequence[str], population: str, evaluations: str, record: str
+    site: Site, settings: str, prompts: Sequence[str], unparsed: str, population: str, evaluations: str, record: str
 ) -> None:
-    """Score the experts themselves: what Best Single, Expert Fusion and the ablation without initialisation need."""
+    """Score the experts themselves: what Best Single, Expert Fusion and the ablation without initialisation need.
+
+    `unparsed` ("stop" or "warn") is what to do about a task to which no expert gives an answer that can be read.
+    """
     started = time.perf_counter()
     experts = site.experts()
     evaluator = site.evaluator(json.loads(settings), prompts, experts)
     check_objectives(evaluator.objectives, site.base, site.engine)
     scored = score_experts(experts, evaluator)
-    check_answers(evaluator.objectives, evaluator.records)
+    check_answers(evaluator.objectives, evaluator.records, stop=unparsed == "stop")
     _write(started, scored, None, evaluator, experts, population, evaluations, record)
 
 
