@@ -45,7 +45,9 @@ def test_the_tested_versions_are_plain_and_exact():
 
 def test_what_installs_takes_the_tested_versions():
     """The commands that people and rules run, wherever they stand."""
-    for path in (ROOT / ".ci" / "run", ENVIRONMENTS / "genome.yaml"):
+    for path in (ROOT / ".ci" / "run", ENVIRONMENTS / "genome.yaml", ROOT / "README.md", ROOT / "docs" / "own.md"):
+        installing = [line for line in path.read_text().splitlines() if "pip install" in line and "-e" in line]
+        assert all("constraints.txt" in line for line in installing), path
         assert "constraints.txt" in path.read_text(), path
 
 
