@@ -143,6 +143,14 @@ def test_tasks_count_by_their_weight():
         assert len(race(entries("x"), {}, rivals, 1, RULES, course)["x"]["a"]) == length
 
 
+def test_a_trial_is_finished_with_every_sample_of_every_task_and_holds_no_more():
+    course = Course({"a": 300, "b": 2}, {"a": 0.5, "b": 0.5}, lambda *_: pytest.fail("was asked"), combine)
+    whole, part, more = ({"a": (0.5,) * length, "b": (1.0,) * 2} for length in (300, 299, 301))
+    assert [course.finished(trial) for trial in (whole, part, {"a": (0.5,) * 300}, {})] == [True, False, False, False]
+    assert [course.holds(trial) for trial in (whole, part, more, {"a": (0.5,) * 300})] == [True, True, False, False]
+    assert course.fitness(whole) == combine({"a": 0.5, "b": 1.0})
+
+
 def test_looks_that_do_not_rise_are_refused():
     with pytest.raises(GenomeError, match="rising"):
         Rules([50, 25], 0.95, 0.5)

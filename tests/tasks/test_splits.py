@@ -186,6 +186,17 @@ def test_a_task_may_ask_for_all_the_rest():
     assert len(split(task_of(test_samples=7), rows_of(100), 20, 30)[1]) == 7
 
 
+def test_200_rows_validate_and_1000_test_where_nothing_else_is_said():
+    assert [len(side) for side in split(task_of(), rows_of(1300))] == [200, 1000]
+
+
+def test_a_row_whose_value_must_stand_once_and_that_has_none_is_named_by_its_number():
+    """Rows of one's own, which come from no file, have their number from 1."""
+    rows = [{**row, "key": row["a"]} for row in rows_of(5)]
+    rows[3]["key"] = None
+    assert refusal(split, task_of(distinct="key"), rows, 1, 1).startswith("task sums, row 4: distinct: null")
+
+
 def test_only_rows_of_the_task_are_read(tmp_path):
     write_jsonl(tmp_path / "rows.jsonl", rows_of(6))
     task = task_of(where='a in ["1", "4"]')
