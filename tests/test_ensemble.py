@@ -3,11 +3,13 @@
 import importlib.util
 import random
 import string
+import sys
 import time
 from itertools import permutations
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -211,6 +213,32 @@ def test_bertscore_is_the_packages_own_f1(encoder):
     found = ensemble._bertscore(pairs, encoder["model"], encoder["layer"])
     assert found[:2] == pytest.approx(f1.tolist(), abs=1e-4)
     assert ensemble._bertscore([pair[::-1] for pair in pairs], encoder["model"], encoder["layer"]) == found
+
+
+@pytest.mark.parametrize(("named", "positions", "longest"), [(10**30, 514, 512), (128, 514, 128), (10**30, None, 510)])
+def test_bertscore_cuts_texts_to_what_the_encoder_holds_and_compares_f1(monkeypatch, named, positions, longest):
+    """A RoBERTa of 514 positions holds 512 tokens; a tokenizer that names no maximum would cut nothing."""
+    scorer = SimpleNamespace(
+        _model=SimpleNamespace(config=SimpleNamespace(**({"max_position_embeddings": positions} if positions else {}))),
+        _tokenizer=SimpleNamespace(model_max_length=named),
+    )
+    f1 = {("a", "b"): 0.5, ("a", "c"): 0.7, ("b", "c"): 0.8}
+
+    def score(first, second):
+        low = np.full(len(first), 0.1)
+        return low, low, np.array([f1[pair] for pair in zip(first, second, strict=True)])
+
+    scorer.score = score
+    asked = []
+    module = SimpleNamespace(BERTScorer=lambda **settings: asked.append(settings) or scorer)
+    monkeypatch.setitem(sys.modules, "bert_score", module)
+    encoder = {"metric": "bertscore", "model": "an/encoder", "layer": 6}
+    assert combine(SimpleNamespace(kind="span"), [{}], [["a"], ["b"], ["c"]], encoder) == ["c"]
+    assert asked == [{"model_type": "an/encoder", "num_layers": 6, "rescale_with_baseline": False}]
+    assert scorer._tokenizer.model_max_length == longest
+    # Equal to five digits is a tie, which goes to the fittest.
+    f1.update({("a", "b"): 0.9, ("a", "c"): 0.1, ("b", "c"): 0.100004})
+    assert combine(SimpleNamespace(kind="span"), [{}], [["a"], ["b"], ["c"]], encoder) == ["a"]
 
 
 @needs_encoder

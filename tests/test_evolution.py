@@ -1,5 +1,6 @@
 """Methods under the driver: whole runs on genotypes, without an engine."""
 
+import json
 from dataclasses import replace
 from itertools import pairwise
 
@@ -91,6 +92,20 @@ def test_parents_and_fresh_children_mutate():
     assert children
     mutated = [x.parents[0] for x in created if x.operator == "mutation"]
     assert mutated == [*(x.name for x in history[0].members), *children]
+
+
+@pytest.mark.parametrize("scale", [0.5, 2.0])
+def test_each_space_has_a_scale_of_mutation_of_its_own(scale):
+    """Noise on weights has the scale `sigma`; the noise on the coefficients of products has `coefficient_sigma`."""
+    rates = {"crossover_rate": 0, "individual_mutation_rate": 1.0, "gene_mutation_rate": 1.0}
+    space = json.loads('"product"')  # as settings come, from a file: equal to the name, and not the same object
+    settings = paper_settings("genome", **rates, merge_space=space, sigma=1e-9, coefficient_sigma=scale)
+    history, _ = run(settings, generations=1, size=100)
+    before = {x.name: np.array(x.genotype.coefficients) for x in history[0].members}
+    moves = [np.array(x.genotype.coefficients) - before[x.parents[0]] for x in history[1].created]
+    assert 0.9 * scale < np.std(moves) < 1.1 * scale  # of 400 normal draws
+    history, _ = run(paper_settings("genome", **rates, sigma=scale, coefficient_sigma=1e-9), generations=1)
+    assert [[term.coefficient for term in x.genotype.noise] for x in history[1].created] == [[scale]] * 10
 
 
 @pytest.mark.parametrize("choice", [{"selection": "elite"}, {"selection": "proportional", "elite_ratio": 1.0}])

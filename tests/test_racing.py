@@ -1,6 +1,7 @@
 """Racing: who cannot win stops early; who is ranked has answered everything."""
 
 from dataclasses import replace
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -87,6 +88,40 @@ def test_pairs_tell_apart_what_means_do_not():
     assert not behind(trial, {"t": 0.6}, 100, RULES, course)
 
 
+def test_the_bound_is_that_of_the_quantile_shared_by_the_looks():
+    assert Rules([25, 50, 100], 0.95, 0.5).z == pytest.approx(2.128045, abs=1e-6)  # 1 - 0.05 / 3
+    assert Rules([25], 0.975, 0.5).z == pytest.approx(1.959964, abs=1e-6)
+
+
+@pytest.mark.parametrize("look", [8, 14])
+def test_stopped_is_who_lies_below_by_more_than_the_standard_errors_allowed(look):
+    """The formula of the module's head, on two tasks of which one is known whole after 12 samples."""
+    sizes, weights = {"a": 40, "b": 12}, {"a": 0.9, "b": 0.1}
+    course = Course(sizes, weights, lambda *_: pytest.fail("was asked"), combine)
+    for seed in range(20):
+        chance = np.random.default_rng(seed)
+        worse, better = (
+            {task: tuple((chance.random(look) < share).astype(float).tolist()) for task in sizes}
+            for share in (0.4, 0.6)
+        )
+        gap, variance = 0.0, 0.0
+        for task, size in sizes.items():
+            m = min(look, size)
+            d = np.subtract(worse[task][:m], better[task][:m])
+            s2 = (np.sum((d - d.mean()) ** 2) + 1 + 1) / (m + 2 - 1)  # a win and a loss more
+            gap += weights[task] * d.mean()
+            variance += weights[task] ** 2 * s2 / m * (size - m) / (size - 1)
+        allowed = -gap / np.sqrt(variance)
+        for slack, expected in ((-0.001, True), (0.001, False)):
+            rules = Rules([look], NormalDist().cdf(allowed + slack), 0.5)
+            assert behind(worse, better, look, rules, course) is expected
+
+
+def test_who_is_equal_on_everything_is_not_behind():
+    scores = {"t": (1.0, 0.0, 1.0, 0.0)}
+    assert not behind(scores, scores, 4, RULES, table_course({"x": [0.0] * 4}))
+
+
 def test_what_is_known_is_not_asked_again():
     scores = {"x": draws(0.5, 1), "y": draws(0.5, 2)}
     log = []
@@ -106,6 +141,14 @@ def test_tasks_count_by_their_weight():
     for weights, length in (({"a": 0.9, "b": 0.1}, 200), ({"a": 0.1, "b": 0.9}, 25)):
         course = Course({"a": 200, "b": 60}, weights, part, combine)
         assert len(race(entries("x"), {}, rivals, 1, RULES, course)["x"]["a"]) == length
+
+
+def test_a_trial_is_finished_with_every_sample_of_every_task_and_holds_no_more():
+    course = Course({"a": 300, "b": 2}, {"a": 0.5, "b": 0.5}, lambda *_: pytest.fail("was asked"), combine)
+    whole, part, more = ({"a": (0.5,) * length, "b": (1.0,) * 2} for length in (300, 299, 301))
+    assert [course.finished(trial) for trial in (whole, part, {"a": (0.5,) * 300}, {})] == [True, False, False, False]
+    assert [course.holds(trial) for trial in (whole, part, more, {"a": (0.5,) * 300})] == [True, True, False, False]
+    assert course.fitness(whole) == combine({"a": 0.5, "b": 1.0})
 
 
 def test_looks_that_do_not_rise_are_refused():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import SafetensorError, deserialize
+from safetensors.numpy import save
 from safetensors.torch import load_file, save_file
 
 from genome.errors import GenomeError
@@ -34,6 +35,25 @@ def test_torch_reads_what_is_written(tmp_path, dtype):
     (tmp_path / "x.safetensors").write_bytes(header + b"".join(array.tobytes() for array in stored.values()))
     for name, tensor in load_file(tmp_path / "x.safetensors").items():
         assert torch.equal(tensor, torch.from_numpy(values[name]).to(TYPES[dtype]))
+
+
+@pytest.mark.parametrize("name", ["a" * length for length in range(1, 10)])
+def test_a_file_is_the_one_that_the_library_writes(name):
+    """Padded so that the tensors begin at a multiple of eight, whatever the length of their names."""
+    values = np.arange(6, dtype="f4").reshape(2, 3)
+    header = header_bytes({name: "F32"}, {name: values.shape})
+    assert header + values.tobytes() == save({name: values}, metadata={"format": "pt"})
+    assert len(header) % 8 == 0
+
+
+def test_only_absurd_sizes_are_refused(tmp_path):
+    """Without values a tensor of any size is one; the library reads it too."""
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(content({"a": entry(0, 0, (2**60, 0)), "b": entry(0, 0, (0, 2**60))}, 0))
+    tensors, metadata = read_header(path)
+    assert {name: tensor.shape for name, tensor in tensors.items()} == {"a": (2**60, 0), "b": (0, 2**60)}
+    assert metadata == {}
+    assert len(deserialize(path.read_bytes())) == 2
 
 
 def test_bfloat16_rounds_like_torch():
@@ -107,6 +127,7 @@ REFUSED = {
     "no list": ({"a": {**entry(0, 4), "shape": 1}}, 4, "has shape 1"),
     "vast": ({"a": entry(0, 0, (2**63, 4, 0))}, 0, "has shape"),
     "vast product": ({"a": entry(0, 0, (2**40, 2**40, 0))}, 0, "has shape"),
+    "vast behind none": ({"a": entry(0, 0, (0, 2**64))}, 0, "has shape"),
     "type": ({"a": entry(0, 4, dtype=32)}, 4, "has type 32"),
     "type list": ({"a": entry(0, 4, dtype=["F32"])}, 4, "has type ['F32']"),
     "no mapping": ({"a": [0, 4]}, 4, "not described by dtype, shape and data_offsets"),

@@ -69,8 +69,8 @@ def test_bad_files_are_named(tmp_path):
     assert "line 1" in refusal(read_rows, task, tmp_path)
     path.write_text("\n", encoding="utf-8")
     assert "holds no rows" in refusal(read_rows, task, tmp_path)
-    write_jsonl(path, [{"q": "x", "a": "1"}, {"q": "x", "A": "1"}])
-    assert "row 2 has no column 'a'" in refusal(read_rows, task, tmp_path)
+    write_jsonl(path, [{"q": "x", "a": "1"}, {"q": "y", "a": "1"}, {"q": "x", "A": "1"}])
+    assert "row 3 has no column 'a'" in refusal(read_rows, task, tmp_path)
     (tmp_path / "rows.jsonl.gz").write_text("not compressed", encoding="utf-8")
     assert "rows.jsonl.gz, line 1" in refusal(read_rows, task_of(source={"path": "rows.jsonl.gz"}), tmp_path)
 
@@ -163,13 +163,14 @@ def test_of_a_repeated_prompt_the_first_row_of_the_draw_is_taken(distinct):
     assert int(validation[0]["a"]) == (40 if single_first else order[0])
 
 
+@pytest.mark.parametrize("shots", [1, 3])
 @pytest.mark.parametrize("seed", [42, 7])
-def test_examples_are_the_first_rows_of_a_draw_from_what_is_left(seed):
-    task = task_of(shots=3, prompt="{% for e in examples %}{{ e.q }}={{ e.reference }} {% endfor %}{{ q }}")
+def test_examples_are_the_first_rows_of_a_draw_from_what_is_left(seed, shots):
+    task = task_of(shots=shots, prompt="{% for e in examples %}{{ e.q }}={{ e.reference }} {% endfor %}{{ q }}")
     validation, test = split(task, rows_of(40), 10, 20, seed=seed)
     taken = {int(row["a"]) for row in validation + test}
     free = [index for index in range(40) if index not in taken]
-    expected = [free[place] for place in default_rng(seed).permutation(10)[:3]]
+    expected = [free[place] for place in default_rng(seed).permutation(10)[:shots]]
     for row in validation + test:
         assert [int(example["a"]) for example in row["examples"]] == expected
 
@@ -179,11 +180,23 @@ def test_too_few_rows_are_refused():
     assert text.startswith("task sums: 50 rows are too few for 20 of validation and 11 of test")
     assert "found 20 and 10 with distinct prompts" in text
     assert "at least 1" in refusal(split, task_of(), rows_of(20), 20, "rest")
+    assert len(split(task_of(), rows_of(21), 20, "rest")[1]) == 1
 
 
 def test_a_task_may_ask_for_all_the_rest():
     assert len(split(task_of(test_samples="rest"), rows_of(100), 20, 30)[1]) == 80
     assert len(split(task_of(test_samples=7), rows_of(100), 20, 30)[1]) == 7
+
+
+def test_200_rows_validate_and_1000_test_where_nothing_else_is_said():
+    assert [len(side) for side in split(task_of(), rows_of(1300))] == [200, 1000]
+
+
+def test_a_row_whose_value_must_stand_once_and_that_has_none_is_named_by_its_number():
+    """Rows of one's own, which come from no file, have their number from 1."""
+    rows = [{**row, "key": row["a"]} for row in rows_of(5)]
+    rows[3]["key"] = None
+    assert refusal(split, task_of(distinct="key"), rows, 1, 1).startswith("task sums, row 4: distinct: null")
 
 
 def test_only_rows_of_the_task_are_read(tmp_path):
