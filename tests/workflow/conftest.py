@@ -35,18 +35,13 @@ class Project:
 
     folder: Path
 
+    def options(self, *arguments: str, cores: int = 2) -> list[str]:
+        """Return what Snakemake is called with."""
+        return ["--cores", str(cores), "--configfile", "small.yaml", *arguments]
+
     def command(self, *arguments: str, cores: int = 2) -> list[str]:
-        return [
-            sys.executable,
-            "-P",
-            "-m",
-            "snakemake",
-            "--cores",
-            str(cores),
-            "--configfile",
-            "small.yaml",
-            *arguments,
-        ]
+        """Return Snakemake's command; -P: a module where the workflow runs is not Python's."""
+        return [sys.executable, "-P", "-m", "snakemake", *self.options(*arguments, cores=cores)]
 
     def snakemake(self, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess:
         return subprocess.run(self.command(*arguments, cores=cores), cwd=self.folder, capture_output=True, text=True)

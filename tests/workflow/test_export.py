@@ -51,7 +51,8 @@ def test_an_export_asks_for_its_own_run(fresh):
     generations = {f"{RUN}/generation_{generation}" for generation in (1, 2, 3)}
     assert runs == {"sums/experts", "sums/initial-pairs/n4/seed1", *generations}
     assert {file for file in planned if "results/test/" in file} == {
-        f"results/test/sums/{RUN}/{name}" for name in ("responses.jsonl", "scores.json", "answers.jsonl")
+        f"results/test/sums/{RUN}/{name}"
+        for name in ("responses.jsonl", "responses.json", "scores.json", "answers.jsonl")
     }
 
 

@@ -219,7 +219,7 @@ def test_a_folder_with_a_space_and_modules_of_the_user_s_is_like_any_other(tmp_p
     project = give(tmp_path / "my project")
     for name in ("json", "numpy", "torch", "yaml", "jsonschema", "safetensors"):
         (project.folder / f"{name}.py").write_text(f"raise RuntimeError('{name} of the user')\n")
-    command = [str(Path(sys.executable).with_name("snakemake")), *project.command("--", MANIFEST)[3:]]
+    command = [str(Path(sys.executable).with_name("snakemake")), *project.options("--", MANIFEST)]
     made = subprocess.run(command, cwd=project.folder, capture_output=True, text=True)
     assert made.returncode == 0, made.stderr[-4000:]
     assert (project.folder / MANIFEST).is_file()
@@ -228,7 +228,7 @@ def test_a_folder_with_a_space_and_modules_of_the_user_s_is_like_any_other(tmp_p
 def test_a_python_in_a_folder_with_a_space_is_refused_at_the_start(given, tmp_path):
     python = str(tmp_path / "my env/bin/python")
     code = f"import sys; sys.executable = {python!r}; from snakemake.cli import main; main()"
-    command = [sys.executable, "-c", code, *given.command("-n", "--", MANIFEST)[3:]]
+    command = [sys.executable, "-c", code, *given.options("-n", "--", MANIFEST)]
     refused = subprocess.run(command, cwd=given.folder, capture_output=True, text=True)
     assert refused.returncode == 1
     [line] = [line for line in refused.stdout.splitlines() if "my env" in line]
