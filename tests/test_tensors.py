@@ -168,6 +168,10 @@ def test_a_header_longer_than_the_format_allows_is_refused_unread(tmp_path):
         file.write((100_000_001).to_bytes(8, "little") + b"{")
         file.truncate(100_000_009)
     assert "a header of 100000001 bytes" in one_line(tmp_path / "x")
+    with (tmp_path / "x").open("wb") as file:
+        file.write((100_000_000).to_bytes(8, "little"))
+        file.truncate(100_000_008)
+    assert "does not start with a brace" in one_line(tmp_path / "x")
 
 
 def test_only_files_are_opened(tmp_path):
