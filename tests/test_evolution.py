@@ -1,6 +1,7 @@
 """Methods under the driver: whole runs on genotypes, without an engine."""
 
 import json
+import threading
 from dataclasses import replace
 from itertools import pairwise
 
@@ -467,6 +468,27 @@ def test_mixtures_by_fitness_and_by_perplexity_have_no_numbers_out_of_range():
         packed = drive(BASELINES["pack_of_llms"](scored, settings, 1), {}, experts, nothing)
         shares = np.exp([0, -1, -2, -3]) / np.exp([0, -1, -2, -3]).sum()
         assert packed.best.genotype.coefficients == pytest.approx(shares)
+
+
+@LORAHUB_WARNS
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_lorahub_ends_its_optimiser_s_thread_where_it_cannot_go_on(error):
+    """An optimiser that waits in a thread keeps a process from ending, as long as anything holds the error."""
+    experts, before = fake_experts(4), {*threading.enumerate()}
+    landscape = Landscape(experts)
+
+    def fails_late(individuals):
+        if len(landscape.asked) > 20:
+            raise error
+        return landscape(individuals)
+
+    scored = score_experts(experts, landscape)
+    with pytest.raises(error) as caught:
+        drive(BASELINES["lorahub"](scored, paper_settings("lorahub"), 1), {}, experts, fails_late)
+    for thread in {*threading.enumerate()} - before:
+        thread.join(5)
+        assert not thread.is_alive()
+    assert caught.value
 
 
 @LORAHUB_WARNS

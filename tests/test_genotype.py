@@ -143,3 +143,7 @@ def test_the_spaces_are_apart(genotype, factor):
     assert "space" not in to_json(plain)
     with pytest.raises(ValueError, match="too many values"):
         combine([(1.0, plain), (1.0, product)])
+
+
+def test_an_expert_has_its_own_coefficient_however_many_there_are():
+    assert expert(300, 302).coefficients == (0.0,) * 300 + (1.0, 0.0)

@@ -1,6 +1,7 @@
 """Drives search methods: scores what they yield, each genotype once in a run, and hands back populations."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from operator import itemgetter
 from typing import Any
@@ -64,8 +65,10 @@ def drive(
 
     reply = None
     try:
-        while True:
-            reply = score(search.send(reply))
+        # Closed where it cannot go on: LoraHub's optimiser may own a thread, which would keep a failed process alive.
+        with closing(search):
+            while True:
+                reply = score(search.send(reply))
     except StopIteration as stop:
         members = {name_of(x) for x in stop.value.members}
         kept = {name: trial for name, trial in trials.items() if name in members or name not in scored}

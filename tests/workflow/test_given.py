@@ -125,6 +125,9 @@ def test_a_typo_leaves_yesterday_s_rows(given):
     ):
         given.configure(tasks={"till": {**TASK, **wrong}})
         refusal(given, message, splits)
+        if not message.endswith("line 1"):
+            # Snakemake takes a split that is there where its rule's input function refuses the source.
+            refusal(given, message, "results/prompts/own/till/validation.jsonl")
     assert given.files("results/splits/till/*") == before
     given.configure(tasks={"till": TASK})
     assert given.planned(splits) == []

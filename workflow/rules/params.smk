@@ -39,6 +39,8 @@ def split_params(wildcards):
 
 
 def prompts_params(wildcards):
+    # Where a split is there, Snakemake takes it without a word if its rule's own input function refuses the source.
+    source_files(wildcards)
     asked = {"task": asked_task(wildcards.task), **chat_setting(wildcards.base)}
     return canonical({"version": VERSIONS["prompts"], **asked})
 
