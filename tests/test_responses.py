@@ -114,3 +114,22 @@ def test_the_command_prints_json_or_one_line(tmp_path):
     assert str(result.exception.code) == f"error: {tmp_path / 'b.jsonl'}: no such file"
     path.write_text("{")
     assert "each line holds" in str(CliRunner().invoke(app, ["score", "gsm8k", str(path)]).exception.code)
+
+
+def test_details_are_written_over_details_only(tmp_path):
+    lines = [{"sample": QUESTION, "response": "Answer: 5"}]
+    mine = tmp_path / "mine.jsonl"
+    for text in ("my notes\n", '{"line": 1}\n', "kind: number\n"):
+        mine.write_text(text)
+        with pytest.raises(GenomeError, match="exists and holds no details of scores"):
+            scored("gsm8k", lines, tmp_path, details=mine)
+        assert mine.read_text() == text
+    for _ in range(2):
+        scored("gsm8k", lines, tmp_path, details=tmp_path / "details.jsonl")
+    assert read_jsonl(tmp_path / "details.jsonl")[0]["score"] == 1.0
+
+
+@pytest.mark.parametrize(("given", "shown"), [(None, "null"), (7, "7"), ({"a": 1}, '{"a": 1}')])
+def test_a_response_that_is_no_text_is_shown_as_it_stands(given, shown, tmp_path):
+    said = refusal("gsm8k", [{"sample": QUESTION, "response": given}], tmp_path)
+    assert said.endswith(f"a response must be text, found {shown}")

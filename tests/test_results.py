@@ -134,6 +134,7 @@ WRONG = {
     "no best": ("responses", RESPONSES[3:], "no responses of best"),
     "a response that is none": ("responses", [{**RESPONSES[0], "response": None}], "row 1, response: expected text"),
     "a sample twice": ("samples", [*SAMPLES, SAMPLES[0]], "sample s0 stands there twice"),
+    "samples that were cut": ("samples", [{"id": "x", "tokens": [1], "of": 3}], "1 of 3 samples"),
     "no tokens": ("samples", [{"id": "x", "tokens": []}], "sample x, tokens: expected a list of 1 or more"),
     "a rank of none": ("manifest", {"rank": 0, "experts": [{"path": "x"}]}, "rank: expected an integer from 1 on"),
 }  # fmt: skip

@@ -1,12 +1,13 @@
 """Responses that somebody already has, of one model or of an ensemble's members, are scored as a run's own are."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from genome.ensemble import combine
 from genome.errors import GenomeError
-from genome.files import encodable, read_numbered, write_jsonl
+from genome.files import encodable, read_jsonl, read_numbered, write_jsonl
 from genome.tasks import Task, parse_task
 from genome.tasks.prompts import facts
 from genome.tasks.scoring import beside, extract, judge, standard_error
@@ -45,6 +46,8 @@ def score_responses(
     counted, numbered = read_numbered(path, LINE, any_value=True)
     if details is not None and Path(details).resolve() == Path(path).resolve():
         raise GenomeError(f"{details}: holds the responses; name another file for the details")
+    if details is not None and Path(details).is_file() and not _are_details(details):
+        raise GenomeError(f"{details}: exists and holds no details of scores; name another file for them")
     if not numbered:
         raise GenomeError(f"{path}: no lines; {LINE}")
     places = [f"{path}, {counted} {number}" for number, _ in numbered]
@@ -89,6 +92,20 @@ def score_responses(
     }
 
 
+def _shown(given: Any) -> str:
+    wrong = next((text for text in given if not isinstance(text, str)), given) if isinstance(given, list) else given
+    return json.dumps(wrong)[:60]
+
+
+def _are_details(path: Path | str) -> bool:
+    """Tell whether a file is empty or holds what `score_responses` writes: only such a one is written again."""
+    try:
+        rows = read_jsonl(path, any_value=True)
+    except GenomeError:  # no rows at all: somebody's own file
+        return False
+    return all(isinstance(row, dict) and {"line", "answer", "reference", "score"} <= row.keys() for row in rows)
+
+
 def _texts(where: str, row: Any) -> Sequence[str]:
     """Return the responses of one line."""
     if not isinstance(row, Mapping) or not isinstance(row.get("sample"), Mapping):
@@ -99,7 +116,7 @@ def _texts(where: str, row: Any) -> Sequence[str]:
     if "responses" in row and isinstance(given, list):
         given = ["" if text is None else text for text in given]  # a member without an answer
     if not isinstance(given, list) or not given or not all(isinstance(text, str) for text in given):
-        raise GenomeError(f"{where}: a response must be text, found {str(given)[:60]!r}")
+        raise GenomeError(f"{where}: a response must be text, found {_shown(given)}")
     if not all(map(encodable, given)):
         raise GenomeError(f"{where}: a response holds half of a surrogate pair; correct the text")
     return given

@@ -54,6 +54,8 @@ def read_samples(path: Path | str, asked: bool = False) -> list[dict[str, Any]]:
         for index, sample in enumerate(samples):
             mapping(sample, f"row {index + 1}")
             _name(sample["id"], f"row {index + 1}, id")
+            if sample.get("of", len(samples)) != len(samples):
+                raise UnexpectedError(f"{len(samples)} of {shown(sample['of'])} samples")
             for letter, option in mapping(sample.get("options", {}), f"sample {sample['id']}, options").items():
                 text(option, f"sample {sample['id']}, option {letter}")
             for test in sequence(sample.get("tests", []), f"sample {sample['id']}, tests"):

@@ -125,5 +125,5 @@ def test_faults_name_task_row_and_field(changes, part):
 def test_prepared_samples_are_plain_json(tmp_path):
     folder = tokenizer_in(tmp_path, "{{ bos_token }}user {{ messages[0].content }} model")
     samples = prepare(number_task(), [{"id": "r1", "q": "what is two", "a": "2"}], folder)
-    assert samples == [{"id": "r1", "prompt": "what is two", "reference": "2", "tokens": [1, 2, 4, 5, 6, 3]}]
+    assert samples == [{"id": "r1", "prompt": "what is two", "reference": "2", "tokens": [1, 2, 4, 5, 6, 3], "of": 1}]
     assert json.loads(json.dumps(samples)) == samples

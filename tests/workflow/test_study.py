@@ -95,7 +95,10 @@ def test_names_that_stand_for_nothing_are_refused(planning):
     ("changes", "message"),
     [
         ({"study": {"method": "model_swarms"}}, "config.study.method: 'model_swarms' is not one of ['genome', "),
-        ({"variants": {"study-mine": {"method": "genome"}}}, "config.variants: 'study-mine' is the name of a folder of our own"),
+        (
+            {"variants": {"study-mine": {"method": "genome"}}},
+            "config.variants: 'study-mine' is the name of a folder of our own",
+        ),
         ({"table7": {"variants": ["dare_ties"]}}, "config.table7.variants: dare_ties has no run on validation data"),
     ],
 )

@@ -19,6 +19,10 @@ def training_params(wildcards):
     named = {"base_name": model for key in ("hub", "path") if (model := SUITE["model"].get(key))}
     corpora = paths.corpora_of(ADAPTERS[wildcards.adapter])
     theirs = [Path(corpus) for corpus in corpora_of(wildcards) if paths.resolved(corpus) not in OWN_CORPORA]
+    for name, source in CORPORA.items():
+        # Where a corpus is there, Snakemake takes it without a word if its rule's own input function refuses the source.
+        if f"resources/datasets/corpora/{name}.jsonl" in corpora:
+            refusing(rows.files_of, source, config["data_dir"])
     spoken = {"corpora": corpora, "training": settings, **chat_setting(BASE)}
     return canonical({"version": VERSIONS["adapter"], **spoken, **named, **known_by(theirs)})
 

@@ -267,15 +267,19 @@ def prepare(
 ) -> list[dict[str, Any]]:
     """Return the samples of a split's `rows`, with `tokens`: the ids of the prompt in the base model's chat template.
 
-    Where the template prints today's date, `date` says which day it was told. GenomeError: no tokenizer in the folder,
-    a chat template that does not serve, a prompt that is longer than the model's context.
+    Where the template prints today's date, `date` says which day it was told; `of` is the number of samples.
+    GenomeError: no tokenizer in the folder, a chat template that does not serve, a prompt that is longer than the
+    model's context.
     """
     chat = chat or Chat()
     samples = [sample(task, row) for row in rows]
     tokenizer = load_tokenizer(tokenizer_dir)
     texts = prompt_texts(tokenizer, [each["prompt"] for each in samples], chat)
     date = {"date": DATE.isoformat()} if prints_date(tokenizer, chat) else {}
-    prepared = [{**each, "tokens": ids, **date} for each, ids in zip(samples, token_ids(tokenizer, texts), strict=True)]
+    of = {"of": len(samples)}  # tells a file that has lost lines
+    prepared = [
+        {**each, "tokens": ids, **date, **of} for each, ids in zip(samples, token_ids(tokenizer, texts), strict=True)
+    ]
     check_lengths(task, prepared, tokenizer_dir, answers=False)
     return prepared
 
