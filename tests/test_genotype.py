@@ -147,3 +147,7 @@ def test_the_spaces_are_apart(genotype, factor):
 
 def test_an_expert_has_its_own_coefficient_however_many_there_are():
     assert expert(300, 302).coefficients == (0.0,) * 300 + (1.0, 0.0)
+
+
+def test_a_file_may_hold_one_coefficient():
+    assert from_json(to_json(expert(0, 1))) == expert(0, 1)
