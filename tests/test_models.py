@@ -131,7 +131,7 @@ def test_everything_that_a_tokenizer_needs_is_taken(tmp_path):
         "q.tiktoken",
     }  # fmt: skip
     for name in names - {"config.json"}:
-        (origin / name).write_text(json.dumps(name))
+        (origin / name).write_text(json.dumps({"is": name}))
     fetch_base({"path": str(origin)}, tmp_path / "base")
     assert set(contents(tmp_path / "base")) == names
 
@@ -148,9 +148,11 @@ def test_the_shards_of_an_index_are_taken_and_missing_ones_named(tmp_path):
     (origin / shards[1]).write_bytes(b"2")
     fetch_base({"path": str(origin)}, tmp_path / "base")
     assert set(contents(tmp_path / "base")) == {"config.json", "model.safetensors.index.json", *shards}
-    for index in ({}, [], {"weight_map": {}}, {"weight_map": {"a": 3}}):
+    for index in ({}, {"weight_map": {}}, {"weight_map": {"a": 3}}):
         write_json(origin / "model.safetensors.index.json", index)
         assert "has no weight_map" in refusal({"path": str(origin)}, tmp_path / "other")
+    write_json(origin / "model.safetensors.index.json", [])
+    assert "index.json: not a JSON object" in refusal({"path": str(origin)}, tmp_path / "other")
     (origin / "model.safetensors.index.json").unlink()
     assert "lacks config.json or weights" in refusal({"path": str(origin)}, tmp_path / "other")
 

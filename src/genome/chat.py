@@ -13,8 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from genome.errors import GenomeError
-from genome.files import read_json
+from genome.errors import GenomeError, one_line
+from genome.files import read_object
 from genome.limits import OverLimitError, limited
 
 DATE = datetime.date(2024, 7, 26)
@@ -79,7 +79,7 @@ def load_tokenizer(base: Path | str) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         tokenizer("a")  # a setting of another type shows when the tokenizer is used
     except Exception as error:  # `tokenizers` raises no narrower one for a damaged file
-        reason = _line(error)
+        reason = one_line(error)
         remedy = "correct its files, or save the tokenizer as tokenizer.json"
         if "custom code" in str(error):
             reason, remedy = "it needs code of its own, which is never run", "save the tokenizer as tokenizer.json"
@@ -149,7 +149,7 @@ def _render(tokenizer: Any, turns: Sequence[list[dict[str, str]]], chat: Chat, *
     ) as error:
         asked = "a system and a user turn" if chat.system is not None else "a user turn without a system turn"
         raise GenomeError(
-            f"{tokenizer.name_or_path}: its chat template refuses {asked} ({_line(error)}); in the config, set "
+            f"{tokenizer.name_or_path}: its chat template refuses {asked} ({one_line(error)}); in the config, set "
             f"bases.{base}.chat to {{system: TEXT}}, to {{system: null}}, to {{arguments: {{…}}}} as the template "
             "needs it, or to plain for none"
         ) from error
@@ -201,8 +201,7 @@ def _add_old_template(tokenizer: Any, folder: Path) -> None:
     """Take the template from chat_template.json, where processors kept it and tokenizers do not look."""
     path = folder / "chat_template.json"
     if not tokenizer.chat_template and path.is_file():
-        found = read_json(path)
-        tokenizer.chat_template = found.get("chat_template") if isinstance(found, dict) else None
+        tokenizer.chat_template = read_object(path).get("chat_template")
 
 
 def check_packages(folder: Path) -> None:
@@ -227,12 +226,6 @@ def _is_installed(package: str) -> bool:
         return importlib.util.find_spec(package) is not None
     except ModuleNotFoundError:  # of the package above
         return False
-
-
-def _line(error: Exception) -> str:
-    """Return what an error says, in one line of bearable length."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else text[:199] + "…"
 
 
 def token_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:

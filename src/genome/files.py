@@ -219,6 +219,14 @@ def read_json(path: Path | str, remedy: str = CORRECT) -> Any:
     return parse_json(text, str(path), remedy)
 
 
+def read_object(path: Path | str, remedy: str = CORRECT) -> dict[str, Any]:
+    """Read a JSON file that must hold a mapping of names to values; GenomeError as `read_json`."""
+    value = read_json(path, remedy)
+    if not isinstance(value, dict):
+        raise GenomeError(f"{path}: not a JSON object; {remedy}")
+    return value
+
+
 def parse_json(text: str, where: str, remedy: str = CORRECT) -> Any:
     """Return the JSON value in `text`; GenomeError says what is wrong `where`, as `read_json` does of a file."""
     return _parse(_OURS, text, where, remedy)

@@ -8,7 +8,7 @@ from typing import Any
 
 from genome.chat import check_packages
 from genome.errors import GenomeError
-from genome.files import check_file, copy_file, is_file, is_folder, open_file, read_json, replacing_directory
+from genome.files import check_file, copy_file, is_file, is_folder, open_file, read_object, replacing_directory
 from genome.hub import download, hub_errors
 
 PATTERNS = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.tiktoken", "merges.txt", "vocab.txt")
@@ -80,8 +80,7 @@ def check_source(source: Mapping[str, Any], origin: Path) -> None:
             f"{where} lacks config.json or weights in safetensors ({WEIGHTS}, or {INDEX} with its files); "
             "correct `model` in the config"
         )
-    if not isinstance(read_json(origin / "config.json"), dict):
-        raise GenomeError(f"{where}: config.json is no mapping of fields; correct `model` in the config")
+    read_object(origin / "config.json")
     if WEIGHTS not in has:
         _check_index(where, origin)
     for file in model_files(origin):
@@ -92,15 +91,14 @@ def check_source(source: Mapping[str, Any], origin: Path) -> None:
         if start.startswith(codecs.BOM_UTF8):
             raise GenomeError(f"{file}: begins with a byte order mark, which transformers cannot read; save it without")
         if file.name in SETTINGS:
-            read_json(file)
+            read_object(file)
     if "tokenizer.json" not in has:
         check_packages(origin)
 
 
 def _check_index(where: str, origin: Path) -> None:
     """Raise GenomeError unless all files that the index of the weights names are there."""
-    index = read_json(origin / INDEX)
-    places = index.get("weight_map") if isinstance(index, dict) else None
+    places = read_object(origin / INDEX).get("weight_map")
     if not isinstance(places, dict) or not places or not all(isinstance(name, str) for name in places.values()):
         raise GenomeError(f"{where}: {INDEX} has no weight_map of tensors to files; fetch the model again")
     missing = sorted({name for name in places.values() if Path(name).name != name or not is_file(origin / name)})

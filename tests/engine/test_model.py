@@ -286,6 +286,7 @@ def test_no_step_is_computed_after_the_last_answer_has_ended(gemma, prompts):
 def test_weights_of_half_precision_are_merged_in_float32(gemma, tmp_path):
     base, adapters = gemma
     AutoModelForCausalLM.from_pretrained(base).bfloat16().save_pretrained(tmp_path)
+    tiny_models.tokenizer().save_pretrained(tmp_path)
     model = Model(tmp_path)
     name, original = next((n, w.clone()) for n, w in model.linear.items() if n.endswith("q_proj"))
     adapter = model.read_adapter(adapters[0])
@@ -350,14 +351,14 @@ BROKEN = {
     "rank is text": (change_config(r="4"), "r is no positive number"),
     "rank is true": (change_config(r=True), "r is no positive number"),
     "rank is no whole number": (change_config(r=4.5), "r is no positive number"),
-    "alpha is NaN": (change_config(lora_alpha=float("nan")), "lora_alpha is no positive number"),
-    "alpha is infinite": (change_config(lora_alpha=float("inf")), "lora_alpha is no positive number"),
+    "alpha is NaN": (change_config(lora_alpha=float("nan")), "is no number"),
+    "alpha is infinite": (change_config(lora_alpha=float("inf")), "is no number"),
     "alpha is huge": (change_config(lora_alpha=10**400), "lora_alpha is no positive number"),
     "alpha is a list": (change_config(lora_alpha=[8]), "lora_alpha is no positive number"),
     "pattern is a list": (change_config(rank_pattern=["q_proj"]), "rank_pattern is"),
     "config is a list": (lambda folder: (folder / "adapter_config.json").write_text("[]"), "not a JSON object"),
     "config is deep": (lambda folder: (folder / "adapter_config.json").write_text("[" * 10**5), "not valid JSON"),
-    "config is binary": (lambda folder: (folder / "adapter_config.json").write_bytes(b"\xff\0"), "not valid JSON"),
+    "config is binary": (lambda folder: (folder / "adapter_config.json").write_bytes(b"\xff\0"), "not UTF-8"),
     "integers": (change_tensors(lambda tensors: {k: t.int() for k, t in tensors.items()}), "expected float32"),
     "flat": (change_tensors(lambda tensors: {k: t.flatten() for k, t in tensors.items()}), r"has A \[\d+\]"),
     "no tensors": (change_tensors(lambda tensors: {}), "holds no tensors"),
@@ -454,7 +455,7 @@ BROKEN_BASES = {
     "an adapter too": (write("adapter_config.json", "{}"), "holds adapter_config.json.*a folder of its own"),
     "a pipe": (lambda base: os.mkfifo(base / "added_tokens.json"), r"added_tokens\.json: neither a file nor a folder"),
     "no config": (lambda base: (base / "config.json").unlink(), r"no config\.json"),
-    "config is no JSON": (write("config.json", "{"), r"config\.json: not valid JSON.*; fetch"),
+    "config is no JSON": (write("config.json", "{"), r"config\.json, line 1: not valid JSON.*; fetch"),
     "config is a list": (write("config.json", "[]"), r"config\.json: not a JSON object"),
     "unknown model": (change_json("config.json", model_type="mystery"), "model_type is 'mystery'.*newer transformers"),
     "model_type is a list": (change_json("config.json", model_type=["llama"]), "model_type is"),
@@ -474,7 +475,7 @@ BROKEN_BASES = {
     "a lost shard": (lambda base: shard(base, lose=True), r"no model-2\.safetensors; fetch"),
     "weights twice": (lambda base: shard(base, keep=True), "holds the weights twice.*remove one"),
     "index is no JSON": (write("model.safetensors.index.json", "{"), "twice"),
-    "settings are no JSON": (write("generation_config.json", "{"), r"generation_config\.json: not valid JSON"),
+    "settings are no JSON": (write("generation_config.json", "{"), r"generation_config\.json, line 1: not valid JSON"),
     "settings are a list": (write("generation_config.json", "[]"), r"generation_config\.json: not a JSON object"),
     "end token is text": (
         change_json("generation_config.json", eos_token_id="</s>"),
@@ -489,7 +490,7 @@ BROKEN_BASES = {
     ),
     "no tokenizer": (
         lambda base: [file.unlink() for file in base.glob("tokenizer*")],
-        "cannot load the tokenizer",
+        "no tokenizer here",
     ),
 }
 

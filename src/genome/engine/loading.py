@@ -1,6 +1,5 @@
 """A base model from its folder: all of it and nothing else, or one line with the folder, the reason and the remedy."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,12 @@ from transformers import (
     CONFIG_MAPPING,
     MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoModelForCausalLM,
-    AutoTokenizer,
     GenerationConfig,
     __version__,
 )
 
-from genome.errors import GenomeError
+from genome.errors import GenomeError, one_line
+from genome.files import read_object
 
 LOADING_ERRORS = (
     *(OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, AssertionError),
@@ -50,12 +49,12 @@ def load_network(base: Path) -> torch.nn.Module:
         )
     except ImportError as error:
         raise GenomeError(
-            f"{base}: this model needs a package that is not installed ({first_line(error)}); "
+            f"{base}: this model needs a package that is not installed ({one_line(error)}); "
             "install it, or choose a base model that is not quantised"
         ) from error
     except LOADING_ERRORS as error:
         raise GenomeError(
-            f"{base}: transformers {__version__} cannot load this model ({first_line(error)}); {AGAIN}"
+            f"{base}: transformers {__version__} cannot load this model ({one_line(error)}); {AGAIN}"
         ) from error
     if missing := sorted(found["missing_keys"]):
         raise GenomeError(
@@ -69,16 +68,6 @@ def load_network(base: Path) -> torch.nn.Module:
             "choose the same model in bfloat16 or float32, or set engine.backend to vllm"
         )
     return network.requires_grad_(False).eval()
-
-
-def load_tokenizer(base: Path | str) -> Any:
-    """Load the tokenizer of a base model's folder; GenomeError where there is none that transformers can load."""
-    try:
-        return AutoTokenizer.from_pretrained(base, local_files_only=True, trust_remote_code=False)
-    except LOADING_ERRORS as error:
-        raise GenomeError(
-            f"{base}: transformers {__version__} cannot load the tokenizer ({first_line(error)}); {AGAIN}"
-        ) from error
 
 
 def end_tokens(base: Path, network: torch.nn.Module, tokenizer: Any) -> list[int]:
@@ -103,12 +92,6 @@ def positions(config: Any) -> int | None:
     """Return how many tokens a prompt and its answer may have, None where the architecture has no limit."""
     found = getattr(config, "max_position_embeddings", None)
     return found if isinstance(found, int) and not isinstance(found, bool) and found > 0 else None
-
-
-def first_line(error: BaseException) -> str:
-    """Return what an error says, in one line and not too long."""
-    said = " ".join(str(error).split()) or type(error).__name__
-    return said if len(said) <= 300 else said[:297] + "..."
 
 
 def _check_config(base: Path) -> None:
@@ -163,7 +146,7 @@ def _check_weights(base: Path) -> None:
             with safe_open(file, framework="pt"):
                 pass
         except (SafetensorError, OSError) as error:
-            raise GenomeError(f"{file}: not a whole safetensors file ({first_line(error)}); {AGAIN}") from error
+            raise GenomeError(f"{file}: not a whole safetensors file ({one_line(error)}); {AGAIN}") from error
 
 
 def _check_generation(base: Path) -> None:
@@ -177,17 +160,4 @@ def _check_generation(base: Path) -> None:
     try:
         GenerationConfig.from_pretrained(base)
     except LOADING_ERRORS as error:
-        raise GenomeError(f"{file}: transformers cannot use it ({first_line(error)}); correct or remove it") from error
-
-
-def read_object(file: Path, remedy: str) -> dict[str, Any]:
-    """Read a file that has to hold a JSON object; GenomeError ends in `remedy`."""
-    if not file.is_file():
-        raise GenomeError(f"{file}: not a file; {remedy}")
-    try:
-        found = json.loads(file.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise GenomeError(f"{file}: not valid JSON ({first_line(error)}); {remedy}") from error
-    if not isinstance(found, dict):
-        raise GenomeError(f"{file}: not a JSON object; {remedy}")
-    return found
+        raise GenomeError(f"{file}: transformers cannot use it ({one_line(error)}); correct or remove it") from error

@@ -29,18 +29,10 @@ from transformers import DynamicCache, GenerationConfig, LogitsProcessorList
 from transformers.cache_utils import Cache, DynamicLayer, DynamicSlidingWindowLayer
 from transformers.utils.logging import disable_progress_bar
 
-from genome.engine.loading import (
-    LOADING_ERRORS,
-    TYPES,
-    end_tokens,
-    first_line,
-    load_network,
-    load_tokenizer,
-    positions,
-    read_object,
-)
-from genome.errors import GenomeError
-from genome.files import replacing_directory
+from genome.chat import load_tokenizer
+from genome.engine.loading import LOADING_ERRORS, TYPES, end_tokens, load_network, positions
+from genome.errors import GenomeError, one_line
+from genome.files import read_object, replacing_directory
 
 TOKENS_AT_ONCE = 2048
 """Most prompt tokens that go through the model at a time, padding included."""
@@ -313,7 +305,7 @@ class Model:
             return getattr(self.network(input_ids=token, use_cache=True), self._cache_name, None)
         except LOADING_ERRORS as error:
             raise GenomeError(
-                f"{self.base}: the model loads, but cannot read a token ({first_line(error)}); "
+                f"{self.base}: the model loads, but cannot read a token ({one_line(error)}); "
                 "install what it lacks or choose another base model"
             ) from error
 
@@ -353,7 +345,7 @@ class Model:
             tensors = safetensors.torch.load_file(file)
         except (SafetensorError, OSError, ValueError, KeyError) as error:
             raise GenomeError(
-                f"{file}: not a whole safetensors file ({first_line(error)}); make the adapter again"
+                f"{file}: not a whole safetensors file ({one_line(error)}); make the adapter again"
             ) from error
         if not tensors:
             raise GenomeError(f"{file}: holds no tensors; make the adapter again")
@@ -391,7 +383,7 @@ def _check_file(folder: Path, name: str) -> None:
     try:
         regular = stat.S_ISREG((folder / name).stat().st_mode)
     except (OSError, ValueError) as error:  # ValueError: no path at all, such as one with a NUL
-        reason = getattr(error, "strerror", None) or first_line(error)
+        reason = getattr(error, "strerror", None) or one_line(error)
         raise GenomeError(f"{str(folder)[:1000]!r}: no {name} ({reason}); an adapter is a PEFT folder") from error
     if not regular:
         raise GenomeError(f"{folder}/{name}: not a regular file; an adapter is a PEFT folder")
