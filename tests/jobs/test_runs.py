@@ -148,6 +148,19 @@ def test_responses_and_scores_say_who_answered(project):
     assert [row["engine"] for row in project.score()] == [ENGINE, ENGINE]
 
 
+def test_a_test_that_does_not_fit_the_model_is_refused_before_it_is_asked(project):
+    project.experts()
+    project.found()
+    project.evolve()
+    write_json("base/config.json", {"max_position_embeddings": 513})
+    asked = len(project.ranks)
+    with pytest.raises(
+        GenomeError, match=r"row sums-0: its prompt of 2 tokens and max_tokens 512 make 514; .* at most 513"
+    ):
+        project.answer()
+    assert len(project.ranks) == asked
+
+
 def test_shuffled_responses_score_the_same(project):
     project.evolve()
     project.answer()

@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -59,14 +58,14 @@ def test_a_prompt_that_is_too_long_is_found_when_prompts_are_made(tmp_path):
 def test_prompt_and_answer_fit_together(tmp_path):
     folder = base_of(tmp_path, {"max_position_embeddings": 9})
     samples = [{"id": "a", "tokens": [1] * 4}, {"id": "b", "tokens": [1] * 6}, {"id": "c", "tokens": [1] * 5}]
-    check_lengths(TASK, samples[:1], folder)
+    check_lengths("sums", samples[:1], folder, 5)
     with pytest.raises(
         GenomeError, match=r"row b: its prompt of 6 tokens and max_tokens 5 make 11; .* at most 9"
     ) as caught:
-        check_lengths(TASK, samples, folder)
+        check_lengths("sums", samples, folder, 5)
     assert "(2 of 3 rows are too long)" in str(caught.value)
     assert "a smaller max_tokens" in str(caught.value)
     with pytest.raises(GenomeError, match="at most 8"):
-        check_lengths(TASK, samples[:1], folder, served=8)
-    check_lengths(replace(TASK, max_tokens=1), samples, folder)
-    check_lengths(TASK, samples, base_of(tmp_path / "none", {}))
+        check_lengths("sums", samples[:1], folder, 5, served=8)
+    check_lengths("sums", samples, folder, 1)
+    check_lengths("sums", samples, base_of(tmp_path / "none", {}), 5)

@@ -36,7 +36,8 @@ def check_objectives(objectives: Sequence[Objective], base: str, engine: Mapping
     GenomeError where they do not; a warning where some references cannot.
     """
     for objective in objectives:
-        check_lengths(objective.task, objective.samples, base, served=engine.get("max_model_len"))
+        task = objective.task
+        check_lengths(task.name, objective.samples, base, task.max_tokens, engine.get("max_model_len"))
         doubt = check_references(objective.task, objective.samples)
         if doubt:
             warn(doubt)

@@ -20,6 +20,7 @@ from genome.population import Individual, Population, check_engine, read_populat
 from genome.population import origin as origin_of_experts
 from genome.results import read_evaluations, read_origin, read_responses, read_samples
 from genome.tasks import Task, parse_task
+from genome.tasks.lengths import check_lengths
 from genome.tasks.scoring import beside, extract, for_base, judge, parts, standard_error
 from genome.teams import choose_team
 
@@ -34,6 +35,8 @@ def answer_test(
     task's samples. `origin` keeps which engine answered, what the models were made of, and how many members were asked.
     """
     resolved, samples = json.loads(settings), read_samples(prompts, asked=True)
+    max_tokens = resolved["max_tokens"] or Task.max_tokens
+    check_lengths(Path(prompts).parent.name, samples, site.base, max_tokens, site.engine.get("max_model_len"))
     if Path(model).name == "provenance.json":
         experts = [read_expert(Path(model).parent)]
         engine = site.connect()
@@ -47,7 +50,7 @@ def answer_test(
         names = [individual.name for individual in chosen]
         folders = store_genotypes([individual.genotype for individual in chosen], experts, STORE, names)
     distinct = list(dict.fromkeys(folders))
-    [texts] = respond(engine, distinct, [(samples, resolved["max_tokens"] or Task.max_tokens)])
+    [texts] = respond(engine, distinct, [(samples, max_tokens)])
     by_folder = dict(zip(distinct, texts, strict=True))
     roles = ["best", *(f"member{rank}" for rank in range(1, len(names)))]
     write_jsonl(

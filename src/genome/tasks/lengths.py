@@ -6,7 +6,6 @@ from typing import Any
 
 from genome.errors import GenomeError
 from genome.files import read_json
-from genome.tasks.task import Task
 
 _LIMITS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length", "seq_length")
 """Fields of config.json for the same thing, in the words of several families of models."""
@@ -37,28 +36,28 @@ def context_length(base: Path | str) -> int | None:
 
 
 def check_lengths(
-    task: Task,
+    task: str,
     samples: Sequence[Mapping[str, Any]],
     base: Path | str,
+    max_tokens: int | None = None,
     served: int | None = None,
-    answers: bool = True,
 ) -> None:
-    """Raise GenomeError where a prompt and a response of the task's `max_tokens` are longer than the model's context.
+    """Raise GenomeError where a prompt and a response of `max_tokens` are longer than the model's context.
 
-    `served` is what an engine is set to read, where that is less. Without `answers`, a response needs one token only:
-    who makes the prompts does not know how long it may be. The message names the longest prompt that does not fit.
+    `served` is what an engine is set to read, where that is less. Without `max_tokens` a response needs one token: who
+    makes the prompts does not know how long it may be. The message names the longest prompt that does not fit.
     """
     limit = min((length for length in (context_length(base), served) if length), default=None)
-    needed = task.max_tokens if answers else 1
+    needed = max_tokens or 1
     over = [each for each in samples if limit is not None and len(each["tokens"]) + needed > limit]
     if not over:
         return
     longest = max(over, key=lambda each: len(each["tokens"]))
     length = len(longest["tokens"])
-    asked = f"and max_tokens {needed} make {length + needed}" if answers else "leaves no room for an answer"
+    asked = f"and max_tokens {needed} make {length + needed}" if max_tokens else "leaves no room for an answer"
     others = f" ({len(over)} of {len(samples)} rows are too long)" if len(over) > 1 else ""
-    smaller = ", a smaller max_tokens" if answers and length < limit else ""
+    smaller = ", a smaller max_tokens" if max_tokens and length < limit else ""
     raise GenomeError(
-        f"task {task.name}, row {longest['id']}: its prompt of {length} tokens {asked}; the model in {base} reads at "
+        f"task {task}, row {longest['id']}: its prompt of {length} tokens {asked}; the model in {base} reads at "
         f"most {limit}{others}; use a shorter prompt, fewer shots{smaller}, or leave long rows out by `where`"
     )

@@ -280,7 +280,7 @@ def prepare(
     prepared = [
         {**each, "tokens": ids, **date, **of} for each, ids in zip(samples, token_ids(tokenizer, texts), strict=True)
     ]
-    check_lengths(task, prepared, tokenizer_dir, answers=False)
+    check_lengths(task.name, prepared, tokenizer_dir)
     return prepared
 
 
