@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from config.conftest import DEFAULT, PROJECT, SCHEMA, laid_over, problems
+from config.conftest import DEFAULT, PROJECT, SCHEMA, TASK_FILES, laid_over, problems
 from genome.config.check import check_files, check_python, profile_files, read_task_files
 from genome.config.values import overlay, unreadable
 from genome.errors import GenomeError
@@ -202,3 +202,10 @@ def test_the_schema_is_one():
 
     of_schemas = Draft202012Validator(Draft202012Validator.META_SCHEMA)
     assert [error.message for error in of_schemas.iter_errors(SCHEMA)] == []
+
+
+def test_a_task_file_that_the_config_names_is_checked_with_it_and_others_are_not(refused):
+    broken = {key: value for key, value in TASK_FILES["sums"].items() if key != "reference"}
+    [line] = refused({}, {**TASK_FILES, "sums": broken})
+    assert line == "task sums: missing field 'reference'"
+    assert refused({}, {**TASK_FILES, "half_written": broken}) == []

@@ -8,7 +8,7 @@ from typing import Any
 
 from genome.config.names import name_problems
 from genome.config.paths import missing_problems, overlap_problems
-from genome.config.references import reference_problems
+from genome.config.references import named_tasks, reference_problems
 from genome.config.schema import schema_problems
 from genome.config.values import nearest, overlay, unreadable
 from genome.config.variants import resolve_variant, variant_problems
@@ -120,10 +120,10 @@ def _references(config: Config, task_files: Tasks) -> list[str]:
 
 
 def _task_problems(config: Config, task_files: Tasks) -> list[str]:
-    """Return what is wrong with the tasks that the config itself defines or changes."""
+    """Return what is wrong with the tasks that the config defines, changes, or names."""
     problems = []
     definitions = task_definitions(config, task_files)
-    for name in config["tasks"]:
+    for name in dict.fromkeys([*config["tasks"], *(name for name in named_tasks(config) if name in definitions)]):
         try:
             parse_task(name, definitions[name])
         except GenomeError as error:

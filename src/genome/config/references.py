@@ -45,6 +45,12 @@ def said(config: Mapping[str, Any], part: str, key: str) -> list[str]:
     return leaves((config[part] or {}).get(key))
 
 
+def named_tasks(config: Mapping[str, Any]) -> list[str]:
+    """Return the tasks that tables and figures name, each once."""
+    names = [name for part in SHOWN for key in NAMING["task"] for name in said(config, part, key)]
+    return list(dict.fromkeys(task for name in names for task in name.split("+")))
+
+
 def label_of(config: Mapping[str, Any], variant: str) -> str:
     """Return a variant's name for people."""
     return config["labels"].get(variant, variant)
