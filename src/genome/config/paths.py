@@ -122,7 +122,7 @@ def named_paths(config: Mapping[str, Any], tasks: Mapping[str, Any], ours: Conta
         yield Named(f"config.across.beside.{name}", path)
     for path in (config["table7"] or {}).get("beside") or []:
         yield Named("config.table7.beside", path)
-    if encoder := config["similarity"].get("model"):  # a hub id is no place where we write
+    if encoder := config["similarity"].get("model"):  # a hub id is not a folder
         yield Named("config.similarity.model", encoder)
 
 
