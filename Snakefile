@@ -10,7 +10,7 @@ min_version("9.16")
 # Snakemake puts this folder before all packages, where a user's numpy.py would be taken for numpy. What it starts may not
 # look here either.
 sys.path[:] = [folder for folder in sys.path if os.path.abspath(folder) not in (os.getcwd(), str(workflow.basedir))]
-os.environ["PYTHONSAFEPATH"] = "1"
+os.environ.update(PYTHONSAFEPATH="1")
 
 from genome.yaml_files import check_yaml
 

@@ -117,7 +117,7 @@ def launcher(call):
 
 def merges_products(wildcards):
     """Tell whether a job's adapters hold all experts side by side."""
-    variant = wildcards.get("variant") or wildcards.get("run", "/").split("/")[1]
+    variant = wildcards.get("variant") or (variant_of(wildcards["run"]) if "run" in wildcards else None)
     return wildcards.get("scheme", VARIANTS.get(variant, {}).get("merge_space", "")).endswith("product")
 
 
