@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from materialise import LAYERS, MODULES, RANK
 
-from genome.cosines import write_cosines
-from genome.experts import CONFIG, WEIGHTS, read_expert
+from genome.experts.peft import CONFIG, WEIGHTS, read_expert
+from genome.experts.tensors import from_float32, header_bytes
 from genome.files import write_json
-from genome.tensors import from_float32, header_bytes
+from genome.lora.cosines import write_cosines
 
 EXPERTS = 10
 SHAPES = {

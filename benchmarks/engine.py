@@ -35,9 +35,9 @@ from transformers import Gemma2Config, Gemma2ForCausalLM, PreTrainedTokenizerFas
 from genome.engine import local
 from genome.engine.client import BASE, Engine, Request
 from genome.engine.launcher import BACKENDS
-from genome.experts import CONFIG, WEIGHTS
+from genome.experts.peft import CONFIG, WEIGHTS
+from genome.experts.tensors import STORAGE, from_float32, header_bytes, read_header
 from genome.files import write_json
-from genome.tensors import STORAGE, from_float32, header_bytes, read_header
 
 RANK = 8
 SHARD_BYTES = 2**30

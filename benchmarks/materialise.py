@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from genome.adapters import materialise
-from genome.experts import CONFIG, WEIGHTS, load_experts, write_provenance
+from genome.experts.peft import CONFIG, WEIGHTS, load_experts, write_provenance
+from genome.experts.tensors import from_float32, header_bytes
 from genome.files import write_json
 from genome.genotype import PRODUCT, Genotype, Noise, combine, mixture
-from genome.products import compress
-from genome.tensors import from_float32, header_bytes
+from genome.lora.materialise import materialise
+from genome.lora.products import compress
 
 LAYERS, RANK = 26, 8
 MODULES = {

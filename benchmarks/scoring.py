@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from genome.responses import find_task
+from genome.scoring.responses import find_task
 from genome.tasks.prompts import evaluate, facts
 from genome.tasks.scoring import extract, judge
 from genome.tasks.splits import read_rows, split

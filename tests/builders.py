@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import yaml
 
-from genome.experts import CONFIG, WEIGHTS, Expert, read_expert, write_provenance
+from genome.experts.peft import CONFIG, WEIGHTS, Expert, read_expert, write_provenance
+from genome.experts.tensors import from_float32, header_bytes
 from genome.files import write_json
 from genome.genotype import identity
-from genome.population import Population
-from genome.tensors import from_float32, header_bytes
+from genome.search.population import Population
 
 TARGETS = {"self_attn.q_proj": (12, 8), "mlp.down_proj": (8, 20)}
 """Linear layers of the made-up base: (outputs, inputs)."""

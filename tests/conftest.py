@@ -9,7 +9,7 @@ import pytest
 
 from builders import write_expert
 from fake_hub import Hub
-from genome.experts import Expert
+from genome.experts.peft import Expert
 
 
 @pytest.fixture

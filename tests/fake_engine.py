@@ -4,7 +4,7 @@ from contextlib import nullcontext
 
 from builders import ENGINE
 from genome.engine.client import USAGE, Request
-from genome.tensors import open_tensors
+from genome.experts.tensors import open_tensors
 
 
 class FakeEngine:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from builders import write_expert
 from genome.cli import app
 from genome.genotype import Genotype
-from genome.population import Fitness, Individual, found, write_population
+from genome.search.population import Fitness, Individual, found, write_population
 
 QUESTION = {"question": "What is 2 + 3?", "answer": "2 + 3 = 5\n#### 5"}
 LINE = {"sample": QUESTION, "response": "Answer: 5"}

@@ -335,10 +335,10 @@ CLOSED = """
 import os, sys
 from pathlib import Path
 from genome.errors import GenomeError
-from genome.experts import fetch_expert
+from genome.experts.peft import fetch_expert
 from genome.files import read_json, write_text
-from genome.models import fetch_base
-from genome.sources import read_source
+from genome.experts.base_model import fetch_base
+from genome.tasks.sources import read_source
 
 os.setuid(65534)
 root = Path(sys.argv[1])

@@ -22,12 +22,12 @@ import pytest
 import yaml
 
 from builders import fake_experts, paper_settings
-from genome.adapters import unit_noise
-from genome.evolution import drive, found_population, next_generation, score_experts
 from genome.files import canonical_json, read_json, write_json
 from genome.genotype import to_json
-from genome.methods import BASELINES, GENERATIONS
-from genome.population import Fitness, Individual, Population
+from genome.lora.materialise import unit_noise
+from genome.search.driver import drive, found_population, next_generation, score_experts
+from genome.search.methods import BASELINES, GENERATIONS
+from genome.search.population import Fitness, Individual, Population
 
 FILE = Path(__file__).parent / "data" / "golden.json"
 STAGES = Path(__file__).parent.parent / "workflow" / "internal.yaml"

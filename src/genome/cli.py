@@ -39,7 +39,7 @@ def materialise(
     rank: Annotated[int | None, typer.Option(help="Compress a wider adapter (merge_space: product) to this.")] = None,
 ) -> None:
     """Rebuild an individual's adapter, bit for bit, from a run's population file."""
-    from genome.rebuild import rebuild
+    from genome.jobs.rebuild import rebuild
 
     with one_line_errors():
         lost = rebuild(population, member, experts, out, rank)
@@ -63,7 +63,7 @@ def score(
     layer: Annotated[int, typer.Option(help="The layer of that model.")] = 1,
 ) -> None:
     """Score responses that you already have; with `responses` (fittest first) in each line, those of an ensemble."""
-    from genome.responses import find_task, score_responses
+    from genome.scoring.responses import find_task, score_responses
     from genome.tasks.scoring import for_base
 
     similarity: dict[str, Any] = (
@@ -86,8 +86,8 @@ def plan(
     """Say what a run would cost: evaluations, samples, tokens, disk and hours. Nothing is started or fetched."""
     from dataclasses import replace
 
-    from genome.plan import Rate, describe, forecast, measure
-    from genome.plan.dry_run import read_plan
+    from genome.forecast import Rate, describe, forecast, measure
+    from genome.forecast.dry_run import read_plan
 
     with one_line_errors():
         jobs, setting = read_plan(targets or (), configfile or ())

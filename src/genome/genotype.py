@@ -5,12 +5,12 @@ a short vector in the space spanned by the experts and by noise that a seed dete
 
     w = sum_k coefficients[k] * expert_k + sum_j noise[j].coefficient * unit_noise(noise[j].seed, noise[j].density)
 
-A genotype may also hold the coefficients of all experts once for each group of layers (`genome.layers`).
+A genotype may also hold the coefficients of all experts once for each group of layers (`genome.lora.layers`).
 
 That is the paper's space, of the factors A and B apart: what such a model does holds the products of one expert's B and
 another's A. In the space of products a genotype means `sum_k coefficients[k] * B_k A_k` and nothing else, noise least.
 
-Nothing here knows tensors; `genome.adapters` turns genotypes into files.
+Nothing here knows tensors; `genome.lora.materialise` turns genotypes into files.
 """
 
 import hashlib

@@ -16,21 +16,21 @@ from safetensors.numpy import load_file, save_file
 
 from builders import fake_experts, paper_settings, write_expert
 from fuzz.mutations import DAMAGE, FATAL, FILES, JSON_FILE, JSON_LINES, SAFETENSORS, TEXT, YAML_FILE, Mutation
-from genome.adapters import materialise
 from genome.config.check import check_config, check_files, check_paths, read_task_files
 from genome.config.values import settled
-from genome.corpora import read_corpus
-from genome.evolution import found_population, next_generation, score_experts
-from genome.experts import CONFIG, WEIGHTS, load_experts
+from genome.experts.base_model import fetch_base
+from genome.experts.corpora import read_corpus
+from genome.experts.peft import CONFIG, WEIGHTS, load_experts
 from genome.files import read_json, write_json, write_jsonl, write_text
 from genome.genotype import mixture
 from genome.jobs.data import check_experts, fetch_adapter, split_task
-from genome.jobs.reports import compare
-from genome.jobs.test import score_test
-from genome.models import fetch_base
-from genome.population import Fitness, read_population, write_population
-from genome.rebuild import rebuild
-from genome.responses import find_task, score_responses
+from genome.jobs.evaluation import score_test
+from genome.jobs.rebuild import rebuild
+from genome.jobs.tables import compare
+from genome.lora.materialise import materialise
+from genome.scoring.responses import find_task, score_responses
+from genome.search.driver import found_population, next_generation, score_experts
+from genome.search.population import Fitness, read_population, write_population
 from genome.tasks import parse_task
 from genome.tasks.prompts import columns, place_row, prepare, sample
 from genome.tasks.scoring import extract

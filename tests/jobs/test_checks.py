@@ -4,8 +4,8 @@ import logging
 import pytest
 
 from genome.errors import GenomeError
-from genome.fitness import Objective
 from genome.jobs.checks import check_answers, check_objectives
+from genome.scoring.fitness import Objective
 from genome.tasks import parse_task
 
 FIELDS = {"kind": "number", "source": {"path": "x"}, "prompt": "{{ q }}", "reference": "a", "max_tokens": 6}

@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 
 from builders import ENGINE, scored
-from genome.adapters import CONFIG, WEIGHTS, materialise
 from genome.errors import GenomeError
-from genome.experts import load_experts
+from genome.experts.peft import load_experts
 from genome.files import read_json, read_jsonl, write_json, write_jsonl
 from genome.genotype import Genotype, Noise
 from genome.jobs.export import export_adapter
-from genome.population import Fitness, Individual, found, read_population, write_population
+from genome.lora.materialise import CONFIG, WEIGHTS, materialise
+from genome.search.population import Fitness, Individual, found, read_population, write_population
 
 TASKS = ("sums", "change")
 DEFINITION = {"kind": "number", "source": {"path": "rows.jsonl"}, "prompt": "{{ question }}", "reference": "answer"}

@@ -7,7 +7,7 @@ import pytest
 from builders import ENGINE
 from genome.errors import GenomeError
 from genome.files import read_json, read_jsonl, write_json, write_jsonl
-from genome.jobs.test import read_models, score_test
+from genome.jobs.evaluation import read_models, score_test
 from genome.tasks import parse_task
 
 TASK = {"source": {"path": "x"}, "prompt": "p", "reference": "r", "kind": "number", "pattern": "(.*)"}

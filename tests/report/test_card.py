@@ -8,10 +8,10 @@ import yaml
 
 from builders import fake_experts
 from genome.genotype import PRODUCT, Genotype, Noise, mixture
-from genome.population import Fitness, Individual
-from genome.report import statistics
 from genome.report.card import Export, Report, card, fenced, front_matter, snippet
-from genome.report.statistics import Answered
+from genome.scoring import statistics
+from genome.scoring.statistics import Answered
+from genome.search.population import Fitness, Individual
 from genome.tasks import parse_task
 
 TASK = {
@@ -114,7 +114,7 @@ def test_noise_is_counted_and_measured(export):
 
 
 def test_the_deviation_is_that_of_the_noise_itself(export):
-    from genome.adapters import unit_noise
+    from genome.lora.materialise import unit_noise
 
     drawn = sum(
         term.coefficient * unit_noise(term.seed, term.density, "w", 200_000) for term in export.best.genotype.noise

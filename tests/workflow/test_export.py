@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from genome.cli import app
+from genome.experts.tensors import open_tensors
 from genome.files import read_jsonl
-from genome.tensors import open_tensors
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 

@@ -5,8 +5,8 @@ import subprocess
 import pytest
 
 from genome.files import read_json, read_jsonl
-from genome.population import read_population
-from genome.rebuild import rebuild
+from genome.jobs.rebuild import rebuild
+from genome.search.population import read_population
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from genome.adapters import store_genotypes
 from genome.engine import local
 from genome.engine.client import Request
 from genome.engine.launcher import connect
@@ -23,9 +22,10 @@ from genome.engine.owner import current_owner
 from genome.engine.probe import get
 from genome.engine.state import FOLDER, STORE, read_state, stop
 from genome.errors import GenomeError
-from genome.experts import load_experts
+from genome.experts.peft import load_experts
 from genome.files import read_json, read_jsonl
 from genome.genotype import Genotype, Noise
+from genome.lora.materialise import store_genotypes
 from workflow.conftest import Project
 
 PYTHON = os.environ.get("GENOME_VLLM_PYTHON")

@@ -6,7 +6,7 @@ import atexit
 
 from snakemake.logging import logger
 
-from genome.plan import STAGES, Job, Setting, forecast, headline, measure
+from genome.forecast import STAGES, Job, Setting, forecast, headline, measure
 
 
 def planned_jobs():

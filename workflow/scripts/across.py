@@ -1,7 +1,7 @@
 """Write the vote of runs with different bases."""
 
 from genome.jobs import job
-from genome.jobs.across import across
+from genome.jobs.cross_base import across
 
 with job(snakemake.log[0]):
     across(

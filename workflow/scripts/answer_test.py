@@ -1,8 +1,8 @@
 """Keep the responses of a run's chosen models to a test split."""
 
 from genome.jobs import job
-from genome.jobs.runs import Site
-from genome.jobs.test import answer_test
+from genome.jobs.evaluation import answer_test
+from genome.jobs.evolution import Site
 
 with job(snakemake.log[0]):
     answer_test(

@@ -1,7 +1,7 @@
 """Run a method of one stage."""
 
 from genome.jobs import job
-from genome.jobs.runs import Site, run_baseline
+from genome.jobs.evolution import Site, run_baseline
 
 with job(snakemake.log[0]):
     run_baseline(

@@ -1,7 +1,7 @@
 """Compare methods in one of the tables."""
 
 from genome.jobs import job
-from genome.jobs.reports import compare
+from genome.jobs.tables import compare
 
 with job(snakemake.log[0]):
     compare(

@@ -1,7 +1,7 @@
 """Advance a run by one generation."""
 
 from genome.jobs import job
-from genome.jobs.runs import Site, evolve
+from genome.jobs.evolution import Site, evolve
 
 with job(snakemake.log[0]):
     last = int(snakemake.wildcards.generation) == snakemake.config["generations"]

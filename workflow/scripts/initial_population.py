@@ -1,7 +1,7 @@
 """Found and score generation 0."""
 
 from genome.jobs import job
-from genome.jobs.runs import Site, found
+from genome.jobs.evolution import Site, found
 
 with job(snakemake.log[0]):
     found(

@@ -1,7 +1,7 @@
 """Draw an ensemble's score by the number of its members."""
 
 from genome.jobs import job
-from genome.jobs.protocol import plot_ensemble
+from genome.jobs.public_scoring import plot_ensemble
 
 with job(snakemake.log[0]):
     plot_ensemble(

@@ -1,7 +1,7 @@
 """Write what the public code's ways of scoring add."""
 
 from genome.jobs import job
-from genome.jobs.protocol import protocol
+from genome.jobs.public_scoring import protocol
 
 with job(snakemake.log[0]):
     protocol(

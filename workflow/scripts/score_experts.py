@@ -1,7 +1,7 @@
 """Score the experts on the validation samples."""
 
 from genome.jobs import job
-from genome.jobs.runs import Site, evaluate_experts
+from genome.jobs.evolution import Site, evaluate_experts
 
 with job(snakemake.log[0]):
     evaluate_experts(

@@ -1,7 +1,7 @@
 """Score a run's responses to a test split."""
 
 from genome.jobs import job
-from genome.jobs.test import score_test
+from genome.jobs.evaluation import score_test
 
 with job(snakemake.log[0]):
     score_test(

@@ -1,7 +1,7 @@
 """Write Table 1: what the splits hold."""
 
 from genome.jobs import job
-from genome.jobs.reports import table1
+from genome.jobs.tables import table1
 
 with job(snakemake.log[0]):
     table1(

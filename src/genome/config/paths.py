@@ -11,12 +11,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from genome import experts, models
 from genome.config.names import LONGEST_FILE, micro_tasks, oracles
 from genome.errors import GenomeError
+from genome.experts import base_model, peft
 from genome.files import sha256
 from genome.micro.skills import SKILLS
-from genome.sources import is_local
+from genome.tasks.sources import is_local
 
 WRITTEN = ("results", "logs", ".snakemake")
 """Folders in which all is ours, beside those of single bases and adapters under resources/."""
@@ -178,7 +178,7 @@ def _files_of(named: Named) -> list[str]:
     if not named.folder:
         return []
     source = {"path": resolved(named.path)}
-    return [str(file) for file in (*experts.source_files(source), *models.source_files(source)) if _is_link(file)]
+    return [str(file) for file in (*peft.source_files(source), *base_model.source_files(source)) if _is_link(file)]
 
 
 def _is_link(file: Path) -> bool:
@@ -207,10 +207,10 @@ def missing_problems(config: Mapping[str, Any], task_files: Mapping[str, Any]) -
     problems = _refusals(base_files, f"config.bases.{config['base']}", suite_of(config)["model"])
     given = {name: source for name, source in adapters.items() if "path" in source}
     for name, source in given.items():
-        problems += _refusals(experts.read_source, name, source)
+        problems += _refusals(peft.read_source, name, source)
     merged = [name for name in given if name != "data_merge"]
     if len(merged) > 1 and not problems:
-        problems += _refusals(experts.check_experts, [experts.read_source(name, given[name]) for name in merged])
+        problems += _refusals(peft.check_experts, [peft.read_source(name, given[name]) for name in merged])
     ours = own_corpora(config, task_files)
     for name, source in adapters.items():
         where = f"{place}.{name}" if name == "data_merge" else f"{place}.experts.{name}"
@@ -228,13 +228,13 @@ def base_files(place: str, model: Mapping[str, Any]) -> list[Path]:
         origin = Path(model["path"]).expanduser()
         if not origin.is_dir():
             raise GenomeError(f"{place}.model.path: {model['path']} is not a folder; correct it")
-        models.check_source(model, origin)
-    return models.source_files(model)
+        base_model.check_source(model, origin)
+    return base_model.source_files(model)
 
 
 def adapter_files(source: Mapping[str, Any]) -> list[Path]:
     """Return the files of an adapter given by path, of others none."""
-    return experts.source_files(source)
+    return peft.source_files(source)
 
 
 def _refusals(check: Callable[..., Any], *arguments: Any) -> list[str]:

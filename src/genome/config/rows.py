@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from genome.errors import GenomeError
-from genome.sources import is_published, local_files
 from genome.tasks import Task, parse_task
 from genome.tasks.prompts import missing_columns
+from genome.tasks.sources import is_published, local_files
 from genome.tasks.task import nearest
 
 BLANK = 100

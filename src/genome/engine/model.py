@@ -29,10 +29,10 @@ from transformers import DynamicCache, GenerationConfig, LogitsProcessorList
 from transformers.cache_utils import Cache, DynamicLayer, DynamicSlidingWindowLayer
 from transformers.utils.logging import disable_progress_bar
 
-from genome.chat import load_tokenizer
 from genome.engine.loading import LOADING_ERRORS, TYPES, end_tokens, load_network, positions
 from genome.errors import GenomeError, one_line
 from genome.files import read_object, replacing_directory
+from genome.tasks.chat import load_tokenizer
 
 TOKENS_AT_ONCE = 2048
 """Most prompt tokens that go through the model at a time, padding included."""

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from genome.errors import GenomeError
-from genome.fitness import Objective
 from genome.jobs import log
+from genome.scoring.fitness import Objective
 from genome.tasks import Task
 from genome.tasks.lengths import check_lengths
 from genome.tasks.references import check_references

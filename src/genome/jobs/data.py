@@ -7,17 +7,17 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from genome.chat import parse_chat
-from genome.corpora import read_corpus
-from genome.cosines import write_cosines
 from genome.errors import GenomeError
-from genome.experts import WEIGHTS, check_weights, different_names, fetch_expert, load_experts
+from genome.experts.corpora import read_corpus
+from genome.experts.peft import WEIGHTS, check_weights, different_names, fetch_expert, load_experts
 from genome.files import REMAKE, read_json, read_jsonl, sha256, write_json, write_jsonl
 from genome.jobs import log
-from genome.sources import is_published
+from genome.lora.cosines import write_cosines
 from genome.tasks import parse_task
+from genome.tasks.chat import parse_chat
 from genome.tasks.prompts import columns_of, facts, prepare
 from genome.tasks.references import read_references
+from genome.tasks.sources import is_published
 from genome.tasks.splits import provenance as describe_split
 from genome.tasks.splits import read_rows, split
 
@@ -59,7 +59,7 @@ def make_base(settings: str, out: str) -> None:
         losses = pretrain(out)
         log.info("trained the micro base: loss %.3f after %d steps", losses[-1], len(losses))
     else:
-        from genome.models import fetch_base
+        from genome.experts.base_model import fetch_base
 
         fetch_base(source, out)
         log.info("fetched %s", source)
@@ -83,7 +83,7 @@ def published_corpus(settings: str, data_dir: str | None, out: str) -> None:
 
 def train_adapter(settings: str, base: str, corpora: Sequence[str], out: str) -> None:
     """Train one LoRA adapter on the union of `corpora`; experts and Data Merge alike."""
-    from genome.training import Training, corpus_rows, train_lora
+    from genome.lora.training import Training, corpus_rows, train_lora
 
     resolved = json.loads(settings)
     base_name = resolved.get("base_name") or Path(base).name
@@ -103,7 +103,7 @@ def fetch_adapter(settings: str, out: str) -> None:
 
 def merge_dare_ties(settings: str, manifest: str, seed: int, out: str) -> None:
     """Merge the experts by DARE-TIES with equal weights."""
-    from genome.merging import dare_ties
+    from genome.lora.dare_ties import dare_ties
 
     folders = [Path(entry["path"]) for entry in read_json(manifest)["experts"]]
     dare_ties(folders, Path(out), density=json.loads(settings)["density"], seed=seed)

@@ -7,14 +7,14 @@ error: they give wrong scores. Here they are found before a run, on a few prompt
 import math
 from collections.abc import Sequence
 
-from genome.adapters import store_genotypes
 from genome.engine.client import BASE, Engine, Request
 from genome.engine.state import STORE
 from genome.errors import GenomeError
 from genome.files import read_jsonl, write_text
 from genome.genotype import expert
 from genome.jobs import log
-from genome.jobs.runs import Site
+from genome.jobs.evolution import Site
+from genome.lora.materialise import store_genotypes
 
 PROMPTS, MAX_TOKENS = 20, 16
 """Short answers: in 16-bit types a rounding may choose another token, and all that follows differs."""

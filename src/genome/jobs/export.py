@@ -4,15 +4,15 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from genome.adapters import materialise
 from genome.errors import GenomeError
-from genome.experts import CONFIG, PROVENANCE, load_experts
+from genome.experts.peft import CONFIG, PROVENANCE, load_experts
 from genome.files import read_json, replacing_directory, write_json, write_text
 from genome.jobs import log
-from genome.population import Individual, Population, check_engine, described, read_population, write_result
+from genome.lora.materialise import materialise
 from genome.report.card import Export, Report, card
-from genome.report.statistics import read_report
-from genome.results import read_manifest, read_names, read_scores, read_split
+from genome.scoring.results import read_manifest, read_names, read_scores, read_split
+from genome.scoring.statistics import read_report
+from genome.search.population import Individual, Population, check_engine, described, read_population, write_result
 from genome.tasks import parse_task
 
 CARD = "README.md"

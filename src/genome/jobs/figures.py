@@ -4,16 +4,16 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from genome.experts import load_experts
+from genome.experts.peft import load_experts
 from genome.jobs import log
-from genome.population import read_contents, read_population
 from genome.report import tables
 from genome.report.figures import PORTRAITS
 from genome.report.figures.capabilities import capabilities, draw_capabilities
 from genome.report.figures.diversity import diversity, draw_diversity
 from genome.report.figures.scaling import draw_scaling, scaling
 from genome.report.figures.style import Row, write_rows
-from genome.results import read_evaluations, read_manifest
+from genome.scoring.results import read_evaluations, read_manifest
+from genome.search.population import read_contents, read_population
 
 
 def figure2(settings: str, score_files: Sequence[str], pictures: Sequence[str], table: str) -> None:

@@ -8,8 +8,8 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from genome.files import replacing_directory
+from genome.lora.training import Training, encode, fit, prepare_torch, saving
 from genome.micro import world
-from genome.training import Training, encode, fit, prepare_torch, saving
 
 SPECIAL = ("<pad>", "<eos>", "<bos>", "<unk>")
 CHAT_TEMPLATE = (

@@ -16,11 +16,11 @@ from typing import Any
 import jinja2
 import yaml
 
-from genome.experts import Expert
+from genome.experts.peft import Expert
 from genome.genotype import PRODUCT, by_expert
-from genome.population import Individual
-from genome.report import statistics
-from genome.report.statistics import Answered, Interval
+from genome.scoring import statistics
+from genome.scoring.statistics import Answered, Interval
+from genome.search.population import Individual
 from genome.tasks import Task
 
 TEMPLATE = Path(__file__).with_name("card.md.jinja")

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from genome.population import described
-from genome.report.statistics import RESAMPLES, percentiles
 from genome.report.traces import answered_by
 from genome.rng import stream
+from genome.scoring.statistics import RESAMPLES, percentiles
+from genome.search.population import described
 
 
 @dataclass(frozen=True)

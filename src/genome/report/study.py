@@ -17,7 +17,7 @@ from genome.errors import GenomeError
 from genome.report.tables import read_csv
 from genome.report.timing import RUNS, Cost, named
 from genome.report.traces import answered_by
-from genome.results import REPORTS
+from genome.scoring.results import REPORTS
 
 RATES = {
     "crossover_rate": "Crossover rate",

@@ -18,10 +18,10 @@ import pandas as pd
 
 from genome.errors import GenomeError
 from genome.files import write_text
-from genome.population import described
-from genome.report import statistics
 from genome.report.traces import joined, versus
-from genome.results import read_scores
+from genome.scoring import statistics
+from genome.scoring.results import read_scores
+from genome.search.population import described
 from genome.tasks import Task
 
 COLUMNS = [

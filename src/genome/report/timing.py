@@ -11,7 +11,7 @@ from tabulate import tabulate
 from genome.errors import GenomeError
 from genome.report.tables import Column, Method, chosen, read_csv
 from genome.report.traces import answered_by
-from genome.results import read_record
+from genome.scoring.results import read_record
 
 COLUMNS = ["method", "task", "score", "seconds", "machine", "engine", "evaluations", "n_runs", "runs"]
 

@@ -21,10 +21,10 @@ import jinja2
 from jinja2 import meta, nodes
 from jinja2.sandbox import SandboxedEnvironment
 
-from genome.chat import DATE, Chat, load_tokenizer, prints_date, prompt_texts, token_ids
 from genome.errors import GenomeError
 from genome.files import encodable
 from genome.limits import OverLimitError, limited
+from genome.tasks.chat import DATE, Chat, load_tokenizer, prints_date, prompt_texts, token_ids
 from genome.tasks.extraction import boxed
 from genome.tasks.kinds import KINDS
 from genome.tasks.lengths import check_lengths

@@ -15,9 +15,9 @@ import numpy as np
 
 from genome import files
 from genome.errors import GenomeError
-from genome.sources import SIDES, Row, is_local, place, read_source
 from genome.tasks import prompts
 from genome.tasks.prompts import ORIGIN, columns_of, place_row
+from genome.tasks.sources import SIDES, Row, is_local, place, read_source
 from genome.tasks.task import Task, nearest
 from genome.tasks.values import fault
 

@@ -6,10 +6,10 @@ from functools import cache
 import pytest
 
 from builders import fake_experts, paper_settings
-from genome.evolution import found_population, next_generation, score_experts
 from genome.files import read_json
-from genome.population import Fitness, write_population
 from genome.report.figures import style
+from genome.search.driver import found_population, next_generation, score_experts
+from genome.search.population import Fitness, write_population
 
 EXPERTS = fake_experts(4)
 TARGET = (0.0, 0.6, 0.5, -0.1)

@@ -3,11 +3,11 @@
 import pytest
 
 from builders import paper_settings
-from genome.evolution import found_population, next_generation, score_experts
 from genome.genotype import Genotype, Noise
-from genome.norms import update_norms
-from genome.population import Fitness, Individual, Population, found
+from genome.lora.norms import update_norms
 from genome.report.figures.diversity import answers_by_genotype, disagreement, diversity, draw_diversity
+from genome.search.driver import found_population, next_generation, score_experts
+from genome.search.population import Fitness, Individual, Population, found
 
 
 def individual(name, *coefficients, fitness=0.5):

@@ -8,11 +8,11 @@ from statistics import fmean
 from typing import Any
 
 from genome.errors import GenomeError
-from genome.experts import Expert
+from genome.experts.peft import Expert
 from genome.genotype import Genotype, expert
-from genome.norms import update_norms
-from genome.population import Individual, Population
+from genome.lora.norms import update_norms
 from genome.report.figures.style import BEST, INK, LEGEND, MEAN, MUTED, Row, end_label, generation_axis, styled
+from genome.search.population import Individual, Population
 
 Answers = Mapping[tuple[str, Any], Any]
 """A model's answers to the validation samples of all tasks, by task and sample; None where it gave none."""

@@ -10,10 +10,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from genome.report import statistics
 from genome.report.figures import style
 from genome.report.figures.style import MUTED, styled
-from genome.report.statistics import Answered
+from genome.scoring import statistics
+from genome.scoring.statistics import Answered
 from genome.tasks import Task
 
 MEAN = "mean"

@@ -1,0 +1,52 @@
+"""The jobs that the workflow would run, from a dry run of Snakemake in a process of its own."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from genome.errors import GenomeError
+from genome.forecast.cost import Job, Setting
+from genome.yaml_files import check_yaml
+
+VARIABLE = "GENOME_PLAN"
+"""Names the file that the workflow (workflow/rules/plan.smk) writes at the end of a dry run."""
+
+
+def read_plan(targets: Sequence[str], configfiles: Sequence[Path]) -> tuple[list[Job], Setting]:
+    """Return the jobs that would make `targets` (none: the default) in this folder, and what they share.
+
+    GenomeError: Snakemake's own message where it refuses the config or a target, ours for a file that it cannot read.
+    """
+    for file in configfiles:
+        check_yaml(file)
+    with tempfile.TemporaryDirectory() as temporary:
+        handed_over = Path(temporary, "plan.json")
+        files = ["--configfile", *map(str, configfiles)] if configfiles else []
+        dry_run = subprocess.run(
+            [sys.executable, "-P", "-m", "snakemake", "-n", "--quiet", "rules", "progress", *files, "--", *targets],
+            env={**os.environ, VARIABLE: str(handed_over)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        if dry_run.returncode:
+            raise GenomeError(refusal(dry_run.stdout))
+        if not handed_over.exists():
+            raise GenomeError(f"{Path.cwd()}: its Snakefile is not this workflow's; call it in the workflow's folder")
+        plan = json.loads(handed_over.read_text())
+    return [Job(**job) for job in plan["jobs"]], Setting(**plan["setting"])
+
+
+def refusal(output: str) -> str:
+    """Return Snakemake's message out of all that it prints: of an input function's error just what that says."""
+    if of_input_function := re.search(r"\n  WorkflowError:\n    (.*)", output):
+        return of_input_function[1]
+    lines = [line for line in output.strip().splitlines() if not line.startswith('  File "')]
+    start = next((i for i, line in enumerate(lines) if re.match(r"(\w+(Error|Exception)\b|Error: )", line)), 0)
+    said = re.sub(r"^(WorkflowError in file .*:\n|Error: )", "", "\n".join(lines[start:]))
+    return re.sub(r"^(\w+Exception):\n", r"\1: ", said)

@@ -1,0 +1,283 @@
+"""Supervised training: one rule for experts, Data Merge, oracles and the micro base (paper, Appendix B and Table 9).
+
+A corpus is rows of {prompt, response}. A prompt goes through the tokenizer's chat template; the loss is the mean
+negative log-likelihood of the response's tokens and the end of the turn. The learning rate warms up linearly, then
+follows a cosine to zero.
+
+All experts of a base start from the same LoRA initialisation (`init_seed`): adapters that began at one point can be
+averaged, adapters that did not cannot, because a product BA does not fix A and B.
+"""
+
+import math
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+
+from genome.errors import GenomeError
+from genome.experts.peft import write_provenance
+from genome.files import encodable, read_numbered, replacing_directory
+from genome.rng import stream
+from genome.tasks.chat import Chat, dialogue_texts, load_tokenizer, prompt_texts, token_ids
+
+A_ROW = "a row is {prompt, response}"
+
+LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+@dataclass(frozen=True)
+class Training:
+    """How to train; the defaults are the paper's Table 9.
+
+    Each step sees `batch_size` rows, `rows_per_pass` of them at a time (None: all at once). The base is held in
+    `dtype`, the adapter always in float32. Rows are cut at `max_length` tokens. `seed` orders the rows, `init_seed`
+    draws the adapter's start.
+    """
+
+    rank: int = 8
+    alpha: int = 16
+    target_modules: tuple[str, ...] = LINEAR
+    learning_rate: float = 2e-4
+    warmup_ratio: float = 0.1
+    epochs: int = 5
+    batch_size: int = 32
+    rows_per_pass: int | None = None
+    max_length: int = 1024
+    dtype: str = "float32"
+    threads: int = 1
+    seed: int = 0
+    init_seed: int = 0
+
+
+@dataclass(frozen=True)
+class Example:
+    """Token ids of prompt and response, and how many of them are the prompt's."""
+
+    tokens: tuple[int, ...]
+    prompt_length: int
+
+
+def train_lora(
+    base: Path | str,
+    corpus: Path | str | Sequence[dict[str, str]],
+    settings: Training,
+    out_dir: Path | str,
+    *,
+    name: str,
+    base_name: str | None = None,
+    source: str = "rows",
+    chat: Chat | None = None,
+) -> dict[str, Any]:
+    """Train a LoRA adapter of `base` (folder or hub id) on a corpus and write a PEFT folder with its provenance.
+
+    `corpus` is a JSON Lines file or its rows, which `source` then names. `base_name` is what the adapter calls its base
+    (default: `base` as given), and `chat` how it is spoken to. Returns {steps, first_loss, last_loss}, losses per
+    token. Raises GenomeError for an empty corpus, a row without prompt or response, and target modules that the base
+    lacks.
+    """
+    rows = corpus
+    if isinstance(corpus, str | Path):
+        rows, source = corpus_rows(corpus), str(corpus)
+    check_rows(rows, source)
+    # Seconds to import: bad rows are reported before.
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    prepare_torch(settings.threads)
+    tokenizer = load_tokenizer(base)
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=getattr(torch, settings.dtype))
+    check_targets(model, settings.target_modules, base)
+    # Of a name that PEFT uses and transformers has renamed; it concerns neither the user nor this code.
+    warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
+    torch.manual_seed(settings.init_seed)
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        target_modules=sorted(settings.target_modules),
+        task_type="CAUSAL_LM",
+    )
+    model = get_peft_model(model, config).to("cuda" if torch.cuda.is_available() else "cpu")
+    losses = fit(model, encode(tokenizer, rows, settings.max_length, chat), settings)
+    base_name = base_name or str(base)
+    with replacing_directory(out_dir) as folder:
+        saved = model.peft_config["default"]
+        saved.base_model_name_or_path = base_name
+        # PEFT keeps a set, whose order changes from process to process.
+        saved.target_modules = sorted(settings.target_modules)
+        with saving(out_dir):
+            model.save_pretrained(folder, save_embedding_layers=False)
+        # PEFT's model card holds no fact that provenance.json lacks.
+        (folder / "README.md").unlink(missing_ok=True)
+        write_provenance(folder, name, source, {"rows": len(rows), "training": asdict(settings)})
+    return {"steps": len(losses), "first_loss": losses[0], "last_loss": losses[-1]}
+
+
+@contextmanager
+def saving(out: Path | str) -> Iterator[None]:
+    """Turn the error of safetensors about a full disk, which is none of the system's, into one line about `out`."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise GenomeError(f"cannot write {out}: {error}; free space on that disk, or choose another place") from error
+
+
+def corpus_rows(path: Path | str) -> list[dict[str, str]]:
+    """Return the rows of a corpus; other columns than prompt and response may hold what they like.
+
+    Raises GenomeError, which names the file and the line, where one is no row of {prompt, response}.
+    """
+    counted, numbered = read_numbered(path, A_ROW, any_value=True)
+    if not numbered:
+        raise GenomeError(f"{path}: no rows to train on; {A_ROW}")
+    for count, (number, row) in enumerate(numbered, start=1):
+        line = "" if number == count else f" ({counted} {number})"
+        check_row(row, f"{path}, row {count}{line}")
+    return [row for _, row in numbered]
+
+
+def check_rows(rows: Sequence[dict[str, str]], source: str) -> None:
+    """Raise GenomeError unless there are rows and each holds a prompt and a response."""
+    if not rows:
+        raise GenomeError(f"{source}: no rows to train on; {A_ROW}")
+    for number, row in enumerate(rows, start=1):
+        check_row(row, f"{source}, row {number}")
+
+
+def check_row(row: Any, where: str) -> None:
+    """Raise GenomeError unless a row holds a prompt and a response that can be trained on."""
+    for field in ("prompt", "response"):
+        text = row.get(field) if isinstance(row, dict) else None
+        if not isinstance(text, str) or not text:
+            raise GenomeError(f"{where}: no text in `{field}`; {A_ROW}")
+        if not encodable(text):
+            raise GenomeError(f"{where}: `{field}` holds half of a surrogate pair; correct the text")
+
+
+def check_targets(model: torch.nn.Module, targets: Sequence[str], base: Path | str) -> None:
+    """Raise GenomeError when a target module is no linear layer of the base."""
+    linear = {name.rsplit(".", 1)[-1] for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
+    missing = sorted(set(targets) - linear)
+    if missing:
+        raise GenomeError(
+            f"target_modules: {', '.join(missing)} not in {base}; its linear layers are {', '.join(sorted(linear))}"
+        )
+
+
+def prepare_torch(threads: int) -> None:
+    """Fix what else would change the last bits, the number of threads and non-deterministic kernels; draw no bars."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # a job's output is read in a file
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def encode(tokenizer: Any, rows: Sequence[dict[str, str]], max_length: int, chat: Chat | None = None) -> list[Example]:
+    """Return the rows' tokens as a prompt's stage would make them, cut at `max_length`.
+
+    A response's tokens are what the chat template adds for it (its own end of turn among them) and the end of the
+    sequence. Raises GenomeError when there is no template, when it does not put the response after the prompt, and
+    when no response begins before `max_length`.
+    """
+    chat = chat or Chat()
+    asked, answered = [row["prompt"] for row in rows], [row["response"] for row in rows]
+    prompts = prompt_texts(tokenizer, asked, chat)
+    texts = dialogue_texts(tokenizer, asked, answered, chat)
+    if not all(text.startswith(prompt) for text, prompt in zip(texts, prompts, strict=True)):
+        raise GenomeError(
+            f"{tokenizer.name_or_path}: its chat template does not continue the prompt with the response; "
+            "use a base whose template does"
+        )
+    responses = [text.removeprefix(prompt) for text, prompt in zip(texts, prompts, strict=True)]
+    examples = []
+    for prompt, response in zip(
+        token_ids(tokenizer, prompts),
+        tokenizer(responses, add_special_tokens=False)["input_ids"],
+        strict=True,
+    ):
+        end = [] if response[-1] == tokenizer.eos_token_id else [tokenizer.eos_token_id]
+        tokens = tuple([*prompt, *response, *end][:max_length])
+        examples.append(Example(tokens, min(len(prompt), len(tokens))))
+    if all(example.prompt_length == len(example.tokens) for example in examples):
+        raise GenomeError(f"max_length {max_length}: no response begins before it; the prompts are longer, raise it")
+    return examples
+
+
+def collate(examples: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return token ids and labels, (rows, longest), padded on the right; labels are -100 outside responses."""
+    longest = max(len(example.tokens) for example in examples)
+    tokens = torch.zeros(len(examples), longest, dtype=torch.long)
+    labels = torch.full((len(examples), longest), -100)
+    for row, example in enumerate(examples):
+        ids = torch.tensor(example.tokens)
+        tokens[row, : len(ids)] = ids
+        labels[row, example.prompt_length : len(ids)] = ids[example.prompt_length :]
+    return tokens, labels
+
+
+def response_loss(model: torch.nn.Module, examples: Sequence[Example]) -> torch.Tensor:
+    """Return the summed negative log-likelihood of the responses."""
+    tokens, labels = (tensor.to(next(model.parameters()).device) for tensor in collate(examples))
+    # No attention mask: padding is on the right, where a causal model's responses never look.
+    logits = model(input_ids=tokens, use_cache=False).logits[:, :-1]
+    labels = labels[:, 1:]
+    inside = labels != -100
+    return torch.nn.functional.cross_entropy(logits[inside].float(), labels[inside], reduction="sum")
+
+
+def schedule(step: int, steps: int, warmup_ratio: float) -> float:
+    """Return the share of the full learning rate at a step (from 0): linear warm-up, then a cosine to zero."""
+    warmup = max(1, round(warmup_ratio * steps))
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+def batches(count: int, settings: Training) -> list[np.ndarray]:
+    """Return the rows of each step: every epoch in an order of its own."""
+    return [
+        order[start : start + settings.batch_size]
+        for epoch in range(settings.epochs)
+        for order in [stream(settings.seed, "training", epoch).permutation(count)]
+        for start in range(0, count, settings.batch_size)
+    ]
+
+
+def fit(
+    model: torch.nn.Module,
+    examples: Sequence[Example],
+    settings: Training,
+    optimizers: Sequence[torch.optim.Optimizer] | None = None,
+) -> list[float]:
+    """Train the parameters that require gradients, with AdamW by default; return each step's mean loss per token."""
+    model.train()
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if optimizers is None:
+        optimizers = [torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=0.0, fused=True)]
+    rates = [(group, group["lr"]) for optimizer in optimizers for group in optimizer.param_groups]
+    steps = batches(len(examples), settings)
+    losses = []
+    for step, batch in enumerate(steps):
+        for group, rate in rates:
+            group["lr"] = rate * schedule(step, len(steps), settings.warmup_ratio)
+        rows = [examples[index] for index in batch]
+        tokens = max(1, sum(len(row.tokens) - row.prompt_length for row in rows))
+        size = settings.rows_per_pass or len(rows)
+        losses.append(0.0)
+        for start in range(0, len(rows), size):
+            loss = response_loss(model, rows[start : start + size]) / tokens
+            loss.backward()
+            losses[-1] += loss.item()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+    return losses

@@ -1,0 +1,1 @@
+"""From responses to fitness and test scores, of individuals and of ensembles; their statistics."""

@@ -1,0 +1,156 @@
+"""Validation fitness of genotypes: adapters into the store, prompts to the engine, responses to scores."""
+
+import itertools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from genome.engine.client import USAGE, Engine, Request
+from genome.experts.peft import Expert
+from genome.genotype import expert
+from genome.lora.materialise import store_genotypes
+from genome.rng import stream
+from genome.search.population import Fitness, Individual
+from genome.search.racing import Course, Trial
+from genome.tasks import Task, metrics
+from genome.tasks.scoring import Scores, extract, judge
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One task of a run: its prepared validation samples and its weight in the fitness."""
+
+    task: Task
+    samples: Sequence[dict[str, Any]]
+    weight: float
+
+
+@dataclass
+class Evaluator:
+    """Scores individuals; keeps every response in `records`, a row for each individual and sample; counts `seconds`.
+
+    `evaluations` are the individuals that have answered every sample: one that a race stops has had none.
+    `connect` is called once, when something must be scored: a job without evaluations needs no engine.
+    """
+
+    objectives: Sequence[Objective]
+    experts: Sequence[Expert]
+    store: Path
+    connect: Callable[[], Engine]
+    records: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+    evaluations: int = 0
+    engine: Engine | None = None
+
+    def __call__(self, individuals: Sequence[Individual]) -> list[Fitness]:
+        """Return the fitness of individuals with distinct genotypes; all of their prompts are in flight at once."""
+        judged = self._judge(individuals, self.objectives)
+        self.evaluations += len(individuals)
+        return [self.fitness({task: scores.value for task, scores in by_task.items()}) for by_task in judged]
+
+    def fitness(self, scores: Mapping[str, float]) -> Fitness:
+        """Return the fitness of these scores, one a task."""
+        total = sum(x.weight for x in self.objectives)
+        return Fitness(sum(x.weight * scores[x.task.name] for x in self.objectives) / total, dict(scores))
+
+    def course(self, seed: int) -> Course | None:
+        """Return the tasks as a race runs on them; None where a metric is no mean of the samples' scores.
+
+        The order of each task's samples is drawn from `seed`.
+        """
+        if any(metrics.METRICS[x.task.metric] is not None for x in self.objectives):
+            return None
+        total = sum(x.weight for x in self.objectives)
+        sizes = {x.task.name: len(x.samples) for x in self.objectives}
+        orders = [stream(seed, "race", task).permutation(size) for task, size in sizes.items()]
+
+        def evaluate_part(individuals: Sequence[Individual], start: int, stop: int) -> list[Trial]:
+            chosen = zip(self.objectives, (order[start:stop] for order in orders), strict=True)
+            parts = [replace(x, samples=[x.samples[i] for i in part]) for x, part in chosen if len(part)]
+            nothing: Trial = dict.fromkeys(sizes, ())
+            judged = self._judge(individuals, parts)
+            if stop >= max(sizes.values()):
+                self.evaluations += len(individuals)
+            return [nothing | {task: scores.scores for task, scores in by_task.items()} for by_task in judged]
+
+        return Course(sizes, {x.task.name: x.weight / total for x in self.objectives}, evaluate_part, self.fitness)
+
+    def _judge(self, individuals: Sequence[Individual], objectives: Sequence[Objective]) -> list[dict[str, Scores]]:
+        """Return each individual's scores on the samples of each task, and keep the responses."""
+        started = time.perf_counter()
+        engine = self._connected()
+        names = [individual.name for individual in individuals]
+        genotypes = [individual.genotype for individual in individuals]
+        folders = store_genotypes(genotypes, self.experts, self.store, names)
+        scores: list[dict[str, Scores]] = [{} for _ in individuals]
+        responses = respond(engine, folders, [(x.samples, x.task.max_tokens) for x in objectives])
+        for objective, by_model in zip(objectives, responses, strict=True):
+            task, samples = objective.task, objective.samples
+            answers = [[extract(task, s, r) for s, r in zip(samples, texts, strict=True)] for texts in by_model]
+            for i, judged in enumerate(judge(task, samples, answers)):
+                scores[i][task.name] = judged
+                self.records += [
+                    {
+                        "individual": names[i],
+                        "task": task.name,
+                        "sample": s["id"],
+                        "response": r,
+                        "answer": a,
+                        "score": v,
+                    }
+                    for s, r, a, v in zip(samples, by_model[i], answers[i], judged.scores, strict=True)
+                ]
+        self.seconds += time.perf_counter() - started
+        return scores
+
+    def log_perplexity(self) -> list[float]:
+        """Return each expert's log-perplexity on the prompts alone: total NLL / total tokens, the mean over tasks."""
+        started = time.perf_counter()
+        n = len(self.experts)
+        engine = self._connected()
+        folders = store_genotypes([expert(i, n) for i in range(n)], self.experts, self.store)
+        prompts = [[sample["tokens"] for sample in objective.samples] for objective in self.objectives]
+        asked = [(folder.name, by_task) for folder in folders for by_task in prompts]
+        with engine.serving(folders), ThreadPoolExecutor() as threads:
+            sums = iter(list(threads.map(engine.negative_log_likelihood, *zip(*asked, strict=True))))
+        values = [fmean(nll / tokens for nll, tokens in itertools.islice(sums, len(prompts))) for _ in folders]
+        self.seconds += time.perf_counter() - started
+        return values
+
+    def spent(self) -> dict[str, Any]:
+        """Return what scoring has cost so far: the machine that answered (None: none was asked), and how much of it."""
+        usage = self.engine.usage if self.engine else dict.fromkeys(USAGE, 0)
+        return {
+            "machine": self.engine.machine if self.engine else None,
+            "scoring_seconds": round(self.seconds, 3),
+            "evaluations": self.evaluations,
+            **{name: usage[name] for name in USAGE},
+        }
+
+    def _connected(self) -> Engine:
+        """Return the engine, which must be there before adapters are stored for it."""
+        if self.engine is None:
+            self.engine = self.connect()
+        return self.engine
+
+
+def respond(
+    engine: Engine, adapters: Sequence[Path], tasks: Sequence[tuple[Sequence[dict[str, Any]], int]]
+) -> list[list[list[str]]]:
+    """Return the responses of stored adapters to all samples of all tasks: `[task][adapter][sample]`.
+
+    `tasks` are samples and the most tokens of a response. Every request is in flight at once: the engine is kept busy
+    by all adapters and tasks together.
+    """
+    requests = [
+        Request(folder.name, [sample["tokens"] for sample in samples], max_tokens)
+        for samples, max_tokens in tasks
+        for folder in adapters
+    ]
+    with engine.serving(adapters):
+        texts = iter(engine.complete(requests))
+    return [[next(texts) for _ in adapters] for _ in tasks]

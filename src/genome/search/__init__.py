@@ -1,0 +1,1 @@
+"""Evolutionary search: populations, operators, methods, and the driver that scores what they ask for."""

@@ -1,0 +1,80 @@
+"""Baselines that choose a mixture of the experts in one stage: Best Single, Expert Fusion, LoraHub, Pack of LLMs."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from genome.genotype import FACTORS, mixture
+from genome.rng import stream
+from genome.search.asking import Search, space_of
+from genome.search.population import Individual, Population, found
+
+
+def best_single(experts: Population, settings: Mapping[str, Any], seed: int) -> Search:
+    """Return the expert of highest validation fitness."""
+    return experts
+    yield  # a method is a generator; this one has nothing to ask
+
+
+def expert_fusion(experts: Population, settings: Mapping[str, Any], seed: int) -> Search:
+    """Return `sum_i t_i w_i`, t the experts' fitness divided by its sum (uniform when all of it is 0)."""
+    fitness = np.array([expert.score for expert in experts.members])
+    weights = fitness / fitness.sum() if fitness.any() else np.full(len(fitness), 1 / len(fitness))
+    return (yield from _merge(weights, "fusion", space_of(settings)))
+
+
+def pack_of_llms(experts: Population, settings: Mapping[str, Any], seed: int) -> Search:
+    """Return the merge with coefficients softmax(-log perplexity / tau) (Mavromatis et al. 2024).
+
+    `settings["log_perplexity"]` holds the experts' log-perplexities on the validation prompts, in their order.
+    """
+    logits = -np.array(settings["log_perplexity"]) / settings["tau"]
+    weights = np.exp(logits - logits.max())
+    return (yield from _merge(weights / weights.sum(), "pack", space_of(settings)))
+
+
+def lorahub(experts: Population, settings: Mapping[str, Any], seed: int) -> Search:
+    """Return the best mixture of a gradient-free search (Huang et al. 2024): nevergrad's NGOpt from zeros.
+
+    Minimises `-fitness + 0.05 * mean |c|` over coefficients c in [-bound, bound], one evaluation after the other.
+    """
+    import nevergrad
+
+    # NGOpt may choose COBYLA, and nevergrad hands it a tolerance that scipy warns about, once an evaluation.
+    warnings.filterwarnings("ignore", message="COBYLA", category=UserWarning)
+    n, bound = len(experts.members), settings["bound"]
+    parameters = nevergrad.p.Array(init=np.zeros(n)).set_bounds(-bound, bound)
+    parameters.random_state = np.random.RandomState(stream(seed, "lorahub").integers(2**32))
+    optimizer = nevergrad.optimizers.NGOpt(parameters, budget=settings["evaluations"])
+    trials: list[tuple[float, Individual]] = []
+    for i in range(settings["evaluations"]):
+        candidate = optimizer.ask()
+        [trial] = yield [_mixture(f"trial{i:02}", candidate.value, space_of(settings))]
+        loss = -trial.score + settings["regularisation"] * float(np.abs(candidate.value).mean())
+        optimizer.tell(candidate, loss)
+        trials.append((loss, trial))
+    _, best = min(trials, key=lambda trial: trial[0])
+    members = [trial for _, trial in trials]
+    return replace(found(members), best=best, members=(best,))
+
+
+BASELINES = {
+    "best_single": best_single,
+    "expert_fusion": expert_fusion,
+    "lorahub": lorahub,
+    "pack_of_llms": pack_of_llms,
+}
+"""Methods of one stage: from the scored experts to a population whose `best` is the result."""
+
+
+def _merge(weights: Sequence[float], name: str, space: str) -> Search:
+    """Yield the mixture of all experts with `weights`; return the population that it is the result of."""
+    [merged] = yield [_mixture(name, weights, space)]
+    return found([merged])
+
+
+def _mixture(name: str, weights: Sequence[float], space: str = FACTORS) -> Individual:
+    return Individual(name, mixture(weights, space), "mixture")

@@ -1,0 +1,73 @@
+"""Model Swarms (Feng et al. 2024, arXiv 2410.11163): particle swarm optimisation in weight space, step by step.
+
+A particle's velocity is kept in its `experience`. Particles are updated synchronously.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from genome.errors import GenomeError
+from genome.genotype import combine
+from genome.rng import stream
+from genome.search.asking import Search
+from genome.search.operators import difference
+from genome.search.population import Individual, Population, track
+
+
+def generation(population: Population, settings: Mapping[str, Any], seed: int) -> Search:
+    """Yield all particles after one step; return the swarm. Its result is the best ever (the global best)."""
+    now = population.generation + 1
+    if not population.personal_bests:
+        population = _found_velocities(population, seed)
+    step = settings["step"] * settings["step_decay"] ** (now - 1)
+    moved = [
+        _move(particle, best, population, settings, step, seed, i)
+        for i, (particle, best) in enumerate(zip(population.members, population.personal_bests, strict=True))
+    ]
+    moved = yield moved
+    bests = [new if new.score > old.score else old for new, old in zip(moved, population.personal_bests, strict=True)]
+    population = replace(population, generation=now, members=tuple(moved), personal_bests=tuple(bests), created=())
+    return track(population, moved)
+
+
+def _found_velocities(population: Population, seed: int) -> Population:
+    """Return the swarm with `v_i = x_j - x_i`, j another particle at random, and itself as personal best."""
+    members = []
+    for i, particle in enumerate(population.members):
+        others = [other for other in population.members if other.name != particle.name]
+        other = others[stream(seed, "velocity", i).integers(len(others))]
+        members.append(replace(particle, experience=difference(other.genotype, particle.genotype)))
+    return replace(population, members=tuple(members), personal_bests=tuple(members))
+
+
+def _move(
+    particle: Individual,
+    personal_best: Individual,
+    population: Population,
+    settings: Mapping[str, Any],
+    step: float,
+    seed: int,
+    i: int,
+) -> Individual:
+    """Return `particle` after `v <- (1/C) [phi_v r_v v + phi_p r_p (p - x) + phi_g r_g (g - x) - phi_w r_w (w - x)]`.
+
+    Each r is a fresh U(0, 1), C the sum of the products phi * r; then `x <- x + step * v`.
+    """
+    now = population.generation + 1
+    phi = (settings["inertia"], settings["cognitive"], settings["social"], settings["repel"])
+    if not any(phi):
+        raise GenomeError("model_swarms: inertia, cognitive, social and repel are all 0; give one a weight above 0")
+    weights = [p * r for p, r in zip(phi, stream(seed, "swarm", now, i).random(4), strict=True)]
+    total = sum(weights)
+    inertia, cognitive, social, repel = (float(weight / total) for weight in weights)
+    velocity = combine(
+        [
+            (inertia, particle.experience),
+            (cognitive, difference(personal_best.genotype, particle.genotype)),
+            (social, difference(population.best.genotype, particle.genotype)),
+            (-repel, difference(population.worst.genotype, particle.genotype)),
+        ]
+    )
+    genotype = combine([(1.0, particle.genotype), (step, velocity)])
+    return Individual(f"g{now:02}-particle{i}", genotype, "swarm", (particle.name,), velocity)

@@ -1,0 +1,267 @@
+"""The operators of GENOME and GENOME+ on genotypes (sections 2.2 and 2.3 of arXiv 2503.01155).
+
+Each takes scored individuals and named randomness (`genome.rng.stream`) and returns new, unscored ones.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from genome.errors import GenomeError
+from genome.genotype import FACTORS, PRODUCT, Genotype, Noise, add_noise, combine, expert, mixture
+from genome.rng import stream
+from genome.search.population import Individual, fittest
+
+SEEDS = 2**53
+"""Noise seeds are drawn below this: every JSON reader holds them exactly."""
+
+
+def interpolate(t: float, first: Genotype, second: Genotype) -> Genotype:
+    """Return `t * first + (1 - t) * second`."""
+    return combine([(t, first), (1 - t, second)])
+
+
+def difference(first: Genotype, second: Genotype) -> Genotype:
+    """Return `first - second`."""
+    return combine([(1.0, first), (-1.0, second)])
+
+
+def initialise(n_experts: int, size: int, seed: int, space: str = FACTORS) -> list[Individual]:
+    """Return `size` mixtures of two experts each: `t * w_a + (1 - t) * w_b`, t ~ U(0, 1) (Eq. 3).
+
+    All unordered pairs of distinct experts are shuffled and taken in turn, from the start again when `size` exceeds
+    their number.
+    """
+    pairs = [(a, b) for a in range(n_experts) for b in range(a + 1, n_experts)]
+    order = stream(seed, "initialisation", "pairs").permutation(len(pairs))
+    individuals = []
+    for i in range(size):
+        a, b = pairs[order[i % len(pairs)]]
+        t = stream(seed, "initialisation", "t", i).random()
+        genotype = interpolate(t, expert(a, n_experts, space), expert(b, n_experts, space))
+        individuals.append(Individual(f"g00-initial{i}", genotype, "initialisation"))
+    return individuals
+
+
+def take_experts(
+    experts: Sequence[Individual], size: int, seed: int, gene_rate: float, sigma: float, space: str = FACTORS
+) -> list[Individual]:
+    """Return `size` individuals of the scored `experts` themselves: the ablation without initialisation (Table 8).
+
+    Fewer than there are experts: the fittest. More: the list again, each repeat a mutant of its expert.
+    """
+    experts = [replace(x, genotype=replace(x.genotype, space=space)) for x in experts]
+    if size <= len(experts):
+        return fittest(experts)[:size]
+    repeats = []
+    for i in range(len(experts), size):
+        source = experts[i % len(experts)]
+        genotype = mutate(source.genotype, gene_rate, sigma, stream(seed, "initialisation", "mutant", i))
+        repeats.append(Individual(f"g00-mutant{i}", genotype, "mutation", (source.name,)))
+    return [*experts, *repeats]
+
+
+def draw_by_share(weights: np.ndarray, k: int, generator: np.random.Generator) -> list[int]:
+    """Draw `k` distinct positions with probability proportional to `weights` (>= 0).
+
+    Positive weights are drawn first; once they are used up the rest comes uniformly from the zeros, so that one
+    positive fitness never makes a draw of two fail.
+    """
+    shares = weights / weights.sum() if weights.any() else weights
+    positive, zero = np.flatnonzero(shares > 0), np.flatnonzero(shares == 0)
+    k_positive = min(k, len(positive))
+    chosen = generator.choice(positive, size=k_positive, replace=False, p=shares[positive]) if k_positive else []
+    filler = generator.choice(zero, size=k - len(chosen), replace=False)
+    return [int(position) for position in (*chosen, *filler)]
+
+
+def crossover(population: Sequence[Individual], rate: float, seed: int, generation: int) -> list[Individual]:
+    """Return children `t * w_1 + (1 - t) * w_2`, `t = f_1 / (f_1 + f_2)`, of parents drawn by fitness share.
+
+    floor(N / 2) trials, each of which happens with probability `rate`. t is 1/2 when both parents have fitness 0.
+    """
+    weights = np.array([individual.score for individual in population])
+    children = []
+    for trial in range(len(population) // 2):
+        generator = stream(seed, "crossover", generation, trial)
+        if generator.random() >= rate:
+            continue
+        first, second = (population[i] for i in draw_by_share(weights, 2, generator))
+        total = first.score + second.score
+        t = first.score / total if total else 0.5
+        genotype = interpolate(t, first.genotype, second.genotype)
+        name = f"g{generation:02}-child{trial}"
+        children.append(Individual(name, genotype, "crossover", (first.name, second.name)))
+    return children
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """Who mutates and by how much (Eq. 4): `im_r` of the individuals, `gm_r` of their weights, N(0, sigma^2).
+
+    In the space of products the coefficients of the experts take the place of weights.
+    """
+
+    individual_rate: float
+    gene_rate: float
+    sigma: float
+
+
+def mutate(genotype: Genotype, gene_rate: float, sigma: float, generator: np.random.Generator) -> Genotype:
+    """Return `w + m * E` (Eq. 4): a fresh noise term that its seed determines, or noise on coefficients of products."""
+    if genotype.space == PRODUCT:
+        n = len(genotype.coefficients)
+        drawn = generator.random(n) < gene_rate
+        change = mixture(drawn * generator.normal(0.0, sigma, n), PRODUCT)
+        return combine([(1.0, genotype), (1.0, change)])
+    return add_noise(genotype, Noise(int(generator.integers(SEEDS)), gene_rate, sigma))
+
+
+def mutants(individuals: Sequence[Individual], mutation: Mutation, seed: int, generation: int) -> list[Individual]:
+    """Return a mutant of each individual with probability `mutation.individual_rate`; the source stays as it is."""
+    offspring = []
+    for i, source in enumerate(individuals):
+        generator = stream(seed, "mutation", generation, i)
+        if generator.random() < mutation.individual_rate:
+            genotype = mutate(source.genotype, mutation.gene_rate, mutation.sigma, generator)
+            name = f"g{generation:02}-mutant{i}"
+            offspring.append(Individual(name, genotype, "mutation", (source.name,)))
+    return offspring
+
+
+def without_copies(offspring: Sequence[Individual], existing: Sequence[Individual]) -> list[Individual]:
+    """Return the offspring whose genotype equals none of `existing` and none before it."""
+    seen = {individual.genotype for individual in existing}
+    kept = []
+    for individual in offspring:
+        if individual.genotype not in seen:
+            seen.add(individual.genotype)
+            kept.append(individual)
+    return kept
+
+
+@dataclass(frozen=True)
+class Succession:
+    """Settings of Eq. 5: the four weights phi, the step lambda, what attracts, and how experience begins."""
+
+    phi_self: float
+    phi_best: float
+    phi_current: float
+    phi_worst: float
+    step: float
+    attractor: str
+    experience: str
+    keep_best: bool
+
+
+def with_experience(
+    individuals: Sequence[Individual],
+    members: Sequence[Individual],
+    settings: Succession,
+    sigma: float,
+    seed: int,
+    generation: int,
+) -> list[Individual]:
+    """Return `individuals` with a first experience: `x_j - x` of a random other member j, or Gaussian noise."""
+    experienced = []
+    for individual in individuals:
+        generator = stream(seed, "experience", generation, individual.name)
+        if settings.experience == "gaussian":
+            zero = difference(individual.genotype, individual.genotype)
+            experience = mutate(zero, 1.0, sigma, generator)
+        else:
+            others = [member for member in members if member.name != individual.name]
+            other = others[generator.integers(len(others))]
+            experience = difference(other.genotype, individual.genotype)
+        experienced.append(replace(individual, experience=experience))
+    return experienced
+
+
+def succeed(
+    members: Sequence[Individual],
+    best: Individual,
+    current: Individual,
+    worst: Individual,
+    settings: Succession,
+    generation: int,
+) -> list[Individual]:
+    """Return `members` after `e <- (1/C) [phi_e e + sum phi (x_a - x)]`, `w <- w + lambda e` (Eq. 5), unscored.
+
+    The attractors x_a are the best ever, the current best and (repelling) the worst ever: their weights, or their
+    experiences in the literal reading of the equation. All updates read the state before the update.
+    """
+    total = settings.phi_self + settings.phi_best + settings.phi_current + settings.phi_worst
+    if total == 0:
+        raise GenomeError("succession: all four phi are 0; give at least one a weight above 0")
+
+    def place(individual: Individual) -> Genotype:
+        return individual.genotype if settings.attractor == "weights" else individual.experience
+
+    updated = []
+    for i, member in enumerate(members):
+        here = place(member)
+        experience = combine(
+            [
+                (settings.phi_self / total, member.experience),
+                (settings.phi_best / total, difference(place(best), here)),
+                (settings.phi_current / total, difference(place(current), here)),
+                (-settings.phi_worst / total, difference(place(worst), here)),
+            ]
+        )
+        genotype = combine([(1.0, member.genotype), (settings.step, experience)])
+        name = f"g{generation:02}-member{i}"
+        updated.append(Individual(name, genotype, "succession", (member.name,), experience))
+    return updated
+
+
+def select(
+    pool: Sequence[Individual], size: int, elite_ratio: float, scheme: str, seed: int, generation: int
+) -> list[Individual]:
+    """Return `size` individuals of `pool`: the top `elite_ratio * size` (at least one), then by `scheme`.
+
+    Genotypes are distinct as long as the pool has `size` of them. `random` is the ablation of Table 8: uniform and
+    without elites. `elite` takes the top of the pool.
+    """
+    distinct = without_copies(pool, ())
+    ranked = fittest(distinct if len(distinct) >= size else pool)
+    if scheme == "elite":
+        return ranked[:size]
+    # The tolerance keeps floor(0.29 * 100) at 29.
+    elites = 0 if scheme == "random" else max(1, math.floor(elite_ratio * size + 1e-9))
+    rest = ranked[elites:]
+    generator = stream(seed, "selection", generation)
+    chosen = SELECTION[scheme](rest, size - elites, generator)
+    return [*ranked[:elites], *(rest[i] for i in chosen)]
+
+
+def _proportional(ranked: Sequence[Individual], k: int, generator: np.random.Generator) -> list[int]:
+    return draw_by_share(np.array([individual.score for individual in ranked]), k, generator)
+
+
+def _rank(ranked: Sequence[Individual], k: int, generator: np.random.Generator) -> list[int]:
+    return draw_by_share(np.arange(len(ranked), 0, -1, dtype=float), k, generator)
+
+
+def _random(ranked: Sequence[Individual], k: int, generator: np.random.Generator) -> list[int]:
+    return draw_by_share(np.ones(len(ranked)), k, generator)
+
+
+def _tournament(ranked: Sequence[Individual], k: int, generator: np.random.Generator) -> list[int]:
+    """Repeat k times: of two random individuals that are left, the fitter one."""
+    left = list(range(len(ranked)))
+    chosen = []
+    for _ in range(k):
+        entrants = generator.choice(len(left), size=min(2, len(left)), replace=False)
+        chosen.append(left.pop(entrants.min()))
+    return chosen
+
+
+SELECTION: dict[str, Callable[[Sequence[Individual], int, np.random.Generator], list[int]]] = {
+    "proportional": _proportional,
+    "rank": _rank,
+    "random": _random,
+    "tournament": _tournament,
+}
+"""Schemes for the part of a population that is drawn: from individuals by falling fitness to positions."""

@@ -1,0 +1,49 @@
+"""Groups of layers, by their names."""
+
+from random import Random
+
+import pytest
+
+from genome.lora.layers import layer_groups, modules, parts_of
+
+
+def factors(*layers):
+    return [f"{layer}.lora_{side}.weight" for layer in layers for side in "AB"]
+
+
+LLAMA = [
+    f"base_model.model.model.layers.{number}.{part}"
+    for number in range(7)
+    for part in ("self_attn.q_proj", "mlp.up_proj")
+]
+GPT2 = [
+    f"base_model.model.transformer.h.{number}.{part}" for number in range(3) for part in ("attn.c_attn", "mlp.c_fc")
+]
+
+
+def test_layers_stand_once_in_the_order_of_the_file():
+    assert modules(factors(*LLAMA)) == LLAMA
+
+
+def test_a_layer_is_part_of_attention_or_mlp_and_of_a_third():
+    parts = parts_of(LLAMA)
+    assert parts[LLAMA[0]] == ["attention", "early"]
+    assert parts[LLAMA[-1]] == ["mlp", "late"]
+    assert [parts[layer][1] for layer in LLAMA[::2]] == ["early"] * 3 + ["middle"] * 2 + ["late"] * 2
+    assert parts_of(["base_model.model.lm_head"]) == {"base_model.model.lm_head": []}
+
+
+@pytest.mark.parametrize(
+    ("layers", "groups"), [(LLAMA, 6), (GPT2, 6), (LLAMA[:4], 4), (LLAMA[::2], 3), (["lm_head"], 1)]
+)
+def test_there_are_as_many_groups_as_a_model_has(layers, groups):
+    found = layer_groups(factors(*layers))
+    assert sorted(set(found.values())) == list(range(groups))
+    for layer in layers:
+        a, b = factors(layer)
+        assert found[a] == found[b]
+
+
+def test_the_order_of_a_file_decides_nothing():
+    names = factors(*LLAMA)
+    assert layer_groups(Random(0).sample(names, len(names))) == layer_groups(names)

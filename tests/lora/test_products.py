@@ -1,0 +1,207 @@
+"""Mixtures of products: exact, as PEFT's `cat`, and small again."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file
+
+from builders import write_expert
+from genome.errors import GenomeError
+from genome.experts.peft import CONFIG, WEIGHTS
+from genome.experts.tensors import open_tensors
+from genome.files import read_json
+from genome.genotype import PRODUCT, combine, expert, mixture
+from genome.lora.layers import modules
+from genome.lora.materialise import materialise, store_expert, store_genotypes
+from genome.lora.products import compress, truncate
+
+COEFFICIENTS = (0.7, -1.2, 0.0, 0.4)
+
+
+def update(folder):
+    """Return what a PEFT folder adds to each layer: alpha/r * BA, in float64."""
+    tensors, config = open_tensors(folder / WEIGHTS), read_json(folder / CONFIG)
+    return {
+        module: config["lora_alpha"]
+        / config["r"]
+        * tensors[f"{module}.lora_B.weight"].astype("f8")
+        @ tensors[f"{module}.lora_A.weight"].astype("f8")
+        for module in modules(tensors)
+    }
+
+
+def norm(updates):
+    return np.sqrt(sum(np.sum(values**2) for values in updates.values()))
+
+
+def difference(first, second):
+    return {module: first[module] - second[module] for module in first}
+
+
+@pytest.fixture(scope="module")
+def experts(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("experts")
+    return [write_expert(folder / f"e{seed}", seed) for seed in range(4)]
+
+
+values = st.floats(-4, 4, width=32)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(values, min_size=4, max_size=4))
+def test_a_mixture_is_the_sum_of_the_products(experts, tmp_path_factory, coefficients):
+    out = tmp_path_factory.mktemp("out") / "out"
+    materialise([mixture(coefficients, PRODUCT)], experts, [out])
+    sources = [update(e.path) for e in experts]
+    for module, written in update(out).items():
+        exact = sum(c * source[module] for c, source in zip(coefficients, sources, strict=True))
+        np.testing.assert_allclose(written, exact, rtol=1e-5, atol=1e-4)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(values, min_size=4, max_size=4), st.lists(values, min_size=4, max_size=4), values, values)
+def test_updates_are_linear_in_genotypes(experts, tmp_path_factory, first, second, a, b):
+    root = tmp_path_factory.mktemp("out")
+    one, two = mixture(first, PRODUCT), mixture(second, PRODUCT)
+    folders = [root / name for name in ("one", "two", "both")]
+    materialise([one, two, combine([(a, one), (b, two)])], experts, folders)
+    parts = [update(folder) for folder in folders]
+    for module in parts[2]:
+        np.testing.assert_allclose(parts[2][module], a * parts[0][module] + b * parts[1][module], rtol=1e-4, atol=1e-2)
+
+
+def test_factors_have_cross_terms_that_products_have_not(experts, tmp_path):
+    folders = [tmp_path / "factors", tmp_path / "product"]
+    materialise([mixture(COEFFICIENTS), mixture(COEFFICIENTS, PRODUCT)], experts, folders)
+    assert norm(difference(update(folders[0]), update(folders[1]))) > 0.1 * norm(update(folders[1]))
+
+
+def test_only_experts_that_take_part_are_stacked(experts, tmp_path):
+    materialise([mixture(COEFFICIENTS, PRODUCT)], experts, [tmp_path / "out"])
+    config, first = read_json(tmp_path / "out" / CONFIG), read_json(experts[0].path / CONFIG)
+    assert (config["r"], config["lora_alpha"]) == (3 * first["r"], 3 * first["lora_alpha"])
+    assert {**config, "r": 0, "lora_alpha": 0} == {**first, "r": 0, "lora_alpha": 0}
+    for name, tensor in load_file(tmp_path / "out" / WEIGHTS).items():
+        assert tensor.shape[0 if "lora_A" in name else 1] == 12
+
+
+@pytest.mark.parametrize("space", ["factors", PRODUCT])
+def test_an_expert_alone_is_itself_in_either_space(experts, tmp_path, space):
+    assert store_genotypes([expert(1, 4, space)], experts, tmp_path) == [store_expert(experts[1], tmp_path)]
+
+
+def test_of_no_expert_at_all_nothing_is_left(experts, tmp_path):
+    materialise([mixture((0.0,) * 4, PRODUCT)], experts, [tmp_path / "out"])
+    assert norm(update(tmp_path / "out")) == 0
+
+
+@pytest.mark.parametrize("dtype", ["BF16", "F16"])
+def test_a_coefficient_rounds_b_alone(make_experts, tmp_path, dtype):
+    experts = make_experts(2, dtype=dtype)
+    materialise([mixture((0.3, 0.7), PRODUCT)], experts, [tmp_path / "out"])
+    stacked, sources = open_tensors(tmp_path / "out" / WEIGHTS), [open_tensors(e.path / WEIGHTS) for e in experts]
+    for name, values in stacked.items():
+        if "lora_A" in name:
+            np.testing.assert_array_equal(values, np.concatenate([source[name] for source in sources]))
+    first, second = (update(e.path) for e in experts)
+    exact = {module: 0.3 * first[module] + 0.7 * second[module] for module in first}
+    assert norm(difference(update(tmp_path / "out"), exact)) < 2**-8 * norm(exact)
+
+
+class Tiny(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.name_or_path = "tiny"
+        self.q_proj = torch.nn.Linear(6, 8, bias=False)
+        self.down_proj = torch.nn.Linear(8, 6, bias=False)
+
+    def forward(self, x):
+        return self.down_proj(self.q_proj(x))
+
+
+def test_it_is_what_peft_calls_cat(tmp_path):
+    from peft import LoraConfig, get_peft_model
+
+    from genome.experts.peft import read_expert, write_provenance
+
+    config = LoraConfig(r=3, lora_alpha=6, target_modules=["q_proj", "down_proj"], init_lora_weights=False)
+    torch.manual_seed(7)
+    names, weights = ["math", "law", "code"], [0.5, 1.25, -0.75]
+    model = get_peft_model(Tiny(), config, adapter_name=names[0])
+    for name in names[1:]:
+        model.add_adapter(name, config)
+    model.add_weighted_adapter(names, weights, "cat", combination_type="cat")
+    model.save_pretrained(tmp_path, selected_adapters=[*names, "cat"], save_embedding_layers=False)
+    for name in names:
+        write_provenance(tmp_path / name, name, "test")
+    experts = [read_expert(tmp_path / name) for name in names]
+    materialise([mixture(weights, PRODUCT)], experts, [tmp_path / "ours"])
+    theirs, ours = update(tmp_path / "cat"), update(tmp_path / "ours")
+    assert read_json(tmp_path / "cat" / CONFIG)["r"] == read_json(tmp_path / "ours" / CONFIG)["r"] == 9
+    for module, values in theirs.items():
+        np.testing.assert_allclose(ours[module], values, rtol=1e-5, atol=1e-6)
+    # And PEFT runs ours as it runs its own.
+    model.load_adapter(tmp_path / "ours", "ours")
+    x = torch.randn(5, 6)
+    outputs = []
+    for name in ("cat", "ours"):
+        model.set_adapter(name)
+        outputs.append(model(x).detach().numpy())
+    np.testing.assert_allclose(outputs[0], outputs[1], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("rank", [1, 4, 9])
+def test_compression_is_the_best_of_its_rank_and_says_what_it_loses(experts, tmp_path, rank):
+    materialise([mixture(COEFFICIENTS, PRODUCT)], experts, [tmp_path / "wide"])
+    lost = compress(tmp_path / "wide", rank, tmp_path / "narrow")
+    wide, narrow = update(tmp_path / "wide"), update(tmp_path / "narrow")
+    assert read_json(tmp_path / "narrow" / CONFIG)["r"] == rank
+    assert lost == pytest.approx(norm(difference(wide, narrow)) / norm(wide), rel=1e-3, abs=1e-6)
+    rest = [np.linalg.svd(values, compute_uv=False)[rank:] for values in wide.values()]
+    assert lost == pytest.approx(np.sqrt(sum(np.sum(r**2) for r in rest)) / norm(wide), rel=1e-3, abs=1e-6)
+
+
+def test_what_is_written_is_what_the_loss_counts(make_experts, tmp_path):
+    experts = make_experts(3, dtype="BF16")
+    materialise([mixture((1.0, 0.5, 0.25), PRODUCT)], experts, [tmp_path / "wide"])
+    lost = compress(tmp_path / "wide", 11, tmp_path / "narrow")
+    wide, narrow = update(tmp_path / "wide"), update(tmp_path / "narrow")
+    assert lost == pytest.approx(norm(difference(wide, narrow)) / norm(wide), rel=1e-4)
+    assert 1e-4 < lost < 0.2
+
+
+def test_a_narrow_adapter_stays_as_it_is(experts, tmp_path):
+    assert compress(experts[0].path, 4, tmp_path / "out") == 0
+    assert (tmp_path / "out" / WEIGHTS).read_bytes() == (experts[0].path / WEIGHTS).read_bytes()
+    with pytest.raises(GenomeError, match="exists already"):
+        compress(experts[0].path, 4, tmp_path / "out")
+    with pytest.raises(GenomeError, match="at least 1"):
+        compress(experts[0].path, 0, tmp_path / "none")
+
+
+def test_a_loss_of_nothing_is_none(experts, tmp_path):
+    """Two copies of one expert have its rank together."""
+    twins = [experts[0], experts[0]]
+    materialise([mixture((0.5, 0.5), PRODUCT)], twins, [tmp_path / "wide"])
+    assert compress(tmp_path / "wide", 4, tmp_path / "narrow") < 1e-6
+    before, after = update(tmp_path / "wide"), update(tmp_path / "narrow")
+    assert norm(difference(before, after)) < 1e-5 * norm(before)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 6), st.integers(0, 1000))
+def test_truncation_shares_the_size_out(rank, seed):
+    generator = np.random.default_rng(seed)
+    b, a = truncate((generator.normal(size=(9, 6)), generator.normal(size=(6, 7))), rank)
+    assert (b.shape, a.shape) == ((9, rank), (rank, 7))
+    np.testing.assert_allclose(np.linalg.norm(b, axis=0), np.linalg.norm(a, axis=1))
+
+
+def test_the_config_keeps_a_whole_alpha_whole(experts, tmp_path):
+    materialise([mixture(COEFFICIENTS, PRODUCT)], experts, [tmp_path / "wide"])
+    compress(tmp_path / "wide", 4, tmp_path / "narrow")
+    assert json.loads((tmp_path / "narrow" / CONFIG).read_text()) == read_json(experts[0].path / CONFIG)

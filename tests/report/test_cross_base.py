@@ -1,0 +1,85 @@
+"""A vote of several bases, on answers made by hand: what it gives is known."""
+
+import pytest
+
+from genome.report.cross_base import MEAN, VOTE, Member, Run, markdown, vote
+from genome.tasks import parse_task
+
+CHRF = {"metric": "chrf"}
+FIELDS = {"category": "c", "source": {"path": "x"}, "prompt": "p", "reference": "r"}
+SUMS = parse_task("sums", {**FIELDS, "kind": "number"})
+ALGEBRA = parse_task("algebra", {**FIELDS, "kind": "number"})
+
+
+def samples(references):
+    return [{"id": number, "reference": reference} for number, reference in enumerate(references)]
+
+
+def run(base, *members, seed=1):
+    """Return a run whose members have the given fitness and answers."""
+    return Run(base, seed, [Member(fitness, list(answers)) for fitness, answers in members], f"{base}/seed{seed}")
+
+
+def rows(table):
+    return {(row.task, row.model): row for row in table.itertuples()}
+
+
+def test_bases_that_err_apart_are_right_together():
+    runs = [
+        run("one", (0.8, "1299"), (0.8, "1299"), (0.7, "1934")),
+        run("two", (0.9, "1934"), (0.6, "9234"), (0.5, "9234")),
+    ]
+    found = rows(vote([(SUMS, samples("1234"), runs)], CHRF))
+    assert found["sums", "one"].score == 50
+    assert found["sums", "two"].score == 75
+    together = found["sums", VOTE]
+    assert (together.score, together.over, together.difference) == (100, "one", 50)
+    assert together.runs == "one/seed1 two/seed1"
+    assert found["sums", "one"].validation == pytest.approx(100 * 2.3 / 3)
+    assert (MEAN, VOTE) not in found
+
+
+def test_ties_go_to_the_fittest_of_all():
+    runs = [run("one", (0.8, "1199")), run("two", (0.9, "1299"))]
+    assert rows(vote([(SUMS, samples("1234"), runs)], CHRF))["sums", VOTE].score == 50
+    runs = [run("one", (0.8, "1299")), run("two", (0.9, "1199"))]
+    assert rows(vote([(SUMS, samples("1234"), runs)], CHRF))["sums", VOTE].score == 25
+
+
+def test_seeds_vote_apart_and_tasks_are_averaged():
+    tests = [
+        (
+            task,
+            samples("1234"),
+            [
+                *(run("one", (0.5, right), (0.4, right), seed=seed) for seed, right in enumerate(("1234", "1299"))),
+                *(run("two", (fitness, "9999"), seed=seed) for seed in range(2)),
+            ],
+        )
+        for task, fitness in ((SUMS, 0.1), (ALGEBRA, 0.9))
+    ]
+    table = vote(tests, CHRF)
+    found = rows(table)
+    assert [found[task, "one"].score for task in ("sums", "algebra", MEAN)] == [75, 75, 75]
+    assert [found[task, VOTE].over for task in ("sums", "algebra", MEAN)] == ["one", "two", "one two"]
+    assert [found[task, VOTE].difference for task in ("sums", "algebra", MEAN)] == [0, 75, 37.5]
+    assert found[MEAN, VOTE].runs == "one/seed0 one/seed1 two/seed0 two/seed1"
+    assert found["sums", "one"].seeds == "0 1"
+    assert found["sums", VOTE].holds == "no"
+    text = markdown(table, "GENOME+")
+    assert "| vote" in text
+    assert "| – vs the base chosen by validation | +0.00 n.s. |" in text
+    assert "+37.50" in text
+
+
+def test_a_difference_that_holds_says_so():
+    runs = [
+        run("one", (0.9, "19" * 100), (0.9, "12" * 100), (0.8, "92" * 100)),
+        run("two", (0.5, "12" * 100), (0.5, "12" * 100)),
+    ]
+    found = rows(vote([(SUMS, samples("12" * 100), runs)], CHRF))
+    assert found["sums", "one"].score == 100
+    runs[0] = run("one", (0.9, "19" * 100))
+    together = rows(vote([(SUMS, samples("12" * 100), runs)], CHRF))["sums", VOTE]
+    assert (together.difference, together.holds) == (50, "yes")
+    assert together.difference_low < 50 < together.difference_high

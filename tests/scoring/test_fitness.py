@@ -1,0 +1,110 @@
+"""From individuals to fitness, with an engine that answers from the adapters it was given."""
+
+from fake_engine import FakeEngine
+from genome.experts.tensors import open_tensors
+from genome.genotype import Genotype, expert
+from genome.scoring.fitness import Evaluator, Objective
+from genome.search.population import Individual
+from genome.tasks import parse_task
+
+TASK = {"category": "c", "kind": "number", "metric": "accuracy", "source": {"generator": "micro"}, "prompt": "{{ q }}"}
+
+
+def objective(name, references, weight=1.0):
+    samples = [{"id": f"{name}-{i}", "tokens": [1, 2], "reference": str(r)} for i, r in enumerate(references)]
+    return Objective(parse_task(name, {**TASK, "reference": "a"}), samples, weight)
+
+
+def evaluator(make_experts, tmp_path, objectives):
+    engine = FakeEngine()
+    return Evaluator(objectives, make_experts(2), tmp_path / "store", lambda: engine), engine
+
+
+def test_fitness_is_the_weighted_mean_of_the_tasks(make_experts, tmp_path):
+    objectives = [objective("a", [1, 1, 1, -1]), objective("b", [-1, -1], weight=3.0)]
+    evaluate, engine = evaluator(make_experts, tmp_path, objectives)
+    plus = open_tensors(evaluate.experts[0].path / "adapter_model.safetensors")
+    sign = 1.0 if next(iter(plus.values())).flat[0] > 0 else -1.0
+    both = [Individual("x", Genotype((sign, 0.0)), "mixture"), Individual("y", Genotype((-sign, 0.0)), "mixture")]
+    first, second = evaluate(both)
+    assert first.scores == {"a": 0.75, "b": 0.0}
+    assert first.value == (0.75 + 3 * 0.0) / 4
+    assert second.scores == {"a": 0.25, "b": 1.0}
+    assert second.value == (0.25 + 3 * 1.0) / 4
+    assert len(engine.requests) == 1, "everything must be in flight at once"
+    assert len(engine.requests[0]) == 4
+
+
+def test_every_response_is_kept(make_experts, tmp_path):
+    evaluate, _ = evaluator(make_experts, tmp_path, [objective("a", [1, -1])])
+    [fitness] = evaluate([Individual("g01-child0", expert(0, 2), "crossover")])
+    assert [set(record) for record in evaluate.records] == [
+        {"individual", "task", "sample", "response", "answer", "score"}
+    ] * 2
+    assert sum(record["score"] for record in evaluate.records) / 2 == fitness.value
+
+
+def test_perplexity_is_the_mean_over_tasks(make_experts, tmp_path):
+    evaluate, engine = evaluator(make_experts, tmp_path, [objective("a", [1]), objective("b", [1, 1, 1])])
+    assert evaluate.log_perplexity() == [engine.sign(name) for name in engine.paths]
+
+
+def test_what_scoring_has_cost_is_told(make_experts, tmp_path):
+    evaluate, _ = evaluator(make_experts, tmp_path, [objective("a", [1, -1]), objective("b", [1])])
+    nothing = {"scoring_seconds": 0.0, "evaluations": 0, "samples": 0, "prompt_tokens": 0, "response_tokens": 0}
+    assert evaluate.spent() == {"machine": None, **nothing}
+    for i in range(2):
+        evaluate([Individual(f"x{i}", expert(i, 2), "expert")])
+    spent = evaluate.spent()
+    assert (spent["machine"], spent["evaluations"], spent["samples"]) == ("1 x Abacus", 2, 6)
+    assert spent["scoring_seconds"] > 0
+
+
+def test_an_engine_is_asked_for_once_and_only_when_needed(make_experts, tmp_path):
+    evaluate, engine = evaluator(make_experts, tmp_path, [objective("a", [1])])
+    asked = []
+    evaluate.connect = lambda: asked.append(1) or engine
+    evaluate.spent()
+    assert not asked
+    evaluate([Individual("x", expert(0, 2), "expert")])
+    evaluate.log_perplexity()
+    assert len(asked) == 1
+
+
+def test_parts_of_a_course_are_the_whole(make_experts, tmp_path):
+    objectives = [objective("a", [1, -1, -1, 1, 1]), objective("b", [-1, -1], weight=3.0)]
+    evaluate, _ = evaluator(make_experts, tmp_path, objectives)
+    one = [Individual("x", expert(0, 2), "mixture")]
+    [whole] = evaluate(one)
+    rows = sorted((row["task"], row["sample"]) for row in evaluate.records)
+    evaluate.records.clear()
+    course = evaluate.course(1)
+    parts = [course.evaluate(one, start, stop)[0] for start, stop in ((0, 2), (2, 5))]
+    trial = {task: parts[0][task] + parts[1][task] for task in "ab"}
+    assert course.finished(trial)
+    assert course.fitness(trial) == whole
+    assert course.weights == {"a": 0.25, "b": 0.75}
+    assert sorted((row["task"], row["sample"]) for row in evaluate.records) == rows
+    assert not course.finished(parts[0])
+
+
+def test_an_evaluation_is_one_individual_on_all_samples(make_experts, tmp_path):
+    """However many looks a race took at it; whom the race has stopped has had none."""
+    evaluate, _ = evaluator(make_experts, tmp_path, [objective("a", [1, -1, -1, 1, 1]), objective("b", [-1, -1])])
+    both = [Individual(f"x{i}", expert(i, 2), "mixture") for i in range(2)]
+    course = evaluate.course(1)
+    course.evaluate(both, 0, 2)
+    assert evaluate.spent()["evaluations"] == 0
+    course.evaluate(both[:1], 2, 4)
+    course.evaluate(both[:1], 4, 5)
+    assert evaluate.spent()["evaluations"] == 1
+    assert len(evaluate.records) == 2 * 4 + 3
+    evaluate(both)
+    assert evaluate.spent()["evaluations"] == 3
+
+
+def test_metrics_that_are_no_means_are_no_course(make_experts, tmp_path):
+    words = {**TASK, "kind": "label", "labels": ["x", "y"], "metric": "weighted_f1", "reference": "a"}
+    objectives = [objective("a", [1]), Objective(parse_task("f", words), [], 1.0)]
+    evaluate, _ = evaluator(make_experts, tmp_path, objectives)
+    assert evaluate.course(1) is None

@@ -1,0 +1,200 @@
+import datetime
+import json
+
+import pytest
+
+from builders import tokenizer_in
+from genome.errors import GenomeError
+from genome.tasks import parse_task
+from genome.tasks.chat import (
+    DATE,
+    Chat,
+    dialogue_texts,
+    load_tokenizer,
+    parse_chat,
+    prints_date,
+    prompt_texts,
+    token_ids,
+)
+from genome.tasks.prompts import prepare
+
+TEMPLATES = {
+    "with": "{{ bos_token }}user {{ messages[0]['content'] }} {% if add_generation_prompt %}model{% endif %}",
+    "without": "user {{ messages[0]['content'] }} {% if add_generation_prompt %}model{% endif %}",
+}
+DATED = "{{ strftime_now('%d %B %Y') }} {% for m in messages %}{{ m.role }} {{ m.content }} {% endfor %}"
+SYSTEM = (
+    "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    "{{ messages[0].content }}"
+)
+WANTS_SYSTEM = (
+    "{% if messages[0].role != 'system' %}{{ raise_exception('Begin with a system turn') }}{% endif %}"
+    "{% for m in messages %}{{ m.role }} {{ m.content }} {% endfor %}"
+)
+THINKS = "{{ messages[0].content }} {% if enable_thinking is defined and not enable_thinking %}is{% endif %}"
+TASK = parse_task(
+    "sums", {"kind": "number", "source": {"path": "x"}, "prompt": "{{ q }}", "reference": "a", "max_tokens": 4}
+)
+
+
+def texts(folder, prompts=("what",), chat=None):
+    return prompt_texts(load_tokenizer(folder), prompts, chat or Chat())
+
+
+def tokens(folder, prompts):
+    tokenizer = load_tokenizer(folder)
+    return token_ids(tokenizer, prompt_texts(tokenizer, prompts, Chat()))
+
+
+def refusal(function, *arguments):
+    with pytest.raises(GenomeError) as caught:
+        function(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_bos_stands_exactly_once(tmp_path, template):
+    folder = tokenizer_in(tmp_path, TEMPLATES[template], habit=True)
+    assert tokens(folder, ["what is two", "two"]) == [[1, 2, 4, 5, 6, 3], [1, 2, 6, 3]]
+
+
+def test_no_bos_where_the_tokenizer_has_no_such_habit(tmp_path):
+    folder = tokenizer_in(tmp_path, TEMPLATES["without"])
+    assert tokens(folder, ["two"]) == [[2, 6, 3]]
+    assert tokens(folder, []) == []
+
+
+def test_a_template_that_prints_the_date_always_prints_the_same(tmp_path):
+    folder = tokenizer_in(tmp_path, DATED)
+    assert texts(folder) == ["26 July 2024 user what "]
+    assert prints_date(load_tokenizer(folder), Chat())
+    [sample] = prepare(TASK, [{"id": "r", "q": "what", "a": 2}], folder)
+    assert sample["date"] == "2024-07-26" == DATE.isoformat()
+    assert datetime.date.today() != DATE
+    [sample] = prepare(TASK, [{"id": "r", "q": "what", "a": 2}], tokenizer_in(tmp_path / "b", TEMPLATES["with"]))
+    assert "date" not in sample
+
+
+def test_a_template_that_draws_lots_is_refused(tmp_path):
+    assert "No filter named 'random'" in refusal(
+        texts, tokenizer_in(tmp_path, "{{ ['a', 'b'] | random }} {{ messages[0].content }}")
+    )
+
+
+def test_a_template_that_refuses_names_the_folder_and_the_remedy(tmp_path):
+    folder = tokenizer_in(tmp_path / "gemma", SYSTEM)
+    assert texts(folder) == ["what"]
+    said = refusal(texts, folder, ["what"], Chat(system="Be brief."))
+    assert said.startswith(f"{folder}: its chat template refuses a system and a user turn (System role not supported)")
+    assert "bases.gemma.chat" in said
+
+
+def test_a_template_that_demands_a_system_turn_gets_the_one_of_the_config(tmp_path):
+    folder = tokenizer_in(tmp_path / "b", WANTS_SYSTEM)
+    assert "a user turn without a system turn (Begin with a system turn)" in refusal(texts, folder)
+    chat = parse_chat({"system": "Be brief.", "arguments": None})
+    assert texts(folder, chat=chat) == ["system Be brief. user what "]
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["{{ messages[0].content[0].text }}", "{{ 1 // 0 }}", "{{ messages.x.y }}", "{{ 'a' * 10**10 }}", "{{ 1 + 'a' }}"],
+)
+def test_whatever_a_template_raises_is_one_line(tmp_path, template):
+    assert str(tmp_path) in refusal(texts, tokenizer_in(tmp_path, template))
+
+
+def test_a_template_that_leaves_the_prompt_or_the_system_text_out(tmp_path):
+    assert "leaves out what the user says" in refusal(texts, tokenizer_in(tmp_path / "a", "{{ messages[1] }} model"))
+    folder = tokenizer_in(tmp_path / "b", "{{ messages[-1].content }}")
+    assert texts(folder) == ["what"]
+    assert "leaves out what the system says" in refusal(texts, folder, ["what"], Chat(system="Be brief."))
+
+
+def test_arguments_reach_the_template(tmp_path):
+    folder = tokenizer_in(tmp_path, THINKS)
+    assert texts(folder) == ["what "]
+    assert texts(folder, chat=parse_chat({"arguments": {"enable_thinking": False}})) == ["what is"]
+    assert "tokenize cannot be set" in refusal(parse_chat, {"arguments": {"tokenize": True}})
+
+
+def test_no_template_at_all_and_a_plain_one_on_request(tmp_path):
+    folder = tokenizer_in(tmp_path / "base", None)
+    said = refusal(texts, folder)
+    assert f"{folder}: the tokenizer has no chat template; set bases.base.chat: plain" in said
+    plain = parse_chat("plain")
+    assert texts(folder, ["what is"], plain) == ["what is\n"]
+    assert dialogue_texts(load_tokenizer(folder), ["what is"], ["two"], plain) == ["what is\ntwo"]
+    [sample] = prepare(TASK, [{"id": "r", "q": "what", "a": 2}], folder, plain)
+    assert sample["tokens"] == [4]
+
+
+def test_templates_by_name(tmp_path):
+    folder = tokenizer_in(tmp_path, {"default": "a {{ messages[0].content }}", "rag": "b {{ messages[0].content }}"})
+    assert texts(folder) == ["a what"]
+    assert texts(folder, chat=Chat(template="rag")) == ["b what"]
+    assert "no chat template 'tools'; " in refusal(texts, folder, ["what"], Chat(template="tools"))
+    other = tokenizer_in(tmp_path / "other", {"rag": "b {{ messages[0].content }}"})
+    assert "to one of rag" in refusal(texts, other)
+
+
+def test_a_template_in_the_old_place_is_found(tmp_path):
+    folder = tokenizer_in(tmp_path, None)
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": "old {{ messages[0].content }}"}))
+    assert texts(folder) == ["old what"]
+
+
+def byte_pairs(folder, **files):
+    """Write vocab.json and merges.txt of a byte-level tokenizer, and other files."""
+    from tokenizers import models, pre_tokenizers
+
+    folder.mkdir()
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    models.BPE({letter: i for i, letter in enumerate([*letters, "ab"])}, [("a", "b")]).save(str(folder))
+    for name, content in files.items():
+        (folder / name.replace("__", ".")).write_text(json.dumps(content))
+    return folder
+
+
+def test_a_vocabulary_with_merges_is_a_tokenizer(tmp_path):
+    folder = byte_pairs(tmp_path / "b", config__json={"model_type": "gpt2"})
+    tokenizer = load_tokenizer(folder)
+    assert tokenizer.convert_ids_to_tokens(tokenizer("abc").input_ids) == ["ab", "c"]
+
+
+def test_tokenizers_that_do_not_serve(tmp_path):
+    assert f"{tmp_path}: no tokenizer here" in refusal(load_tokenizer, tmp_path)
+    folder = byte_pairs(tmp_path / "half", config__json={"model_type": "gpt2"})
+    (folder / "merges.txt").unlink()
+    assert "vocab.json without merges.txt" in refusal(load_tokenizer, folder)
+    folder = byte_pairs(tmp_path / "damaged", tokenizer__json={"a": 1}, config__json={"model_type": "gpt2"})
+    assert f"{folder}: the tokenizer cannot be read" in refusal(load_tokenizer, folder)
+    own = {"tokenizer_class": "Foo", "auto_map": {"AutoTokenizer": ["foo.Foo", None]}}
+    folder = byte_pairs(tmp_path / "own", tokenizer_config__json=own, config__json={"model_type": "foo"})
+    assert f"{folder}: the tokenizer cannot be read (it needs code of its own, which is never run)" in refusal(
+        load_tokenizer, folder
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "installed", "missing"),
+    [
+        (b"\n\x0e\n\x05<unk>", (), "sentencepiece and protobuf"),
+        (b"\n\x0e\n\x05<unk>", ("sentencepiece",), "protobuf"),
+        (b"YQ== 0\n", (), "tiktoken"),
+    ],
+)
+def test_a_package_that_is_missing_is_named(tmp_path, monkeypatch, content, installed, missing):
+    monkeypatch.setattr("genome.tasks.chat._is_installed", lambda name: name in installed)
+    (tmp_path / "tokenizer.model").write_bytes(content)
+    said = refusal(load_tokenizer, tmp_path)
+    assert f"{tmp_path}: reading tokenizer.model needs {missing}; run pip install" in said
+
+
+def test_a_tokenizer_that_knows_no_words_is_refused(tmp_path):
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "LlamaTokenizer"}))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"}))
+    assert "no tokenizer here" in refusal(load_tokenizer, tmp_path)
+    (tmp_path / "vocab.txt").write_text("a\n")
+    assert "knows no words" in refusal(load_tokenizer, tmp_path)
