@@ -16,7 +16,7 @@ LAYERS = (
     ("engine", "experts"),
     ("lora",),
     ("micro",),
-    ("search",),
+    ("search", "workflow.names"),
     ("scoring",),
     ("config", "report"),
     ("jobs", "forecast"),

@@ -10,8 +10,8 @@ from genome.errors import GenomeError
 from genome.experts.peft import Expert
 from genome.genotype import FACTORS, expert, identity, is_finite
 from genome.lora.layers import layer_groups
-from genome.search.asking import sigma_of, space_of
-from genome.search.methods import GENERATIONS, Search
+from genome.search.asking import Search, sigma_of, space_of
+from genome.search.methods import GENERATIONS
 from genome.search.operators import initialise, take_experts
 from genome.search.population import Fitness, Individual, Population, found
 from genome.search.racing import Contest, Course, Races, Rules, race, standing

@@ -1,15 +1,27 @@
-"""Search methods: rows of two tables, over one protocol."""
+"""Search methods: one row per method, over one protocol (`genome.search.asking`)."""
 
-from genome.search.asking import Search
-from genome.search.methods import cma_es, genome, model_swarms
-from genome.search.methods.baselines import BASELINES
+from genome.search.method import Method
+from genome.search.methods import baselines, cma_es, genome, model_swarms, static
 
-GENERATIONS = {
-    "cma_es": cma_es.generation,
-    "genome": genome.generation,
-    "genome_plus": genome.generation,
-    "model_swarms": model_swarms.generation,
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        baselines.BEST_SINGLE,
+        static.DATA_MERGE,
+        static.DARE_TIES,
+        baselines.EXPERT_FUSION,
+        baselines.LORAHUB,
+        baselines.PACK_OF_LLMS,
+        model_swarms.METHOD,
+        genome.GENOME,
+        genome.GENOME_PLUS,
+        cma_es.METHOD,
+    )
 }
+"""All methods by name, in the order of the paper's Table 2."""
+
+GENERATIONS = {name: method.run for name, method in METHODS.items() if method.stage == "generation"}
 """Methods that advance a population by one generation, one job each."""
 
-__all__ = ["BASELINES", "GENERATIONS", "Search"]
+BASELINES = {name: method.run for name, method in METHODS.items() if method.stage == "baseline"}
+"""Methods of one stage: from the scored experts to a population whose `best` is the result."""

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,9 @@ import numpy as np
 from genome.genotype import FACTORS, mixture
 from genome.rng import stream
 from genome.search.asking import Search, space_of
+from genome.search.method import Method, Number, setting
 from genome.search.population import Individual, Population, found
+from genome.search.settings import MergeSpace, Nothing, merge_space
 
 
 def best_single(experts: Population, settings: Mapping[str, Any], seed: int) -> Search:
@@ -61,15 +63,6 @@ def lorahub(experts: Population, settings: Mapping[str, Any], seed: int) -> Sear
     return replace(found(members), best=best, members=(best,))
 
 
-BASELINES = {
-    "best_single": best_single,
-    "expert_fusion": expert_fusion,
-    "lorahub": lorahub,
-    "pack_of_llms": pack_of_llms,
-}
-"""Methods of one stage: from the scored experts to a population whose `best` is the result."""
-
-
 def _merge(weights: Sequence[float], name: str, space: str) -> Search:
     """Yield the mixture of all experts with `weights`; return the population that it is the result of."""
     [merged] = yield [_mixture(name, weights, space)]
@@ -78,3 +71,57 @@ def _merge(weights: Sequence[float], name: str, space: str) -> Search:
 
 def _mixture(name: str, weights: Sequence[float], space: str = FACTORS) -> Individual:
     return Individual(name, mixture(weights, space), "mixture")
+
+
+@dataclass(frozen=True)
+class ExpertFusionSettings:
+    """Settings of Expert Fusion."""
+
+    merge_space: MergeSpace = merge_space()
+
+
+@dataclass(frozen=True)
+class LoraHubSettings:
+    """Settings of LoraHub."""
+
+    evaluations: int = setting(50, "Candidates that the search tries.", pinned=True, ge=1)
+    bound: Number = setting(1.5, "The largest size of a coefficient.", pinned=True, gt=0)
+    regularisation: Number = setting(0.05, "Weight of the mean size of coefficients in the loss.", pinned=True, ge=0)
+    merge_space: MergeSpace = merge_space()
+
+
+@dataclass(frozen=True)
+class PackOfLlmsSettings:
+    """Settings of Pack of LLMs."""
+
+    tau: Number = setting(0.1, "Temperature of the weights.", pinned=True, gt=0)
+    merge_space: MergeSpace = merge_space()
+
+
+BEST_SINGLE = Method("best_single", "Best Single", stage="baseline", settings=Nothing, run=best_single)
+EXPERT_FUSION = Method(
+    "expert_fusion",
+    "Expert Fusion",
+    stage="baseline",
+    settings=ExpertFusionSettings,
+    run=expert_fusion,
+    cost=lambda settings, size, experts: 1,
+)
+LORAHUB = Method(
+    "lorahub",
+    "LoraHub",
+    stage="baseline",
+    settings=LoraHubSettings,
+    run=lorahub,
+    cost=lambda settings, size, experts: settings.evaluations,
+    seeded=True,
+)
+PACK_OF_LLMS = Method(
+    "pack_of_llms",
+    "Pack of LLMs",
+    stage="baseline",
+    settings=PackOfLlmsSettings,
+    run=pack_of_llms,
+    cost=lambda settings, size, experts: 1,
+    needs=("log_perplexity",),
+)

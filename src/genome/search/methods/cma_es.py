@@ -11,9 +11,9 @@ had, and draws from a stream of its own: an interrupted run goes on as if it had
 import importlib
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,8 +21,20 @@ from genome.errors import GenomeError
 from genome.genotype import mixture
 from genome.rng import stream
 from genome.search.asking import Search, space_of
+from genome.search.method import Method, Number, setting
 from genome.search.population import Individual, Population, fittest, track
 from genome.search.racing import Contest, in_full
+from genome.search.settings import (
+    Ensemble,
+    Initialisation,
+    MergeSpace,
+    Racing,
+    ensemble,
+    initialisation,
+    merge_space,
+    patience,
+    racing,
+)
 
 SMALLEST = 4
 """The fewest points whose better half are two: of one nothing can be learnt about how they vary."""
@@ -90,3 +102,40 @@ def _mean(best: tuple[float, ...], choice: str) -> np.ndarray:
 
 def _bounds(bounds: tuple[float, float] | None, n: int) -> np.ndarray | None:
     return None if bounds is None else np.array([bounds] * n, dtype=float)
+
+
+@dataclass(frozen=True)
+class CmaEsSettings:
+    """Settings of CMA-ES."""
+
+    merge_space: MergeSpace = merge_space()
+    initialisation: Initialisation = initialisation()
+    coefficients: Literal["expert", "layer_group"] = setting(
+        "expert",
+        "One coefficient per expert, or one per expert and group of layers: attention and MLP, early, middle and late.",
+    )
+    mean: Literal["uniform", "best"] = setting(
+        "uniform", "Where the search begins: at the mean of the experts, or at the best of generation 0.", pinned=True
+    )
+    step: Number = setting(0.15, "The first standard deviation of a coefficient.", pinned=True, gt=0)
+    bounds: tuple[Number, Number] | None = setting(
+        (-1.5, 1.5), "The lowest and the highest value of a coefficient; null for none.", pinned=True
+    )
+    racing: Racing | None = racing()
+    patience: int | None = patience()
+    ensemble: Ensemble | Literal[False] = ensemble(Ensemble(k=3))
+
+
+METHOD = Method(
+    "cma_es",
+    "CMA-ES",
+    stage="generation",
+    settings=CmaEsSettings,
+    version=2,  # points that a race has stopped are told in their order
+    run=generation,
+    cost=lambda settings, size, experts: points_of(size),
+    paper=False,
+    seeded=True,
+    operators={"initialisation": ("s", 20, 0.0), "cma_es": ("h", 22, 0.0)},
+    needs=("layer_groups",),
+)

@@ -4,10 +4,11 @@ GENOME is GENOME+ without succession. Ablations are settings: a rate of 0, `sele
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from genome.search.asking import Search, sigma_of
+from genome.search.method import Method, Number, setting
 from genome.search.operators import (
     Mutation,
     Succession,
@@ -20,6 +21,17 @@ from genome.search.operators import (
 )
 from genome.search.population import Individual, Population, fittest, track
 from genome.search.racing import Contest, in_full
+from genome.search.settings import (
+    Ensemble,
+    Initialisation,
+    MergeSpace,
+    Racing,
+    ensemble,
+    initialisation,
+    merge_space,
+    patience,
+    racing,
+)
 
 
 def generation(population: Population, settings: Mapping[str, Any], seed: int) -> Search:
@@ -78,3 +90,89 @@ def _found_experience(population: Population, succession: Succession, sigma: flo
         best=by_name[population.best.name],
         worst=by_name[population.worst.name],
     )
+
+
+@dataclass(frozen=True)
+class SuccessionSettings:
+    """Succession: how members move (Eq. 5)."""
+
+    phi_self: Number = setting(0.95, "Weight of a member's own experience.", pinned=True, ge=0)
+    phi_best: Number = setting(0.2, "Weight of the best individual ever.", pinned=True, ge=0)
+    phi_current: Number = setting(0.2, "Weight of the best individual of the generation.", pinned=True, ge=0)
+    phi_worst: Number = setting(0.1, "Weight of moving away from the worst individual ever.", pinned=True, ge=0)
+    step: Number = setting(0.95, "Length of a step.", pinned=True, gt=0)
+    attractor: Literal["weights", "experience"] = setting(
+        "weights", "What members move towards: weights, or experience, the literal reading of Eq. 5.", pinned=True
+    )
+    experience: Literal["difference", "gaussian"] = setting(
+        "difference", "The experience of new individuals: a difference of two members, or noise.", pinned=True
+    )
+    keep_best: bool = setting(False, "Whether the best individual ever always survives.", pinned=True)
+
+
+@dataclass(frozen=True)
+class GenomeSettings:
+    """Settings of GENOME: the paper's (section 3.1 and appendix)."""
+
+    merge_space: MergeSpace = merge_space()
+    initialisation: Initialisation = initialisation()
+    crossover_rate: Number = setting(0.3, "Share of pairs that have children.", pinned=True, ge=0, le=1)
+    individual_mutation_rate: Number = setting(0.3, "Probability that an individual mutates.", pinned=True, ge=0, le=1)
+    gene_mutation_rate: Number = setting(0.2, "Share of weights that a mutation changes.", pinned=True, gt=0, le=1)
+    sigma: Number = setting(
+        0.001, "Standard deviation of the noise on weights.", pinned=True, gt=0, only={"merge_space": "factors"}
+    )
+    coefficient_sigma: Number = setting(
+        0.2,
+        "Standard deviation of the noise on coefficients, which replaces it in the space of products.",
+        pinned=True,
+        gt=0,
+        only={"merge_space": "product"},
+    )
+    elite_ratio: Number = setting(0.1, "Share of the population that survives without a draw.", pinned=True, ge=0, le=1)
+    selection: Literal["proportional", "tournament", "rank", "random", "elite"] = setting(
+        "proportional", "How survivors are drawn.", pinned=True
+    )
+    succession: SuccessionSettings | Literal[False] = setting(
+        False, "Succession of GENOME+; false for none.", pinned=True
+    )
+    ensemble: Ensemble | Literal[False] = ensemble(False)
+    racing: Racing | None = racing()
+    patience: int | None = patience()
+
+
+@dataclass(frozen=True)
+class GenomePlusSettings(GenomeSettings):
+    """Settings of GENOME+: those of GENOME, with succession and an ensemble."""
+
+    succession: SuccessionSettings | Literal[False] = setting(
+        SuccessionSettings(), "Succession; false for none.", pinned=True
+    )
+    ensemble: Ensemble | Literal[False] = ensemble(Ensemble(k=3))
+
+
+def evaluations(settings: GenomeSettings, size: int, experts: int) -> float:
+    """Return children, mutants of members and children, and with succession all members once more (Algorithms 1, 2)."""
+    children = size // 2 * settings.crossover_rate
+    mutated = (size + children) * settings.individual_mutation_rate
+    return children + mutated + (size if settings.succession else 0)
+
+
+OPERATORS = {
+    "initialisation": ("s", 20, 0.0),
+    "crossover": ("^", 22, -0.24),
+    "mutation": ("D", 14, 0.0),
+    "succession": ("o", 20, 0.24),
+}
+
+GENOME = Method(
+    "genome",
+    "GENOME",
+    stage="generation",
+    settings=GenomeSettings,
+    run=generation,
+    cost=evaluations,
+    seeded=True,
+    operators=OPERATORS,
+)
+GENOME_PLUS = replace(GENOME, name="genome_plus", label="GENOME+", settings=GenomePlusSettings)

@@ -4,15 +4,17 @@ A particle's velocity is kept in its `experience`. Particles are updated synchro
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from genome.errors import GenomeError
 from genome.genotype import combine
 from genome.rng import stream
 from genome.search.asking import Search
+from genome.search.method import Method, Number, setting
 from genome.search.operators import difference
 from genome.search.population import Individual, Population, track
+from genome.search.settings import Initialisation, MergeSpace, initialisation, merge_space, patience
 
 
 def generation(population: Population, settings: Mapping[str, Any], seed: int) -> Search:
@@ -71,3 +73,30 @@ def _move(
     )
     genotype = combine([(1.0, particle.genotype), (step, velocity)])
     return Individual(f"g{now:02}-particle{i}", genotype, "swarm", (particle.name,), velocity)
+
+
+@dataclass(frozen=True)
+class ModelSwarmsSettings:
+    """Settings of Model Swarms: those with which the paper compares."""
+
+    merge_space: MergeSpace = merge_space()
+    initialisation: Initialisation = initialisation()
+    inertia: Number = setting(0.2, "Weight of a particle's velocity.", pinned=True, ge=0)
+    cognitive: Number = setting(0.2, "Weight of a particle's own best.", pinned=True, ge=0)
+    social: Number = setting(0.2, "Weight of the best particle ever.", pinned=True, ge=0)
+    repel: Number = setting(0.1, "Weight of moving away from the worst particle ever.", pinned=True, ge=0)
+    step: Number = setting(1.0, "Length of the first step.", pinned=True, gt=0)
+    step_decay: Number = setting(0.95, "Factor of the step's length per generation.", pinned=True, gt=0)
+    patience: int | None = patience()
+
+
+METHOD = Method(
+    "model_swarms",
+    "Model Swarms",
+    stage="generation",
+    settings=ModelSwarmsSettings,
+    run=generation,
+    cost=lambda settings, size, experts: size,
+    seeded=True,
+    operators={"initialisation": ("s", 20, 0.0), "swarm": ("o", 20, 0.0)},
+)
