@@ -19,7 +19,7 @@ LAYERS = (
     ("search", "workflow.names"),
     ("scoring",),
     ("config", "report"),
-    ("jobs", "forecast"),
+    ("jobs", "forecast", "workflow"),
     ("cli",),
 )
 """From the bottom to the top: a module imports from its own layer or from those before it."""
