@@ -1,10 +1,68 @@
 """Variants: methods with the settings that they change."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from genome.config.methods import read_settings
 from genome.config.schema import method_problems
 from genome.config.values import nearest, overlay
+from genome.search.method import Method
+from genome.search.methods import METHODS
+
+Changes = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A method with all its settings, an instance of the method's own class, and its name for people."""
+
+    name: str
+    method: Method
+    settings: Any
+    label: str
+
+    @property
+    def ensemble_size(self) -> int:
+        """How many members answer together; 0 if the variant reports its best individual."""
+        ensemble = getattr(self.settings, "ensemble", False)
+        return ensemble.k if ensemble else 0
+
+    @property
+    def is_team(self) -> bool:
+        """Whether the ensemble is chosen by its validation answers, not by the fitness of its members."""
+        ensemble = getattr(self.settings, "ensemble", False)
+        return bool(ensemble) and ensemble.choose == "team"
+
+
+def labelled(name: str, labels: Mapping[str, str]) -> str:
+    """Return the label of a variant: from the config, of the method that it is, or its name."""
+    if name in labels or name not in METHODS:
+        return labels.get(name, name)
+    return METHODS[name].label + ("" if METHODS[name].paper else " (not in the paper)")
+
+
+def read_variants(
+    methods: Mapping[str, Changes], variants: Mapping[str, Changes | None], labels: Mapping[str, str]
+) -> tuple[dict[str, Variant], list[str]]:
+    """Return all variants, one per method and those given, with what is wrong: unknown methods and settings.
+
+    `methods` are the config's changes to the defaults of methods, which are valid.
+    """
+    found: dict[str, Variant] = {}
+    problems: list[str] = []
+    for name, changes in {**dict.fromkeys(METHODS), **variants}.items():
+        own = dict(changes or {})
+        method = own.pop("method", name)
+        if not isinstance(method, str) or method not in METHODS:
+            problems.append(f"config.variants.{name}: unknown method {method!r}; {nearest(method, METHODS)}")
+            continue
+        place = f"config.variants.{name}"
+        settings, wrong = read_settings(METHODS[method], methods.get(method, {}), own, place=place)
+        problems += wrong
+        found[name] = Variant(name, METHODS[method], settings, labelled(name, labels))
+    return found, problems
+
 
 EVOLVING = ("genome", "genome_plus", "model_swarms", "cma_es")
 FROM_EXPERTS = ("best_single", "expert_fusion", "pack_of_llms")

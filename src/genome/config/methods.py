@@ -1,0 +1,49 @@
+"""Settings of methods, checked by the dataclass that each method's row names (`genome.search.methods`)."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import cache
+from typing import Any
+
+from pydantic import ValidationError, create_model
+
+from genome.config.explain import explained
+from genome.config.section import Section
+from genome.config.values import nearest, overlay
+from genome.search.method import Method
+from genome.search.methods import METHODS
+
+
+@cache
+def model_of(settings: type) -> type[Section]:
+    """Return a model around the settings of a method, from which they have its rules: closed, without coercion."""
+    return create_model(settings.__name__, __base__=Section, settings=(settings, ...))
+
+
+def read_settings(method: Method, *changes: Mapping[str, Any], place: str = "config") -> tuple[Any, list[str]]:
+    """Return a method's settings with changes laid over its defaults, one mapping after the other, and what is wrong.
+
+    If something is wrong, the settings returned are the method's defaults.
+    """
+    defaults = method.settings()
+    if not any(changes):
+        return defaults, []
+    given = asdict(defaults)
+    for each in changes:
+        given = overlay(given, each)
+    try:
+        read = model_of(method.settings).model_validate_json(json.dumps({"settings": given}))
+    except ValidationError as error:
+        return defaults, explained(error, method.settings, place, within=1)
+    return read.settings, []
+
+
+def method_problems(methods: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return what is wrong with the part `methods` of a config: changes of the defaults of methods."""
+    unknown = [name for name in methods if name not in METHODS]
+    problems = [f"config.methods: unknown method {name!r}, {nearest(name, METHODS)}" for name in unknown]
+    for name, changes in methods.items():
+        if name in METHODS:
+            problems += read_settings(METHODS[name], changes, place=f"config.methods.{name}")[1]
+    return problems
