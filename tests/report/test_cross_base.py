@@ -2,13 +2,12 @@
 
 import pytest
 
-from genome.report.cross_base import MEAN, VOTE, Member, Run, markdown, vote
-from genome.tasks import parse_task
+from builders import make_task
+from genome.report.cross_base import MEAN, VOTE, Ensemble, Member, markdown, vote
 
 CHRF = {"metric": "chrf"}
-FIELDS = {"category": "c", "source": {"path": "x"}, "prompt": "p", "reference": "r"}
-SUMS = parse_task("sums", {**FIELDS, "kind": "number"})
-ALGEBRA = parse_task("algebra", {**FIELDS, "kind": "number"})
+SUMS = make_task("number", "sums")
+ALGEBRA = make_task("number", "algebra")
 
 
 def samples(references):
@@ -17,7 +16,7 @@ def samples(references):
 
 def run(base, *members, seed=1):
     """Return a run whose members have the given fitness and answers."""
-    return Run(base, seed, [Member(fitness, list(answers)) for fitness, answers in members], f"{base}/seed{seed}")
+    return Ensemble(base, seed, [Member(fitness, list(answers)) for fitness, answers in members], f"{base}/seed{seed}")
 
 
 def rows(table):

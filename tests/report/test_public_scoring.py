@@ -3,20 +3,20 @@
 import pytest
 from sklearn.metrics import f1_score
 
+from builders import make_task
 from genome.genotype import expert
 from genome.report import public_scoring as protocol
 from genome.report.public_scoring import ALL, ARTEFACTS, compare, evaluate, markdown, stale_fitness
 from genome.search.population import Fitness, Individual, Population
-from genome.tasks import KINDS, parse_task
+from genome.tasks import KINDS
 
 CHRF = {"metric": "chrf"}
-FIELDS = {"category": "c", "source": {"path": "x"}, "prompt": "p", "reference": "r"}
-NUMBER = parse_task("sums", {**FIELDS, "kind": "number"})
-CHOICE = parse_task("facts", {**FIELDS, "kind": "choice", "options": "o"})
-LABEL = parse_task("moods", {**FIELDS, "kind": "label", "labels": {"A": "joy", "B": "fear", "C": "anger", "D": "awe"}})
-SPAN = parse_task("reading", {**FIELDS, "kind": "span"})
-TRANSLATION = parse_task("words", {**FIELDS, "kind": "translation", "metric": "bleu"})
-PROGRAM = parse_task("programs", {**FIELDS, "kind": "program", "tests": "t"})
+NUMBER = make_task("number", "sums")
+CHOICE = make_task("choice", "facts", options="o")
+LABEL = make_task("label", "moods", labels={"A": "joy", "B": "fear", "C": "anger", "D": "awe"})
+SPAN = make_task("span", "reading")
+TRANSLATION = make_task("translation", "words", metric="bleu")
+PROGRAM = make_task("program", "programs", tests="t")
 
 
 def run_of(task, references, *members, best=None, stale=None, k=3):
@@ -113,8 +113,8 @@ def test_what_cannot_be_parsed_is_c(reference, answers, theirs, ours):
 
 
 def test_c_is_the_third_label_whether_labels_have_letters_or_not():
-    plain = parse_task("moods", {**FIELDS, "kind": "label", "labels": ["joy", "fear", "anger"]})
-    few = parse_task("moods", {**FIELDS, "kind": "label", "labels": ["joy", "fear"]})
+    plain = make_task("label", "moods", labels=["joy", "fear", "anger"])
+    few = make_task("label", "moods", labels=["joy", "fear"])
     for task, theirs in ((LABEL, 1), (plain, 1), (few, 0)):
         assert both("unparsed_as_c", run_of(task, ["anger"], [None], [None], [None])) == (theirs, 0)
 
@@ -205,7 +205,7 @@ def table():
 
 def test_the_table_shows_both_ways_side_by_side(table):
     rows = {(row.artefact, row.task): row for row in table.itertuples()}
-    assert list(table.columns) == protocol.COLUMNS
+    assert list(table.columns) == protocol.PROTOCOL_COLUMNS
     ties = rows["half_points", "sums"]
     assert (ties.theirs, ties.ours, ties.difference) == (75, 50, 25)
     assert (ties.n, ties.seeds, ties.variant) == (40, "1 2", "genome_plus")
