@@ -4,13 +4,16 @@ import pytest
 from sklearn.metrics import f1_score
 
 from builders import make_task
+from genome.errors import GenomeError
 from genome.genotype import expert
 from genome.report import public_scoring as protocol
+from genome.report.figures import ensembles
 from genome.report.public_scoring import ALL, ARTEFACTS, compare, evaluate, markdown, stale_fitness
 from genome.search.population import Fitness, Individual, Population
 from genome.tasks import KINDS
 
 CHRF = {"metric": "chrf"}
+DEFINITION = {"source": {"path": "x"}, "prompt": "p", "reference": "r", "kind": "number", "pattern": "(.*)"}
 NUMBER = make_task("number", "sums")
 CHOICE = make_task("choice", "facts", options="o")
 LABEL = make_task("label", "moods", labels={"A": "joy", "B": "fear", "C": "anger", "D": "awe"})
@@ -240,3 +243,41 @@ def test_the_table_for_reading_says_what_was_done(table):
     assert "Ensemble of 3, their way" in lines
     assert all(f"*{artefact.label}*" in text for name, artefact in ARTEFACTS.items() if name in {*table["artefact"]})
     assert "votes on test outcomes" not in text
+
+
+SETTINGS = {
+    "tasks": [["sums", DEFINITION], ["algebra", DEFINITION]],
+    "seeds": [1, 2],
+    "variant": "genome_plus",
+    "k": 2,
+    "size": 3,
+    "similarity": CHRF,
+}
+
+
+@pytest.fixture
+def runs(results):
+    """Two seeds on two tasks, each with its generation 0."""
+    for name in ("sums", "algebra"):
+        results.add_task(name, "1234")
+        for seed, last in ((1, "1234"), (2, "4321")):
+            results.add_run(name, seed, "1299", "1934", last)
+    return results
+
+
+@pytest.mark.parametrize(
+    ("module", "outputs"), [(protocol, ("table", "markdown")), (ensembles, ("table", "svg", "png"))]
+)
+def test_write_gives_the_same_bytes_for_any_order_of_inputs(runs, module, outputs):
+    written = runs.written(module, SETTINGS, runs.inputs, *outputs)
+    assert runs.written(module, SETTINGS, runs.shuffled(), *outputs) == written
+    table = written["table"].decode()
+    assert "results/test/sums/sums/genome_plus/n3/seed1 results/test/sums/sums/genome_plus/n3/seed2\n" in table
+
+
+@pytest.mark.parametrize("module", [protocol, ensembles])
+def test_write_refuses_runs_that_do_not_fit(runs, module):
+    with pytest.raises(GenomeError, match=r"seed2/responses\.jsonl: of a task or seed that is not shown"):
+        runs.written(module, SETTINGS | {"seeds": [1]}, runs.inputs, "table", "markdown", "svg", "png")
+    with pytest.raises(GenomeError, match="no responses of seed 3 to the test of sums"):
+        runs.written(module, SETTINGS | {"seeds": [1, 2, 3]}, runs.inputs, "table", "markdown", "svg", "png")
