@@ -13,6 +13,7 @@ from genome.experts.tensors import from_float32, header_bytes
 from genome.files import write_json
 from genome.genotype import identity
 from genome.search.population import Population
+from genome.tasks import Task, parse_task
 
 TARGETS = {"self_attn.q_proj": (12, 8), "mlp.down_proj": (8, 20)}
 """Linear layers of the made-up base: (outputs, inputs)."""
@@ -58,6 +59,31 @@ def scored(population: Population, experts: Sequence[Expert]) -> Population:
         population.worst,
     )
     return replace(population, scored={identity(x.genotype, digests): x.fitness for x in everybody}, engine=ENGINE)
+
+
+def make_task(kind: str, name: str = "t", **fields: Any) -> Task:
+    """Return a task of a kind, with the fields that every task must have."""
+    return parse_task(
+        name, {"category": "c", "source": {"path": "x"}, "prompt": "p", "reference": "r", "kind": kind, **fields}
+    )
+
+
+def score_row(method: str = "genome", task: str = "t", score: float = 0.5, **fields: Any) -> dict[str, Any]:
+    """Return a row of a scores.json: the best individual of a run on the task that it is tested on, or `fields`."""
+    return {
+        "method": method,
+        "report": "best",
+        "population_size": 10,
+        "tasks": task,
+        "test_task": task,
+        "seed": 1,
+        "score": score,
+        "n": 1000,
+        "standard_error": 0.015,
+        "unparsed": 3,
+        "run": f"results/runs/{task}/{method}",
+        "engine": ENGINE,
+    } | fields
 
 
 def paper_settings(method: str, **changes) -> dict[str, Any]:

@@ -25,4 +25,4 @@ rule across:
     message:
         "A vote of runs with different bases"
     script:
-        "../scripts/across.py"
+        "../scripts/result.py"

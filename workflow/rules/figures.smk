@@ -30,7 +30,7 @@ rule figure2:
     message:
         "Figure 2: scores by population size"
     script:
-        "../scripts/figure2.py"
+        "../scripts/result.py"
 
 
 rule figure3:
@@ -57,7 +57,7 @@ rule figure3:
     message:
         "Figure 3: what the experts are good at"
     script:
-        "../scripts/figure3.py"
+        "../scripts/result.py"
 
 
 rule portrait:
@@ -88,7 +88,7 @@ rule portrait:
     message:
         "{wildcards.tasks}, {wildcards.variant}, n{wildcards.n}, seed {wildcards.seed}: draw {wildcards.kind}"
     script:
-        "../scripts/portrait.py"
+        "../scripts/result.py"
 
 
 rule portrait_diversity:
@@ -120,7 +120,7 @@ rule portrait_diversity:
     message:
         "{wildcards.tasks}, {wildcards.variant}, n{wildcards.n}, seed {wildcards.seed}: draw diversity"
     script:
-        "../scripts/portrait_diversity.py"
+        "../scripts/result.py"
 
 
 rule portraits:

@@ -185,11 +185,12 @@ def protocol_params(wildcards):
 def across_params(wildcards):
     shown = shown_in("across")
     variant = shown["variant"]
+    folders, _ = across_runs()
     return canonical(
         {
             "version": [VERSIONS["tables"], VERSIONS["scores"], VERSIONS["fitness"]],
             "tasks": [named_task(name) for name in shown["tasks"]],
-            "bases": [BASE, *shown["beside"]],
+            "bases": list(zip([BASE, *shown["beside"]], folders, strict=True)),
             "seeds": config["seeds"],
             "label": label_of(variant),
             "k": VARIANTS[variant]["ensemble"]["k"],

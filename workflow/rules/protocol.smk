@@ -25,7 +25,7 @@ rule protocol:
     message:
         "What the public code's ways of scoring add"
     script:
-        "../scripts/protocol.py"
+        "../scripts/result.py"
 
 
 rule plot_ensemble:
@@ -54,4 +54,4 @@ rule plot_ensemble:
     message:
         "An ensemble's score by the number of its members"
     script:
-        "../scripts/plot_ensemble.py"
+        "../scripts/result.py"

@@ -25,7 +25,7 @@ rule timing:
     message:
         "{wildcards.table}: time and score by machine"
     script:
-        "../scripts/timing.py"
+        "../scripts/result.py"
 
 
 rule study:
@@ -46,7 +46,7 @@ rule study:
     message:
         "Collect the runs of the hyper-parameter study"
     script:
-        "../scripts/study.py"
+        "../scripts/result.py"
 
 
 rule correlate:
@@ -67,7 +67,7 @@ rule correlate:
     message:
         "Table 10: correlate hyper-parameters with score and time"
     script:
-        "../scripts/correlate.py"
+        "../scripts/result.py"
 
 
 rule regress:
@@ -88,4 +88,4 @@ rule regress:
     message:
         "Table 11: regress score and time on hyper-parameters"
     script:
-        "../scripts/regress.py"
+        "../scripts/result.py"

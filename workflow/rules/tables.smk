@@ -22,7 +22,7 @@ rule table1:
     message:
         "Table 1"
     script:
-        "../scripts/table1.py"
+        "../scripts/result.py"
 
 
 rule compare:
@@ -53,7 +53,7 @@ rule compare:
     message:
         "{wildcards.table}: compare methods"
     script:
-        "../scripts/compare.py"
+        "../scripts/result.py"
 
 
 rule reachable:
@@ -73,7 +73,7 @@ rule reachable:
     message:
         "What Data Merge reaches of a LoRA trained on each micro task itself"
     script:
-        "../scripts/reachable.py"
+        "../scripts/result.py"
 
 
 rule efficiency:
@@ -102,7 +102,7 @@ rule efficiency:
     message:
         "What each method spends to get how far"
     script:
-        "../scripts/efficiency.py"
+        "../scripts/result.py"
 
 
 rule table_page:
@@ -129,4 +129,4 @@ rule table_page:
     message:
         "{wildcards.table}: a page for the report"
     script:
-        "../scripts/table_page.py"
+        "../scripts/result.py"
