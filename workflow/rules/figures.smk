@@ -7,8 +7,7 @@
 
 rule figure2:
     input:
-        scores=figure2_scores,
-        answers=figure2_answers,
+        unpack(inputs.of("figure2")),
     output:
         svg=report(
             "results/figures/figure2.svg",
@@ -26,7 +25,8 @@ rule figure2:
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=figure2_params,
+        settings=settings.of("figure2"),
+        caption=captions.of("figure2"),
     message:
         "Figure 2: scores by population size"
     script:
@@ -35,7 +35,7 @@ rule figure2:
 
 rule figure3:
     input:
-        figure3_experts,
+        unpack(inputs.of("figure3")),
     output:
         svg=report(
             "results/figures/figure3.svg",
@@ -53,7 +53,8 @@ rule figure3:
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=figure3_params,
+        settings=settings.of("figure3"),
+        caption=captions.of("figure3"),
     message:
         "Figure 3: what the experts are good at"
     script:
@@ -62,7 +63,7 @@ rule figure3:
 
 rule portrait:
     input:
-        populations_of,
+        inputs.populations,
     output:
         svg=report(
             "results/figures/{kind}/{tasks}/{variant}/n{n}/seed{seed}.svg",
@@ -78,13 +79,14 @@ rule portrait:
     benchmark:
         "results/benchmarks/figures/{kind}/{tasks}/{variant}/n{n}/seed{seed}.tsv"
     wildcard_constraints:
-        kind=one_of(OF_POPULATIONS),
-        variant=one_of(EVOLVING),
+        kind=patterns.portraits,
+        variant=patterns.variants("generation"),
     localrule: True
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=portrait_params,
+        settings=settings.portrait,
+        caption=captions.portrait,
     message:
         "{wildcards.tasks}, {wildcards.variant}, n{wildcards.n}, seed {wildcards.seed}: draw {wildcards.kind}"
     script:
@@ -93,9 +95,9 @@ rule portrait:
 
 rule portrait_diversity:
     input:
-        experts=f"results/experts/{BASE}.json",
-        populations=populations_of,
-        evaluations=evaluations_of,
+        experts=f"results/experts/{plan.base}.json",
+        populations=inputs.populations,
+        evaluations=inputs.evaluations,
     output:
         svg=report(
             "results/figures/diversity/{tasks}/{variant}/n{n}/seed{seed}.svg",
@@ -111,12 +113,13 @@ rule portrait_diversity:
     benchmark:
         "results/benchmarks/figures/diversity/{tasks}/{variant}/n{n}/seed{seed}.tsv"
     wildcard_constraints:
-        variant=one_of(EVOLVING),
+        variant=patterns.variants("generation"),
     localrule: True
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=portrait_params,
+        settings=settings.portrait,
+        caption=captions.of("diversity"),
     message:
         "{wildcards.tasks}, {wildcards.variant}, n{wildcards.n}, seed {wildcards.seed}: draw diversity"
     script:
@@ -125,5 +128,5 @@ rule portrait_diversity:
 
 rule portraits:
     input:
-        portrait_files,
+        inputs.portraits,
     localrule: True

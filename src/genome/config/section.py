@@ -58,7 +58,7 @@ def one_of(*keys: str) -> Discriminator:
     """Return what chooses the model of a section by which of `keys` it has: one of them, and only one."""
 
     def chosen(value: Any) -> str | None:
-        given = [key for key in keys if key in value] if isinstance(value, Mapping) else []
+        given = [key for key in keys if (key in value if isinstance(value, Mapping) else hasattr(value, key))]
         return f"<with {given[0]}>" if len(given) == 1 else None
 
     named = f"{', '.join(keys[:-1])} or {keys[-1]}"

@@ -50,6 +50,11 @@ def deciding(settings: Any, *, reporting: bool = False) -> dict[str, Any]:
     }
 
 
+def plain(settings: Any) -> dict[str, Any]:
+    """Return all settings as JSON values, also those that equal their defaults."""
+    return {each.name: _plain(getattr(settings, each.name)) for each in fields(settings)}
+
+
 def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return deciding(value, reporting=True)
