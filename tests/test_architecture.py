@@ -11,7 +11,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "genome"
 MODULES = sorted(SOURCE.rglob("*.py"))
 
 LAYERS = (
-    ("errors", "fields", "files", "genotype", "limits", "rng", "yaml_files"),
+    ("errors", "fields", "files", "genotype", "limits", "rng", "validation", "yaml_files"),
     ("tasks",),
     ("engine", "experts"),
     ("lora",),
@@ -91,13 +91,25 @@ def test_rules_ask_the_library_for_checks_only(path):
     assert not {name for name in imported if not name.startswith("genome.config")} - ours
 
 
+JOBS = sorted(name_of(path) for path in (SOURCE / "jobs").glob("*.py"))
+
+
+def loaded_by(modules: str) -> set[str]:
+    """Return the packages that importing modules loads."""
+    code = f"import sys, {modules}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    return {*subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()}
+
+
+def test_jobs_do_not_import_pydantic():
+    assert not {"pydantic", "pydantic_core", "jsonschema"} & loaded_by(", ".join(JOBS))
+
+
 def test_a_generation_and_the_start_of_a_run_import_nothing_slow():
     modules = "genome.jobs.evolution, genome.forecast, genome.config.check"
-    code = f"import sys, {modules}; print(*{{name.partition('.')[0] for name in sys.modules}})"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    loaded = loaded_by(modules)
     slow = {"torch", "transformers", "peft", "pandas", "matplotlib", "scipy", "sklearn", "datasets", "nevergrad"}
-    assert not slow & set(loaded)
-    assert not {"jinja2", "sacrebleu", "math_verify", "huggingface_hub", "requests"} & set(loaded)
+    assert not slow & loaded
+    assert not {"jinja2", "sacrebleu", "math_verify", "huggingface_hub", "requests"} & loaded
 
 
 TESTS = Path(__file__).parent

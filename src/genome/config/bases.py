@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, Tag
 
-from genome.config.section import Count, Names, Number, Section, Seed, Text, one_of
+from genome.validation.section import Count, Names, Number, Section, Seed, Text, one_of
 
 
 class Training(Section):

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Tag
 
-from genome.config.section import Count, Number, Section, Text, by_value
-from genome.config.words import Words
+from genome.validation.section import Count, Number, Section, Text, by_value
+from genome.validation.words import Words
 
 
 class Slurm(Section):

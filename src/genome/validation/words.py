@@ -9,6 +9,7 @@ from pydantic import BaseModel, Tag
 from pydantic.fields import FieldInfo
 
 from genome.fields import shown
+from genome.validation.section import OneOf
 
 Bounds = dict[str, Any]
 """Bounds of a value, in pydantic's words: ge, gt, le, lt, min_length."""
@@ -24,6 +25,7 @@ class Words:
 BOUNDS = ("words", "ge", "gt", "le", "lt", "min_length", "max_length")
 PLURALS = {
     "text": "texts",
+    "non-empty text": "non-empty texts",
     "a mapping": "mappings",
     "a whole number": "whole numbers",
     "a number": "numbers",
@@ -75,6 +77,8 @@ def _bounds_of(metadata: Sequence[Any]) -> Bounds:
         parts = each.metadata if isinstance(each, FieldInfo) else [each]
         for part in parts:
             found |= _known({name: getattr(part, name, None) for name in BOUNDS})
+            if isinstance(part, OneOf):
+                found |= {"words": f"one of {', '.join(part.names)}", "names": part.names}
     return found
 
 
