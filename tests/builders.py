@@ -1,17 +1,18 @@
 """Builders of small inputs: real formats, nothing downloaded."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from genome.experts.peft import CONFIG, WEIGHTS, Expert, read_expert, write_provenance
 from genome.experts.tensors import from_float32, header_bytes
 from genome.files import write_json
 from genome.genotype import identity
+from genome.search.methods import METHODS
 from genome.search.population import Population
 from genome.tasks import Task, parse_task
 
@@ -87,9 +88,8 @@ def score_row(method: str = "genome", task: str = "t", score: float = 0.5, **fie
 
 
 def paper_settings(method: str, **changes) -> dict[str, Any]:
-    """Return a method's settings as `config.yaml` has them, with changes laid over (mappings merged)."""
-    config = yaml.safe_load((Path(__file__).parent.parent / "config.yaml").read_text())
-    settings = {"method": method, **config["methods"][method]}
+    """Return a method's default settings as JSON has them, with changes laid over (mappings merged)."""
+    settings = {"method": method, **json.loads(json.dumps(asdict(METHODS[method].settings())))}
     for key, value in changes.items():
         settings[key] = {**settings[key], **value} if isinstance(value, dict) else value
     return settings

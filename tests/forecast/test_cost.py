@@ -1,12 +1,13 @@
 """What jobs cost, by the definitions of the methods."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-import yaml
 
 from genome.forecast.cost import METHODS, REST, STAGES, Cost, Job, Measured, Rate, Setting, forecast
+from genome.search import methods
 from genome.search.driver import drive, next_generation
 from genome.search.methods import BASELINES, GENERATIONS
 from genome.search.operators import initialise
@@ -27,7 +28,7 @@ SETTING = Setting(
         "drawn": {"test_samples": "rest", "draw": {"pool": 300, "validation": [0, 20], "test": [20, 300]}},
     },
 )
-METHOD_SETTINGS = yaml.safe_load((PROJECT / "config.yaml").read_text())["methods"]
+METHOD_SETTINGS = {name: json.loads(json.dumps(asdict(method.settings()))) for name, method in methods.METHODS.items()}
 
 
 def job(stage, settings=None, **parts):

@@ -16,8 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 from builders import fake_experts, paper_settings, write_expert
 from fuzz.mutations import DAMAGE, FATAL, FILES, JSON_FILE, JSON_LINES, SAFETENSORS, TEXT, YAML_FILE, Mutation
-from genome.config.check import check_config, check_files, check_paths, read_task_files
-from genome.config.values import settled
+from genome.config.check import check_files, check_paths, read_config, read_task_files
 from genome.experts.base_model import fetch_base
 from genome.experts.corpora import read_corpus
 from genome.experts.peft import CONFIG, WEIGHTS, load_experts
@@ -309,13 +308,8 @@ def enter_config() -> Any:
     """Read and check it as the workflow does before anything else."""
     check_files([GIVEN / "config.json"])
     config = read_yaml(GIVEN / "config.json")
-    schema, tasks = (
-        read_yaml(PROJECT / "workflow/schemas/config.schema.yaml"),
-        read_task_files(PROJECT / "config/tasks"),
-    )
-    config.update(settled(config))
-    check_config(config, schema, tasks)
-    check_paths(config, tasks)
+    tasks = read_task_files(PROJECT / "config/tasks")
+    check_paths(read_config(config, tasks), tasks)
     return sorted(config)
 
 

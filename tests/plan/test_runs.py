@@ -101,5 +101,5 @@ def test_a_run_over_a_task_twice_is_refused(plan):
 
 
 def test_a_run_over_too_many_tasks_is_refused(plan):
-    with pytest.raises(GenomeError, match="take fewer tasks or shorter names"):
+    with pytest.raises(GenomeError, match="use fewer tasks or shorter names"):
         runs.validation_of(plan, [f"a_task_with_a_long_name_{number}" for number in range(20)])

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, Tag
 
-from genome.config.section import Count, Names, Number, Section, Seed, Text, one_of
+from genome.validation.section import Count, Names, Number, Section, Seed, Text, one_of
 
 
 class Training(Section):
@@ -27,7 +27,7 @@ class Training(Section):
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
         "float32", description="Type of the base's weights; the adapter's are float32."
     )
-    threads: Count = Field(1, description="torch threads.")
+    threads: Count = Field(1, description="Threads of torch.")
     seed: Seed = Field(0, description="Seed of the order of rows.")
     init_seed: Seed = Field(0, description="Seed of the adapter's initialisation, which the experts of a base share.")
 

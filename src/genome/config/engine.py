@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Tag
 
-from genome.config.section import Count, Number, Section, Text, by_value
-from genome.config.words import Words
+from genome.validation.section import Count, Number, Section, Text, by_value
+from genome.validation.words import Words
 
 
 class Slurm(Section):
@@ -51,14 +51,14 @@ class Transformers(Engine):
     """The built-in server, for CPUs and small models."""
 
     backend: Literal["transformers"] = Field("transformers", description="The built-in server.")
-    threads: Count = Field(1, description="torch threads of each worker.")
+    threads: Count = Field(1, description="Threads of torch per worker.")
     workers: Count = Field(1, description="Models that answer in parallel.")
 
 
 class Vllm(Engine):
     """vLLM, for GPUs."""
 
-    backend: Literal["vllm"] = Field(description="vLLM's server, in an environment of its own.")
+    backend: Literal["vllm"] = Field(description="The server of vLLM, from a separate environment.")
     python: Text = Field(description="Python of an environment that has vLLM (envs/vllm.yaml).")
     max_loras: Count = Field(16, description="Adapters in one step.")
     max_cpu_loras: Count = Field(64, description="Adapters in the host's memory.")

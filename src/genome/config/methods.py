@@ -8,11 +8,12 @@ from typing import Any
 
 from pydantic import ValidationError, create_model
 
-from genome.config.explain import explained
-from genome.config.section import Section
-from genome.config.values import nearest, overlay
+from genome.config.values import overlay
+from genome.errors import nearest
 from genome.search.method import Method
 from genome.search.methods import METHODS
+from genome.validation.explain import explained
+from genome.validation.section import Section
 
 
 @cache
@@ -36,14 +37,20 @@ def read_settings(method: Method, *changes: Mapping[str, Any], place: str = "con
         read = model_of(method.settings).model_validate_json(json.dumps({"settings": given}))
     except ValidationError as error:
         return defaults, explained(error, method.settings, place, within=1)
-    return read.settings, []
+    settings = dict(read)["settings"]
+    racing = getattr(settings, "racing", None)
+    if racing and (min(racing.looks) < 2 or len(set(racing.looks)) < len(racing.looks)):
+        looks = list(racing.looks)
+        return defaults, [f"{place}.racing.looks: expected different whole numbers of at least 2, found {looks}"]
+    return settings, []
 
 
-def method_problems(methods: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return what is wrong with the part `methods` of a config: changes of the defaults of methods."""
-    unknown = [name for name in methods if name not in METHODS]
-    problems = [f"config.methods: unknown method {name!r}, {nearest(name, METHODS)}" for name in unknown]
-    for name, changes in methods.items():
-        if name in METHODS:
+def method_problems(methods: Any) -> list[str]:
+    """Return what is wrong with the part `methods` of a config, as far as it is mappings by names."""
+    problems: list[str] = []
+    for name, changes in methods.items() if isinstance(methods, dict) else ():
+        if name not in METHODS:
+            problems.append(f"config.methods: unknown method {name!r}, {nearest(name, METHODS)}")
+        elif isinstance(changes, dict):
             problems += read_settings(METHODS[name], changes, place=f"config.methods.{name}")[1]
     return problems

@@ -4,18 +4,8 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from genome.config.section import (
-    LISTED,
-    UNIQUE,
-    Names,
-    Section,
-    Seed,
-    TaskName,
-    TaskNames,
-    Text,
-    VariantName,
-    VariantNames,
-)
+from genome.config.naming import JoinedTasks, Refers, Shown, TaskName, TaskNames, VariantName, VariantNames
+from genome.validation.section import LISTED, UNIQUE, Section, Seed, Text
 
 Part = Literal[
     "table1",
@@ -41,13 +31,13 @@ COMPARED = "Variants, one per row."
 COLUMNS = "Tasks, one per column."
 
 
-class TaskTable(Section):
+class TaskTable(Shown):
     """The tasks of Table 1."""
 
     tasks: TaskNames = Field(description="Tasks, one per row.")
 
 
-class Comparison(Section):
+class Comparison(Shown):
     """Variants as rows, tasks as columns."""
 
     tasks: TaskNames = Field(description=COLUMNS)
@@ -63,7 +53,7 @@ class Domain(Section):
     )
 
 
-class DomainTable(Section):
+class DomainTable(Shown):
     """Several tasks at once: one run per domain."""
 
     domains: Annotated[tuple[Domain, ...], Field(min_length=1)] = Field(
@@ -72,10 +62,10 @@ class DomainTable(Section):
     variants: VariantNames = Field(description=COMPARED)
 
 
-class TransferTable(Section):
+class TransferTable(Shown):
     """Evolved on one task, tested on another."""
 
-    pairs: Annotated[tuple[tuple[TaskName, TaskName], ...], LISTED, UNIQUE] = Field(
+    pairs: Annotated[tuple[Annotated[tuple[TaskName, TaskName], UNIQUE], ...], LISTED, UNIQUE, Refers("task")] = Field(
         description="Pairs of tasks: evolved on, tested on."
     )
     variants: VariantNames = Field(description=COMPARED)
@@ -89,15 +79,20 @@ class TimingTable(Comparison):
     )
 
 
-class AblationTable(Section):
+class AblationTable(Shown):
     """A variant and its ablations."""
 
     tasks: TaskNames = Field(description=COLUMNS)
     full: VariantName = Field(description="The variant that the others are compared with.")
     without: VariantNames = Field(description="Its ablations, one per row.")
 
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """The variant and its ablations."""
+        return (self.full, *self.without)
 
-class Study(Section):
+
+class Study(Shown):
     """The study of hyper-parameters behind Tables 10 and 11: how the rates of crossover and mutation affect a run."""
 
     task: TaskName = Field(description="The task.")
@@ -113,7 +108,7 @@ class Study(Section):
     seed: Seed = Field(description="Seed of the draw and of every run.")
 
 
-class Efficiency(Section):
+class Efficiency(Shown):
     """How many samples each variant evaluates to reach a score, compared with one of them."""
 
     tasks: TaskNames = Field(description="The tasks.")
@@ -123,14 +118,14 @@ class Efficiency(Section):
     reference: VariantName = Field(description="The one of `variants` that the others are compared with.")
 
 
-class PublicScoring(Section):
+class PublicScoring(Shown):
     """The public code's rules of scoring next to ours, on the same responses of runs whose whole population answers."""
 
     tasks: TaskNames = Field(description="The tasks.")
     variant: VariantName = Field(description="A variant that reports an ensemble of its fittest members.")
 
 
-class CrossBase(Section):
+class CrossBase(Shown):
     """A vote of this base's ensembles with those of other bases, which their own workflows have made."""
 
     tasks: TaskNames = Field(description="The tasks.")
@@ -142,7 +137,7 @@ class CrossBase(Section):
     )
 
 
-class ScalingFigure(Section):
+class ScalingFigure(Shown):
     """Test scores by population size."""
 
     tasks: TaskNames = Field(description="The tasks.")
@@ -152,16 +147,16 @@ class ScalingFigure(Section):
     )
 
 
-class ExpertFigure(Section):
+class ExpertFigure(Shown):
     """What each expert is good at, by the categories of tasks."""
 
     tasks: TaskNames = Field(description="The tasks; one axis per category.")
 
 
-class RunFigures(Section):
+class RunFigures(Shown):
     """Runs of which figures are drawn, for the first seed."""
 
-    tasks: Names = Field(description="What runs evolve on: a task, or several joined by +.")
+    tasks: JoinedTasks = Field(description="What runs evolve on: a task, or several joined by +.")
     variants: VariantNames = Field(description="Evolving variants.")
 
 
@@ -201,3 +196,9 @@ class Results(Section):
     labels: dict[str, str] = Field(
         {}, description="Names of variants in tables; a method has its own, other variants are shown by their keys."
     )
+
+    @property
+    def shown(self) -> dict[Part, Shown]:
+        """The parts that are not null, by name."""
+        parts = {part: getattr(self, part) for part in PARTS}
+        return {part: shown for part, shown in parts.items() if shown is not None}

@@ -1,10 +1,13 @@
 """What is run: the base, seeds, sizes, splits, and where the data is."""
 
+import os
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from genome.config.section import LISTED, UNIQUE, Count, Names, Number, Section, Seed, Text
+from genome.errors import GenomeError
+from genome.validation.section import LISTED, UNIQUE, Count, Names, Number, Section, Seed, Text
 
 
 class Splits(Section):
@@ -46,3 +49,17 @@ class Run(Section):
     weights: dict[str, Annotated[Number, Field(gt=0)]] = Field(
         {}, description="Weights of tasks in a fitness over several tasks; 1 if not given."
     )
+
+    @cached_property
+    def data_folder(self) -> str | None:
+        """The folder of local data sets: of several the first that exists; GenomeError if none does."""
+        if self.data_dir is None:
+            return None
+        choices = [self.data_dir] if isinstance(self.data_dir, str) else self.data_dir
+        folders = [os.path.expandvars(choice) for choice in choices]
+        found = next((folder for folder in folders if os.path.isdir(folder)), None)  # noqa: PTH112
+        if found is None:
+            raise GenomeError(
+                f"config.data_dir: no folder {' or '.join(folders)}; correct it, or set it to null for the hub"
+            )
+        return found

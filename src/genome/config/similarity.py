@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Tag
 
-from genome.config.section import Count, Section, Text, by_value
+from genome.validation.section import Count, Section, Text, by_value
 
 
 class Chrf(Section):

@@ -1,6 +1,6 @@
 """How tables and figures are laid out: their rows, their columns, and the tests of runs behind them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from genome.config.results import AblationTable, Comparison, DomainTable, ScalingFigure, TransferTable
 from genome.workflow.evaluation import test_of
@@ -13,11 +13,6 @@ Shown = Comparison | DomainTable | TransferTable | AblationTable | ScalingFigure
 
 Column = Mapping[str, str]
 """A column: its `name`, the `tasks` that its runs evolve on, the `test_task` that they are tested on, its `group`."""
-
-
-def rows_of(shown: Shown) -> Sequence[str]:
-    """Return the variants that a table or figure shows."""
-    return [shown.full, *shown.without] if isinstance(shown, AblationTable) else shown.variants
 
 
 def columns_of(shown: Shown) -> list[Column]:
@@ -40,7 +35,7 @@ def tests_of(plan: Plan, shown: Shown) -> list[TestName]:
     sizes = shown.sizes if isinstance(shown, ScalingFigure) else [plan.config.population_size]
     tests = [
         test_of(column["test_task"], run_of(plan, variant, column["tasks"], seed, size))
-        for variant in rows_of(shown)
+        for variant in shown.rows
         for column in columns_of(shown)
         for size in sizes
         for seed in plan.config.seeds
@@ -70,7 +65,7 @@ def shown_method(plan: Plan, variant: str) -> dict[str, JSON]:
 
 def shown_methods(plan: Plan, shown: Shown) -> list[dict[str, JSON]]:
     """Return how a table or figure shows its rows."""
-    return [shown_method(plan, name) for name in rows_of(shown)]
+    return [shown_method(plan, name) for name in shown.rows]
 
 
 def shown_columns(plan: Plan, shown: Shown) -> list[Column]:

@@ -7,13 +7,13 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from genome.config import Config, Variant, names, paths
-from genome.config.bases import Adapter, Base, GeneratedModel, TrainedAdapter
+from genome.config.bases import Base, GeneratedModel
 from genome.config.references import named_tasks
-from genome.config.section import Section
-from genome.config.values import nearest, overlay
-from genome.errors import GenomeError
+from genome.config.values import overlay
+from genome.errors import GenomeError, nearest
 from genome.search.method import Stage
 from genome.tasks import parse_task
+from genome.validation.section import Section
 from genome.workflow import study
 from genome.workflow.names import RunName
 
@@ -62,11 +62,6 @@ class Plan:
         """Whether the base model is trained here; otherwise it is fetched: compute nodes may lack internet."""
         return isinstance(self.suite.model, GeneratedModel)
 
-    @cached_property
-    def data_dir(self) -> str | None:
-        """The folder of local data sets."""
-        return paths.data_folder(self.config.data_dir)
-
     @property
     def engine_text(self) -> str:
         """The engine's settings as one text."""
@@ -82,7 +77,7 @@ class Plan:
             "population_size": config.population_size,
             "splits": config.splits.model_dump(),
             "engine": {"backend": config.engine.backend, **config.engine.given()},
-            "data_dir": self.data_dir,
+            "data_dir": self.config.data_folder,
             "unparsed": config.unparsed,
             "adapters": config.adapters,
             "generations": config.generations,
@@ -118,18 +113,12 @@ class Plan:
     @cached_property
     def own_corpora(self) -> Mapping[str, str]:
         """The corpora that the workflow writes, by their resolved paths."""
-        return paths.own_corpora(self.config.given(), self.task_files)
+        return paths.own_corpora(self.config, self.task_files)
 
     @cached_property
-    def adapters(self) -> Mapping[str, Adapter]:
+    def adapters(self) -> Mapping[str, Mapping[str, Any]]:
         """The sources of all adapters that can be made: experts, Data Merge, and the micro tasks' oracles."""
-        chosen = {name: source for name, source in sorted(self.suite.experts.items()) if source}
-        trained = {
-            name: TrainedAdapter(corpus=f"resources/datasets/micro/oracles/{task}.jsonl")
-            for name, task in names.oracles(self.task_files).items()
-        }
-        merged = {"data_merge": self.suite.data_merge} if self.suite.data_merge else {}
-        return {**chosen, **trained, **merged}
+        return paths.adapters_of(self.config, self.task_files)
 
     @cached_property
     def experts(self) -> Sequence[str]:
@@ -139,7 +128,7 @@ class Plan:
     @cached_property
     def trained(self) -> Sequence[str]:
         """The names of adapters that are trained here."""
-        return [name for name, source in self.adapters.items() if isinstance(source, TrainedAdapter)]
+        return [name for name, source in self.adapters.items() if "corpus" in source]
 
     @cached_property
     def fetched(self) -> Sequence[str]:
@@ -217,7 +206,7 @@ class Plan:
     def first_task(self) -> str:
         """Return the first task that a table or figure names, Table 2 first; GenomeError if none names any."""
         shown = self.config.table2
-        tasks = list(shown.tasks) if shown else named_tasks(self.config.model_dump(mode="json"))
+        tasks = list(shown.tasks) if shown else named_tasks(self.config)
         if not tasks:
             raise GenomeError("no table or figure of this config names a task; give one, such as config.table2")
         return tasks[0]

@@ -1,14 +1,11 @@
 """A plan from the config that Snakemake has read and from the project's own files; refused if no job could run."""
 
-import json
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from genome.config import Config
-from genome.config.check import check_config, check_files, check_paths, check_python, profile_files, read_task_files
-from genome.config.values import settled
+from genome.config.check import check_files, check_paths, check_python, profile_files, read_config, read_task_files
 from genome.workflow.plan import Plan
 from genome.yaml_files import read_yaml
 
@@ -25,9 +22,7 @@ def read_plan(
     check_files([*map(Path, files), *profile_files(sys.argv, project)])
     tasks = read_task_files(project / "config/tasks")
     versions = read_yaml(project / "workflow/internal.yaml")["versions"]
-    raw = {**config, **settled(config)}
-    check_config(raw, read_yaml(project / "workflow/schemas/config.schema.yaml"), tasks)
-    plan = Plan(Config.model_validate_json(json.dumps(raw)), tasks, versions)
+    plan = Plan(read_config(config, tasks), tasks, versions)
     if check_sources:
-        check_paths({**raw, "data_dir": plan.data_dir}, tasks)
+        check_paths(plan.config, tasks)
     return plan

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from genome.config.section import Section
+from genome.validation.section import Section
 from genome.workflow.plan import JSON, Plan
 
 Files = Mapping[str, str | Sequence[str]] | Sequence[str]

@@ -35,17 +35,16 @@ def of_base(plan: Plan, base: str) -> Mapping[str, JSON]:
 
 def of_training(plan: Plan, adapter: str) -> Mapping[str, JSON]:
     """Return what a trained adapter depends on: also the order of its corpora, in which their rows are read."""
-    changes = plan.adapters[adapter].training
-    settings = overlay(plan.suite.training.given(), changes.given() if changes else {})
+    settings = overlay(plan.suite.training.given(), plan.adapters[adapter].get("training") or {})
     # What the adapter calls its base: the model's own name, as fetched experts of it do; else the name of `base`.
     model = plan.suite.model.given()
     name = model.get("hub") or model.get("path")
     named = {"base_name": name} if name else {}
-    corpora = paths.corpora_of(plan.adapters[adapter].given())
+    corpora = paths.corpora_of(plan.adapters[adapter])
     for name, source in plan.suite.corpora.items():
         # If a corpus exists, Snakemake takes it even if the input function of its rule refuses the source.
         if f"resources/datasets/corpora/{name}.jsonl" in corpora:
-            rows.files_of(source.given(), plan.data_dir)
+            rows.files_of(source.given(), plan.config.data_folder)
     return {
         "version": plan.versions["adapter"],
         "corpora": corpora,
@@ -59,7 +58,7 @@ def of_training(plan: Plan, adapter: str) -> Mapping[str, JSON]:
 def of_fetching(plan: Plan, adapter: str) -> Mapping[str, JSON]:
     """Return what a fetched adapter depends on."""
     files = sources.fingerprint(sources.adapter_files(plan, adapter))
-    return {"version": plan.versions["adapter"], "source": plan.adapters[adapter].given(), **files}
+    return {"version": plan.versions["adapter"], "source": plan.adapters[adapter], **files}
 
 
 def of_corpus(plan: Plan, corpus: str) -> Mapping[str, JSON]:

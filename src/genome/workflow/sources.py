@@ -12,12 +12,12 @@ from genome.workflow.plan import JSON, Plan
 @cache
 def task_rows(plan: Plan, task: str) -> list[Path]:
     """Return the files of a task's rows; GenomeError if one is missing or lacks a column."""
-    return rows.task_files(task, plan.definition(task), plan.data_dir)
+    return rows.task_files(task, plan.definition(task), plan.config.data_folder)
 
 
 def corpus_files(plan: Plan, corpus: str) -> list[Path]:
     """Return the files that a corpus is made from."""
-    return rows.files_of(plan.suite.corpora[corpus].given(), plan.data_dir)
+    return rows.files_of(plan.suite.corpora[corpus].given(), plan.config.data_folder)
 
 
 def base_files(plan: Plan, base: str) -> list[Path]:
@@ -27,18 +27,18 @@ def base_files(plan: Plan, base: str) -> list[Path]:
 
 def adapter_files(plan: Plan, adapter: str) -> list[Path]:
     """Return the files that an adapter given by path is copied from."""
-    return paths.adapter_files(plan.adapters[adapter].given())
+    return paths.adapter_files(plan.adapters[adapter])
 
 
 def corpora_of(plan: Plan, adapter: str) -> list[str]:
     """Return the corpora that an adapter is trained on; those that the workflow writes by the names of its outputs."""
-    corpora = paths.corpora_of(plan.adapters[adapter].given())
+    corpora = paths.corpora_of(plan.adapters[adapter])
     return [plan.own_corpora.get(paths.resolved(corpus), os.path.expanduser(corpus)) for corpus in corpora]  # noqa: PTH111
 
 
 def users_corpora(plan: Plan, adapter: str) -> list[Path]:
     """Return those corpora of an adapter that no rule writes."""
-    corpora = paths.corpora_of(plan.adapters[adapter].given())
+    corpora = paths.corpora_of(plan.adapters[adapter])
     own = plan.own_corpora
     return (
         [Path(corpus) for corpus in corpora_of(plan, adapter) if paths.resolved(corpus) not in own] if corpora else []

@@ -7,8 +7,9 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import ValidationError
 
-from genome.config.values import QUOTES, nearest
-from genome.config.words import Bounds, at, bare, branches, section_at, type_words, value_words
+from genome.errors import nearest
+from genome.validation.readable import QUOTES
+from genome.validation.words import Bounds, at, bare, branches, section_at, type_words, value_words
 
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 MISSING = ("missing", "missing_argument")
@@ -30,7 +31,7 @@ def explained(error: ValidationError, kind: Any, root: str = "config", within: i
             keys, name = section_at(kind, above)
             said = lines.setdefault(f"{root}{name}{_note(above)}", [])
             if each["type"] in UNKNOWN:
-                said.append(f"unknown key {key!r}, {nearest(key, keys)}")
+                said.append(f"unknown key {key!r}, {nearest(key, keys) if keys else 'there are none'}")
             else:
                 known = keys[str(key)]
                 said.append(f"missing key {key!r} ({type_words(known.type, known.bounds)})")
@@ -46,7 +47,14 @@ def explained(error: ValidationError, kind: Any, root: str = "config", within: i
     for where, said in lines.items():
         if where in expected and not said and not any(other.startswith((f"{where}.", f"{where}[")) for other in lines):
             said.append(expected[where])
-    return [f"{where}: {'; '.join(said)}" for where, said in lines.items() if said]
+    # A missing key may be an unknown one that is misspelt.
+    said = {where: sorted(said, key=lambda line: line.startswith("missing")) for where, said in lines.items() if said}
+    return [f"{where}: {'; '.join(problems)}" for where, problems in said.items()]
+
+
+def _literals(kind: Any) -> list[str]:
+    """Return the texts of which a value has to be one."""
+    return [word for word in get_args(kind) if isinstance(word, str)] if get_origin(kind) is Literal else []
 
 
 def _note(place: Sequence[str | int]) -> str:
@@ -56,20 +64,21 @@ def _note(place: Sequence[str | int]) -> str:
 
 
 def _unlike(kind: Any, bounds: Bounds, value: Any) -> str:
-    return f"expected {type_words(kind, bounds)}, found {value_words(value)}{_hint(kind, value)}"
+    return f"expected {type_words(kind, bounds)}, found {value_words(value)}{_hint(kind, bounds, value)}"
 
 
-def _hint(kind: Any, value: Any) -> str:
+def _hint(kind: Any, bounds: Bounds, value: Any) -> str:
     """Return what the user probably meant: YAML's types are not always the obvious ones."""
-    options = [bare(option)[0] for option in branches(kind)]
-    words = [word for option in options if get_origin(option) is Literal for word in get_args(option)]
-    takes_text = str in options or any(isinstance(word, str) for word in words)
+    typed = [bare(option, bounds) for option in branches(kind)]
+    options = [option for option, _ in typed]
+    words = [word for option, bounds in typed for word in (*bounds.get("names", ()), *_literals(option))]
+    takes_text = str in options or bool(words)
     if isinstance(value, str):
         if re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value) and float in options:
             return " (YAML reads 1e-3 as text; write 1.0e-3)"
         if (re.fullmatch(r"[+-]?\d+", value) and int in options) or (value in ("true", "false") and bool in options):
             return "; write it without quotes"
-        near = get_close_matches(value, [word for word in words if isinstance(word, str)], n=1)
+        near = get_close_matches(value, words, n=1)
         return f"; did you mean {near[0]!r}?" if near else ""
     if isinstance(value, bool) and takes_text:
         return f" (YAML reads a bare {'yes or on' if value else 'no or off'} so; {QUOTES})"

@@ -1,14 +1,16 @@
-"""What all sections of a config share: closed models without coercion, and the types of their values.
+"""What sections of configs and task files share: closed models without coercion, and the types of their values.
 
-A config is checked as JSON: `True` is not 1, "1" is not 1 and 10.0 is not a whole number, and a number keeps the type
+They are checked as JSON: `True` is not 1, "1" is not 1 and 10.0 is not a whole number, and a number keeps the type
 that it was given.
 """
 
 from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core.core_schema import literal_schema
 
 CONFIG = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -21,13 +23,6 @@ class Section(BaseModel):
     def given(self) -> dict[str, Any]:
         """Return the keys that the config gives, with their values as JSON has them; defaults are left out."""
         return self.model_dump(mode="json", exclude_unset=True, by_alias=True)
-
-
-class Refers:
-    """Marks text that names a task or a variant, which has to exist."""
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
 
 
 Entry = TypeVar("Entry", bound=Hashable)
@@ -48,17 +43,14 @@ Text = Annotated[str, Field(min_length=1)]
 Names = Annotated[tuple[Text, ...], LISTED, UNIQUE]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
-TaskName = Annotated[Text, Refers("task")]
-TaskNames = Annotated[tuple[Text, ...], LISTED, UNIQUE, Refers("task")]
-VariantName = Annotated[Text, Refers("variant")]
-VariantNames = Annotated[tuple[Text, ...], LISTED, UNIQUE, Refers("variant")]
 
 
 def one_of(*keys: str) -> Discriminator:
     """Return what chooses the model of a section by which of `keys` it has: one of them, and only one."""
 
     def chosen(value: Any) -> str | None:
-        given = [key for key in keys if (key in value if isinstance(value, Mapping) else hasattr(value, key))]
+        names = value if isinstance(value, Mapping) else getattr(type(value), "model_fields", ())
+        given = [key for key in keys if key in names]
         return f"<with {given[0]}>" if len(given) == 1 else None
 
     named = f"{', '.join(keys[:-1])} or {keys[-1]}"
@@ -82,3 +74,14 @@ def by_value(key: str, *known: str) -> Discriminator:
         custom_error_message="unknown",
         custom_error_context={"key": key, "known": ", ".join(known)},
     )
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """An annotation of text that is one of several names."""
+
+    names: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return pydantic's schema of the names."""
+        return literal_schema(list(self.names))

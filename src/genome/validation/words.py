@@ -9,6 +9,7 @@ from pydantic import BaseModel, Tag
 from pydantic.fields import FieldInfo
 
 from genome.fields import shown
+from genome.validation.section import OneOf
 
 Bounds = dict[str, Any]
 """Bounds of a value, in pydantic's words: ge, gt, le, lt, min_length."""
@@ -24,6 +25,7 @@ class Words:
 BOUNDS = ("words", "ge", "gt", "le", "lt", "min_length", "max_length")
 PLURALS = {
     "text": "texts",
+    "non-empty text": "non-empty texts",
     "a mapping": "mappings",
     "a whole number": "whole numbers",
     "a number": "numbers",
@@ -75,6 +77,8 @@ def _bounds_of(metadata: Sequence[Any]) -> Bounds:
         parts = each.metadata if isinstance(each, FieldInfo) else [each]
         for part in parts:
             found |= _known({name: getattr(part, name, None) for name in BOUNDS})
+            if isinstance(part, OneOf):
+                found |= {"words": f"one of {', '.join(part.names)}", "names": part.names}
     return found
 
 
@@ -88,11 +92,14 @@ def bare(kind: Any, bounds: Bounds | None = None) -> tuple[Any, Bounds]:
 
 
 def branches(kind: Any) -> tuple[Any, ...]:
-    """Return the types that a union has, annotations included; of another type itself."""
-    plain, _ = bare(kind)
+    """Return the types of a union, each with the annotations of the union; of another type itself."""
+    plain, metadata = kind, ()
+    if get_origin(kind) is Annotated:
+        plain, *metadata = get_args(kind)
     if get_origin(plain) not in (Union, UnionType):
         return (kind,)
-    return tuple(branch for option in get_args(plain) for branch in branches(option))
+    inner = [Annotated[option, *metadata] if metadata else option for option in get_args(plain)]
+    return tuple(branch for option in inner for branch in branches(option))
 
 
 def type_words(kind: Any, bounds: Bounds | None = None) -> str:
@@ -104,20 +111,21 @@ def type_words(kind: Any, bounds: Bounds | None = None) -> str:
     kind, bounds = bare(kind, bounds)
     if "words" in bounds:
         return bounds["words"]
-    options = branches(kind)
-    if {int, float} <= set(options):
-        options = (float, *(option for option in options if option not in (int, float)))
-    sections = [option for option in options if keys_of(bare(option)[0])]
+    typed = [bare(option, bounds) for option in branches(kind)]
+    types = [option for option, _ in typed]
+    if float in types:  # an int is a number, too
+        typed = [each for each in typed if each[0] is not int]
+    sections = [option for option in types if keys_of(option)]
     if len(sections) > 1:
-        options = (dict, *(option for option in options if option not in sections))
-    words = [_one(option, bounds) for option in options]
+        typed = [(dict, {}), *(each for each in typed if each[0] not in sections)]
+    words = list(dict.fromkeys(_one(option, bounds) for option, bounds in typed))
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])}, or {words[-1]}"
 
 
 def _one(kind: Any, bounds: Bounds) -> str:
     origin, arguments = get_origin(kind), get_args(kind)
-    if origin is Annotated:
-        return type_words(kind, bounds)
+    if "words" in bounds:
+        return bounds["words"]
     if origin is Literal:
         values = [value if isinstance(value, str) else value_words(value) for value in arguments]
         return values[0] if len(values) == 1 else f"one of {', '.join(values)}"
@@ -155,6 +163,8 @@ def _list(arguments: tuple[Any, ...], bounds: Bounds) -> str:
 def _plural(words: str) -> str:
     if words.startswith("one of "):
         return words
+    if ", or " in words:
+        return f"values, each {words}"
     for one, many in PLURALS.items():
         if words.startswith(one):
             return many + words.removeprefix(one)
