@@ -124,7 +124,7 @@ class Base(Section):
     corpora: dict[str, Corpus] = Field(
         {}, description="Published conversations as training corpora: resources/datasets/corpora/NAME.jsonl."
     )
-    training: Training = Field(Training(), description="How adapters are trained.")
+    training: Training = Field(default_factory=Training.model_construct, description="How adapters are trained.")
     chat: Chat | Literal["plain"] | None = Field(
         None,
         description="What the base's chat template is given, or `plain` for no template; null: the template as it is.",

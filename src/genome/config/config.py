@@ -18,9 +18,12 @@ class Config(Results, Run):
     """What a user's config says; made by `genome.config.read_config`."""
 
     similarity: Similarity = Field(
-        Chrf(), description="How an ensemble compares answers of which no single form is right."
+        default_factory=Chrf.model_construct,
+        description="How an ensemble compares answers of which no single form is right.",
     )
-    engine: AnyEngine = Field(Transformers(), description="The server that answers for the models.")
+    engine: AnyEngine = Field(
+        default_factory=Transformers.model_construct, description="The server that answers for the models."
+    )
     methods: dict[str, dict[str, JsonValue]] = Field(
         {}, description="Changes to the defaults of methods, by their names."
     )

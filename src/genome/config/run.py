@@ -37,7 +37,9 @@ class Run(Section):
         description="What to do if no expert gives a single answer to a task that can be read; a search on such "
         "answers finds nothing.",
     )
-    splits: Splits = Field(Splits(), description="How samples are divided into validation and test.")
+    splits: Splits = Field(
+        default_factory=Splits.model_construct, description="How samples are divided into validation and test."
+    )
     data_dir: Text | Names | None = Field(
         None,
         description="A folder with local copies of published data sets, or several, of which the first that exists is "

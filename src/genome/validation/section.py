@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
 from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import literal_schema
 
-CONFIG = ConfigDict(extra="forbid", frozen=True, strict=True)
+CONFIG = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class Section(BaseModel):

@@ -61,7 +61,7 @@ def keys_of(section: Any) -> dict[str, Key]:
 
 
 def _of_model(name: str, field: FieldInfo) -> Key:
-    default = dataclasses.MISSING if field.is_required() else field.default
+    default = dataclasses.MISSING if field.is_required() else field.get_default(call_default_factory=True)
     bounds = _bounds_of(field.metadata)
     return Key(field.alias or name, field.annotation, bounds, default, field.description or "")
 
