@@ -29,7 +29,7 @@ TEST = {"test_task": "sums", "run": "sums+emotions/genome/n4/seed1"}
         ("validation", TEST, []),
         ("exported_splits", TEST, [f"results/splits/{task}/provenance.json" for task in ("sums", "emotions")]),
         ("corpora", {"adapter": "add"}, ["resources/datasets/micro/experts/add.jsonl"]),
-        ("engine_check", {}, ["results/prompts/micro/sums/validation.jsonl"]),
+        ("engine_check", {}, "results/prompts/micro/sums/validation.jsonl"),
         ("base_files", {"base": "micro"}, []),
         ("task_rows", {"task": "sums"}, []),
     ],

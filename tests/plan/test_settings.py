@@ -5,6 +5,7 @@ from functools import cache
 import pytest
 
 from genome.errors import GenomeError
+from genome.search import racing
 from genome.workflow import runs, settings, tables
 from genome.workflow.evaluation import test_of as named_test
 from genome.workflow.names import RunName
@@ -176,7 +177,7 @@ def test_a_changed_key_changes_the_settings_of_its_stages(changes, stages):
 
 
 @pytest.mark.parametrize(
-    "version", ["fitness", "split", "tables", "figures", "racing", "responses", "scores", "export"]
+    "version", ["fitness", "split", "tables", "figures", "responses", "scores", "export"]
 )
 def test_a_raised_version_changes_the_settings_of_its_stage(plan, version):
     raised = plan_of()
@@ -188,7 +189,6 @@ def test_a_raised_version_changes_the_settings_of_its_stage(plan, version):
         "split": {"split"},
         "tables": {*SHOWN - {"figure2"}, "table1", "study", "table10", "table11"},
         "figures": {"figure2", "figure3", "portrait"},
-        "racing": set(),
         "responses": {"responses genome_plus", "responses genome_plus-team"},
         "scores": {*OF_SCORES, "protocol", "ensemble_by_k"},
         "export": {"export"},
@@ -227,7 +227,7 @@ def test_settings_of_a_run_are_those_of_release_0_1(plan):
 
 def test_settings_of_a_race_name_its_version(plan):
     given = settings.of_search(plan, SINGLE, "genome_plus-racing")
-    assert given["races"] == plan.versions["racing"]
+    assert given["races"] == racing.VERSION
     assert given["racing"]["looks"] == [25, 50, 100]
 
 

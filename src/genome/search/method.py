@@ -41,7 +41,7 @@ def setting(
 def deciding(settings: Any, *, reporting: bool = False) -> dict[str, Any]:
     """Return the settings that a result depends on, as JSON values; with `reporting`, also those that only report."""
     return {
-        each.name: _plain(value)
+        each.name: plain(value)
         for each in fields(settings)
         for value in (getattr(settings, each.name),)
         if (each.metadata["pinned"] or value != each.default)
@@ -50,12 +50,8 @@ def deciding(settings: Any, *, reporting: bool = False) -> dict[str, Any]:
     }
 
 
-def plain(settings: Any) -> dict[str, Any]:
-    """Return all settings as JSON values, also those that equal their defaults."""
-    return {each.name: _plain(getattr(settings, each.name)) for each in fields(settings)}
-
-
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a setting's value as a JSON value."""
     if is_dataclass(value) and not isinstance(value, type):
         return deciding(value, reporting=True)
     return list(value) if isinstance(value, tuple) else value

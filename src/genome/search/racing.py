@@ -23,6 +23,9 @@ from statistics import NormalDist, fmean
 from genome.errors import GenomeError
 from genome.search.population import Fitness, Individual
 
+VERSION = 2
+"""Raised when the results of runs with races change; 2: a run ends when its best individual scores 100 %."""
+
 Trial = dict[str, tuple[float, ...]]
 """Of each task the scores of one individual's answers to its first samples, in the order of the race."""
 

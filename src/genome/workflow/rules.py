@@ -85,9 +85,9 @@ class Inputs:
         """Return the scores of Data Merge and of the micro tasks' oracles."""
         return tables.reachable_files(self.plan)
 
-    def engine_check(self, wildcards: Wildcards) -> list[str]:
+    def engine_check(self, wildcards: Wildcards) -> str:
         """Return the prompts that an engine is checked with."""
-        return runs.prompts_of(self.plan, [self.plan.first_task()])
+        return runs.prompts_of(self.plan, [self.plan.first_task()])[0]
 
     def base_files(self, wildcards: Wildcards) -> list[Path]:
         """Return the files of a base given by path."""

@@ -5,6 +5,7 @@ from functools import cache
 
 from genome.config import names
 from genome.errors import GenomeError
+from genome.search import racing
 from genome.search.method import deciding
 from genome.workflow.names import STATIC, RunName
 from genome.workflow.plan import Plan, unique
@@ -95,7 +96,7 @@ def search_settings(plan: Plan, variant: str) -> dict[str, object]:
     """Return all that decides what a variant finds; how it is reported later is not part of it."""
     found = plan.variant(variant)
     settings = deciding(found.settings)
-    races = {"races": plan.versions["racing"]} if settings.get("racing") else {}
+    races = {"races": racing.VERSION} if settings.get("racing") else {}
     return {"method": found.method.name, **settings, **races, "stage": found.method.version}
 
 

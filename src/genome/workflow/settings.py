@@ -5,7 +5,7 @@ figures have theirs in `genome.workflow.results`.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 
@@ -180,12 +180,13 @@ def of_export(plan: Plan, run: RunName) -> Mapping[str, JSON]:
     variant = plan.variant(run.variant)
     entries = of_fitness(plan, run.tasks)["tasks"]
     weights = {"weights": {entry["name"]: entry["weight"] for entry in entries}} if len(entries) > 1 else {}
+    settings = {each.name: plain(getattr(variant.settings, each.name)) for each in fields(variant.settings)}
     model = plan.suite.model.given()
     return {
         "version": plan.versions["export"],
         "run": of_run(plan, run),
         "label": plan.variant(run.variant).label,
-        "settings": {"method": variant.method.name, **plain(variant.settings), **weights},
+        "settings": {"method": variant.method.name, **settings, **weights},
         "members": members_of(plan, run.variant),
         "base": {**model, "reference": model.get("hub") or model.get("path") or f"resources/models/{plan.base}"},
         "tasks": [[task, plan.definition(task)] for task in run.tasks],
