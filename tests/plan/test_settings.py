@@ -176,9 +176,7 @@ def test_a_changed_key_changes_the_settings_of_its_stages(changes, stages):
     assert changed(**changes) == stages
 
 
-@pytest.mark.parametrize(
-    "version", ["fitness", "split", "tables", "figures", "responses", "scores", "export"]
-)
+@pytest.mark.parametrize("version", ["fitness", "split", "tables", "figures", "responses", "scores", "export"])
 def test_a_raised_version_changes_the_settings_of_its_stage(plan, version):
     raised = plan_of()
     raised.versions[version] += 1
