@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from genome.validation.section import LISTED, UNIQUE, Section, Text
 
@@ -48,8 +48,9 @@ def _named(section: Section, kind: str) -> Iterator[tuple[str, str]]:
 
 
 def _sections(value: Any) -> list[Section]:
-    entries: tuple[object, ...] = value if type(value) is tuple else ()
-    return [each for each in entries if isinstance(each, Section)]
+    if not isinstance(value, tuple):
+        return []
+    return [each for each in cast("tuple[object, ...]", value) if isinstance(each, Section)]
 
 
 def _flat(value: Any) -> list[str]:
