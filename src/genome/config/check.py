@@ -75,7 +75,7 @@ def check_python(python: str) -> None:
 
 def check_files(files: Iterable[Path]) -> None:
     """Raise GenomeError, one problem per line, if a file that is part of a config is not a mapping of unique keys."""
-    problems = []
+    problems: list[str] = []
     for file in files:
         try:
             check_yaml(file)
@@ -128,7 +128,7 @@ def _base_problems(config: Config) -> list[str]:
 
 def _task_problems(config: Config, task_files: Tasks) -> list[str]:
     """Return what is wrong with the tasks that the config defines, changes, or names."""
-    problems = []
+    problems: list[str] = []
     definitions = task_definitions(config, task_files)
     for name in dict.fromkeys([*config.tasks, *(name for name in named_tasks(config) if name in definitions)]):
         try:

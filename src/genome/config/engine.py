@@ -25,7 +25,6 @@ class Slurm(Section):
 class Engine(Section):
     """What engines of all backends share."""
 
-    backend: str
     batch_size: Count = Field(256, description="Prompts per request.")
     concurrency: Count = Field(64, description="Requests of a job in flight at once.")
     timeout: Annotated[Number, Field(gt=0)] = Field(

@@ -13,6 +13,7 @@ from genome.errors import nearest
 from genome.search.method import Method
 from genome.search.methods import METHODS
 from genome.validation.explain import explained
+from genome.validation.readable import is_mapping
 from genome.validation.section import Section
 
 
@@ -48,9 +49,9 @@ def read_settings(method: Method, *changes: Mapping[str, Any], place: str = "con
 def method_problems(methods: Any) -> list[str]:
     """Return what is wrong with the part `methods` of a config, as far as it is mappings by names."""
     problems: list[str] = []
-    for name, changes in methods.items() if isinstance(methods, dict) else ():
+    for name, changes in methods.items() if is_mapping(methods) else ():
         if name not in METHODS:
             problems.append(f"config.methods: unknown method {name!r}, {nearest(name, METHODS)}")
-        elif isinstance(changes, dict):
+        elif is_mapping(changes):
             problems += read_settings(METHODS[name], changes, place=f"config.methods.{name}")[1]
     return problems

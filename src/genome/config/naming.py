@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from genome.validation.section import LISTED, UNIQUE, Section, Text
 
@@ -38,18 +38,21 @@ class Shown(Section):
 def _named(section: Section, kind: str) -> Iterator[tuple[str, str]]:
     for key, field in type(section).model_fields.items():
         value = getattr(section, key)
-        refers = next((each for each in field.metadata if isinstance(each, Refers)), None)
+        metadata: list[object] = field.metadata
+        refers = next((each for each in metadata if isinstance(each, Refers)), None)
         if refers is not None and refers.kind == kind:
             for name in _flat(value):
                 yield from ((key, part) for part in (name.split("+") if refers.joined else [name]))
-        elif isinstance(value, tuple):
-            inner = [each for each in value if isinstance(each, Section)]
-            yield from ((key, name) for each in inner for _, name in _named(each, kind))
+        else:
+            yield from ((key, name) for each in _sections(value) for _, name in _named(each, kind))
 
 
-def _flat(value: Any) -> Iterator[str]:
-    if isinstance(value, tuple):
-        for each in value:
-            yield from _flat(each)
-    else:
-        yield value
+def _sections(value: Any) -> list[Section]:
+    if not isinstance(value, tuple):
+        return []
+    return [each for each in cast("tuple[object, ...]", value) if isinstance(each, Section)]
+
+
+def _flat(value: Any) -> list[str]:
+    """Return the names in a name or a list of names or lists."""
+    return [value] if isinstance(value, str) else [name for each in value for name in _flat(each)]

@@ -20,6 +20,7 @@ from genome.experts import base_model, peft
 from genome.files import sha256
 from genome.micro.skills import SKILLS
 from genome.tasks.sources import is_local
+from genome.validation.readable import is_list, is_mapping
 
 WRITTEN = ("results", "logs", ".snakemake")
 """Folders in which all is ours, beside those of single bases and adapters under resources/."""
@@ -77,12 +78,12 @@ def own_corpora(config: Config, task_files: Mapping[str, Any]) -> dict[str, str]
 
 def corpora_of(adapter: Mapping[str, Any]) -> list[str]:
     """Return the corpora that an adapter is trained on, as the config names them."""
-    corpus = adapter.get("corpus") or []
+    corpus: str | list[str] = adapter.get("corpus") or []
     return [corpus] if isinstance(corpus, str) else list(corpus)
 
 
 def named_paths(config: Config, tasks: Mapping[str, Any], ours: Container[str]) -> Iterator[Named]:
-    """Yield the paths that a config names, save those of our own corpora; `tasks` are task files under the config's."""
+    """Yield the paths that a config names, except the workflow's own corpora; `tasks` are definitions of tasks."""
     for base, suite in config.bases.items():
         if isinstance(suite.model, LocalModel):
             yield Named(f"config.bases.{base}.model.path", suite.model.path, folder=True)
@@ -99,7 +100,7 @@ def named_paths(config: Config, tasks: Mapping[str, Any], ours: Container[str]) 
     # What is published has its copies in data_dir.
     for name, task in tasks.items():
         source = task.get("source")
-        if isinstance(source, Mapping) and is_local(source, None):
+        if is_mapping(source) and is_local(source, None):
             for pattern in _patterns(source["path"]):
                 yield Named(f"task {name}: source.path", pattern)
     for name, path in (config.across.beside if config.across else {}).items():
@@ -111,9 +112,9 @@ def named_paths(config: Config, tasks: Mapping[str, Any], ours: Container[str]) 
 
 
 def _patterns(path: Any) -> list[str]:
-    """Return the file names of a source, also where each side has its own; none that are no text."""
-    values = path.values() if isinstance(path, Mapping) else [path]
-    names = [each for value in values for each in (value if isinstance(value, list) else [value])]
+    """Return the file names of a source, also if each side has its own; values that are not text are left out."""
+    values = list(path.values()) if is_mapping(path) else [path]
+    names = [each for value in values for each in (value if is_list(value) else [value])]
     return [name for name in names if isinstance(name, str)]
 
 
@@ -137,7 +138,7 @@ def overlap_problems(config: Config, tasks: Mapping[str, Any], task_files: Mappi
         for base, suite in config.bases.items()
         if not isinstance(suite.model, LocalModel) and base != config.base
     }
-    problems = []
+    problems: list[str] = []
     for named in named_paths(config, tasks, own_corpora(config, task_files)):
         if len(named.path) > LONGEST_PATH or any(len(part) > LONGEST_FILE for part in Path(named.path).parts):
             problems.append(f"{named.place}: a path of {len(named.path)} characters is too long; correct it")

@@ -14,21 +14,21 @@ from genome.config.results import Results
 from genome.config.run import Run
 from genome.search.methods import METHODS
 from genome.tasks.file import TaskFile
+from genome.validation.readable import is_list, is_mapping
 from genome.validation.section import Section
-from genome.validation.words import Key, bare, branches, keys_of, type_words
+from genome.validation.words import Key, bare, branches, is_section, keys_of, type_words
 
 NOTE = "printed by `genome config update`; do not edit it"
 
-Methods = create_model(
-    "Methods", __base__=Section, **{name: (method.settings, method.settings()) for name, method in METHODS.items()}
-)
+_SETTINGS: dict[str, Any] = {name: (method.settings, method.settings()) for name, method in METHODS.items()}
+
+Methods: type[Section] = create_model("Methods", __base__=Section, **_SETTINGS)
 """The part `methods` with all its keys."""
 
+_METHODS = Field(default_factory=Methods, description=Config.model_fields["methods"].description)
 
-class Printed(Config):
-    """The config as it is printed: `methods` with the settings of each."""
-
-    methods: Methods = Field(Methods(), description=Config.model_fields["methods"].description)
+Printed: type[Section] = create_model("Printed", __base__=Config, methods=(Methods, _METHODS))
+"""The config as it is printed: `methods` with the settings of each method."""
 
 
 def schema() -> str:
@@ -44,9 +44,9 @@ def schema() -> str:
 
 def _untitled(value: Any) -> Any:
     """Return a schema without the titles that pydantic makes of names."""
-    if isinstance(value, dict):
-        return {key: _untitled(entry) for key, entry in value.items() if key != "title" or isinstance(entry, dict)}
-    return [_untitled(entry) for entry in value] if isinstance(value, list) else value
+    if is_mapping(value):
+        return {key: _untitled(entry) for key, entry in value.items() if key != "title" or is_mapping(entry)}
+    return [_untitled(entry) for entry in value] if is_list(value) else value
 
 
 def reference() -> str:
@@ -95,8 +95,8 @@ def _below(keys: dict[str, Key]) -> Iterator[str]:
 def _sections(place: str, kind: Any) -> Iterator[tuple[str, Any]]:
     """Yield the sections in a type and those within them, each with its place; if it is one of several, also which."""
     for option in branches(kind):
-        section, _ = bare(option)
-        if isinstance(section, type) and (issubclass(section, BaseModel) or dataclasses.is_dataclass(section)):
+        section: Any = bare(option)[0]
+        if is_section(section):
             if section is not Methods:
                 tags = [each.tag.strip("<>") for each in getattr(option, "__metadata__", ()) if isinstance(each, Tag)]
                 yield " ".join([f"`{place}`", *tags]), section

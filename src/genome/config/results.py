@@ -200,5 +200,5 @@ class Results(Section):
     @property
     def shown(self) -> dict[Part, Shown]:
         """The parts that are not null, by name."""
-        parts = {part: getattr(self, part) for part in PARTS}
+        parts: dict[Part, Shown | None] = {part: getattr(self, part) for part in PARTS}
         return {part: shown for part, shown in parts.items() if shown is not None}

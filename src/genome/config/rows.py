@@ -12,6 +12,7 @@ from genome.errors import GenomeError, nearest
 from genome.tasks import Task, parse_task
 from genome.tasks.prompts import missing_columns
 from genome.tasks.sources import is_published, local_files
+from genome.validation.readable import is_mapping
 
 BLANK = 100
 """Empty lines at the start of a file, after which its first row is not looked for."""
@@ -41,7 +42,7 @@ def task_files(name: str, definition: Mapping[str, Any], data_dir: str | None) -
 def _check_columns(task: Task, file: Path) -> None:
     row = first_row(file)
     absent = missing_columns(task, [{**row, **_added(task.source)}]) if row else None
-    if absent:
+    if row and absent:
         _, column = absent
         raise GenomeError(
             f"task {task.name}: {file}: row 1 has no column {column!r} ({nearest(column, map(str, row))})"
@@ -51,7 +52,7 @@ def _check_columns(task: Task, file: Path) -> None:
 def _added(source: Mapping[str, Any]) -> dict[str, None]:
     """Return the columns that reading a source adds to its rows."""
     config = source.get("config")
-    names = [name for column in config for name in (column, f"{column}_name")] if isinstance(config, Mapping) else []
+    names = [name for column in config for name in (column, f"{column}_name")] if is_mapping(config) else []
     return dict.fromkeys([*names, *(source.get("join") or {}), *(["history"] if source.get("conversation") else [])])
 
 
@@ -66,4 +67,4 @@ def first_row(file: Path) -> dict[str, Any] | None:
             row = json.loads(next((line for line in islice(lines, BLANK) if line.strip()), "null"))
     except (EOFError, OSError, ValueError, zlib.error):
         return None
-    return row if isinstance(row, dict) else None
+    return row if is_mapping(row) else None

@@ -5,10 +5,12 @@ from typing import Any
 
 import yaml
 
+from genome.validation.readable import is_mapping
+
 
 def overlay(defaults: Any, changes: Any) -> Any:
     """Return `defaults` with `changes` laid over them; mappings are merged, all else is replaced."""
-    if not (isinstance(defaults, dict) and isinstance(changes, dict)):
+    if not (is_mapping(defaults) and is_mapping(changes)):
         return changes
     return {**defaults, **{key: overlay(defaults.get(key), value) for key, value in changes.items()}}
 
@@ -20,7 +22,7 @@ def settled(config: Mapping[str, Any]) -> dict[str, Any]:
     text if a profile nests them under `config`.
     """
     meant = dict(config)
-    if isinstance(bases := config.get("bases"), dict):
+    if is_mapping(bases := config.get("bases")):
         meant["bases"] = {name: _without_nulls(suite) for name, suite in bases.items()}
     if "engine" in config:
         meant["engine"] = _retyped(config["engine"])
@@ -30,22 +32,22 @@ def settled(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_nulls(suite: Any) -> Any:
-    if not isinstance(suite, dict):
+    if not is_mapping(suite):
         return suite
+    # A null removes an expert, too, but the config may say so.
+    experts = suite.get("experts")
     kept = {key: _given(entry) for key, entry in suite.items() if key != "experts"}
     if "experts" in suite:
-        experts = suite["experts"]
-        is_mapping = isinstance(experts, dict)
-        kept["experts"] = {key: _given(entry) for key, entry in experts.items()} if is_mapping else experts
+        kept["experts"] = {key: _given(entry) for key, entry in experts.items()} if is_mapping(experts) else experts
     return kept
 
 
 def _given(entry: Any) -> Any:
-    return {key: value for key, value in entry.items() if value is not None} if isinstance(entry, dict) else entry
+    return {key: value for key, value in entry.items() if value is not None} if is_mapping(entry) else entry
 
 
 def _retyped(value: Any) -> Any:
-    if isinstance(value, dict):
+    if is_mapping(value):
         return {key: _retyped(entry) for key, entry in value.items()}
     if isinstance(value, str):
         try:

@@ -8,6 +8,7 @@ from genome.config.methods import read_settings
 from genome.errors import nearest
 from genome.search.method import Method
 from genome.search.methods import METHODS
+from genome.search.settings import Ensemble
 
 Changes = Mapping[str, Any]
 
@@ -24,14 +25,16 @@ class Variant:
     @property
     def ensemble_size(self) -> int:
         """How many members answer together; 0 if the variant reports its best individual."""
-        ensemble = getattr(self.settings, "ensemble", False)
-        return ensemble.k if ensemble else 0
+        return self._ensemble.k if self._ensemble else 0
 
     @property
     def is_team(self) -> bool:
         """Whether the ensemble is chosen by its validation answers, not by the fitness of its members."""
-        ensemble = getattr(self.settings, "ensemble", False)
-        return bool(ensemble) and ensemble.choose == "team"
+        return self._ensemble is not None and self._ensemble.choose == "team"
+
+    @property
+    def _ensemble(self) -> Ensemble | None:
+        return getattr(self.settings, "ensemble", None) or None
 
 
 def labelled(name: str, labels: Mapping[str, str]) -> str:

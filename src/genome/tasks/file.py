@@ -20,7 +20,7 @@ from genome.tasks.metrics import BASE, METRICS, TOKENIZERS
 from genome.tasks.options import choose, folded
 from genome.tasks.task import Task
 from genome.validation.explain import explained
-from genome.validation.readable import unreadable
+from genome.validation.readable import is_list, is_mapping, unreadable
 from genome.validation.section import Count, OneOf, Section
 from genome.validation.words import Words
 
@@ -48,43 +48,29 @@ class Join(Section):
 
 
 def _one_column(config: Any) -> Any:
-    if isinstance(config, dict) and len(config) != 1:
+    if is_mapping(config) and len(config) != 1:
         raise PydanticCustomError("mismatch", "not one column")
     return config
+
+
+COPY = "The local copy below `data_dir`, as JSON Lines; {config} and {split} are replaced by their names."
+SPLIT = "Split of the data set, several, or one for each side."
 
 
 class Tables(Section):
     """What all sources may say of their tables."""
 
-    path: Place | None = Field(
-        None,
-        description="JSON Lines; for published rows, the local copy below `data_dir`. {config}, {split} are replaced.",
-    )
     config: Annotated[
         Line | dict[Line, dict[Line, Line] | Lines] | None,
         AfterValidator(_one_column),
         Words("a name, or several under the column that distinguishes them: {language: [de, en]}"),
     ] = Field(None, description="Configuration of the data set, or several under the column that distinguishes them.")
-    split: Place | None = Field(None, description="Split of the data set, several, or one for each side.")
     join: dict[str, Join] | None = Field(None, description="Columns from another configuration, by their names here.")
     conversation: Line | None = Field(
         None,
         description="The column that distinguishes conversations; the last row of each is a sample, the others are its "
         "`history`.",
     )
-
-    @model_validator(mode="after")
-    def _check_files(self) -> "Tables":
-        urls = getattr(self, "url", None)
-        for address in (urls,) if isinstance(urls, str) else urls if isinstance(urls, tuple) else ():
-            if not address.endswith((".csv", ".json")):
-                raise PydanticCustomError(
-                    "source", "url must end in .csv or .json, found {address}", {"address": repr(address)}
-                )
-        lists = {len(value) for value in (self.path, urls) if isinstance(value, tuple)}
-        if len(lists) > 1:
-            raise PydanticCustomError("source", "path and url must list the same files in the same order")
-        return self
 
 
 class GeneratedRows(Section):
@@ -97,8 +83,9 @@ class HubRows(Tables):
     """A data set on the Hugging Face hub."""
 
     hub: Line = Field(description="Data set, OWNER/NAME.")
-    split: Place = Field(description="Split of the data set, several, or one for each side.")
+    split: Place = Field(description=SPLIT)
     revision: Line = Field(description="Commit, so that the rows stay the same.")
+    path: Place | None = Field(None, description=COPY)
 
 
 class UrlRows(Tables):
@@ -108,12 +95,27 @@ class UrlRows(Tables):
     records: Lines | None = Field(
         None, description="The levels of a JSON document that contain the records, outermost first."
     )
+    split: Place | None = Field(None, description=SPLIT)
+    path: Place | None = Field(None, description=COPY)
+
+    @model_validator(mode="after")
+    def _check_files(self) -> "UrlRows":
+        for address in [self.url] if isinstance(self.url, str) else self.url if isinstance(self.url, tuple) else ():
+            if not address.endswith((".csv", ".json")):
+                raise PydanticCustomError(
+                    "source", "url must end in .csv or .json, found {address}", {"address": repr(address)}
+                )
+        lists = {len(value) for value in (self.path, self.url) if isinstance(value, tuple)}
+        if len(lists) > 1:
+            raise PydanticCustomError("source", "path and url must list the same files in the same order")
+        return self
 
 
 class LocalRows(Tables):
     """Local files."""
 
-    path: Place = Field(description="JSON Lines files.")
+    path: Place = Field(description="JSON Lines files; {config} and {split} are replaced by their names.")
+    split: Place | None = Field(None, description="The names that replace {split}, for each side or for both.")
 
 
 def _source(value: Any) -> str | None:
@@ -139,13 +141,12 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_range(value: Any, pool: int) -> bool:
-    pair = isinstance(value, list) and len(value) == 2 and all(map(_is_count, value))
-    return pair and value[0] < value[1] <= pool
+    return is_list(value) and len(value) == 2 and all(map(_is_count, value)) and value[0] < value[1] <= pool
 
 
 def _drawn(draw: dict[str, Any]) -> dict[str, Any]:
     """Check that a draw names positions of its pool, no position for both sides."""
-    pool = draw.get("pool")
+    pool = draw.get("pool", -1)
     match draw if _is_count(pool) else {}:
         case {"validation": {"sample": size}}:
             right = set(draw) == {"pool", "validation"} and _is_count(size) and size <= pool
@@ -241,11 +242,11 @@ OF_KIND = ("options", "labels", "tests", "setup", "prefix", "tokenizer", "intege
 
 def check_task(name: str, definition: Any) -> Task:
     """Return the task that a definition describes; GenomeError lists everything that is wrong with it in one line."""
-    if not isinstance(definition, Mapping):
+    if not is_mapping(definition):
         raise GenomeError(f"task {name}: expected a mapping of fields, found {definition!r}")
     given = {key: value for key, value in definition.items() if value is not None}
-    if isinstance(given.get("source"), Mapping):
-        given["source"] = {key: value for key, value in given["source"].items() if value is not None}
+    if is_mapping(source := given.get("source")):
+        given["source"] = {key: value for key, value in source.items() if value is not None}
     problems = unreadable(given, "")
     if not problems:
         try:

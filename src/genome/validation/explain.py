@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import ValidationError
 
 from genome.errors import nearest
-from genome.validation.readable import QUOTES
+from genome.validation.readable import QUOTES, is_mapping
 from genome.validation.words import Bounds, at, bare, branches, section_at, type_words, value_words
 
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
@@ -37,8 +37,9 @@ def explained(error: ValidationError, kind: Any, root: str = "config", within: i
                 said.append(f"missing key {key!r} ({type_words(known.type, known.bounds)})")
         elif each["type"] in OURS:
             lines.setdefault(where, []).append(each["msg"])
-        elif each["type"] == TAG and isinstance(value, dict):
-            key, known = each["ctx"]["key"], each["ctx"]["known"].split(", ")
+        elif each["type"] == TAG and is_mapping(value):
+            context = each.get("ctx", {})
+            key, known = context["key"], context["known"].split(", ")
             lines.setdefault(f"{where}.{key}", []).append(_unlike(Literal[*known], {}, value.get(key)))
         else:
             # The branches of a union have an error each.

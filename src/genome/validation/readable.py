@@ -1,7 +1,7 @@
 """What YAML makes of a text that no setting can be: names that are not text, dates, infinite numbers."""
 
 import math
-from typing import Any
+from typing import Any, TypeGuard
 
 QUOTES = "put it in quotes"
 
@@ -9,23 +9,33 @@ LARGEST = 2**63 - 1
 """The largest whole number that all readers of a setting can store."""
 
 
+def is_mapping(value: object) -> TypeGuard[dict[Any, Any]]:
+    """Say whether a value of YAML is a mapping."""
+    return isinstance(value, dict)
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Say whether a value of YAML is a list."""
+    return isinstance(value, list)
+
+
 def unreadable(value: Any, place: str = "config") -> list[str]:
     """Return what is wrong with what YAML has made of a text; a part that an anchor repeats is reported once."""
     problems: list[str] = []
     seen: set[int] = set()
     # Not by recursion: values that hold each other would have no end.
-    parts = [(place, value)]
+    parts: list[tuple[str, Any]] = [(place, value)]
     while parts:
         where, part = parts.pop(0)
-        if isinstance(part, dict | list):
+        if is_mapping(part) or is_list(part):
             if id(part) in seen:
                 continue
             seen.add(id(part))
-        if isinstance(part, dict):
+        if is_mapping(part):
             problems += [f"{where}: {_as_name(key)}" for key in part if not isinstance(key, str)]
             problems += [f"{where}: {_unwritable(key)}" for key in part if isinstance(key, str) and _unwritable(key)]
             parts += [(f"{where}.{key}", entry) for key, entry in part.items()]
-        elif isinstance(part, list):
+        elif is_list(part):
             parts += [(f"{where}[{index}]", entry) for index, entry in enumerate(part)]
         elif isinstance(part, str):
             problems += [f"{where}: {reason}" for reason in [_unwritable(part)] if reason]

@@ -4,13 +4,15 @@ They are checked as JSON: `True` is not 1, "1" is not 1 and 10.0 is not a whole 
 that it was given.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Container, Hashable
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import literal_schema
+
+from genome.validation.readable import is_mapping
 
 CONFIG = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
@@ -49,7 +51,7 @@ def one_of(*keys: str) -> Discriminator:
     """Return what chooses the model of a section by which of `keys` it has: one of them, and only one."""
 
     def chosen(value: Any) -> str | None:
-        names = value if isinstance(value, Mapping) else getattr(type(value), "model_fields", ())
+        names: Container[str] = value if is_mapping(value) else getattr(value, "__pydantic_fields__", ())
         given = [key for key in keys if key in names]
         return f"<with {given[0]}>" if len(given) == 1 else None
 
@@ -65,7 +67,7 @@ def by_value(key: str, *known: str) -> Discriminator:
     """Return what chooses the model of a section by the value of `key`: one of `known`, by default the first."""
 
     def chosen(value: Any) -> str | None:
-        named = value.get(key, known[0]) if isinstance(value, Mapping) else getattr(value, key, None)
+        named = value.get(key, known[0]) if is_mapping(value) else getattr(value, key, None)
         return f"<{key} {named}>" if named in known else None
 
     return Discriminator(

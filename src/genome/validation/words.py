@@ -45,8 +45,13 @@ class Key:
     description: str
 
 
+def is_section(kind: Any) -> bool:
+    """Say whether a type is a section: a pydantic model, or a dataclass of settings."""
+    return isinstance(kind, type) and (issubclass(kind, BaseModel) or dataclasses.is_dataclass(kind))
+
+
 def keys_of(section: Any) -> dict[str, Key]:
-    """Return the keys of a section (a pydantic model, or a dataclass of settings); none of anything else."""
+    """Return the keys of a section; none of anything else."""
     if isinstance(section, type) and issubclass(section, BaseModel):
         found = [_of_model(name, field) for name, field in section.model_fields.items()]
     elif dataclasses.is_dataclass(section):
