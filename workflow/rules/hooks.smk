@@ -3,6 +3,7 @@
 #   `genome plan` makes a dry run with GENOME_PLAN in its environment: the planned jobs are written to that file.
 
 import atexit
+import subprocess
 
 from snakemake.logging import logger
 

@@ -1,0 +1,35 @@
+# Requires: the config, and the files that it was read from.
+# Provides: `plan` (the checked config, resolved), and what rules ask it: `inputs`, `settings`, `captions`, `patterns`.
+
+from snakemake.exceptions import WorkflowError
+
+from genome.errors import GenomeError
+from genome.workflow.reading import read_plan
+from genome.workflow.rules import Captions, Inputs, Patterns, Settings
+
+
+def refusing(call, *arguments, **options):
+    """Return what the library returns; Snakemake reports what the library refuses, in one line."""
+    try:
+        return call(*arguments, **options)
+    except GenomeError as error:
+        raise WorkflowError(str(error))
+
+
+# A job on another machine need not see the files that were copied here.
+plan = refusing(read_plan, config, workflow.basedir, workflow.configfiles, check_sources=workflow.is_main_process)
+config.update(plan.of_scripts)
+inputs, settings, captions, patterns = Inputs(plan), Settings(plan), Captions(), Patterns(plan)
+
+
+wildcard_constraints:
+    tasks=r"[A-Za-z0-9_]+(\+[A-Za-z0-9_]+)*",
+    task="[A-Za-z0-9_]+",
+    test_task="[A-Za-z0-9_]+",
+    split="validation|test",
+    n="[1-9][0-9]*",
+    seed="0|[1-9][0-9]*",
+    generation="[1-9][0-9]*",
+    base=patterns.bases,
+    scheme="(pairs|experts)(-product)?",
+    run=r"[^/]+/[^/]+(/n[1-9][0-9]*)?(/seed(0|[1-9][0-9]*))?",
