@@ -24,9 +24,11 @@ def explained(error: ValidationError, kind: Any, root: str = "config", within: i
     expected: dict[str, str] = {}
     for each in error.errors(include_url=False):
         place = each["loc"][within:]
+        too_short = each["type"] in MISSING and isinstance(place[-1], int)  # a list, not a mapping
+        place = place[:-1] if too_short else place
         found, bounds, name = at(kind, place)
         where, value = root + name, each["input"]
-        if each["type"] in (*UNKNOWN, *MISSING):
+        if each["type"] in (*UNKNOWN, *MISSING) and not too_short:
             *above, key = place
             keys, name = section_at(kind, above)
             said = lines.setdefault(f"{root}{name}{_note(above)}", [])
