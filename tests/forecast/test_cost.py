@@ -10,7 +10,7 @@ from genome.forecast.cost import METHODS, REST, STAGES, Cost, Job, Measured, Rat
 from genome.search.driver import drive, next_generation
 from genome.search.methods import BASELINES, GENERATIONS
 from genome.search.operators import initialise
-from genome.search.population import Fitness, found
+from genome.search.population import Fitness, new_population
 
 PROJECT = Path(__file__).parent.parent.parent
 NOTHING = Measured({}, {}, {}, None, None)
@@ -77,7 +77,7 @@ def test_a_generation_costs_what_the_method_asks_for_on_average(method, size, ma
 
 
 def _founding(individuals):
-    return found((yield individuals))
+    return new_population((yield individuals))
 
 
 def test_rates_of_zero_cost_nothing_but_succession():

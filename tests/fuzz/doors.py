@@ -30,7 +30,8 @@ from genome.jobs.tables import compare
 from genome.lora.materialise import materialise
 from genome.scoring.responses import find_task, score_responses
 from genome.search.driver import found_population, next_generation, score_experts
-from genome.search.population import Fitness, read_population, write_population
+from genome.search.population import Fitness
+from genome.search.records import read_population, write_population
 from genome.tasks import parse_task
 from genome.tasks.prompts import columns, place_row, prepare, sample
 from genome.tasks.scoring import extract

@@ -11,7 +11,7 @@ from genome.errors import GenomeError
 from genome.files import read_json, read_jsonl, write_json, write_jsonl
 from genome.jobs.evaluation import answer_test, score_test
 from genome.jobs.evolution import Site, evaluate_experts, evolve, found, run_baseline
-from genome.search.population import read_population
+from genome.search.records import read_population
 
 OTHER = {**ENGINE, "backend": "vllm", "quantization": "fp8"}
 TASK = {

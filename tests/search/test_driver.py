@@ -16,7 +16,8 @@ from genome.lora.materialise import WEIGHTS, materialise, unit_noise
 from genome.rng import stream
 from genome.search.driver import drive, found_population, next_generation, score_experts
 from genome.search.methods import BASELINES, GENERATIONS
-from genome.search.population import Fitness, Individual, read_population, write_population
+from genome.search.population import Fitness, Individual
+from genome.search.records import read_population, write_population
 
 TARGET = np.array([0.6, 0.5, -0.1, 0.2])
 

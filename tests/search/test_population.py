@@ -8,18 +8,8 @@ import pytest
 from builders import ENGINE, fake_experts, scored
 from genome.errors import GenomeError
 from genome.genotype import Genotype, Noise
-from genome.search.population import (
-    Fitness,
-    Individual,
-    check_engine,
-    described,
-    found,
-    read_individuals,
-    read_population,
-    top,
-    track,
-    write_population,
-)
+from genome.search.population import Fitness, Individual, described, new_population, top, track
+from genome.search.records import check_engine, read_individuals, read_population, write_population
 
 
 def individual(name, score, *coefficients, scores=None, **fields):
@@ -28,7 +18,7 @@ def individual(name, score, *coefficients, scores=None, **fields):
 
 
 def test_best_and_worst_ever_stay_with_the_earlier_of_equals():
-    population = found([individual("a", 0.5, 1.0), individual("b", 0.5, 2.0), individual("c", 0.2, 3.0)])
+    population = new_population([individual("a", 0.5, 1.0), individual("b", 0.5, 2.0), individual("c", 0.2, 3.0)])
     assert (population.best.name, population.worst.name) == ("a", "c")
     population = track(population, [individual("d", 0.5, 4.0), individual("e", 0.2, 5.0), individual("f", 0.7, 6.0)])
     assert (population.best.name, population.worst.name) == ("f", "c")
@@ -41,8 +31,8 @@ def test_the_top_is_distinct_and_fittest_first():
         individual("copy", 0.9, 2.0),
         individual("c", 0.5, 3.0),
     ]
-    assert [x.name for x in top(found(members), 3)] == ["b", "a", "c"]
-    assert [x.name for x in top(found(members[:1]), 3)] == ["a"]
+    assert [x.name for x in top(new_population(members), 3)] == ["b", "a", "c"]
+    assert [x.name for x in top(new_population(members[:1]), 3)] == ["a"]
 
 
 def test_a_population_survives_its_file(tmp_path):
@@ -54,7 +44,7 @@ def test_a_population_survives_its_file(tmp_path):
         Genotype((0.0, -1e-17)),
         Fitness(0.415, {"a": 0.33, "b": 0.5}),
     )
-    population = track(found([member]), [individual("x", 0.9, 1.0, 2.0, scores={"a": 0.9, "b": 0.9})])
+    population = track(new_population([member]), [individual("x", 0.9, 1.0, 2.0, scores={"a": 0.9, "b": 0.9})])
     population = scored(population, fake_experts(2))
     path = tmp_path / "population.json"
     write_population(path, population, fake_experts(2))
@@ -63,7 +53,7 @@ def test_a_population_survives_its_file(tmp_path):
 
 def test_half_a_population_is_refused_in_one_line(tmp_path):
     path = tmp_path / "population.json"
-    write_population(path, found([individual("a", 0.5, 1.0)]), fake_experts(2))
+    write_population(path, new_population([individual("a", 0.5, 1.0)]), fake_experts(2))
     whole = path.read_text()
     for text in (whole[: len(whole) // 2], "[]", "{}", ""):
         path.write_text(text)
@@ -81,7 +71,7 @@ def stored(tmp_path):
     """A population of two, one with noise, in a folder of runs; and a function that changes what its file holds."""
     noisy = Individual("b", Genotype((0.5, 0.5), (Noise(7, 0.2, 0.1),)), "mutation", fitness=Fitness(0.75, {"t": 0.75}))
     path = tmp_path / "results/runs/sums/genome/n2/seed1/generation_1/population.json"
-    people = replace(found([individual("a", 0.5, 1.0, 0.0), noisy]), generation=1)
+    people = replace(new_population([individual("a", 0.5, 1.0, 0.0), noisy]), generation=1)
     write_population(path, scored(people, EXPERTS), EXPERTS)
 
     def change(edit):

@@ -10,8 +10,9 @@ from builders import fake_experts, paper_settings
 from genome.errors import GenomeError
 from genome.genotype import Genotype, identity
 from genome.search.driver import found_population, next_generation, score_experts
-from genome.search.population import Fitness, Individual, read_population, write_population
+from genome.search.population import Fitness, Individual
 from genome.search.racing import Course, Rules, behind, race, standing
+from genome.search.records import read_population, write_population
 
 RULES = Rules([25, 50, 100], 0.95, 0.5)
 TARGET = np.array([0.6, 0.5, -0.1, 0.2])

@@ -24,7 +24,8 @@ from genome.scoring.results import read_manifest, read_samples
 from genome.search.asking import space_of
 from genome.search.driver import drive, found_population, next_generation, score_experts
 from genome.search.methods import BASELINES
-from genome.search.population import Population, check_engine, read_population, write_population
+from genome.search.population import Population
+from genome.search.records import check_engine, read_population, write_population
 from genome.tasks import parse_task
 from genome.tasks.scoring import for_base
 

@@ -13,7 +13,7 @@ from genome.lora.layers import layer_groups
 from genome.search.asking import Search, sigma_of, space_of
 from genome.search.methods import GENERATIONS
 from genome.search.operators import initialise, take_experts
-from genome.search.population import Fitness, Individual, Population, found
+from genome.search.population import Fitness, Individual, Population, new_population
 from genome.search.racing import Contest, Course, Races, Rules, race, standing
 
 Evaluate = Callable[[Sequence[Individual]], list[Fitness]]
@@ -134,4 +134,4 @@ def next_generation(
 
 
 def _found(individuals: Sequence[Individual]) -> Search:
-    return found((yield list(individuals)))
+    return new_population((yield list(individuals)))

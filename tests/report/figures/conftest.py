@@ -9,7 +9,8 @@ from builders import fake_experts, paper_settings
 from genome.files import read_json
 from genome.report.figures import style
 from genome.search.driver import found_population, next_generation, score_experts
-from genome.search.population import Fitness, write_population
+from genome.search.population import Fitness
+from genome.search.records import write_population
 
 EXPERTS = fake_experts(4)
 TARGET = (0.0, 0.6, 0.5, -0.1)

@@ -16,7 +16,8 @@ from genome.genotype import mixture
 from genome.rng import stream
 from genome.search.driver import next_generation
 from genome.search.methods import GENERATIONS
-from genome.search.population import Fitness, Individual, found, read_population, write_population
+from genome.search.population import Fitness, Individual, new_population
+from genome.search.records import read_population, write_population
 
 EXPERTS = fake_experts(4)
 TARGET = np.array([0.6, 0.5, -0.1, 0.2])
@@ -31,7 +32,7 @@ def start(space="factors", size=6):
     points = np.random.default_rng(0).dirichlet(np.ones(4), size)
     individuals = [Individual(f"x{i}", mixture(point, space), "initialisation") for i, point in enumerate(points)]
     judged = zip(individuals, fitness(individuals), strict=True)
-    return scored(found([Individual(x.name, x.genotype, x.operator, fitness=f) for x, f in judged]), EXPERTS)
+    return scored(new_population([Individual(x.name, x.genotype, x.operator, fitness=f) for x, f in judged]), EXPERTS)
 
 
 def advance(population, generations, seed=3, **changes):
@@ -96,7 +97,7 @@ def test_its_population_is_the_fittest_of_the_run():
 def test_of_equals_the_earlier_stay():
     population = start()
     same = Fitness(0.5, {"t": 0.5})
-    level = found([replace(x, fitness=same) for x in population.members])
+    level = new_population([replace(x, fitness=same) for x in population.members])
     choice = paper_settings("cma_es")
     after = next_generation(level, choice, 3, EXPERTS, lambda individuals: [same for _ in individuals])
     assert (after.members, after.best) == (level.members, level.best)
@@ -152,10 +153,10 @@ def test_a_generation_does_not_load_scipy():
 import sys
 from genome.genotype import expert
 from genome.search.methods import GENERATIONS
-from genome.search.population import Fitness, Individual, found
+from genome.search.population import Fitness, Individual, new_population
 members = [Individual(f"x{i}", expert(i, 4), "expert", fitness=Fitness(0.5, {})) for i in range(4)]
 settings = {"mean": "uniform", "bounds": None, "step": 0.1}
-contest = next(GENERATIONS["cma_es"](found(members), settings, 1))
+contest = next(GENERATIONS["cma_es"](new_population(members), settings, 1))
 print(len(contest.individuals), "cmaes" in sys.modules, "scipy" in sys.modules)
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

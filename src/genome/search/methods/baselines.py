@@ -11,7 +11,7 @@ from genome.genotype import FACTORS, mixture
 from genome.rng import stream
 from genome.search.asking import Search, space_of
 from genome.search.method import Method, Number, setting
-from genome.search.population import Individual, Population, found
+from genome.search.population import Individual, Population, new_population
 from genome.search.settings import MergeSpace, Nothing, merge_space
 
 
@@ -60,13 +60,13 @@ def lorahub(experts: Population, settings: Mapping[str, Any], seed: int) -> Sear
         trials.append((loss, trial))
     _, best = min(trials, key=lambda trial: trial[0])
     members = [trial for _, trial in trials]
-    return replace(found(members), best=best, members=(best,))
+    return replace(new_population(members), best=best, members=(best,))
 
 
 def _merge(weights: Sequence[float], name: str, space: str) -> Search:
     """Yield the mixture of all experts with `weights`; return the population that it is the result of."""
     [merged] = yield [_mixture(name, weights, space)]
-    return found([merged])
+    return new_population([merged])
 
 
 def _mixture(name: str, weights: Sequence[float], space: str = FACTORS) -> Individual:
