@@ -21,12 +21,20 @@ import numpy as np
 import pytest
 import yaml
 
-from builders import fake_experts, paper_settings
+from builders import (
+    BASELINES,
+    GENERATIONS,
+    fake_experts,
+    initial_population,
+    next_generation,
+    paper_settings,
+    run_baseline,
+)
 from genome.files import canonical_json, read_json, write_json
 from genome.genotype import to_json
 from genome.lora.materialise import unit_noise
-from genome.search.driver import drive, found_population, next_generation, score_experts
-from genome.search.methods import BASELINES, GENERATIONS
+from genome.search.driver import score_experts
+from genome.search.methods import METHODS
 from genome.search.population import Fitness, Individual, Population
 
 FILE = Path(__file__).parent / "data" / "golden.json"
@@ -75,7 +83,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "bounds": [-1.5, 1.5],
     },
     "lorahub": {"evaluations": 12, "bound": 1.5, "regularisation": 0.05},
-    "pack_of_llms": {"tau": 0.1, "log_perplexity": [1.0, 1.1, 1.3, 1.2]},
+    "pack_of_llms": {"tau": 0.1},
 }
 """Stated here, so that another default is no other behaviour."""
 
@@ -85,21 +93,26 @@ ROUNDED = {"cma_es", "lorahub", "pack_of_llms"}
 LORAHUB_WARNS = pytest.mark.filterwarnings("ignore:COBYLA:UserWarning")  # of a tolerance that nevergrad sets
 
 
-def evaluate(individuals):
-    """Score by the distance from a target, and noise terms by their number, with operations that are exact anywhere."""
-    values = []
-    for x in individuals:
-        distance = math.fsum((c - t) * (c - t) for c, t in zip(x.genotype.coefficients, TARGET, strict=True))
-        values.append(1 / (1 + distance + len(x.genotype.noise) / 64))
-    return [Fitness(value, {"t": value}) for value in values]
+class Evaluation:
+    """Scores by the distance from a target and the number of noise terms, with operations that are exact anywhere."""
+
+    def __call__(self, individuals):
+        values = []
+        for x in individuals:
+            distance = math.fsum((c - t) * (c - t) for c, t in zip(x.genotype.coefficients, TARGET, strict=True))
+            values.append(1 / (1 + distance + len(x.genotype.noise) / 64))
+        return [Fitness(value, {"t": value}) for value in values]
+
+    def log_perplexity(self):
+        return [1.0, 1.1, 1.3, 1.2]
 
 
 def run(method: str) -> list[Population]:
-    settings = paper_settings(method, **SETTINGS.get(method, {}))
+    settings, evaluate = paper_settings(method, **SETTINGS.get(method, {})), Evaluation()
     scored = score_experts(EXPERTS, evaluate)
     if method in BASELINES:
-        return [drive(BASELINES[method](scored, settings, SEED), scored.scored, EXPERTS, evaluate)]
-    history = [found_population(EXPERTS, scored, settings, SIZE, SEED, evaluate)]
+        return [run_baseline(scored, settings, SEED, EXPERTS, evaluate)]
+    history = [initial_population(EXPERTS, scored, settings, SIZE, SEED, evaluate)]
     for _ in range(GENERATION_COUNT):
         history.append(next_generation(history[-1], settings, SEED, EXPERTS, evaluate))
     return history
@@ -109,7 +122,7 @@ def decisions(population: Population) -> dict[str, Any]:
     return {
         "created": [[x.name, x.operator, *x.parents] for x in population.created],
         "members": [x.name for x in population.members],
-        "personal_bests": [x.name for x in population.personal_bests],
+        "personal_bests": [x.name for x in population.state.get("personal_bests", ())],
         "best": population.best.name,
         "worst": population.worst.name,
         "stalled": population.stalled,
@@ -146,9 +159,10 @@ def described(method: str) -> dict[str, Any]:
 
 
 def versions(method: str) -> dict[str, int]:
-    """Return the stages that a run of the method goes through, with their numbers."""
-    all_versions = yaml.safe_load(STAGES.read_text())["versions"]
-    return {stage: all_versions[stage] for stage in (["initial", method] if method in GENERATIONS else [method])}
+    """Return the versions that the results of a method depend on: of its row, and of generation 0 if it evolves."""
+    stages = yaml.safe_load(STAGES.read_text())["versions"]
+    initial = {"initial": stages["initial"]} if method in GENERATIONS else {}
+    return {**initial, method: METHODS[method].version}
 
 
 def noise_bits() -> str:

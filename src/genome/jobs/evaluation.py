@@ -12,7 +12,7 @@ from genome.experts.peft import read_expert
 from genome.files import write_json, write_jsonl
 from genome.genotype import Genotype
 from genome.jobs import log
-from genome.jobs.evolution import Site
+from genome.jobs.site import Site
 from genome.lora.materialise import store_expert, store_genotypes
 from genome.scoring.ensemble import combine
 from genome.scoring.fitness import respond

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from genome.engine.fingerprint import Fingerprint
 from genome.genotype import Genotype
@@ -9,7 +10,7 @@ from genome.genotype import Genotype
 
 @dataclass(frozen=True)
 class Fitness:
-    """What ranks: the weighted mean of validation scores in [0, 1], and the score of each task.
+    """What individuals are ranked by: the weighted mean of validation scores in [0, 1], and the score per task.
 
     Test results have another type (`genome.tasks.scoring.Scores`), so that nothing can be ranked by them.
     """
@@ -20,7 +21,7 @@ class Fitness:
 
 @dataclass(frozen=True)
 class Individual:
-    """A named genotype, where it came from, its experience (GENOME+) or velocity (Model Swarms), its fitness."""
+    """A named genotype: its operator and parents, its experience (GENOME+) or velocity (Model Swarms), its fitness."""
 
     name: str
     genotype: Genotype
@@ -32,20 +33,25 @@ class Individual:
     @property
     def score(self) -> float:
         """The validation fitness in [0, 1] of an individual that has been scored."""
-        return self.fitness.value
+        return self.required_fitness.value
+
+    @property
+    def required_fitness(self) -> Fitness:
+        """The fitness of an individual that has been scored."""
+        if self.fitness is None:
+            raise ValueError(f"{self.name} has not been scored")
+        return self.fitness
 
 
 @dataclass(frozen=True)
 class Population:
-    """The state of a run after one generation: everything that the next one needs, and what plots show.
+    """A run after one generation: everything that the next one needs, and what figures show.
 
-    `created` are all individuals that this generation scored or looked up, survivors or not. `scored` maps the
-    identity of every genotype that the run has evaluated to its fitness, and `samples` counts the answers that it took.
-    `stalled` counts generations without a new best. `trials` maps identities to scores by task, in the order of a race:
-    those of members, and of individuals that a race has stopped, which have no fitness and appear nowhere else.
-    `history` are the coefficients and the fitness of all that a method has asked for, where it wants to be told again:
-    CMA-ES keeps no other state. `engine` is the fingerprint of the engine that answered: what another one answers is
-    not comparable.
+    `created` are all individuals that this generation has scored or found to be scored already, survivors or not.
+    `scored` maps the identity of every genotype that the run has evaluated to its fitness. `stalled` counts generations
+    without a new best, `samples` counts answers. `state` is what the run's method keeps in addition (`Method.state`),
+    and its races (`genome.search.racing.STATE`). `engine` is the fingerprint of the engine that answered: answers of
+    different engines are not comparable.
     """
 
     generation: int
@@ -53,27 +59,25 @@ class Population:
     best: Individual
     worst: Individual
     created: tuple[Individual, ...] = ()
-    personal_bests: tuple[Individual, ...] = ()
-    scored: Mapping[str, Fitness] = field(default_factory=dict)
+    scored: Mapping[str, Fitness] = field(default_factory=dict[str, Fitness])
     stalled: int = 0
     samples: int = 0
-    trials: Mapping[str, Mapping[str, tuple[float, ...]]] = field(default_factory=dict)
-    history: tuple[tuple[tuple[float, ...], float], ...] = ()
+    state: Mapping[str, Any] = field(default_factory=dict[str, Any])
     engine: Fingerprint | None = None
 
     @property
     def evaluations(self) -> int:
-        """How many genotypes the run has evaluated so far."""
+        """The number of genotypes that the run has evaluated so far."""
         return len(self.scored)
 
 
 def fittest(individuals: Sequence[Individual]) -> list[Individual]:
-    """Return individuals by falling fitness; ties go to the earlier one."""
+    """Return individuals by decreasing fitness; ties go to the earlier one."""
     return sorted(individuals, key=lambda individual: -individual.score)
 
 
 def track(population: Population, scored: Sequence[Individual]) -> Population:
-    """Return `population` with best and worst ever brought up to date; ties go to the earlier one."""
+    """Return `population` with best and worst ever updated; ties go to the earlier one."""
     best, worst = population.best, population.worst
     for individual in scored:
         if individual.score > best.score:
@@ -99,7 +103,7 @@ def top(population: Population, k: int) -> list[Individual]:
 
 
 def described(engine: Fingerprint | None) -> str:
-    """Return an engine's fingerprint for people: what is null or false goes without saying."""
+    """Return an engine's fingerprint for people, without fields that are null or false."""
     if not engine:
         return "an unknown engine"
     backend, version = (str(engine.get(name) or "") for name in ("backend", "version"))

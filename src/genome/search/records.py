@@ -1,4 +1,8 @@
-"""Files of populations and results: JSON in and out, checked as it is read, and who may go on from them."""
+"""Files of populations and results: JSON out, JSON in with all checks, and checks of what may continue from them.
+
+The parts of a population's `state` are fields of the same object. They are read by the functions that the row of each
+method names (`genome.search.method.Method.state`).
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,12 +15,22 @@ from genome import fields
 from genome import genotype as genotypes
 from genome.engine.fingerprint import Fingerprint, difference
 from genome.errors import GenomeError
+from genome.experts.peft import Expert
 from genome.files import REMAKE, read_json, write_json
+from genome.search import racing
+from genome.search.method import Reader, ReadState
+from genome.search.methods import METHODS
 from genome.search.population import Fitness, Individual, Population
+
+PERSONAL_BESTS = "personal_bests"
+"""The part of a state that every file has, empty for most methods, as in release 0.1; others are left out if empty."""
+
+STATE: dict[str, ReadState] = racing.STATE | {key: read for row in METHODS.values() for key, read in row.state.items()}
+"""The readers of all parts of a state, in the order in which they are written."""
 
 
 def check_engine(path: Path | str, answered: Fingerprint | None, now: Fingerprint | None) -> None:
-    """Raise GenomeError when the engine that answers `now` is not the one behind the file at `path`, naming both."""
+    """Raise GenomeError, naming both, if the engine that answers `now` is not the one behind the file at `path`."""
     if answered == now:
         return
     theirs, ours = difference(answered or {}, now or {})
@@ -27,13 +41,14 @@ def check_engine(path: Path | str, answered: Fingerprint | None, now: Fingerprin
 
 
 def _runs_of(path: Path | str) -> str:
-    """Return the folder of all runs on the tasks of the one that a file belongs to: they share its experts' scores."""
+    """Return the folder of all runs on the same tasks as the run of a file: they share the experts' scores."""
     folders = Path(path).parents
     return next((each for each in folders if each.parent.name == "runs"), folders[0]).as_posix()
 
 
-def write_population(path: Path | str, population: Population, experts: Sequence[Any]) -> None:
-    """Write `population.json`; `experts` (see `genome.experts.peft.Expert`) and numpy's version make it rebuildable."""
+def write_population(path: Path | str, population: Population, experts: Sequence[Expert]) -> None:
+    """Write `population.json`, with the experts and numpy's version, which are needed to rebuild individuals."""
+    state = {key: _to_json(population.state[key]) for key in STATE if population.state.get(key)}
     value = {
         "generation": population.generation,
         "evaluations": population.evaluations,
@@ -42,13 +57,12 @@ def write_population(path: Path | str, population: Population, experts: Sequence
         "best": _individual_to_json(population.best),
         "worst": _individual_to_json(population.worst),
         "members": [_individual_to_json(member) for member in population.members],
-        "personal_bests": [_individual_to_json(member) for member in population.personal_bests],
+        PERSONAL_BESTS: state.pop(PERSONAL_BESTS, []),
         "created": [_individual_to_json(individual) for individual in population.created],
         "scored": {name: _fitness_to_json(fitness) for name, fitness in population.scored.items()},
         "engine": population.engine,
         **origin(experts),
-        **({"trials": population.trials} if population.trials else {}),
-        **({"history": population.history} if population.history else {}),
+        **state,
     }
     write_json(path, value)
 
@@ -57,12 +71,12 @@ def write_result(
     path: Path | str,
     best: Individual,
     members: Sequence[Individual],
-    experts: Sequence[Any],
+    experts: Sequence[Expert],
     engine: Fingerprint | None = None,
 ) -> None:
-    """Write `genotype.json`: what a run came to, which engine answered, and all that rebuilds it (`jobs.rebuild`).
+    """Write `genotype.json`: the result of a run, the engine that answered, and what rebuilds it (`jobs.rebuild`).
 
-    `members` are those of its ensemble, fittest first; none where the run reports its best individual.
+    `members` are the members of its ensemble, fittest first; none if the run reports its best individual.
     """
     members_to_json = [_individual_to_json(member) for member in members]
     best_to_json = _individual_to_json(best)
@@ -70,7 +84,7 @@ def write_result(
 
 
 def read_individuals(path: Path | str) -> dict[str, Individual]:
-    """Return all individuals of a `population.json` or `genotype.json` by name, and as `best` the best ever."""
+    """Return all individuals in a `population.json` or `genotype.json` by name, and the best ever as `best`."""
     value = read_json(path, REMAKE)
     with fields.reading(path):
         digests = [sha256 for _, sha256 in experts_of(value)]
@@ -83,11 +97,11 @@ def read_individuals(path: Path | str) -> dict[str, Individual]:
         return {best.name: best} | {individual.name: individual for individual in others} | {"best": best}
 
 
-def read_population(path: Path | str, experts: Sequence[Any] | None = None) -> Population:
+def read_population(path: Path | str, experts: Sequence[Expert] | None = None) -> Population:
     """Read `population.json`; GenomeError names the file and what is wrong.
 
-    Each individual's fitness must be that of its genotype. With `experts`, those of the run that goes on from it, they
-    must be those that it was made from, and the noise that it holds must have been drawn by this numpy.
+    Each individual must have the fitness of its genotype. With `experts`, those of the run that continues from it, the
+    file must have been made from the same experts, and its noise must have been drawn by this version of numpy.
     """
     value = read_json(path, REMAKE)
     population = _population(value, path)
@@ -99,45 +113,47 @@ def read_population(path: Path | str, experts: Sequence[Any] | None = None) -> P
 
 
 def read_contents(path: Path | str) -> dict[str, Any]:
-    """Return what `population.json` holds, as it stands there, once it has been checked as `read_population` does."""
+    """Return the JSON values of `population.json`, checked as `read_population` does."""
     value = read_json(path, REMAKE)
     _population(value, path)
     return value
 
 
-def check_experts(path: Path | str, recorded: Sequence[Mapping[str, str]], experts: Sequence[Any]) -> None:
-    """Raise GenomeError, naming the first that differs, unless a file was made from these experts in this order."""
+def check_experts(path: Path | str, recorded: Sequence[Mapping[str, str]], experts: Sequence[Expert]) -> None:
+    """Raise GenomeError, naming the first difference, unless a file was made from these experts in this order."""
     theirs = [(entry["name"], entry["sha256"]) for entry in recorded]
     ours = [(expert.name, expert.sha256) for expert in experts]
     if theirs == ours:
         return
     names = [" ".join(name for name, _ in each) for each in (theirs, ours)]
     if names[0] != names[1]:
-        difference = f"of the experts {names[0]}, these are {names[1]}"
+        differing = f"of the experts {names[0]}, these are {names[1]}"
     else:
         name, before, after = next((a, b, d) for (a, b), (_, d) in zip(theirs, ours, strict=True) if b != d)
-        difference = f"of expert {name} with SHA-256 {before[:12]}, this one has {after[:12]}"
+        differing = f"of expert {name} with SHA-256 {before[:12]}, this one has {after[:12]}"
     raise GenomeError(
-        f"{path}: made {difference}; restore the experts, or delete {_runs_of(path)} to begin again with these"
+        f"{path}: made {differing}; restore the experts, or delete {_runs_of(path)} to begin again with these"
     )
 
 
 def check_numpy(path: Path | str, versions: Mapping[str, str]) -> None:
-    """Raise GenomeError when this numpy is not the one that drew a file's noise: its streams may differ."""
+    """Raise GenomeError if another version of numpy has drawn a file's noise: this one may draw other numbers."""
     version = versions["numpy"]
     if version != np.__version__:
         raise GenomeError(f"{path}: noise was drawn by numpy {version}, this is {np.__version__}; install that version")
 
 
 def has_noise(population: Population) -> bool:
-    """Tell whether anything that goes on from a population, or into a figure of it, holds noise."""
-    going_on = (*population.members, population.best, population.worst, *population.personal_bests)
-    points = (point for x in going_on for point in (x.genotype, x.experience) if point is not None)
+    """Return whether anything that continues from a population, or into a figure of it, has noise."""
+    kept = [each for part in population.state.values() if isinstance(part, tuple) for each in part]  # pyright: ignore[reportUnknownVariableType]
+    individuals = [each for each in kept if isinstance(each, Individual)]
+    continuing = (*population.members, population.best, population.worst, *individuals)
+    points = (point for x in continuing for point in (x.genotype, x.experience) if point is not None)
     return any(point.noise for point in points)
 
 
-def origin(experts: Sequence[Any]) -> dict[str, Any]:
-    """Return what genotypes mean nothing without: the experts, in order, and the library that draws noise."""
+def origin(experts: Sequence[Expert]) -> dict[str, Any]:
+    """Return what gives genotypes their meaning: the experts, in order, and the library that draws noise."""
     return {
         "experts": [{"name": expert.name, "sha256": expert.sha256} for expert in experts],
         "versions": {"numpy": np.__version__},
@@ -154,12 +170,10 @@ def _population(value: Any, path: Path | str) -> Population:
             best=_individual(value["best"], digests, scored, "best"),
             worst=_individual(value["worst"], digests, scored, "worst"),
             created=_individuals(value["created"], digests, scored, "created"),
-            personal_bests=_individuals(value["personal_bests"], digests, scored, "personal_bests"),
             scored=scored,
             stalled=fields.whole(value["stalled"], "stalled"),
             samples=fields.whole(value["samples"], "samples"),
-            trials=_trials(value.get("trials", {})),
-            history=_history(value.get("history", []), len(digests)),
+            state=_state(value, digests, scored),
             engine=value["engine"] and fields.mapping(value["engine"], "engine"),
         )
         if population.generation != _generation_of(path, population.generation):
@@ -173,7 +187,7 @@ def _population(value: Any, path: Path | str) -> Population:
 
 
 def _generation_of(path: Path | str, otherwise: int) -> int:
-    """Return the generation that a file's folder names; `otherwise` where it names none."""
+    """Return the generation that a file's folder names, `otherwise` if it does not name one."""
     named = re.fullmatch(r"generation_(\d+)", Path(path).parent.name)
     return int(named[1]) if named else otherwise
 
@@ -181,15 +195,13 @@ def _generation_of(path: Path | str, otherwise: int) -> int:
 def experts_of(value: Any) -> list[tuple[str, str]]:
     """Return name and SHA-256 of the experts that a file of genotypes was made from.
 
-    UnexpectedError says what is wrong with them, or with numpy's version beside them.
+    UnexpectedError describes what is wrong with them, or with the version of numpy.
     """
     fields.text(fields.mapping(fields.mapping(value, "it")["versions"], "versions")["numpy"], "versions, numpy")
+    entries = [fields.mapping(entry, "experts, entry") for entry in fields.sequence(value["experts"], "experts", 1)]
     return [
-        tuple(
-            fields.text(fields.mapping(entry, "experts, entry")[name], f"experts, {name}")
-            for name in ("name", "sha256")
-        )
-        for entry in fields.sequence(value["experts"], "experts", 1)
+        (fields.text(entry["name"], "experts, name"), fields.text(entry["sha256"], "experts, sha256"))
+        for entry in entries
     ]
 
 
@@ -202,6 +214,14 @@ def _scored(value: Any) -> dict[str, Fitness]:
     return scored
 
 
+def _state(value: Mapping[str, Any], digests: Sequence[str], scored: Mapping[str, Fitness]) -> dict[str, Any]:
+    """Return a population's state without the parts that are empty."""
+    reader = Reader(len(digests), lambda individuals, place: _individuals(individuals, digests, scored, place))
+    present = [PERSONAL_BESTS, *(key for key in STATE if key in value and key != PERSONAL_BESTS)]
+    parts = {key: STATE[key](value[key], reader) for key in present}
+    return {key: part for key, part in parts.items() if part}
+
+
 def _individuals(
     value: Any, digests: Sequence[str], scored: Mapping[str, Fitness] | None, place: str, least: int = 0
 ) -> tuple[Individual, ...]:
@@ -210,7 +230,7 @@ def _individuals(
 
 
 def _individual(value: Any, digests: Sequence[str], scored: Mapping[str, Fitness] | None, place: str) -> Individual:
-    """Return an individual, whose fitness must be that which its genotype has among the `scored`, where these stand."""
+    """Return an individual; if `scored` is given, it must contain the individual's genotype with the same fitness."""
     name = fields.text(fields.mapping(value, place)["name"], f"{place}, name")
     genotype = genotypes.from_json(value["genotype"], len(digests), f"{name}, genotype")
     fitness = _fitness(value, name)
@@ -233,13 +253,21 @@ def _individual(value: Any, digests: Sequence[str], scored: Mapping[str, Fitness
     )
 
 
+def _to_json(value: Any) -> Any:
+    """Return a part of a state as JSON values: it may be made of individuals and tuples, in addition to JSON values."""
+    if isinstance(value, Individual):
+        return _individual_to_json(value)
+    if isinstance(value, tuple):
+        return [_to_json(each) for each in value]  # pyright: ignore[reportUnknownVariableType]
+    return value
+
+
 def _individual_to_json(individual: Individual) -> dict[str, Any]:
     value: dict[str, Any] = {
         "name": individual.name,
         "operator": individual.operator,
         "parents": list(individual.parents),
-        "fitness": individual.score,
-        "scores": dict(individual.fitness.scores),
+        **_fitness_to_json(individual.required_fitness),
         "genotype": genotypes.to_json(individual.genotype),
     }
     if individual.experience is not None:
@@ -255,26 +283,3 @@ def _fitness(value: Any, place: str) -> Fitness:
     scores = fields.mapping(fields.mapping(value, place)["scores"], f"{place}, scores")
     by_task = {task: fields.share(score, f"{place}, score of {task}") for task, score in scores.items()}
     return Fitness(fields.share(value["fitness"], f"{place}, fitness"), by_task)
-
-
-def _trials(value: Any) -> dict[str, dict[str, tuple[float, ...]]]:
-    return {
-        name: {
-            task: tuple(fields.share(score, "trials, score") for score in fields.sequence(scores, "trials, scores"))
-            for task, scores in fields.mapping(trial, "trials, entry").items()
-        }
-        for name, trial in fields.mapping(value, "trials").items()
-    }
-
-
-def _history(value: Any, n: int) -> tuple[tuple[tuple[float, ...], float], ...]:
-    history = []
-    for index, entry in enumerate(fields.sequence(value, "history")):
-        place = f"history, entry {index}"
-        if len(fields.sequence(entry, place)) != 2:
-            raise fields.UnexpectedError(f"{place}: expected coefficients and a fitness, found {fields.shown(entry)}")
-        point = tuple(fields.number(each, place) for each in fields.sequence(entry[0], place, 1))
-        if len(point) % n:
-            raise fields.UnexpectedError(f"{place}: {len(point)} coefficients for {n} experts")
-        history.append((point, fields.number(entry[1], place)))
-    return tuple(history)

@@ -2,11 +2,11 @@
 
 import pytest
 
-from builders import paper_settings
+from builders import initial_population, next_generation, paper_settings
 from genome.genotype import Genotype, Noise
 from genome.lora.norms import update_norms
 from genome.report.figures.diversity import answers_by_genotype, disagreement, diversity, draw_diversity
-from genome.search.driver import found_population, next_generation, score_experts
+from genome.search.driver import score_experts
 from genome.search.population import Fitness, Individual, Population, new_population
 
 
@@ -79,7 +79,7 @@ def test_every_member_of_a_real_run_has_its_answers(make_experts, method, initia
 
     settings = {**paper_settings("genome"), **paper_settings(method, initialisation=initialisation)}
     start = score_experts(experts, evaluate)
-    populations = [found_population(experts, start, settings, 5, 1, evaluate)]
+    populations = [initial_population(experts, start, settings, 5, 1, evaluate)]
     for _ in range(3):
         populations.append(next_generation(populations[-1], settings, 1, experts, evaluate))
     rows = diversity(populations, evaluations, experts)
