@@ -94,17 +94,17 @@ def _disk(forecast: Forecast) -> str:
     if not total.adapters:
         return text
     kept = f"up to {total.adapters:,.0f} adapters"
-    if forecast.disk is None:
+    if forecast.disk is None or of_one is None:
         return f"{text}, and {kept} of unknown size"
     return f"{text}, {kept} of {size(of_one)}: {size(forecast.disk)}"
 
 
 def _time(forecast: Forecast) -> str:
-    rate = forecast.measured.rate
-    if rate is None:
+    rate, seconds = forecast.measured.rate, forecast.seconds
+    if rate is None or seconds is None:
         return NO_RATE
     other = f" and {rate.overhead:.1f} s per job in addition" if rate.overhead else ""
-    return f"about {duration(forecast.seconds)} at {rate.samples_per_second:,.0f} samples/s{other} ({rate.source})"
+    return f"about {duration(seconds)} at {rate.samples_per_second:,.0f} samples/s{other} ({rate.source})"
 
 
 def _left_out(forecast: Forecast) -> str:

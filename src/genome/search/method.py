@@ -128,7 +128,7 @@ class Method:
     name: str
     label: str
     stage: Stage
-    settings: type
+    settings: type[Any]
     version: int = 1
     run: Callable[..., Search] | None = None
     cost: Callable[[Any, int, int], float] = no_cost

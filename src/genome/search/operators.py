@@ -48,7 +48,7 @@ def initialise(n_experts: int, size: int, seed: int, space: str = FACTORS) -> li
     order = stream(seed, "initialisation", "pairs").permutation(len(pairs))
     individuals: list[Individual] = []
     for i in range(size):
-        a, b = pairs[order[i % len(pairs)]]
+        a, b = pairs[int(order[i % len(pairs)])]
         t = stream(seed, "initialisation", "t", i).random()
         genotype = interpolate(t, expert(a, n_experts, space), expert(b, n_experts, space))
         individuals.append(Individual(f"g00-initial{i}", genotype, "initialisation"))
@@ -82,9 +82,11 @@ def draw_by_share(weights: np.ndarray, k: int, generator: np.random.Generator) -
     shares = weights / weights.sum() if weights.any() else weights
     positive, zero = np.flatnonzero(shares > 0), np.flatnonzero(shares == 0)
     k_positive = min(k, len(positive))
-    chosen = generator.choice(positive, size=k_positive, replace=False, p=shares[positive]) if k_positive else []
-    filler = generator.choice(zero, size=k - len(chosen), replace=False)
-    return [int(position) for position in (*chosen, *filler)]
+    chosen: list[int] = []
+    if k_positive:
+        chosen = generator.choice(positive, size=k_positive, replace=False, p=shares[positive]).tolist()
+    filler: list[int] = generator.choice(zero, size=k - k_positive, replace=False).tolist()
+    return [*chosen, *filler]
 
 
 def crossover(population: Sequence[Individual], rate: float, seed: int, generation: int) -> list[Individual]:

@@ -145,11 +145,16 @@ def check_numpy(path: Path | str, versions: Mapping[str, str]) -> None:
 
 def has_noise(population: Population) -> bool:
     """Return whether anything that continues from a population, or into a figure of it, has noise."""
-    kept = [each for part in population.state.values() if isinstance(part, tuple) for each in part]  # pyright: ignore[reportUnknownVariableType]
-    individuals = [each for each in kept if isinstance(each, Individual)]
-    continuing = (*population.members, population.best, population.worst, *individuals)
+    kept = [individual for part in population.state.values() for individual in _individuals_in(part)]
+    continuing = (*population.members, population.best, population.worst, *kept)
     points = (point for x in continuing for point in (x.genotype, x.experience) if point is not None)
     return any(point.noise for point in points)
+
+
+def _individuals_in(part: Any) -> list[Individual]:
+    """Return the individuals in a part of a state: a tuple of them, or none."""
+    entries: tuple[Any, ...] = part if isinstance(part, tuple) else ()
+    return [each for each in entries if isinstance(each, Individual)]
 
 
 def origin(experts: Sequence[Expert]) -> dict[str, Any]:

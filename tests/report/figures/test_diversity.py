@@ -77,7 +77,7 @@ def test_every_member_of_a_real_run_has_its_answers(make_experts, method, initia
             evaluations.extend(answered(each.name, *(round(value, 1) for value in each.genotype.coefficients)))
         return [Fitness(0.5, {"t": 0.5}) for _ in individuals]
 
-    settings = {**paper_settings("genome"), **paper_settings(method, initialisation=initialisation)}
+    settings = paper_settings(method, initialisation=initialisation)
     start = score_experts(experts, evaluate)
     populations = [initial_population(experts, start, settings, 5, 1, evaluate)]
     for _ in range(3):

@@ -69,7 +69,7 @@ def lorahub(experts: Population, settings: LoraHubSettings, seed: int) -> Search
 
     Minimises `-fitness + 0.05 * mean |c|` over coefficients c in [-bound, bound], one evaluation after the other.
     """
-    import nevergrad
+    import nevergrad  # pyright: ignore[reportMissingTypeStubs]
 
     # NGOpt may choose COBYLA, and nevergrad sets a tolerance that scipy warns about in each evaluation.
     warnings.filterwarnings("ignore", message="COBYLA", category=UserWarning)
