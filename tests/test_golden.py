@@ -1,14 +1,15 @@
-"""What short runs of every method come to, pinned: who is made of whom, who survives, and the numbers.
+"""Golden runs: parents, operators, survivors and numbers of short runs of every method.
 
-When this fails, a method computes something else than it did. If that was not meant, it is a fault. If it was, every
-result of that stage is out of date, and users' results folders have to be told:
+If a test here fails, a method computes other results than before. If that is not intended, it is an error. If it is,
+all results of that method are out of date, and a new version makes Snakemake run them again:
 
-1. raise the number of the stage in `workflow/internal.yaml` (the message names it);
-2. write the new values with `python tests/test_golden.py`, which refuses to as long as the number is the old one;
-3. read the difference of `tests/data/golden.json` as part of the change.
+1. raise `version` in the method's row, or `initial` in `workflow/internal.yaml` (the message names both);
+2. write the new values with `python tests/test_golden.py`, which refuses to if no version has been raised;
+3. review the difference of `tests/data/golden.json` as part of the change.
 
 Decisions are compared exactly and numbers to nine digits, since libraries and processors round differently. With the
-numpy that wrote the file, every bit of a genotype counts, save for methods that call a library's linear algebra.
+version of numpy that wrote the file, genotypes are compared to the last bit, except for methods that use linear
+algebra, an optimiser or `exp` of a library.
 """
 
 import hashlib
@@ -85,10 +86,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "lorahub": {"evaluations": 12, "bound": 1.5, "regularisation": 0.05},
     "pack_of_llms": {"tau": 0.1},
 }
-"""Stated here, so that another default is no other behaviour."""
+"""Stated here, so that another default does not count as other behaviour."""
 
 ROUNDED = {"cma_es", "lorahub", "pack_of_llms"}
-"""Methods whose last bits are a library's: of linear algebra, of an optimiser, of exp."""
+"""Methods whose last bits come from a library: of linear algebra, of an optimiser, of exp."""
 
 LORAHUB_WARNS = pytest.mark.filterwarnings("ignore:COBYLA:UserWarning")  # of a tolerance that nevergrad sets
 
@@ -148,7 +149,7 @@ def bits(history: list[Population]) -> str:
 
 
 def described(method: str) -> dict[str, Any]:
-    """Return what the file holds of a method's run."""
+    """Return the part of the file that describes a method's run."""
     history = run(method)
     return {
         "decisions": list(map(decisions, history)),
@@ -166,13 +167,13 @@ def versions(method: str) -> dict[str, int]:
 
 
 def noise_bits() -> str:
-    """Return a digest of noise: sparse as in mutation, and full as in Gaussian experience."""
+    """Return a digest of noise: sparse as in mutation, and dense as in Gaussian experience."""
     drawn = [unit_noise(2**53 - 1, density, "layers.0.lora_A.weight", 5000) for density in (0.2, 1.0)]
     return hashlib.sha256(b"".join(values.astype("<f4").tobytes() for values in drawn)).hexdigest()
 
 
 def moved(found: dict[str, Any], pinned: dict[str, Any], *, every_bit: bool) -> list[str]:
-    """Return which parts of a run are others than those pinned."""
+    """Return the parts of a run that differ from the pinned ones."""
     parts = [part for part in ("decisions", "seeds") if found[part] != pinned[part]]
     rows = [[row for rows in each["numbers"] for row in rows] for each in (found, pinned)]
     same = len(rows[0]) == len(rows[1]) and all(
@@ -184,28 +185,29 @@ def moved(found: dict[str, Any], pinned: dict[str, Any], *, every_bit: bool) -> 
 
 @LORAHUB_WARNS
 @pytest.mark.parametrize("method", [*GENERATIONS, *BASELINES])
-def test_a_run_is_what_it_was(method):
+def test_run_is_as_pinned(method):
     golden = read_json(FILE)
     pinned = golden["methods"][method]
-    stages = " or ".join(f"`{stage}`" for stage in versions(method))
+    names = " or ".join(f"`{name}`" for name in versions(method))
     parts = moved(described(method), pinned, every_bit=golden["numpy"] == np.__version__)
     assert not parts, (
-        f"{method} computes other {', '.join(parts)} than before. If that is meant, raise {stages} in "
-        "workflow/internal.yaml and run `python tests/test_golden.py`; see the head of this test."
+        f"{method} computes other {', '.join(parts)} than before. If that is intended, raise the version of {names} "
+        "and run `python tests/test_golden.py`; see the docstring of this file."
     )
     assert versions(method) == pinned["versions"], (
-        f"the number of {stages} is another than the one that {FILE.name} was written with: "
-        "run `python tests/test_golden.py`"
+        f"the version of {names} is not the one that {FILE.name} was written with: run `python tests/test_golden.py`"
     )
 
 
-def test_noise_is_what_it_was():
+def test_noise_is_as_pinned():
     golden = read_json(FILE)
     if golden["numpy"] == np.__version__:
-        assert noise_bits() == golden["noise"], "noise draws other numbers: no individual can be rebuilt from its file"
+        assert noise_bits() == golden["noise"], (
+            "noise draws other numbers: individuals cannot be rebuilt from their files"
+        )
 
 
-def test_a_golden_run_has_every_kind_of_decision():
+def test_golden_run_has_all_operators_and_mutants_of_children():
     created = [x for population in run("genome_plus")[1:] for x in population.created]
     assert {x.operator for x in created} == {"crossover", "mutation", "succession"}
     children = {x.name for x in created if x.operator == "crossover"}
@@ -213,7 +215,7 @@ def test_a_golden_run_has_every_kind_of_decision():
 
 
 def renew() -> None:
-    """Write the file anew; refuse where a run has changed and the numbers of its stages have not."""
+    """Write the file again; refuse if a run has changed and no version has."""
     golden = read_json(FILE) if FILE.exists() else {"methods": {}, "numpy": None}
     methods = {}
     for method in (*GENERATIONS, *BASELINES):
@@ -221,9 +223,9 @@ def renew() -> None:
         parts = moved(found, pinned, every_bit=golden["numpy"] == np.__version__) if pinned else []
         if parts and versions(method) == pinned["versions"]:
             sys.exit(
-                f"{method} computes other {', '.join(parts)} than before, and none of {', '.join(versions(method))} "
-                f"has another number in {STAGES}: raise it first (where this test's own runs were changed and nothing "
-                f"else, delete {FILE})"
+                f"{method} computes other {', '.join(parts)} than before, and no version of "
+                f"{', '.join(versions(method))} has been raised: raise one first (if only the runs in this test have "
+                f"changed, delete {FILE})"
             )
         methods[method] = {"versions": versions(method), **found}
     write_json(FILE, {"numpy": np.__version__, "noise": noise_bits(), "methods": methods})

@@ -7,7 +7,7 @@ reference page and the text that Snakemake compares all read them. Nothing here 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
-from typing import Any, Literal, TypeVar, get_args, get_type_hints
+from typing import Any, Literal, TypeVar, cast, get_args, get_type_hints
 
 from genome.errors import GenomeError
 from genome.search.asking import Search
@@ -43,6 +43,15 @@ def setting(
     A result depends on a setting that differs from its default, so that a new setting leaves finished runs valid. It
     always depends on a `pinned` one, as on all settings in release 0.1. A `reporting` setting decides what is reported
     of a run, not what it finds. `only` names the values of other settings without which this one is not used.
+
+    >>> @dataclass(frozen=True)
+    ... class Example:
+    ...     rate: Number = setting(0.3, "Probability of something.", pinned=True, ge=0, le=1)
+    ...     space: str = setting("usual", "A setting that was added later.")
+    >>> deciding(Example()), deciding(Example(rate=0, space="other"))
+    ({'rate': 0.3}, {'rate': 0, 'space': 'other'})
+    >>> read_settings(Example, {"rate": 0}, "example")
+    Example(rate=0, space='usual')
     """
     metadata = {"pinned": pinned, "reporting": reporting, "only": only or {}, "description": description, **constraints}
     return field(default=default, metadata=metadata)
@@ -64,7 +73,7 @@ def plain(value: Any) -> Any:
     """Return a setting's value as a JSON value."""
     if is_dataclass(value) and not isinstance(value, type):
         return deciding(value, reporting=True)
-    return list(value) if isinstance(value, tuple) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return list(cast("tuple[Any, ...]", value)) if isinstance(value, tuple) else value
 
 
 def read_settings(settings: type[Settings], values: Mapping[str, Any], place: str) -> Settings:
@@ -79,7 +88,7 @@ def read_settings(settings: type[Settings], values: Mapping[str, Any], place: st
             hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(hints) or 'none'}"
             raise GenomeError(f"{place}: unknown setting {name!r}; {hint}")
     given = {name: _typed(hints[name], value, f"{place}.{name}") for name, value in values.items()}
-    for each in fields(settings):  # pyright: ignore[reportArgumentType]
+    for each in fields(cast("Any", settings)):
         if each.default is MISSING and each.name not in given:
             raise GenomeError(f"{place}: setting {each.name!r} is missing")
     return settings(**given)
@@ -88,11 +97,11 @@ def read_settings(settings: type[Settings], values: Mapping[str, Any], place: st
 def _typed(hint: Any, value: Any, place: str) -> Any:
     """Return a JSON value as a setting of type `hint`: objects become dataclasses, lists become tuples."""
     if isinstance(value, dict):
-        kind = next((each for each in (hint, *get_args(hint)) if is_dataclass(each)), None)
-        if kind is None:
+        kinds = [each for each in (hint, *get_args(hint)) if is_dataclass(each)]
+        if not kinds:
             raise GenomeError(f"{place}: expected a single value, found an object")
-        return read_settings(kind, value, place)  # pyright: ignore[reportUnknownArgumentType, reportArgumentType, reportUnknownVariableType]
-    return tuple(value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        return read_settings(cast("type[Any]", kinds[0]), cast("dict[str, Any]", value), place)
+    return tuple(cast("list[Any]", value)) if isinstance(value, list) else value
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ method names (`genome.search.method.Method.state`).
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -153,7 +153,7 @@ def has_noise(population: Population) -> bool:
 
 def _individuals_in(part: Any) -> list[Individual]:
     """Return the individuals in a part of a state: a tuple of them, or none."""
-    entries: tuple[Any, ...] = part if isinstance(part, tuple) else ()
+    entries = cast("tuple[Any, ...]", part) if isinstance(part, tuple) else ()
     return [each for each in entries if isinstance(each, Individual)]
 
 
@@ -263,7 +263,7 @@ def _to_json(value: Any) -> Any:
     if isinstance(value, Individual):
         return _individual_to_json(value)
     if isinstance(value, tuple):
-        return [_to_json(each) for each in value]  # pyright: ignore[reportUnknownVariableType]
+        return [_to_json(each) for each in cast("tuple[Any, ...]", value)]
     return value
 
 

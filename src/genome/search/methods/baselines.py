@@ -1,4 +1,22 @@
-"""Baselines that choose a mixture of the experts in one stage: Best Single, Expert Fusion, LoraHub, Pack of LLMs."""
+"""Baselines that choose a mixture of the experts in one stage: Best Single, Expert Fusion, LoraHub, Pack of LLMs.
+
+Two experts, with a fitness of 0.6 and 0.2, are merged by their fitness and by their perplexities:
+
+>>> from genome.genotype import expert
+>>> from genome.search.driver import Scoreboard, drive, score_all
+>>> from genome.search.population import Fitness
+>>> def evaluate(individuals):
+...     points = [x.genotype.coefficients for x in individuals]
+...     return [Fitness(0.6 * a + 0.2 * b, {}) for a, b in points]
+>>> board = Scoreboard({}, ["sha256 of a", "sha256 of b"], evaluate)
+>>> experts = drive(score_all([Individual(name, expert(i, 2), "expert") for i, name in enumerate("ab")]), board)
+>>> fused = drive(expert_fusion(experts, ExpertFusionSettings(), seed=1), board)
+>>> [round(coefficient, 2) for coefficient in fused.best.genotype.coefficients]
+[0.75, 0.25]
+>>> packed = drive(pack_of_llms(experts, PackOfLlmsSettings(tau=1), seed=1, log_perplexity=[1.0, 2.0]), board)
+>>> [round(coefficient, 2) for coefficient in packed.best.genotype.coefficients]
+[0.73, 0.27]
+"""
 
 import warnings
 from collections.abc import Iterable, Sequence

@@ -1,6 +1,24 @@
 """GENOME (Algorithm 1) and GENOME+ (Algorithm 2) of arXiv 2503.01155: one generation, as settings say.
 
 GENOME is GENOME+ without succession. Ablations are settings: a rate of 0, `selection: random`, no succession.
+
+A run over three experts, with a fitness that is 1 at the coefficients (0.6, 0.5, -0.1):
+
+>>> import math
+>>> from genome.search.driver import Scoreboard, drive, score_all
+>>> from genome.search.operators import initialise
+>>> from genome.search.population import Fitness
+>>> def evaluate(individuals):
+...     distances = [math.dist(x.genotype.coefficients, (0.6, 0.5, -0.1)) for x in individuals]
+...     return [Fitness(1 / (1 + distance), {}) for distance in distances]
+>>> board = Scoreboard({}, ["sha256 of a", "sha256 of b", "sha256 of c"], evaluate)
+>>> population = drive(score_all(initialise(3, 6, seed=1)), board)
+>>> round(population.best.score, 2)
+0.78
+>>> for _ in range(10):
+...     population = drive(generation(population, GenomePlusSettings(), seed=1), board)
+>>> round(population.best.score, 2), population.best.name
+(0.89, 'g03-member4')
 """
 
 from dataclasses import dataclass, replace
