@@ -52,16 +52,16 @@ ENGINE = {"backend": "transformers", "version": "5.0", "dtype": "float32", "quan
 
 
 def scored(population: Population, experts: Sequence[Expert]) -> Population:
-    """Return a population that knows the fitness of everybody in it, as one that a run has made does."""
+    """Return a population with the fitness of all its individuals in `scored`, as a run has it."""
     digests = [each.sha256 for each in experts]
-    everybody = (
+    individuals = (
         *population.members,
         *population.created,
         *population.state.get("personal_bests", ()),
         population.best,
         population.worst,
     )
-    return replace(population, scored={identity(x.genotype, digests): x.fitness for x in everybody}, engine=ENGINE)
+    return replace(population, scored={identity(x.genotype, digests): x.fitness for x in individuals}, engine=ENGINE)
 
 
 def paper_settings(method: str, **changes) -> dict[str, Any]:

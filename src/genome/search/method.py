@@ -117,7 +117,7 @@ ReadState = Callable[[Any, Reader], Any]
 
 
 def no_cost(settings: Any, size: int, experts: int) -> float:
-    """Return the evaluations of a method that asks for none."""
+    """Return the cost of a method that evaluates nothing."""
     return 0
 
 

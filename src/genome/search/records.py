@@ -244,7 +244,7 @@ def _individual(value: Any, digests: Sequence[str], scored: Mapping[str, Fitness
         if known is None:
             raise fields.UnexpectedError(f"{name}: its genotype, with these experts, has never been scored")
         if known != fitness:
-            raise fields.UnexpectedError(f"{name}: fitness {fitness.value} where its genotype has {known.value}")
+            raise fields.UnexpectedError(f"{name}: fitness {fitness.value}, but its genotype has {known.value}")
     experience = None
     if "experience" in value:
         experience = genotypes.from_json(value["experience"], len(digests), f"{name}, experience")
