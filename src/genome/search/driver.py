@@ -64,10 +64,9 @@ class Scoreboard:
         named = [(self.identity(each), each) for each in individuals]
         new = {name: each for name, each in named if name not in self.scored}
         if new and self._races and isinstance(request, Contest):
-            known = [self.identity(each) for each in request.rivals] + [
-                name for name, _ in named if name in self.scored
-            ]
-            self._race(new, known, places(self._races.rules, request.size), self._races)
+            rivals = [self.identity(each) for each in request.rivals]
+            known = [name for name, _ in named if name in self.scored]
+            self._race(new, [*rivals, *known], places(self._races.rules, request.size), self._races)
         elif new:
             self.scored.update(zip(new, self._evaluate(list(new.values())), strict=True))
         finished = [replace(each, fitness=self.scored[name]) for name, each in named if name in self.scored]
@@ -86,7 +85,7 @@ class Scoreboard:
         members = {self.identity(each) for each in population.members}
         trials = {name: trial for name, trial in self.trials.items() if name in members or name not in self.scored}
         state = {key: part for key, part in population.state.items() if key != TRIALS}
-        return replace(population, scored=self.scored, state=state | ({TRIALS: trials} if trials else {}))
+        return replace(population, scored=dict(self.scored), state=state | ({TRIALS: trials} if trials else {}))
 
     def _race(self, entries: Mapping[str, Individual], known: Sequence[str], selected: int, races: Races) -> None:
         """Race entries against those already scored, and keep how far each came."""
