@@ -10,10 +10,12 @@ from typer.testing import CliRunner
 
 from builders import write_expert
 from genome.cli import app
+from genome.config.reference import write
 from genome.genotype import Genotype
 from genome.search.population import Fitness, Individual, new_population
 from genome.search.records import write_population
 
+PROJECT = Path(__file__).parent.parent
 QUESTION = {"question": "What is 2 + 3?", "answer": "2 + 3 = 5\n#### 5"}
 LINE = {"sample": QUESTION, "response": "Answer: 5"}
 
@@ -189,3 +191,17 @@ def test_a_damaged_expert_is_named(stored):
     (stored / "experts" / "two" / "adapter_config.json").write_text("[]")
     line = refusal(*materialise(stored, stored / "population.json", stored / "out"))
     assert str(stored / "experts" / "two" / "adapter_config.json") in line
+
+
+def test_config_reference_is_printed_and_written():
+    for command, file in (("schema", "workflow/schemas/config.schema.yaml"), ("reference", "docs/config.md")):
+        result = CliRunner().invoke(app, ["config", command])
+        assert result.exit_code == 0
+        assert result.output == (PROJECT / file).read_text(encoding="utf-8")
+
+
+def test_config_update_writes_both_files(tmp_path):
+    for folder in ("workflow/schemas", "docs"):
+        (tmp_path / folder).mkdir(parents=True)
+    assert write(tmp_path) == [tmp_path / "workflow/schemas/config.schema.yaml", tmp_path / "docs/config.md"]
+    assert (tmp_path / "docs/config.md").read_text(encoding="utf-8") == (PROJECT / "docs/config.md").read_text("utf-8")

@@ -7,7 +7,8 @@ import pytest
 from builders import ENGINE
 from genome.errors import GenomeError
 from genome.files import read_json, read_jsonl, write_json, write_jsonl
-from genome.jobs.evaluation import read_models, score_test
+from genome.jobs.evaluation import score_test
+from genome.scoring.answers import read_model_answers
 from genome.tasks import parse_task
 
 TASK = {"source": {"path": "x"}, "prompt": "p", "reference": "r", "kind": "number", "pattern": "(.*)"}
@@ -55,8 +56,8 @@ def test_fewer_members_than_configured_are_all_combined(score):
 def test_models_are_read_in_the_order_of_their_fitness(score, tmp_path):
     score(3)
     task, samples = parse_task("sums", TASK), read_jsonl(tmp_path / "prompts.jsonl")
-    models = read_models(task, samples, tmp_path / "responses.jsonl")
-    assert [model.name for model in models] == [f"of {role}" for role in MODELS]
+    models = read_model_answers(task, samples, tmp_path / "responses.jsonl")
+    assert [model.individual for model in models] == [f"of {role}" for role in MODELS]
     assert ["".join(model.answers) for model in models] == list(MODELS.values())
 
 
@@ -64,5 +65,6 @@ def test_a_file_that_is_cut_short_is_refused(score, tmp_path):
     score(3)
     lines = (tmp_path / "responses.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "responses.jsonl").write_text("".join(lines[:-1]))
+    task, samples = parse_task("sums", TASK), read_jsonl(tmp_path / "prompts.jsonl")
     with pytest.raises(GenomeError, match="no response of member4 to sample 3"):
-        read_models(parse_task("sums", TASK), read_jsonl(tmp_path / "prompts.jsonl"), tmp_path / "responses.jsonl")
+        read_model_answers(task, samples, tmp_path / "responses.jsonl")

@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from genome.report.efficiency import Run, curves, efficiency, markdown, read_run
+from genome.report.efficiency import Progress, curves, efficiency, markdown, read_progress
 
 
 def run(label, seed, fitness, test, samples=(100, 200, 300), tasks="sums"):
-    return Run(label, tasks, seed, samples, fitness, test, f"results/runs/{tasks}/{label}/seed{seed}")
+    return Progress(label, tasks, seed, samples, fitness, test, f"results/runs/{tasks}/{label}/seed{seed}")
 
 
 SLOW = [run("slow", 1, (0.2, 0.5, 0.8), 0.7), run("slow", 2, (0.2, 0.6, 0.6), 0.5)]
@@ -60,7 +60,7 @@ def test_generations_are_read_in_their_order():
         {"generation": 1, "samples": 30, "best": {"fitness": 0.6}},
         {"generation": 0, "samples": 10, "best": {"fitness": 0.5}},
     ]
-    read = read_run("m", "sums", 1, populations, 0.5, "folder")
+    read = read_progress("m", "sums", 1, populations, 0.5, "folder")
     assert read.samples == (10, 30)
     assert read.fitness == (0.5, 0.6)
 

@@ -3,20 +3,23 @@
 import pytest
 from sklearn.metrics import f1_score
 
+from builders import make_task
+from genome.errors import GenomeError
 from genome.genotype import expert
 from genome.report import public_scoring as protocol
+from genome.report.figures import ensembles
 from genome.report.public_scoring import ALL, ARTEFACTS, compare, evaluate, markdown, stale_fitness
 from genome.search.population import Fitness, Individual, Population
-from genome.tasks import KINDS, parse_task
+from genome.tasks import KINDS
 
 CHRF = {"metric": "chrf"}
-FIELDS = {"category": "c", "source": {"path": "x"}, "prompt": "p", "reference": "r"}
-NUMBER = parse_task("sums", {**FIELDS, "kind": "number"})
-CHOICE = parse_task("facts", {**FIELDS, "kind": "choice", "options": "o"})
-LABEL = parse_task("moods", {**FIELDS, "kind": "label", "labels": {"A": "joy", "B": "fear", "C": "anger", "D": "awe"}})
-SPAN = parse_task("reading", {**FIELDS, "kind": "span"})
-TRANSLATION = parse_task("words", {**FIELDS, "kind": "translation", "metric": "bleu"})
-PROGRAM = parse_task("programs", {**FIELDS, "kind": "program", "tests": "t"})
+DEFINITION = {"source": {"path": "x"}, "prompt": "p", "reference": "r", "kind": "number", "pattern": "(.*)"}
+NUMBER = make_task("number", "sums")
+CHOICE = make_task("choice", "facts", options="o")
+LABEL = make_task("label", "moods", labels={"A": "joy", "B": "fear", "C": "anger", "D": "awe"})
+SPAN = make_task("span", "reading")
+TRANSLATION = make_task("translation", "words", metric="bleu")
+PROGRAM = make_task("program", "programs", tests="t")
 
 
 def run_of(task, references, *members, best=None, stale=None, k=3):
@@ -113,8 +116,8 @@ def test_what_cannot_be_parsed_is_c(reference, answers, theirs, ours):
 
 
 def test_c_is_the_third_label_whether_labels_have_letters_or_not():
-    plain = parse_task("moods", {**FIELDS, "kind": "label", "labels": ["joy", "fear", "anger"]})
-    few = parse_task("moods", {**FIELDS, "kind": "label", "labels": ["joy", "fear"]})
+    plain = make_task("label", "moods", labels=["joy", "fear", "anger"])
+    few = make_task("label", "moods", labels=["joy", "fear"])
     for task, theirs in ((LABEL, 1), (plain, 1), (few, 0)):
         assert both("unparsed_as_c", run_of(task, ["anger"], [None], [None], [None])) == (theirs, 0)
 
@@ -205,7 +208,7 @@ def table():
 
 def test_the_table_shows_both_ways_side_by_side(table):
     rows = {(row.artefact, row.task): row for row in table.itertuples()}
-    assert list(table.columns) == protocol.COLUMNS
+    assert list(table.columns) == protocol.PROTOCOL_COLUMNS
     ties = rows["half_points", "sums"]
     assert (ties.theirs, ties.ours, ties.difference) == (75, 50, 25)
     assert (ties.n, ties.seeds, ties.variant) == (40, "1 2", "genome_plus")
@@ -240,3 +243,41 @@ def test_the_table_for_reading_says_what_was_done(table):
     assert "Ensemble of 3, their way" in lines
     assert all(f"*{artefact.label}*" in text for name, artefact in ARTEFACTS.items() if name in {*table["artefact"]})
     assert "votes on test outcomes" not in text
+
+
+SETTINGS = {
+    "tasks": [["sums", DEFINITION], ["algebra", DEFINITION]],
+    "seeds": [1, 2],
+    "variant": "genome_plus",
+    "k": 2,
+    "size": 3,
+    "similarity": CHRF,
+}
+
+
+@pytest.fixture
+def runs(results):
+    """Two seeds on two tasks, each with its generation 0."""
+    for name in ("sums", "algebra"):
+        results.add_task(name, "1234")
+        for seed, last in ((1, "1234"), (2, "4321")):
+            results.add_run(name, seed, "1299", "1934", last)
+    return results
+
+
+@pytest.mark.parametrize(
+    ("module", "outputs"), [(protocol, ("table", "markdown")), (ensembles, ("table", "svg", "png"))]
+)
+def test_write_gives_the_same_bytes_for_any_order_of_inputs(runs, module, outputs):
+    written = runs.written(module, SETTINGS, runs.inputs, *outputs)
+    assert runs.written(module, SETTINGS, runs.shuffled(), *outputs) == written
+    table = written["table"].decode()
+    assert "results/test/sums/sums/genome_plus/n3/seed1 results/test/sums/sums/genome_plus/n3/seed2\n" in table
+
+
+@pytest.mark.parametrize("module", [protocol, ensembles])
+def test_write_refuses_runs_that_do_not_fit(runs, module):
+    with pytest.raises(GenomeError, match=r"seed2/responses\.jsonl: of a task or seed that is not shown"):
+        runs.written(module, SETTINGS | {"seeds": [1]}, runs.inputs, "table", "markdown", "svg", "png")
+    with pytest.raises(GenomeError, match="no responses of seed 3 to the test of sums"):
+        runs.written(module, SETTINGS | {"seeds": [1, 2, 3]}, runs.inputs, "table", "markdown", "svg", "png")

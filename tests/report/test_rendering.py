@@ -4,9 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from builders import score_row
 from genome.files import write_json
+from genome.report.layout import STYLES
 from genome.report.rendering import caption, markdown
-from genome.report.tables import STYLES, collect
+from genome.report.tables import collect
 
 NAMES = {"A": "best_single", "B": "model_swarms", "G": "genome"}
 
@@ -82,13 +84,11 @@ def said(tmp_path):
 
     def say(style, seeds, *labels, tasks=("a", "b"), **changes):
         scores = [
-            {
-                "method": NAMES[label], "report": "best", "tasks": task, "test_task": task, "seed": seed,
-                "population_size": 10, "score": 0.3, "n": 1000, "standard_error": 0.0175, "unparsed": 0, "run": "r",
-                **changes.get(task, {}),
-            }
-            for label in labels for task in tasks for seed in seeds
-        ]  # fmt: skip
+            score_row(NAMES[label], task, **{"seed": seed, "standard_error": 0.0175} | changes.get(task, {}))
+            for label in labels
+            for task in tasks
+            for seed in seeds
+        ]
         write_json(tmp_path / "scores.json", scores)
         return caption(collect([tmp_path / "scores.json"]), rows(*labels), on(*tasks), seeds, STYLES[style])
 

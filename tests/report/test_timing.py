@@ -3,12 +3,12 @@
 import pandas as pd
 import pytest
 
-from builders import ENGINE
+from builders import score_row
 from genome.errors import GenomeError
 from genome.files import write_json
 from genome.report import timing
 from genome.report.tables import collect, write_csv
-from genome.report.timing import Cost, costs, table7, table7_markdown, with_others
+from genome.report.timing import Cost, costs, markdown, table7, with_others
 
 METHODS = [
     {"name": "genome", "variant": "genome", "label": "GENOME", "report": "best"},
@@ -39,20 +39,10 @@ def recorded(tmp_path, monkeypatch):
 def scores(tmp_path):
     """Two seeds of GENOME and GENOME+ on one task."""
     rows = [
-        {
-            "method": method,
-            "report": report,
-            "population_size": 4,
-            "tasks": "sums",
-            "test_task": "sums",
-            "seed": seed,
-            "score": score + seed / 100,
-            "n": 40,
-            "standard_error": 0.01,
-            "unparsed": 0,
-            "run": f"results/runs/sums/{method}/n4/seed{seed}",
-            "engine": ENGINE,
-        }
+        score_row(
+            method, "sums", score + seed / 100, report=report, population_size=4, seed=seed,
+            run=f"results/runs/sums/{method}/n4/seed{seed}",
+        )
         for method, report, score in (
             ("genome", "best", 0.2), ("genome_plus", "best", 0.9), ("genome_plus", "ensemble", 0.4),
         )
@@ -95,7 +85,7 @@ def test_a_baseline_takes_what_the_experts_and_its_own_job_take(recorded):
 
 def test_scores_and_times_are_means_over_seeds(scores):
     table = table7(scores, run_costs(), METHODS, COLUMNS, [1, 2])
-    assert list(table.columns) == timing.COLUMNS
+    assert list(table.columns) == timing.TIMING_COLUMNS
     assert table.drop(columns="runs").to_numpy().tolist() == [
         ["GENOME", "sums", pytest.approx(21.5), 20.0, A, "transformers 5.0, dtype float32", 15.0, 2],
         ["GENOME+", "sums", pytest.approx(41.5), 120.0, A, "transformers 5.0, dtype float32", 15.0, 2],
@@ -115,7 +105,7 @@ def test_machines_stand_side_by_side_as_in_the_paper(scores, tmp_path):
     here = table7(scores, run_costs(), METHODS, COLUMNS, [1, 2])
     both = with_others(here, [tmp_path / "other.csv"])
     assert both["machine"].tolist() == [A, A, B]
-    lines = table7_markdown(both, [1, 2]).splitlines()
+    lines = markdown(both, [1, 2]).splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[:5]]
     assert cells[0] == ["Method", "Task", "Score", "", "Time (s)", ""]
     assert cells[2:] == [
@@ -139,4 +129,4 @@ def test_two_tables_of_one_machine_are_refused(scores, tmp_path):
 def test_a_file_that_is_no_table_7_is_refused(tmp_path):
     write_csv(pd.DataFrame({"method": ["x"], "task": ["y"]}), tmp_path / "table2.csv")
     with pytest.raises(GenomeError, match=r"table2\.csv: no column 'score'; name a table7\.csv in table7\.beside"):
-        with_others(pd.DataFrame(columns=timing.COLUMNS), [tmp_path / "table2.csv"])
+        with_others(pd.DataFrame(columns=timing.TIMING_COLUMNS), [tmp_path / "table2.csv"])

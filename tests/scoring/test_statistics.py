@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from builders import make_task
 from genome.errors import GenomeError
 from genome.files import write_jsonl
 from genome.scoring.statistics import (
@@ -21,12 +22,11 @@ from genome.scoring.statistics import (
     same_samples,
     wilson,
 )
-from genome.tasks import metrics, parse_task
+from genome.tasks import metrics
 
 LABELS = ["joy", "fear", "anger"]
-FIELDS = {"category": "c", "source": {"path": "x"}, "prompt": "p", "reference": "r"}
-LABEL = parse_task("mood", {**FIELDS, "kind": "label", "metric": "weighted_f1", "labels": LABELS})
-TRANSLATION = parse_task("words", {**FIELDS, "kind": "translation", "metric": "bleu"})
+LABEL = make_task("label", "mood", metric="weighted_f1", labels=LABELS)
+TRANSLATION = make_task("translation", "words", metric="bleu")
 
 
 def accuracy(scores):
@@ -176,11 +176,11 @@ def test_an_interval_of_scores_stays_among_scores():
     assert (found.low, found.high) == (0.0, 1.0)
 
 
-def test_a_difference_holds_where_its_interval_excludes_zero():
-    assert percentiles(np.linspace(0.1, 0.2, 100)).excludes_zero
-    assert percentiles(np.linspace(-0.2, -0.1, 100)).excludes_zero
-    assert not percentiles(np.linspace(-0.1, 0.2, 100)).excludes_zero
-    assert not percentiles(np.zeros(100)).excludes_zero
+def test_difference_is_significant_if_its_interval_excludes_zero():
+    assert percentiles(np.linspace(0.1, 0.2, 100)).significant
+    assert percentiles(np.linspace(-0.2, -0.1, 100)).significant
+    assert not percentiles(np.linspace(-0.1, 0.2, 100)).significant
+    assert not percentiles(np.zeros(100)).significant
 
 
 def test_answers_without_their_parts_say_what_to_do(tmp_path):
@@ -203,7 +203,5 @@ def test_answers_must_be_those_that_their_scores_are_of(tmp_path):
     write_jsonl(path, [{"report": "best", "sample": i, "answer": "x", "score": float(i < 3)} for i in range(4)])
     assert read_report(path, "accuracy", "best", 4, 0.75).value == 0.75
     for report, n, score in (("ensemble", 4, 0.75), ("best", 5, 0.75), ("best", 4, 0.5)):
-        with pytest.raises(
-            GenomeError, match=rf"answers\.jsonl: \d answers of {report}.* the scores beside it say {n}, "
-        ):
+        with pytest.raises(GenomeError, match=rf"answers\.jsonl: \d answers of {report}.* its scores.json says {n}, "):
             read_report(path, "accuracy", report, n, score)

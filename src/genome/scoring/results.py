@@ -8,8 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from genome.experts.peft import Expert, load_experts
 from genome.fields import UnexpectedError, mapping, number, reading, sequence, share, shown, text, whole
 from genome.files import REMAKE, read_json, read_jsonl
+from genome.tasks import Task, parse_task
+from genome.tasks.scoring import for_base
 
 Row = Mapping[str, Any]
 
@@ -33,6 +36,11 @@ def read_manifest(path: Path | str) -> dict[str, Any]:
         entries = sequence(mapping(value, "it")["experts"], "experts", 1)
         folders = [text(mapping(entry, "experts, entry")["path"], "experts, path") for entry in entries]
         return {"rank": whole(value["rank"], "rank", 1), "experts": folders}
+
+
+def read_experts(manifest: Path | str) -> list[Expert]:
+    """Return the experts that a manifest lists, in its order."""
+    return load_experts(read_manifest(manifest)["experts"])
 
 
 def read_split(path: Path | str, *others: str) -> Row:
@@ -65,6 +73,13 @@ def read_samples(path: Path | str, asked: bool = False) -> list[dict[str, Any]]:
                     whole(token, f"sample {sample['id']}, tokens")
         _refuse_twice((sample["id"] for sample in samples), "sample {}")
     return samples
+
+
+def read_scored_task(
+    name: str, definition: Mapping[str, Any], base: Path | str, prompts: Path | str
+) -> tuple[Task, list[dict[str, Any]]]:
+    """Return a task as it is scored for the base model in folder `base`, and its prepared samples."""
+    return for_base(parse_task(name, definition), base), read_samples(prompts)
 
 
 def read_responses(path: Path | str, samples: Sequence[Row]) -> dict[str, tuple[str, list[str]]]:

@@ -1,6 +1,6 @@
 """Tasks: rows become prompts, responses become answers, answers become scores.
 
-- `task`: a task file as a value, checked completely
+- `task`, `definition`: a task as a value, and from its definition; `file`: a task file, checked completely
 - `splits`: rows from files, the hub or the micro world; validation and test
 - `prompts`: templates, chat template, token ids (once, in a stage of its own)
 - `extraction`, `kinds`: responses to answers, answers to scores, one row a kind of answer
@@ -9,7 +9,8 @@
 Importing this package costs the standard library only; libraries that define a score are imported where they score.
 """
 
+from genome.tasks.definition import parse_task
 from genome.tasks.kinds import KINDS, Kind
-from genome.tasks.task import Task, parse_task
+from genome.tasks.task import Task
 
 __all__ = ["KINDS", "Kind", "Task", "parse_task"]

@@ -5,7 +5,8 @@ import pytest
 from builders import initial_population, next_generation, paper_settings
 from genome.genotype import Genotype, Noise
 from genome.lora.norms import update_norms
-from genome.report.figures.diversity import answers_by_genotype, disagreement, diversity, draw_diversity
+from genome.report.figures.diversity import disagreement, diversity, draw_diversity
+from genome.scoring.answers import answers_by_genotype
 from genome.search.driver import score_experts
 from genome.search.population import Fitness, Individual, Population, new_population
 

@@ -6,14 +6,13 @@ import matplotlib
 import pytest
 from matplotlib.figure import Figure
 
+from builders import make_task
 from genome.report.figures import ensembles
 from genome.report.figures.ensembles import by_size, draw, table
-from genome.tasks import parse_task
 
 CHRF = {"metric": "chrf"}
-FIELDS = {"category": "c", "source": {"path": "x"}, "prompt": "p", "reference": "r"}
-NUMBER = parse_task("sums", {**FIELDS, "kind": "number"})
-SPAN = parse_task("reading", {**FIELDS, "kind": "span"})
+NUMBER = make_task("number", "sums")
+SPAN = make_task("span", "reading")
 
 
 def samples(references):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from builders import score_row
 from genome.errors import GenomeError
 from genome.files import write_json, write_jsonl
 from genome.report.figures.scaling import draw_scaling, scaling
@@ -32,8 +33,7 @@ def write(tmp_path):
             folder / "answers.jsonl",
             [{"report": "best", "sample": i, "answer": "x", "score": score} for i, score in enumerate(scores)],
         )
-        row = {"method": method, "report": "best", "population_size": size, "tasks": task, "test_task": task}
-        row |= {"seed": seed, "score": right / 40, "n": 40, "standard_error": 0.1, "unparsed": 0, "run": f"{folder}"}
+        row = score_row(method, task, right / 40, population_size=size, seed=seed, n=40, run=f"{folder}")
         write_json(folder / "scores.json", [row])
         return folder / "scores.json"
 
