@@ -124,7 +124,7 @@ def test_details_never_take_the_place_of_the_responses_or_of_a_folder(tmp_path):
     path.write_text(json.dumps(LINE))
     (tmp_path / "link").symlink_to(path)
     for details in (path, tmp_path / "link"):
-        assert "holds the responses" in refusal("score", "gsm8k", path, "--details", details)
+        assert "contains the responses" in refusal("score", "gsm8k", path, "--details", details)
     assert json.loads(path.read_text()) == LINE
     for details, part in ((tmp_path, "a folder"), ("/dev/null", "a device"), (path / "below", "is no folder")):
         assert f"cannot write {details}: " in (line := refusal("score", "gsm8k", path, "--details", details))

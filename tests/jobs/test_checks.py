@@ -34,9 +34,7 @@ def test_a_run_on_nothing_stops_with_an_example_and_what_to_change():
     with pytest.raises(GenomeError) as caught:
         check_answers([objective()], records(one=[None, None], two=[None, None]))
     said = str(caught.value)
-    assert said.startswith(
-        "task sums: 4 of 4 responses of the experts hold no answer that can be read; sought is a number"
-    )
+    assert said.startswith("task sums: 4 of 4 responses of the experts have no readable answer; expected a number")
     assert "sample sums-0 got 'I think it is 0 or'" in said
     assert all(word in said for word in ("`pattern`", "`fallback`", "max_tokens (6)", "`prompt`"))
 
@@ -44,7 +42,7 @@ def test_a_run_on_nothing_stops_with_an_example_and_what_to_change():
 def test_the_pattern_is_named_and_empty_responses_are_counted():
     empty = [{**record, "response": " "} for record in records(one=[None, None])]
     with pytest.raises(
-        GenomeError, match=r"2 of them empty; sought is a number in group 1 of the pattern 'Sum: \(\.\*\)'"
+        GenomeError, match=r"2 of them empty; expected a number in group 1 of the pattern 'Sum: \(\.\*\)'"
     ):
         check_answers([objective(pattern="Sum: (.*)")], empty)
 

@@ -88,7 +88,7 @@ def test_faults_are_named_with_their_line(line, part, tmp_path):
 
 def test_lines_hold_as_many_responses(tmp_path):
     lines = [{"sample": QUESTION, "responses": ["a"] * n} for n in (2, 3)]
-    assert "lines hold 2 or 3 responses" in refusal("gsm8k", lines, tmp_path)
+    assert "lines have 2 or 3 responses" in refusal("gsm8k", lines, tmp_path)
     assert "no lines" in refusal("gsm8k", [], tmp_path)
 
 
@@ -113,7 +113,7 @@ def test_the_command_prints_json_or_one_line(tmp_path):
     assert result.exit_code == 1
     assert str(result.exception.code) == f"error: {tmp_path / 'b.jsonl'}: no such file"
     path.write_text("{")
-    assert "each line holds" in str(CliRunner().invoke(app, ["score", "gsm8k", str(path)]).exception.code)
+    assert "each line has" in str(CliRunner().invoke(app, ["score", "gsm8k", str(path)]).exception.code)
 
 
 def test_details_are_written_over_details_only(tmp_path):
@@ -121,7 +121,7 @@ def test_details_are_written_over_details_only(tmp_path):
     mine = tmp_path / "mine.jsonl"
     for text in ("my notes\n", '{"line": 1}\n', "kind: number\n"):
         mine.write_text(text)
-        with pytest.raises(GenomeError, match="exists and holds no details of scores"):
+        with pytest.raises(GenomeError, match="exists and does not contain details of scores"):
             scored("gsm8k", lines, tmp_path, details=mine)
         assert mine.read_text() == text
     for _ in range(2):
