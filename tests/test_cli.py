@@ -89,7 +89,7 @@ def test_responses_that_cannot_be_read_are_one_line(odd, tmp_path):
         ("gsm8k", "\n3", "line 2: expected `sample`"),
         ("gsm8k", '[{"sample": {}, "response": "5"}]', "row 1: task gsm8k"),
         ("gsm8k", json.dumps({**LINE, "response": 5}), "line 1: a response must be text"),
-        ("gsm8k", json.dumps({**LINE, "response": "\ud800"}), "line 1: a response holds half of a surrogate pair"),
+        ("gsm8k", json.dumps({**LINE, "response": "\ud800"}), "line 1: a response contains half of a surrogate pair"),
         ("gsm8k", json.dumps({"sample": {"q": "?"}, "response": "5"}), "line 1: task gsm8k"),
         ("drop", json.dumps(LINE), "line 1: task drop"),
         ("gsm", json.dumps(LINE), "no task 'gsm' (did you mean"),

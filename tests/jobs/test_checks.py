@@ -57,7 +57,7 @@ def test_a_run_on_little_is_told_on_the_terminal_and_in_the_log(capsys, caplog):
 
 def test_who_says_so_goes_on_with_nothing(capsys):
     check_answers([objective()], records(one=[None], two=[None]), stop=False)
-    assert capsys.readouterr().err.startswith("warning: task sums: 2 of 2 responses of the experts hold no answer")
+    assert capsys.readouterr().err.startswith("warning: task sums: 2 of 2 responses of the experts have no readable answer")
 
 
 @pytest.mark.parametrize("answers", [{"one": ["1", None], "two": [None, None]}, {"one": ["1", "2"]}])

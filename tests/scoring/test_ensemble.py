@@ -127,7 +127,7 @@ def test_models_and_samples_must_match():
     [{}, {"metric": "bleurt"}, {"metric": "bertscore"}, {"metric": "bertscore", "model": "x"}],
 )
 def test_an_unknown_measure_is_one_clear_line(similarity):
-    with pytest.raises(GenomeError, match="is no measure") as caught:
+    with pytest.raises(GenomeError, match="is not a measure") as caught:
         combine(SimpleNamespace(kind="span"), [{}], [["a"]], similarity)
     assert "\n" not in str(caught.value)
 

@@ -30,6 +30,6 @@ def versus(label: str, reference: str) -> str:
 def with_runs(table: pd.DataFrame, uncertainty: pd.DataFrame) -> pd.DataFrame:
     """Return a comparison with a last column `runs`: the folders of the tests behind a row, or behind a gain."""
     scores = uncertainty[uncertainty["versus"] == ""]
-    own = {label: joined(rows["runs"]) for label, rows in scores.groupby("method")}
+    own = {str(label): joined(rows["runs"]) for label, rows in scores.groupby("method")}
     both = {versus(one, other): joined([own[one], own[other]]) for one in own for other in own}
     return table.assign(runs=[(own | both).get(name, "") for name in table["method"]])

@@ -138,4 +138,5 @@ def _bertscore(pairs: list[Pair], model: str, layer: int) -> list[float]:
     positions = getattr(scorer._model.config, "max_position_embeddings", 512) - 2
     scorer._tokenizer.model_max_length = min(scorer._tokenizer.model_max_length, positions)
     first, second = zip(*pairs, strict=True)
-    return [round(score, BERTSCORE_DIGITS) for score in scorer.score(list(first), list(second))[2].tolist()]
+    f1: Any = scorer.score(list(first), list(second))[2]
+    return [round(score, BERTSCORE_DIGITS) for score in f1.tolist()]

@@ -66,7 +66,7 @@ def draw_expert_shares(rows: Sequence[Row], out: Iterable[Path | str], title: st
         axes.axhline(len(names) - 0.45, color=INK, lw=0.6)
         axes.set(xlabel="Generation", title=title, ylim=(len(names) + 0.6, -0.5))
         step = 1 + len(table) // 30
-        axes.set_xticks(range(0, len(table), step), list(generations)[::step])
+        axes.set_xticks(range(0, len(table), step), list(map(str, generations))[::step])
         axes.set_yticks([*range(len(names)), len(names) + 0.15], [*names, "fitness"])
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
