@@ -1,4 +1,4 @@
-"""Readers of what stages write: each refuses, in one line, what no stage has written."""
+"""Readers of the files of stages: each refuses, in one line, contents that no stage writes."""
 
 import json
 import random

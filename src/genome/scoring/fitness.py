@@ -58,7 +58,7 @@ class Evaluator:
         return Fitness(sum(x.weight * scores[x.task.name] for x in self.objectives) / total, dict(scores))
 
     def course(self, seed: int) -> Course | None:
-        """Return the tasks as a race runs on them; None where a metric is no mean of the samples' scores.
+        """Return the tasks as a race runs on them; None if a metric is not the mean of its samples' scores.
 
         The order of each task's samples is drawn from `seed`.
         """
