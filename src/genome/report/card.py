@@ -117,7 +117,7 @@ def scores(export: Export) -> list[dict[str, str]]:
         validation = {"interval": "", "samples": split["validation"], "unparsed": ""}
         lines.append(
             {"what": f"{task.name}: this adapter on validation, which chose it", "metric": task.metric, **validation}
-            | {"score": percent(export.best.fitness.scores[task.name])}
+            | {"score": percent(export.best.required_fitness.scores[task.name])}
         )
         for test in tests:
             found = test.interval()

@@ -26,7 +26,8 @@ from genome.scoring import statistics
 from genome.scoring.answers import check_members, read_model_answers
 from genome.scoring.results import origin_of, read_origin, read_scored_task
 from genome.scoring.statistics import Answered, Interval
-from genome.search.population import check_engine, described, read_population
+from genome.search.population import described
+from genome.search.records import check_engine, read_population
 from genome.tasks import Task
 
 log = logging.getLogger("genome")

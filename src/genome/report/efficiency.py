@@ -22,7 +22,8 @@ from genome.report.traces import answered_by
 from genome.rng import stream
 from genome.scoring.results import read_scores
 from genome.scoring.statistics import RESAMPLES, percentiles
-from genome.search.population import described, read_contents
+from genome.search.population import described
+from genome.search.records import read_contents
 
 log = logging.getLogger("genome")
 

@@ -28,7 +28,8 @@ from genome.scoring.answers import check_members
 from genome.scoring.ensemble import combine, combine_each
 from genome.scoring.results import origin_of, read_origin
 from genome.scoring.statistics import Answered
-from genome.search.population import Individual, Population, check_engine, described, read_population
+from genome.search.population import Individual, Population, described
+from genome.search.records import check_engine, read_population
 from genome.tasks import KINDS, Task, metrics
 from genome.tasks.scoring import judge
 
