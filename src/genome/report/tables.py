@@ -52,7 +52,10 @@ def write_csv(table: pd.DataFrame, path: Path | str) -> None:
     # Adding zero turns the -0.00 of a tiny loss into 0.00.
     numbers = table.select_dtypes("float").round(2) + 0.0
     write_text(
-        path, table.assign(**dict(numbers.items())).to_csv(index=False, float_format="%.2f", lineterminator="\n")
+        path,
+        table.assign(**{str(name): column for name, column in numbers.items()}).to_csv(
+            index=False, float_format="%.2f", lineterminator="\n"
+        ),
     )
 
 
