@@ -75,7 +75,7 @@ def test_the_best_is_exported_with_its_base_at_its_commit(run, tmp_path):
     assert [member["name"] for member in genotype["members"]] == ["a", "b"]
 
 
-def test_members_are_those_that_answered_whoever_else_is_fitter(run, tmp_path):
+def test_members_are_those_that_answered_even_if_others_are_fitter(run, tmp_path):
     """A team that validation answers chose need not be the fittest."""
     asked = (("best", "a"), ("member1", "b"))
     rows = [{"role": role, "individual": name, "sample": n, "response": ""} for role, name in asked for n in range(4)]
@@ -120,7 +120,7 @@ def test_a_card_says_which_engine_answered(run, tmp_path):
         ("experts", {"sha256": "0"}, "made of expert expert0 with SHA-256"),
     ],
 )
-def test_files_that_do_not_belong_together_are_refused(run, tmp_path, name, change, message):
+def test_export_refuses_files_of_different_runs(run, tmp_path, name, change, message):
     path = {"scores": run["scores"][0], "responses": run["responses"][0], "experts": run["population"]}[name]
     if name == "responses":
         write_jsonl(path, [row | change for row in read_jsonl(path)])

@@ -1,4 +1,4 @@
-"""Stages of baselines: methods that run in one job on the scored experts, and merges that look at no task."""
+"""Stages of methods that run in one job: on the scored experts, or a merge that looks at no task."""
 
 import json
 import time
@@ -13,7 +13,7 @@ from genome.search.methods import read_method
 
 
 def baseline(site: Site, settings: str, prompts: Sequence[str], scored_experts: str, seed: int, out: Outputs) -> None:
-    """Run a method of one job, from the scored experts to a population whose best is the result."""
+    """Run a baseline."""
     started = time.perf_counter()
     experts, params = site.experts(), json.loads(settings)
     start = site.read(scored_experts, params["tasks"], experts)

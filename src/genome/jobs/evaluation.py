@@ -72,10 +72,10 @@ def _team(
 ) -> list[Individual]:
     """Return the members that answer together, chosen by the validation answers that the run has kept."""
     prompts, evaluations = _validation_files(validation, [entry["name"] for entry in settings["fitness"]["tasks"]])
-    objectives = [
-        (*read_scored_task(entry["name"], entry["definition"], site.base, prompts[entry["name"]]), entry["weight"])
-        for entry in settings["fitness"]["tasks"]
-    ]
+    objectives = []
+    for entry in settings["fitness"]["tasks"]:
+        task, samples = read_scored_task(entry["name"], entry["definition"], site.base, prompts[entry["name"]])
+        objectives.append((task, samples, entry["weight"]))
     expected = {(task.name, sample["id"]) for task, samples, _ in objectives for sample in samples}
     populations: list[Population] = []
     rows: list[Mapping[str, Any]] = []
@@ -128,7 +128,8 @@ def score_test(settings: str, base: str, prompts: str, responses: str, origin: s
     folder, whose tokenizer splits texts for BLEU if the task asks for it, and `origin` records which engine answered.
     """
     resolved = json.loads(settings)
-    task, samples = read_scored_task(*resolved["task"], base, prompts)
+    name, definition = resolved["task"]
+    task, samples = read_scored_task(name, definition, base, prompts)
     engine = read_origin(origin)["engine"]
     best, *members = (model.answers for model in read_model_answers(task, samples, responses, resolved["k"]))
     reported = {"best": best}

@@ -222,7 +222,7 @@ def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
 def markdown(table: pd.DataFrame, variant: str, answered: str = "") -> str:
     """Return the table in Markdown: a row per base and the vote's, a column per task."""
     tasks, models = list(dict.fromkeys(table["task"])), list(dict.fromkeys(table["model"]))
-    cells: dict[tuple[str, str], Any] = {(row.task, row.model): row for row in table.itertuples()}
+    cells: dict[tuple[str, str], Any] = {(row.task, row.model): row for row in tables.rows_of(table)}
     lines = [[model, *(f"{cells[task, model].score:.2f}" for task in tasks)] for model in models]
     votes = [cells[task, VOTE] for task in tasks]
     differences = [points(vote.difference, vote.holds == "yes") for vote in votes]

@@ -178,7 +178,7 @@ def markdown(table: pd.DataFrame, reference: str, runs: Sequence[Progress] = ())
             "" if pd.isna(row.relative) else f"{row.relative:.2f}",
             f"{round(row.reached * row.n / 100)} of {row.n}",
         ]
-        for row in table.itertuples(index=False)
+        for row in tables.rows_of(table)
     ]
     text = pipe_table(rows, heading)
     caption = (
