@@ -12,7 +12,8 @@ from builders import write_expert
 from genome.cli import app
 from genome.config.reference import write
 from genome.genotype import Genotype
-from genome.search.population import Fitness, Individual, found, write_population
+from genome.search.population import Fitness, Individual, new_population
+from genome.search.records import write_population
 
 PROJECT = Path(__file__).parent.parent
 QUESTION = {"question": "What is 2 + 3?", "answer": "2 + 3 = 5\n#### 5"}
@@ -91,7 +92,7 @@ def test_responses_that_cannot_be_read_are_one_line(odd, tmp_path):
         ("gsm8k", "\n3", "line 2: expected `sample`"),
         ("gsm8k", '[{"sample": {}, "response": "5"}]', "row 1: task gsm8k"),
         ("gsm8k", json.dumps({**LINE, "response": 5}), "line 1: a response must be text"),
-        ("gsm8k", json.dumps({**LINE, "response": "\ud800"}), "line 1: a response holds half of a surrogate pair"),
+        ("gsm8k", json.dumps({**LINE, "response": "\ud800"}), "line 1: a response contains half of a surrogate pair"),
         ("gsm8k", json.dumps({"sample": {"q": "?"}, "response": "5"}), "line 1: task gsm8k"),
         ("drop", json.dumps(LINE), "line 1: task drop"),
         ("gsm", json.dumps(LINE), "no task 'gsm' (did you mean"),
@@ -126,7 +127,7 @@ def test_details_never_take_the_place_of_the_responses_or_of_a_folder(tmp_path):
     path.write_text(json.dumps(LINE))
     (tmp_path / "link").symlink_to(path)
     for details in (path, tmp_path / "link"):
-        assert "holds the responses" in refusal("score", "gsm8k", path, "--details", details)
+        assert "contains the responses" in refusal("score", "gsm8k", path, "--details", details)
     assert json.loads(path.read_text()) == LINE
     for details, part in ((tmp_path, "a folder"), ("/dev/null", "a device"), (path / "below", "is no folder")):
         assert f"cannot write {details}: " in (line := refusal("score", "gsm8k", path, "--details", details))
@@ -144,7 +145,7 @@ def test_a_base_without_a_tokenizer_is_one_line(tmp_path):
 def stored(tmp_path):
     experts = [write_expert(tmp_path / "experts" / name, seed) for seed, name in enumerate(("one", "two"))]
     best = Individual("a", Genotype((0.5, 0.25)), "mixture", fitness=Fitness(0.9, {}))
-    write_population(tmp_path / "population.json", found([best]), experts)
+    write_population(tmp_path / "population.json", new_population([best]), experts)
     return tmp_path
 
 

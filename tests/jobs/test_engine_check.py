@@ -1,4 +1,4 @@
-"""What the check finds, with engines that are wrong in ways that raise no error."""
+"""The check of engines that are wrong without raising an error."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass

@@ -12,7 +12,8 @@ from genome.files import read_json, read_jsonl, write_json, write_jsonl
 from genome.genotype import Genotype, Noise
 from genome.jobs.export import export_adapter
 from genome.lora.materialise import CONFIG, WEIGHTS, materialise
-from genome.search.population import Fitness, Individual, found, read_population, write_population
+from genome.search.population import Fitness, Individual, new_population
+from genome.search.records import read_population, write_population
 
 TASKS = ("sums", "change")
 DEFINITION = {"kind": "number", "source": {"path": "rows.jsonl"}, "prompt": "{{ question }}", "reference": "answer"}
@@ -25,7 +26,7 @@ def run(make_experts, tmp_path):
     genotypes = {"a": Genotype((0.25, 0.75), (Noise(7, 0.2, 0.01),)), "b": Genotype((1.0, 0.0))}
     fitness = {name: Fitness(value, dict.fromkeys(TASKS, value)) for name, value in (("a", 0.75), ("b", 0.5))}
     individuals = [Individual(name, genotypes[name], "mixture", fitness=fitness[name]) for name in "ba"]
-    write_population(tmp_path / "population.json", scored(found(individuals), experts), experts)
+    write_population(tmp_path / "population.json", scored(new_population(individuals), experts), experts)
     materialise([genotypes["a"]], experts, [tmp_path / "best"])
     write_json(tmp_path / "experts.json", {"rank": 4, "experts": [{"path": str(expert.path)} for expert in experts]})
     splits = {task: tmp_path / "results/splits" / task for task in TASKS}
@@ -74,7 +75,7 @@ def test_the_best_is_exported_with_its_base_at_its_commit(run, tmp_path):
     assert [member["name"] for member in genotype["members"]] == ["a", "b"]
 
 
-def test_members_are_those_that_answered_whoever_else_is_fitter(run, tmp_path):
+def test_members_are_those_that_answered_even_if_others_are_fitter(run, tmp_path):
     """A team that validation answers chose need not be the fittest."""
     asked = (("best", "a"), ("member1", "b"))
     rows = [{"role": role, "individual": name, "sample": n, "response": ""} for role, name in asked for n in range(4)]
@@ -119,7 +120,7 @@ def test_a_card_says_which_engine_answered(run, tmp_path):
         ("experts", {"sha256": "0"}, "made of expert expert0 with SHA-256"),
     ],
 )
-def test_files_that_do_not_belong_together_are_refused(run, tmp_path, name, change, message):
+def test_export_refuses_files_of_different_runs(run, tmp_path, name, change, message):
     path = {"scores": run["scores"][0], "responses": run["responses"][0], "experts": run["population"]}[name]
     if name == "responses":
         write_jsonl(path, [row | change for row in read_jsonl(path)])

@@ -9,7 +9,8 @@ import pytest
 from builders import ENGINE, fake_experts, scored
 from genome.files import write_json, write_jsonl
 from genome.genotype import Genotype
-from genome.search.population import Fitness, Individual, found, write_population
+from genome.search.population import Fitness, Individual, new_population
+from genome.search.records import write_population
 
 EXPERTS = fake_experts(2)
 DEFINITION = {"source": {"path": "x"}, "prompt": "p", "reference": "r", "kind": "number", "pattern": "(.*)"}
@@ -40,7 +41,7 @@ class Results:
             )
             for i in range(len(answers))
         ]
-        population = scored(found(members), EXPERTS)
+        population = scored(new_population(members), EXPERTS)
         place, run = f"n{len(answers)}/seed{seed}", f"{task}/genome_plus/n{len(answers)}/seed{seed}"
         last = f"{results}/runs/{run}/generation_1/population.json"
         write_population(last, replace(population, generation=1), EXPERTS)

@@ -174,7 +174,7 @@ def test_the_mean_gain_is_the_mean_of_the_tasks_gains(scores_of):
     assert table.loc["GENOME", "mean"] == pytest.approx(50.0)
 
 
-def test_a_gain_over_nothing_is_blank_and_left_out_of_the_mean(scores_of, tmp_path):
+def test_gain_over_zero_is_blank_and_left_out_of_the_mean(scores_of, tmp_path):
     values = {"Best Single": (0.0, 50.0), "GENOME": (20.0, 60.0)}
     rows = [row(name, task, score) for name, line in values.items() for task, score in zip("ab", line, strict=True)]
     table = table2(scores_of(rows), methods(*values), ["a", "b"], [1])
@@ -184,7 +184,7 @@ def test_a_gain_over_nothing_is_blank_and_left_out_of_the_mean(scores_of, tmp_pa
     )
 
 
-def test_a_missing_seed_or_task_is_blank_and_so_is_the_mean(scores_of):
+def test_cell_with_a_missing_seed_is_blank_and_so_is_the_mean(scores_of):
     rows = [row("GENOME", "a", 30.0, seed=1), row("GENOME", "b", 30.0, seed=1), row("GENOME", "b", 40.0, seed=2)]
     table = table2(scores_of(rows), methods("GENOME"), ["a", "b"], [1, 2]).set_index("method")
     assert np.isnan(table.loc["GENOME", "a"])
@@ -247,7 +247,7 @@ def tested(tmp_path):
     return write
 
 
-def test_every_number_says_how_sure_it_is_and_names_its_runs(tested, tmp_path):
+def test_uncertainty_gives_interval_and_runs_of_each_number(tested, tmp_path):
     rng = np.random.default_rng(0)
     swarms, plus = (rng.random((2, 300)) < rate for rate in (0.5, 0.8))
     files = tested(
@@ -288,7 +288,7 @@ def test_ablations_are_tested_against_the_full_method(tested):
     ]
 
 
-def test_a_missing_cell_has_no_row_nor_has_the_mean(tested):
+def test_uncertainty_leaves_out_missing_cells_and_their_mean(tested):
     files = [*tested({"Best Single": {None: [1.0, 0.0]}}, task="a"), *tested({"GENOME": {1: [1.0, 1.0]}}, task="a")]
     files += tested({"Best Single": {None: [1.0, 1.0]}}, task="b")
     table = uncertainty(collect(files), methods("Best Single", "GENOME"), on("a", "b"), [1], STYLES["table2"])

@@ -1,4 +1,4 @@
-"""A vote of several bases, on answers made by hand: what it gives is known."""
+"""A vote of several bases, on answers by hand whose result is known."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def rows(table):
     return {(row.task, row.model): row for row in table.itertuples()}
 
 
-def test_bases_that_err_apart_are_right_together():
+def test_vote_of_bases_with_different_errors_is_better():
     runs = [
         run("one", (0.8, "1299"), (0.8, "1299"), (0.7, "1934")),
         run("two", (0.9, "1934"), (0.6, "9234"), (0.5, "9234")),
@@ -41,14 +41,14 @@ def test_bases_that_err_apart_are_right_together():
     assert (MEAN, VOTE) not in found
 
 
-def test_ties_go_to_the_fittest_of_all():
+def test_vote_ties_go_to_the_fittest():
     runs = [run("one", (0.8, "1199")), run("two", (0.9, "1299"))]
     assert rows(vote([(SUMS, samples("1234"), runs)], CHRF))["sums", VOTE].score == 50
     runs = [run("one", (0.8, "1299")), run("two", (0.9, "1199"))]
     assert rows(vote([(SUMS, samples("1234"), runs)], CHRF))["sums", VOTE].score == 25
 
 
-def test_seeds_vote_apart_and_tasks_are_averaged():
+def test_votes_are_per_seed_and_averaged_over_tasks():
     tests = [
         (
             task,
@@ -74,7 +74,7 @@ def test_seeds_vote_apart_and_tasks_are_averaged():
     assert "+37.50" in text
 
 
-def test_a_difference_that_holds_says_so():
+def test_a_significant_difference_is_marked():
     runs = [
         run("one", (0.9, "19" * 100), (0.9, "12" * 100), (0.8, "92" * 100)),
         run("two", (0.5, "12" * 100), (0.5, "12" * 100)),

@@ -62,7 +62,7 @@ def test_regressions_are_least_squares_with_a_constant(made):
         assert ours["r_squared"].iloc[0] == pytest.approx(1 - residuals.var() / made[outcome].var())
 
 
-def test_correlations_are_pearsons_and_those_of_ranks(made):
+def test_correlations_equal_pearson_of_values_and_of_ranks(made):
     table = correlations.correlations(made).set_index(["hyperparameter", "metric"])
     assert len(table) == 9
     for rate in study.RATES:
@@ -96,7 +96,7 @@ def test_an_outcome_that_never_differs_gives_empty_cells(made, change, empty, tm
 
 
 @pytest.mark.parametrize("runs", [1, 2, 3, 4])
-def test_too_few_runs_are_no_error(made, runs):
+def test_too_few_runs_give_empty_cells(made, runs):
     fitted = regressions.regressions(made[:runs])
     assert fitted["coefficient"].isna().all()
     assert correlations.correlations(made[:runs])["pearson_r"].isna().all() == (runs < 3)
@@ -145,7 +145,7 @@ def test_table_11_has_the_papers_panels(made):
 
 
 @pytest.mark.parametrize(("p", "stars"), [(0.0099, "***"), (0.01, "**"), (0.0499, "**"), (0.05, "*"), (0.1, "")])
-def test_stars_are_the_papers(p, stars):
+def test_stars_follow_the_papers_bounds(p, stars):
     assert study.starred(-0.25, p, 2) == "−0.25" + stars.replace("*", r"\*")
 
 

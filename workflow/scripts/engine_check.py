@@ -2,7 +2,7 @@
 
 from genome.jobs import job
 from genome.jobs.engine_check import engine_check
-from genome.jobs.evolution import Site
+from genome.jobs.site import Site
 
 with job(snakemake.log[0]):
     engine_check(

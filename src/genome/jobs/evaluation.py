@@ -10,15 +10,16 @@ from genome.errors import GenomeError
 from genome.experts.peft import read_expert
 from genome.files import write_json, write_jsonl
 from genome.jobs import log
-from genome.jobs.evolution import Site
+from genome.jobs.site import Site
 from genome.lora.materialise import store_expert, store_genotypes
 from genome.scoring.answers import answers_by_genotype, read_model_answers
 from genome.scoring.ensemble import combine
 from genome.scoring.fitness import respond
 from genome.scoring.results import read_evaluations, read_origin, read_samples, read_scored_task
 from genome.scoring.teams import choose_team
-from genome.search.population import Individual, Population, check_engine, read_population, top
-from genome.search.population import origin as origin_of_experts
+from genome.search.population import Individual, Population, top
+from genome.search.records import check_engine, read_population
+from genome.search.records import origin as origin_of_experts
 from genome.tasks import Task
 from genome.tasks.lengths import check_lengths
 from genome.tasks.scoring import beside, judge, parts, standard_error
@@ -71,10 +72,10 @@ def _team(
 ) -> list[Individual]:
     """Return the members that answer together, chosen by the validation answers that the run has kept."""
     prompts, evaluations = _validation_files(validation, [entry["name"] for entry in settings["fitness"]["tasks"]])
-    objectives = [
-        (*read_scored_task(entry["name"], entry["definition"], site.base, prompts[entry["name"]]), entry["weight"])
-        for entry in settings["fitness"]["tasks"]
-    ]
+    objectives = []
+    for entry in settings["fitness"]["tasks"]:
+        task, samples = read_scored_task(entry["name"], entry["definition"], site.base, prompts[entry["name"]])
+        objectives.append((task, samples, entry["weight"]))
     expected = {(task.name, sample["id"]) for task, samples, _ in objectives for sample in samples}
     populations: list[Population] = []
     rows: list[Mapping[str, Any]] = []
@@ -127,7 +128,8 @@ def score_test(settings: str, base: str, prompts: str, responses: str, origin: s
     folder, whose tokenizer splits texts for BLEU if the task asks for it, and `origin` records which engine answered.
     """
     resolved = json.loads(settings)
-    task, samples = read_scored_task(*resolved["task"], base, prompts)
+    name, definition = resolved["task"]
+    task, samples = read_scored_task(name, definition, base, prompts)
     engine = read_origin(origin)["engine"]
     best, *members = (model.answers for model in read_model_answers(task, samples, responses, resolved["k"]))
     reported = {"best": best}

@@ -18,7 +18,7 @@ from genome.files import write_text
 from genome.report import rendering, tables
 from genome.report.estimates import Estimate, mean_score
 from genome.report.layout import MEAN, STYLES, Column, Method, Style
-from genome.report.tables import chosen
+from genome.report.tables import chosen, rows_of
 from genome.report.traces import joined, versus, with_runs
 from genome.scoring import statistics
 from genome.scoring.statistics import Answered
@@ -138,9 +138,7 @@ def uncertainty(
 
 def _answers(read: Callable[..., Answered], cell: pd.DataFrame, metric: str) -> list[Answered]:
     """Return the answers behind the runs of a cell; `read` is `statistics.read_report`."""
-    return [
-        read(f"{row.folder}/answers.jsonl", metric, row.report, row.n, row.score / 100) for row in cell.itertuples()
-    ]
+    return [read(f"{row.folder}/answers.jsonl", metric, row.report, row.n, row.score / 100) for row in rows_of(cell)]
 
 
 def _cells(estimate: Estimate) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def markdown(table: pd.DataFrame, described: str) -> str:
             study.starred(row.spearman_rho, row.spearman_p, 3),
             study.number(row.spearman_p, ".3e"),
         ]
-        for row in table.itertuples()
+        for row in tables.rows_of(table)
     ]
     heading = ["Hyper-parameter", "Metric", "Pearson *r*", "*p*-value", "Spearman *ρ*", "*p*-value"]
     title = "Table 10: correlation of hyper-parameters with score and time"

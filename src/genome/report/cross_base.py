@@ -26,7 +26,8 @@ from genome.scoring import statistics
 from genome.scoring.answers import check_members, read_model_answers
 from genome.scoring.results import origin_of, read_origin, read_scored_task
 from genome.scoring.statistics import Answered, Interval
-from genome.search.population import check_engine, described, read_population
+from genome.search.population import described
+from genome.search.records import check_engine, read_population
 from genome.tasks import Task
 
 log = logging.getLogger("genome")
@@ -221,7 +222,7 @@ def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
 def markdown(table: pd.DataFrame, variant: str, answered: str = "") -> str:
     """Return the table in Markdown: a row per base and the vote's, a column per task."""
     tasks, models = list(dict.fromkeys(table["task"])), list(dict.fromkeys(table["model"]))
-    cells: dict[tuple[str, str], Any] = {(row.task, row.model): row for row in table.itertuples()}
+    cells: dict[tuple[str, str], Any] = {(row.task, row.model): row for row in tables.rows_of(table)}
     lines = [[model, *(f"{cells[task, model].score:.2f}" for task in tasks)] for model in models]
     votes = [cells[task, VOTE] for task in tasks]
     differences = [points(vote.difference, vote.holds == "yes") for vote in votes]

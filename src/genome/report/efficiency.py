@@ -22,7 +22,8 @@ from genome.report.traces import answered_by
 from genome.rng import stream
 from genome.scoring.results import read_scores
 from genome.scoring.statistics import RESAMPLES, percentiles
-from genome.search.population import described, read_contents
+from genome.search.population import described
+from genome.search.records import read_contents
 
 log = logging.getLogger("genome")
 
@@ -177,7 +178,7 @@ def markdown(table: pd.DataFrame, reference: str, runs: Sequence[Progress] = ())
             "" if pd.isna(row.relative) else f"{row.relative:.2f}",
             f"{round(row.reached * row.n / 100)} of {row.n}",
         ]
-        for row in table.itertuples(index=False)
+        for row in tables.rows_of(table)
     ]
     text = pipe_table(rows, heading)
     caption = (

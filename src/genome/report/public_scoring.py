@@ -28,7 +28,8 @@ from genome.scoring.answers import check_members
 from genome.scoring.ensemble import combine, combine_each
 from genome.scoring.results import origin_of, read_origin
 from genome.scoring.statistics import Answered
-from genome.search.population import Individual, Population, check_engine, described, read_population
+from genome.search.population import Individual, Population, described
+from genome.search.records import check_engine, read_population
 from genome.tasks import KINDS, Task, metrics
 from genome.tasks.scoring import judge
 
@@ -347,7 +348,7 @@ def _difference(
 def markdown(table: pd.DataFrame, k: int, answered: str = "") -> str:
     """Return the table in Markdown: our scores, and below them what each rule adds to one of them, in points."""
     tasks = list(table.loc[table["artefact"] == ALL, "task"])
-    cells: dict[tuple[str, str], Any] = {(row.artefact, row.task): row for row in table.itertuples()}
+    cells: dict[tuple[str, str], Any] = {(row.artefact, row.task): row for row in tables.rows_of(table)}
     individual, ensemble = (
         [f"{cells[name, task].ours:.2f}" for task in tasks] for name in ("best_by_test", "members_by_test")
     )

@@ -1,6 +1,6 @@
 """Table 11: score and time regressed on hyper-parameters (paper, section 6.3, Eq. 6)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ def regressions(runs: pd.DataFrame) -> pd.DataFrame:
     determined = len(runs) > design.shape[1] and np.linalg.matrix_rank(design) == design.shape[1]
     rows = []
     for outcome in OUTCOMES:
-        values: Sequence[Sequence[float]] = np.full((4, design.shape[1]), np.nan)
+        values: Any = np.full((4, design.shape[1]), np.nan)
         r_squared = np.nan
         if determined and runs[outcome].nunique() > 1:
             fit = OLS(runs[outcome].to_numpy(), design).fit()
@@ -50,7 +50,7 @@ def markdown(table: pd.DataFrame, described: str) -> str:
     for letter, (outcome, panel) in zip("ABC", table.groupby("outcome", sort=False), strict=True):
         explained = panel["r_squared"].iloc[0]
         fit = "" if pd.isna(explained) else f" (*R²* = {explained:.3f})"
-        rows.append([f"**Panel {letter}: {PANELS[outcome]}**{fit}", *[""] * 4])
+        rows.append([f"**Panel {letter}: {PANELS[str(outcome)]}**{fit}", *[""] * 4])
         rows += [
             [
                 RATES.get(row.variable, row.variable),
@@ -59,7 +59,7 @@ def markdown(table: pd.DataFrame, described: str) -> str:
                 study.number(row.t, ".3f"),
                 study.number(row.p, ".3f"),
             ]
-            for row in panel.itertuples()
+            for row in tables.rows_of(panel)
         ]
     heading = ["Variable", "Coefficient", "Std. error", "*t*-statistic", "*p*-value"]
     title = "Table 11: score and time regressed on hyper-parameters (least squares with a constant)"

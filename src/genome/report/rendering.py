@@ -1,12 +1,13 @@
 """Comparisons in Markdown: the best scores, gains, and marks of significant differences."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pandas as pd
 
 from genome.report.layout import Column, Method, Style
 from genome.report.markdown import pipe_table, signed
-from genome.report.tables import chosen
+from genome.report.tables import chosen, rows_of
 from genome.report.traces import answered_by, versus
 
 SYMBOLS = {"best_single": "†", "model_swarms": "‡"}
@@ -26,38 +27,42 @@ def markdown(
     A score is marked if its difference from a reference is significant, a gain if it is not. If every row shows a gain
     next to its score, the score needs no mark.
     """
-    differences = uncertainty[uncertainty["versus"] != ""]
-    holding = {(row.method, row.versus, row.test) for row in differences.itertuples() if row.holds == "yes"}
-    tested = {(row.method, row.versus, row.test) for row in differences.itertuples()}
+    differences = [row for row in rows_of(uncertainty) if row.versus]
+    holding = {(row.method, row.versus, row.test) for row in differences if row.holds == "yes"}
+    tested = {(row.method, row.versus, row.test) for row in differences}
     marked = {row["label"]: SYMBOLS[row["name"]] for row in marks(methods, style)}
     values = table.set_index("method").astype(float).round(2)
+    names = list(map(str, values.columns))
     labels = [row["label"] for row in methods]
     # Equal scores share their rank, so several may be bold; ranks count distinct scores.
     ranks = values.loc[labels].rank(method="dense", ascending=False)
 
+    def cell(numbers: pd.DataFrame, label: str, name: str) -> Any:
+        return numbers.loc[label, name]
+
     def score(label: str, name: str) -> str:
         symbols = [symbol for reference, symbol in marked.items() if (label, reference, name) in holding]
-        return _score_cell(values.loc[label, name], ranks.loc[label, name]) + "".join(symbols)
+        return _score_cell(cell(values, label, name), cell(ranks, label, name)) + "".join(symbols)
 
     def gain(label: str, reference: str, name: str) -> str:
         doubtful = (label, reference, name) in tested - holding
-        return _gain_cell(values.loc[versus(label, reference), name], doubtful)
+        return _gain_cell(cell(values, versus(label, reference), name), doubtful)
 
     gains = [(row["label"], reference["label"]) for row, reference in style.gains(methods)]
     lines = []
     for label in labels:
         own = [reference for compared, reference in gains if compared == label]
         if style.inline:
-            lines.append([label, *(_with_gains(score(label, name), gain, label, own, name) for name in values)])
+            lines.append([label, *(_with_gains(score(label, name), gain, label, own, name) for name in names)])
             continue
-        lines.append([label, *(score(label, name) for name in values)])
-        lines += [[f"– vs {reference}", *(gain(label, reference, name) for name in values)] for reference in own]
-    heading = ["Method", *values.columns]
+        lines.append([label, *(score(label, name) for name in names)])
+        lines += [[f"– vs {reference}", *(gain(label, reference, name) for name in names)] for reference in own]
+    heading = ["Method", *names]
     groups = {column["name"]: column.get("group") for column in columns}
     if any(groups.values()):
         # A Markdown heading cannot span columns: a group's name is put over its first column.
-        lines.insert(0, ["", *values.columns])
-        named = [groups.get(name) or "" for name in values]
+        lines.insert(0, ["", *names])
+        named = [groups.get(name) or "" for name in names]
         heading = ["Method", *("" if name in named[:place] else name for place, name in enumerate(named))]
     text = pipe_table(lines, heading)
     return f"{text}\n\n{caption}\n" if caption else f"{text}\n"
@@ -139,7 +144,7 @@ def _with_gains(
 def _score_cell(value: float, rank: float) -> str:
     if pd.isna(value):
         return ""
-    emphasis = {1: "**", 2: "*"}.get(rank, "") if value else ""  # a score of 0 is not marked as the best
+    emphasis = {1.0: "**", 2.0: "*"}.get(rank, "") if value else ""  # a score of 0 is not marked as the best
     return f"{emphasis}{value:.2f}{emphasis}"
 
 

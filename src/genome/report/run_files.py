@@ -52,11 +52,7 @@ def runs_of(responses: Iterable[str], populations: Iterable[str] = ()) -> list[R
     kept: dict[str, list[str]] = {path: [] for path in tests}
     for population in populations:
         results, run = _run_of(population)
-        owners = [
-            path
-            for path, test in tests.items()
-            if test.results == results and _belongs(run, test.run)
-        ]
+        owners = [path for path, test in tests.items() if test.results == results and _belongs(run, test.run)]
         if not owners:
             raise GenomeError(f"{population}: a population of {run}, of which no responses are given")
         for path in owners:

@@ -70,7 +70,9 @@ def read(path: Path | str) -> pd.DataFrame:
 def as_text(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table with its numbers as text of six significant digits, and empty cells for missing ones."""
     numbers = table.select_dtypes("float")
-    return table.assign(**{name: numbers[name].map(lambda x: "" if pd.isna(x) else f"{x:.6g}") for name in numbers})
+    return table.assign(
+        **{str(name): numbers[name].map(lambda x: "" if pd.isna(x) else f"{x:.6g}") for name in numbers}
+    )
 
 
 def described(study: pd.DataFrame, settings: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ Scores are percentages.
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,11 +42,21 @@ def collect(score_files: Iterable[Path | str]) -> pd.DataFrame:
     return scores.sort_values(order, ignore_index=True)
 
 
+def rows_of(table: pd.DataFrame) -> Iterable[Any]:
+    """Return the rows of a table as named tuples."""
+    return table.itertuples(index=False)
+
+
 def write_csv(table: pd.DataFrame, path: Path | str) -> None:
     """Write a table as csv: numbers with two decimals, missing ones empty, the same bytes for the same table."""
     # Adding zero turns the -0.00 of a tiny loss into 0.00.
     numbers = table.select_dtypes("float").round(2) + 0.0
-    write_text(path, table.assign(**numbers).to_csv(index=False, float_format="%.2f", lineterminator="\n"))
+    write_text(
+        path,
+        table.assign(**{str(name): column for name, column in numbers.items()}).to_csv(
+            index=False, float_format="%.2f", lineterminator="\n"
+        ),
+    )
 
 
 def read_csv(path: Path | str, columns: Sequence[str], numbers: Sequence[str], remedy: str) -> pd.DataFrame:

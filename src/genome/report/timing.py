@@ -121,16 +121,16 @@ def with_others(table: pd.DataFrame, others: Iterable[Path | str]) -> pd.DataFra
 def markdown(table: pd.DataFrame, seeds: Sequence[int]) -> str:
     """Return Table 7 in Markdown, in the paper's form: score and time of each machine side by side."""
     machines = list(dict.fromkeys(table["machine"]))
-    cells = table.set_index(["method", "task", "machine"])
+    cells = {(row.method, row.task, row.machine): row for row in tables.rows_of(table)}
     rows, last = [["", "", *machines, *machines]], None
     for method, task in dict.fromkeys(zip(table["method"], table["task"], strict=True)):
-        found = [(method, task, machine) if (method, task, machine) in cells.index else None for machine in machines]
+        found = [cells.get((method, task, machine)) for machine in machines]
         rows.append(
             [
                 method if method != last else "",
                 task,
-                *(f"{cells.loc[key, 'score']:.2f}" if key else "" for key in found),
-                *(_seconds(cells.loc[key, "seconds"]) if key else "" for key in found),
+                *(f"{cell.score:.2f}" if cell else "" for cell in found),
+                *(_seconds(cell.seconds) if cell else "" for cell in found),
             ]
         )
         last = method

@@ -89,12 +89,12 @@ def read_answers(path: Path | str, metric: str) -> dict[str, Answered]:
     return answered
 
 
-def in_columns(metric: str, samples: Sequence, scores: Sequence[float], parts: Sequence[Sequence] | None) -> Answered:
+def in_columns(metric: str, samples: Sequence, scores: Sequence[float], parts: Sequence[Any] | None) -> Answered:
     """Return one model's scores; corpus metrics are computed from `parts` (`genome.tasks.metrics`)."""
     if metrics.METRICS[metric] is None:
         columns = (np.array(scores, dtype=float),)
     else:
-        columns = tuple(np.array(column) for column in zip(*parts, strict=True))
+        columns = tuple(np.array(column) for column in zip(*(parts or ()), strict=True))
     return Answered(metric, tuple(samples), tuple(scores), columns)
 
 

@@ -1,9 +1,11 @@
-"""Settings that several methods have."""
+"""Settings that several methods have, and those of generation 0."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from genome.search.method import Number, setting
+from genome.genotype import PRODUCT
+from genome.search.method import NOT_SETTINGS, Number, read_settings, setting
 
 MergeSpace = Literal["factors", "product"]
 Initialisation = Literal["pairs", "experts"]
@@ -19,13 +21,56 @@ def merge_space() -> MergeSpace:
 
 
 def initialisation() -> Initialisation:
-    """Return the field of how generation 0 is made."""
-    return setting("pairs", "Generation 0: mixtures of two experts (Eq. 3), or the experts themselves.", pinned=True)
+    """Return the field that says how generation 0 is made."""
+    return setting(
+        "pairs",
+        "Generation 0: mixtures of two experts (Eq. 3), or the experts themselves, with mutants of them if there are "
+        "fewer experts than members.",
+        pinned=True,
+    )
 
 
 def patience() -> int | None:
-    """Return the field of when a run without progress stops."""
-    return setting(None, "Stop after so many generations without a better best; null for never.", pinned=True, ge=1)
+    """Return the field of the number of generations without progress after which a run stops."""
+    return setting(None, "Stop after this many generations without a new best; null for never.", pinned=True, ge=1)
+
+
+GENE_MUTATION_RATE, SIGMA, COEFFICIENT_SIGMA = 0.2, 0.001, 0.2
+"""Defaults of mutation."""
+
+
+@dataclass(frozen=True)
+class InitialSettings:
+    """Settings of generation 0, which the evolving methods of one seed share. Its mutants have GENOME's scale."""
+
+    merge_space: MergeSpace = merge_space()
+    initialisation: Initialisation = initialisation()
+    gene_mutation_rate: Number = setting(
+        GENE_MUTATION_RATE, "Share of weights that a mutation changes.", pinned=True, only={"initialisation": "experts"}
+    )
+    sigma: Number = setting(
+        SIGMA,
+        "Standard deviation of the noise on weights.",
+        pinned=True,
+        only={"initialisation": "experts", "merge_space": "factors"},
+    )
+    coefficient_sigma: Number = setting(
+        COEFFICIENT_SIGMA,
+        "Standard deviation of the noise on coefficients.",
+        pinned=True,
+        only={"initialisation": "experts", "merge_space": "product"},
+    )
+
+    @property
+    def mutation_scale(self) -> float:
+        """The standard deviation of mutation in the space where experts are merged."""
+        return self.coefficient_sigma if self.merge_space == PRODUCT else self.sigma
+
+
+def read_initial(params: Mapping[str, Any]) -> InitialSettings:
+    """Return the settings of generation 0 from the params of its stage."""
+    values = {name: value for name, value in params.items() if name not in NOT_SETTINGS}
+    return read_settings(InitialSettings, values, "initial_population")
 
 
 @dataclass(frozen=True)
@@ -38,16 +83,19 @@ class Racing:
     """When candidates that cannot be selected stop: on tasks whose metric is a mean of samples' scores."""
 
     looks: tuple[int, ...] = setting(
-        description="After how many samples of each task candidates are compared, rising.", pinned=True, min_length=1
+        description="Numbers of samples per task, rising, after which candidates are compared.",
+        pinned=True,
+        min_length=1,
     )
     confidence: Number = setting(
-        description="How sure a race has to be, over all looks, that a candidate that it stops is no better.",
+        description="Probability, over all looks, that a candidate as good as its rival is not stopped.",
         pinned=True,
         gt=0.5,
         lt=1,
     )
     share: Number = setting(
-        description="The share of a population that a race selects; a candidate that cannot get there stops.",
+        description="Share of the population that a race selects; a candidate is stopped if it is significantly worse "
+        "than the last one selected.",
         pinned=True,
         gt=0,
         le=1,
@@ -55,8 +103,10 @@ class Racing:
 
 
 def racing() -> Racing | None:
-    """Return the field of the races of a run."""
-    return setting(None, "Stop candidates early that are behind by more than chance explains; null: all answer all.")
+    """Return the field of a run's races."""
+    return setting(
+        None, "Stop candidates early that are significantly worse; null: every candidate answers every sample."
+    )
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from matplotlib.projections.polar import PolarAxes
 from genome.errors import GenomeError
 from genome.report.figures.style import BEST, FAINT, MEMBER, MUTED, PAGE, Row, pictures, styled, write_rows
 from genome.report.run_files import by_task, task_of_run
-from genome.search.population import read_contents
+from genome.search.records import read_contents
 
 WIDE = 5
 """Radars in a row."""

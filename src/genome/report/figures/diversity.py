@@ -27,7 +27,8 @@ from genome.report.figures.style import (
 )
 from genome.scoring.answers import ValidationAnswers, answers_by_genotype
 from genome.scoring.results import read_evaluations, read_experts
-from genome.search.population import Population, read_population
+from genome.search.population import Population
+from genome.search.records import read_population
 
 PANELS = (
     ("coefficients", "Distance of\ncoefficients"),

@@ -90,7 +90,7 @@ def _ends(interval: statistics.Interval) -> dict[str, float]:
 
 def draw(found: pd.DataFrame, k: int, out: Iterable[Path | str]) -> None:
     """Draw a `table`: the mean over tasks with its interval, and the gains of each task below; size `k` is marked."""
-    scores = {task: rows.set_index("k") for task, rows in found.groupby("task", sort=False)}
+    scores = {str(task): rows.set_index("k") for task, rows in found.groupby("task", sort=False)}
     mean = scores.pop(MEAN)
     columns = min(4, len(scores))
     rows = math.ceil(len(scores) / columns)

@@ -6,7 +6,7 @@ from typing import Any
 
 from genome.report.figures import evolution, lineage, shares
 from genome.report.figures.style import Row, pictures, write_rows
-from genome.search.population import read_contents
+from genome.search.records import read_contents
 
 PORTRAITS = {
     "evolution": (evolution.evolution, evolution.draw_evolution),

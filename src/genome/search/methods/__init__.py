@@ -1,6 +1,9 @@
 """Search methods: one row per method, over one protocol (`genome.search.asking`)."""
 
-from genome.search.method import Method
+from collections.abc import Mapping
+from typing import Any
+
+from genome.search.method import Method, read
 from genome.search.methods import baselines, cma_es, genome, model_swarms, static
 
 METHODS: dict[str, Method] = {
@@ -20,8 +23,8 @@ METHODS: dict[str, Method] = {
 }
 """All methods by name, in the order of the paper's Table 2."""
 
-GENERATIONS = {name: method.run for name, method in METHODS.items() if method.stage == "generation"}
-"""Methods that advance a population by one generation, one job each."""
 
-BASELINES = {name: method.run for name, method in METHODS.items() if method.stage == "baseline"}
-"""Methods of one stage: from the scored experts to a population whose `best` is the result."""
+def read_method(params: Mapping[str, Any]) -> tuple[Method, Any]:
+    """Return the method that the params of a stage name, and its settings."""
+    method = METHODS[params["method"]]
+    return method, read(method, params)

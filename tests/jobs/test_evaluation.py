@@ -1,4 +1,4 @@
-"""The test's scores: of the configured number of members, however many have answered."""
+"""Test scores: of the configured number of members, however many have answered."""
 
 import json
 
@@ -44,7 +44,7 @@ def test_further_members_in_the_file_change_nothing(score):
     assert score(2) != score(3)
 
 
-def test_without_an_ensemble_the_best_alone_is_reported(score, tmp_path):
+def test_score_test_without_ensemble_reports_the_best_only(score, tmp_path):
     assert score(0) == score(0, given=1)
     assert [row["report"] for row in read_json(tmp_path / "scores.json")] == ["best"]
 

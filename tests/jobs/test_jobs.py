@@ -1,4 +1,4 @@
-"""How jobs begin after one that was killed, and end when they should not have begun."""
+"""How jobs start after one that was killed, and refuse to start."""
 
 import signal
 import subprocess
@@ -20,7 +20,7 @@ with replacing(Path("out/population.json")) as file, replacing_directory(Path("o
 """
 
 
-def test_what_a_killed_job_had_not_finished_is_removed_by_the_next_try(tmp_path, monkeypatch):
+def test_unfinished_files_of_a_killed_job_are_removed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     others = ("out/.hidden", "out/.population.json.mine", "out/.populations.json.7.tmp", "out/population.json")
     (tmp_path / "out").mkdir()
