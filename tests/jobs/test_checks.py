@@ -3,16 +3,14 @@ import logging
 
 import pytest
 
+from builders import make_task
 from genome.errors import GenomeError
 from genome.jobs.checks import check_answers, check_objectives
 from genome.scoring.fitness import Objective
-from genome.tasks import parse_task
-
-FIELDS = {"kind": "number", "source": {"path": "x"}, "prompt": "{{ q }}", "reference": "a", "max_tokens": 6}
 
 
 def objective(samples=(), **changes):
-    return Objective(parse_task("sums", {**FIELDS, **changes}), samples, 1.0)
+    return Objective(make_task("number", "sums", **{"max_tokens": 6} | changes), samples, 1.0)
 
 
 def records(**answers):

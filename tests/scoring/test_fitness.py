@@ -1,18 +1,16 @@
 """From individuals to fitness, with an engine that answers from the adapters it was given."""
 
+from builders import make_task
 from fake_engine import FakeEngine
 from genome.experts.tensors import open_tensors
 from genome.genotype import Genotype, expert
 from genome.scoring.fitness import Evaluator, Objective
 from genome.search.population import Individual
-from genome.tasks import parse_task
-
-TASK = {"category": "c", "kind": "number", "metric": "accuracy", "source": {"generator": "micro"}, "prompt": "{{ q }}"}
 
 
 def objective(name, references, weight=1.0):
     samples = [{"id": f"{name}-{i}", "tokens": [1, 2], "reference": str(r)} for i, r in enumerate(references)]
-    return Objective(parse_task(name, {**TASK, "reference": "a"}), samples, weight)
+    return Objective(make_task("number", name), samples, weight)
 
 
 def evaluator(make_experts, tmp_path, objectives):
@@ -104,7 +102,7 @@ def test_an_evaluation_is_one_individual_on_all_samples(make_experts, tmp_path):
 
 
 def test_corpus_metrics_cannot_race(make_experts, tmp_path):
-    words = {**TASK, "kind": "label", "labels": ["x", "y"], "metric": "weighted_f1", "reference": "a"}
-    objectives = [objective("a", [1]), Objective(parse_task("f", words), [], 1.0)]
+    words = make_task("label", "f", labels=["x", "y"], metric="weighted_f1")
+    objectives = [objective("a", [1]), Objective(words, [], 1.0)]
     evaluate, _ = evaluator(make_experts, tmp_path, objectives)
     assert evaluate.course(1) is None

@@ -3,22 +3,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genome.genotype import Genotype
+from builders import make_task, population
 from genome.scoring.teams import TEAMS, choose_team, teams
-from genome.search.population import Fitness, Individual, new_population
-from genome.tasks import parse_task
 from genome.tasks.scoring import Scores
 
-FIELDS = {"kind": "number", "metric": "accuracy", "category": "c", "prompt": "{{ q }}", "reference": "a"}
-TASK = parse_task("t", {**FIELDS, "source": {"generator": "micro"}})
+TASK = make_task("number")
 SAMPLES = [{"id": str(i), "reference": "1"} for i in range(6)]
-
-
-def population(*scores):
-    members = [
-        Individual(f"x{i}", Genotype((float(i),)), "", fitness=Fitness(score, {})) for i, score in enumerate(scores)
-    ]
-    return new_population(members)
 
 
 def answers(members, *right):
@@ -30,23 +20,23 @@ def answers(members, *right):
 
 def test_members_with_other_errors_are_chosen_before_copies():
     """Three near copies vote as one does; two who are less fit and right elsewhere outvote its errors."""
-    people = population(4 / 6, 4 / 6, 4 / 6, 3 / 6, 3 / 6)
+    run = population(4 / 6, 4 / 6, 4 / 6, 3 / 6, 3 / 6)
     right = [{0, 1, 2, 3}, {0, 1, 2, 3}, {0, 1, 2, 3}, {2, 4, 5}, {3, 4, 5}]
-    team = choose_team(people, 3, [(TASK, SAMPLES, 1.0)], answers(people.members, *right), {"metric": "chrf"})
+    team = choose_team(run, 3, [(TASK, SAMPLES, 1.0)], answers(run.members, *right), {"metric": "chrf"})
     assert [x.name for x in team] == ["x0", "x3", "x4"]
 
 
 def test_the_fittest_are_chosen_if_no_team_is_better():
-    people = population(5 / 6, 4 / 6, 4 / 6, 0)
+    run = population(5 / 6, 4 / 6, 4 / 6, 0)
     right = [{0, 1, 2, 3, 4}, {0, 1, 2, 3}, {0, 1, 2, 3}, set()]
-    team = choose_team(people, 3, [(TASK, SAMPLES, 1.0)], answers(people.members, *right), {"metric": "chrf"})
+    team = choose_team(run, 3, [(TASK, SAMPLES, 1.0)], answers(run.members, *right), {"metric": "chrf"})
     assert [x.name for x in team] == ["x0", "x1", "x2"]
 
 
 def test_a_population_smaller_than_a_team_is_the_team():
-    people = population(1.0, 0.5)
-    everything = answers(people.members, {0}, {1})
-    assert len(choose_team(people, 3, [(TASK, SAMPLES, 1.0)], everything, {"metric": "chrf"})) == 2
+    run = population(1.0, 0.5)
+    everything = answers(run.members, {0}, {1})
+    assert len(choose_team(run, 3, [(TASK, SAMPLES, 1.0)], everything, {"metric": "chrf"})) == 2
 
 
 @given(st.integers(1, 120), st.integers(1, 6))
@@ -68,10 +58,10 @@ def test_each_pair_of_answers_is_compared_once_for_all_teams(monkeypatch):
         return [(len(a) + len(b)) / 100 for a, b in pairs]
 
     monkeypatch.setattr("genome.scoring.ensemble._similarities", similarities)
-    task = parse_task("t", {**FIELDS, "kind": "program", "tests": "a", "metric": "pass@1", "source": {"path": "x"}})
+    task = make_task("program", tests="a", metric="pass@1")
     monkeypatch.setattr("genome.scoring.teams.judge", lambda task, samples, votes: [Scores(0.0, (), 0) for _ in votes])
-    people = population(0.5, 0.4, 0.3, 0.2, 0.1)
-    given = {member.genotype: {"t": [member.name * (3 + i) for i in range(6)]} for member in people.members}
-    choose_team(people, 3, [(task, SAMPLES, 1.0)], given, {"metric": "chrf"})
+    run = population(0.5, 0.4, 0.3, 0.2, 0.1)
+    given = {member.genotype: {"t": [member.name * (3 + i) for i in range(6)]} for member in run.members}
+    choose_team(run, 3, [(task, SAMPLES, 1.0)], given, {"metric": "chrf"})
     [pairs] = asked
     assert len(pairs) == len({*pairs}) == 6 * 10

@@ -2,7 +2,7 @@
 
 import pytest
 
-from builders import initial_population, next_generation, paper_settings
+from builders import individual, initial_population, next_generation, paper_settings
 from genome.genotype import Genotype, Noise
 from genome.lora.norms import update_norms
 from genome.report.figures.diversity import disagreement, diversity, draw_diversity
@@ -11,17 +11,13 @@ from genome.search.driver import score_experts
 from genome.search.population import Fitness, Individual, Population, new_population
 
 
-def individual(name, *coefficients, fitness=0.5):
-    return Individual(name, Genotype(coefficients), "initialisation", fitness=Fitness(fitness, {"t": fitness}))
-
-
 def answered(name, *answers, task="t"):
     return [{"individual": name, "task": task, "sample": f"s{i}", "answer": answer} for i, answer in enumerate(answers)]
 
 
 def test_a_survivor_is_compared_by_the_answers_of_its_own_generation(make_experts):
-    a, b, c = individual("a", 1.0, 0.0), individual("b", 0.0, 1.0), individual("c", 1.0, 1.0)
-    twin = individual("twin", 1.0, 0.0)  # looked up, never evaluated
+    a, b, c = individual("a", 0.5, 1.0, 0.0), individual("b", 0.5, 0.0, 1.0), individual("c", 0.5, 1.0, 1.0)
+    twin = individual("twin", 0.5, 1.0, 0.0)  # looked up, never evaluated
     first = new_population([a, b])
     second = Population(1, (b, c), best=a, worst=b, created=(c, twin))
     third = Population(2, (twin, c, b), best=a, worst=b)
@@ -39,7 +35,7 @@ def test_a_survivor_is_compared_by_the_answers_of_its_own_generation(make_expert
 
 def test_norms_are_those_of_the_best_and_the_members(make_experts):
     experts = make_experts(2)
-    a, b = individual("a", 1.0, 0.0, fitness=0.9), individual("b", 0.25, 0.5)
+    a, b = individual("a", 0.9, 1.0, 0.0), individual("b", 0.5, 0.25, 0.5)
     noisy = Individual("n", Genotype((0.5, 0.5), (Noise(3, 0.2, 0.1),)), "mutation", fitness=Fitness(0.1, {}))
     population = Population(4, (b, noisy), best=a, worst=noisy, created=(b, noisy))
     [row] = diversity([population], [*answered("b", "1"), *answered("n", "1")], experts)
@@ -52,7 +48,7 @@ def test_norms_are_those_of_the_best_and_the_members(make_experts):
 
 
 def test_answers_of_all_tasks_are_compared():
-    a = individual("a", 1.0)
+    a = individual("a", 0.5, 1.0)
     answers = answers_by_genotype([new_population([a])], [*answered("a", "1", "2"), *answered("a", "x", task="u")])
     ours = {("t", "s0"): "1", ("t", "s1"): "2", ("u", "s0"): "x"}
     assert answers == {a.genotype: ours}
@@ -61,7 +57,7 @@ def test_answers_of_all_tasks_are_compared():
 
 def test_answers_are_compared_sample_by_sample_whatever_their_order(make_experts):
     """A race asks in another order, and goes on from the samples that an equal one had answered when it was stopped."""
-    a, b, c = individual("a", 1.0, 0.0), individual("b", 0.0, 1.0), individual("c", 1.0, 1.0)
+    a, b, c = individual("a", 0.5, 1.0, 0.0), individual("b", 0.5, 0.0, 1.0), individual("c", 0.5, 1.0, 1.0)
     rows = [*answered("a", "1", "2", "3", "4"), *answered("b", "1", "2", "3", "5")[::-1], *answered("c", "1", "2")[1:]]
     [row] = diversity([new_population([a, b, c])], rows, make_experts(2))
     assert row["answers"] == pytest.approx((1 / 4 + 0 + 0) / 3)
