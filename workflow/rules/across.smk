@@ -1,5 +1,5 @@
-# Requires: tests that ensembles have answered, here and in the results of workflows with other bases.
-# Provides: results/tables/across.{csv,md}: what these ensembles score in one vote.
+# Requires: responses of ensembles to tests, in this workflow's results and in those of workflows with other bases.
+# Provides: results/tables/across.{csv,md}: the scores of these ensembles, each alone and all in one vote.
 
 
 rule across:
@@ -18,6 +18,6 @@ rule across:
     params:
         settings=settings.of("across"),
     message:
-        "A vote of runs with different bases"
+        "Let ensembles of different base models vote"
     script:
         "../scripts/result.py"

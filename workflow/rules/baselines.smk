@@ -1,5 +1,6 @@
 # Requires: scored experts.
-# Provides: results/runs/TASKS/VARIANT/[seedS/]population.json of the methods of one stage, results/merges/.
+# Provides: results/runs/TASKS/VARIANT/[seedS/]population.json of methods of one stage,
+#   results/merges/VARIANT/seedS/ of merges that use no task.
 
 
 rule baseline:

@@ -1,5 +1,5 @@
-# Requires: the base model, checked experts, validation prompts of the first task of Table 2, or that another table or figure names.
-# Provides: results/engine_check.txt, to be asked for before the first run with another engine.
+# Requires: the base model, checked experts, validation prompts of the first task of Table 2 (or of another table or figure).
+# Provides: results/engine_check.txt: make it before the first run with another engine.
 
 
 rule engine_check:

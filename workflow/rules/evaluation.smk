@@ -1,7 +1,7 @@
-# Requires: finished runs and prepared test prompts. No rules but these and those of protocol.smk read test data.
+# Requires: finished runs and prepared test prompts. Only these rules and those of protocol.smk and across.smk read test data.
 # Provides: results/test/TEST_TASK/RUN/{responses.jsonl,responses.json,answers.jsonl,scores.json}, where RUN is a folder of results/runs:
 #   TASKS/VARIANT/nN/seedS of an evolving method, TASKS/VARIANT[/seedS] of a baseline,
-#   static/VARIANT[/seedS] of a merge that looks at no task.
+#   static/VARIANT[/seedS] of a merge that uses no task.
 
 
 rule answer_test:

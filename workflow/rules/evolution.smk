@@ -1,6 +1,6 @@
 # Requires: checked experts and prepared validation prompts.
 # Provides: results/runs/TASKS/experts/, .../initial-SCHEME/nN/seedS/, .../VARIANT/nN/seedS/generation_G/;
-#   of each job, what it cost: the same path under results/benchmarks/runs, ending in .json.
+#   the cost of each job at the same path below results/benchmarks/runs, ending in .json.
 
 
 rule score_experts:

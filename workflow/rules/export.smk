@@ -1,6 +1,6 @@
 # Requires: finished runs and the scores of their tasks' tests.
 # Provides: results/export/RUN/ (a PEFT folder with a model card), results/merged/RUN/ (the base model with it merged),
-#   where RUN is a run's folder in results/runs. Nothing else asks for them.
+#   where RUN is a run's folder in results/runs. No other rule needs them.
 
 
 rule export_adapter:

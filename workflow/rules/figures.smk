@@ -1,8 +1,8 @@
 # Requires: score files and the answers behind them, scored experts, the populations and evaluations of runs; no test data.
-# Provides: results/figures/figure2 (scores by population size), figure3 (what experts are good at), and of one run
+# Provides: results/figures/figure2 (scores by population size), figure3 (ranks of experts by category), and per run
 #   results/figures/KIND/TASKS/VARIANT/nN/seedS, where KIND is evolution, family_tree, expert_shares or diversity:
-#   each as .svg, .png and .csv, the numbers drawn with the folders that they come from. The target `portraits` is all
-#   figures of the runs that the config names.
+#   each as .svg, .png and .csv (the numbers drawn, with the folders that they come from). The target `portraits` makes
+#   all figures of the runs that the config names.
 
 
 rule figure2:
@@ -56,7 +56,7 @@ rule figure3:
         settings=settings.of("figure3"),
         caption=captions.of("figure3"),
     message:
-        "Figure 3: what the experts are good at"
+        "Figure 3: ranks of the experts by category"
     script:
         "../scripts/result.py"
 

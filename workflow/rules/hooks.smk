@@ -1,6 +1,6 @@
 # Requires: `plan`, Snakemake's workflow object, and the jobs that it has planned.
-# Provides: what happens at the start and the end of a run: the engine's owner, and a forecast of what the run costs; for
-#   `genome plan`, which makes a dry run with GENOME_PLAN in its environment, the planned jobs as a JSON file of that name.
+# Provides: the actions at the start and the end of a run: owning and stopping the engine, and a forecast of the costs.
+#   `genome plan` makes a dry run with GENOME_PLAN in its environment: the planned jobs are written to that file.
 
 import atexit
 

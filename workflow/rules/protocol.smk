@@ -1,6 +1,6 @@
-# Requires: tests that whole populations have answered, their prepared samples, and the populations of the runs.
-# Provides: results/tables/protocol.{csv,md}: the same responses scored as the paper's public code does, and as we do;
-#   results/figures/ensemble_by_k.{svg,png,csv}: an ensemble's score by the number of its members.
+# Requires: responses of whole populations to tests, the prepared test samples, and the populations of the runs.
+# Provides: results/tables/protocol.{csv,md}: the same responses scored by the rules of the paper's public code and by ours;
+#   results/figures/ensemble_by_k.{svg,png,csv}: the score of an ensemble by the number of its members.
 
 
 rule protocol:
@@ -19,7 +19,7 @@ rule protocol:
     params:
         settings=settings.of("protocol"),
     message:
-        "What the public code's ways of scoring add"
+        "Score the same responses by the public code's rules and by ours"
     script:
         "../scripts/result.py"
 
@@ -47,6 +47,6 @@ rule plot_ensemble:
         settings=settings.of("ensemble_by_k"),
         caption=captions.of("ensemble_by_k"),
     message:
-        "An ensemble's score by the number of its members"
+        "Score ensembles by the number of their members"
     script:
         "../scripts/result.py"

@@ -1,6 +1,6 @@
-# Requires: score files, and what the jobs of runs recorded of their cost; no test data.
+# Requires: score files, and the recorded costs of the jobs of runs; no test data.
 # Provides: results/tables/table7.{csv,md}, study.csv (the runs of the hyper-parameter study), table10.{csv,md} and
-#   table11.{csv,md} (what its rates have to do with score and time).
+#   table11.{csv,md} (how its rates are related to score and time).
 
 
 rule timing:

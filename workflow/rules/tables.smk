@@ -1,7 +1,7 @@
 # Requires: splits, score files and the answers behind them; no test data.
-# Provides: results/tables/table1.{csv,md}; of Tables 2 to 6 and 8 tableN.{csv,md}, tableN_scores.csv (each run's score)
-#   and tableN_uncertainty.csv (95 % intervals, differences, and the runs behind each number); reachable.csv;
-#   efficiency.{csv,md} and its figure (best fitness against samples spent); of every table a page for the report, NAME.html.
+# Provides: results/tables/table1.{csv,md}; for Tables 2 to 6 and 8 tableN.{csv,md}, tableN_scores.csv (the score of each
+#   run) and tableN_uncertainty.csv (95 % intervals, differences, and the runs behind each number); reachable.csv;
+#   efficiency.{csv,md} and its figure (fitness against samples evaluated); for every table a page for the report, NAME.html.
 
 
 rule table1:
@@ -20,7 +20,7 @@ rule table1:
     params:
         settings=settings.of("table1"),
     message:
-        "Table 1"
+        "Table 1: describe the data"
     script:
         "../scripts/result.py"
 
@@ -70,7 +70,7 @@ rule reachable:
     params:
         version=plan.versions["tables"],
     message:
-        "What Data Merge reaches of a LoRA trained on each micro task itself"
+        "Compare Data Merge with a LoRA trained on each micro task"
     script:
         "../scripts/result.py"
 
@@ -100,7 +100,7 @@ rule efficiency:
         settings=settings.of("efficiency"),
         caption=captions.of("efficiency"),
     message:
-        "What each method spends to get how far"
+        "Compare fitness against samples evaluated"
     script:
         "../scripts/result.py"
 
