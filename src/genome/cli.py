@@ -1,4 +1,4 @@
-"""The `genome` command: what is useful beside the workflow."""
+"""The `genome` command: what is useful in addition to the workflow."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """End the command with one line on standard error where the library refuses its input."""
+    """End the command with one line on standard error if the library refuses its input."""
     try:
         yield
     except GenomeError as error:

@@ -1,4 +1,4 @@
-"""Paths of a config: none lies where the workflow writes, and all that is asked for is there."""
+"""Paths of a config: none is where the workflow writes, and every source exists."""
 
 import os
 import shutil
@@ -43,7 +43,7 @@ def expert(path):
     return base_of({"one": {"path": str(path)}, "two": {"path": "mine/two"}})
 
 
-def test_what_lies_elsewhere_is_taken(refused, project):
+def test_source_in_another_folder_is_accepted(refused, project):
     assert refused(base_of(), files=True) == []
     assert refused(expert(project / "mine/one"), files=True) == []
     Path("link").symlink_to(project / "mine/one")
@@ -70,7 +70,7 @@ def test_what_lies_elsewhere_is_taken(refused, project):
         "..",
     ],
 )
-def test_an_expert_where_we_write_is_refused(refused, project, path):
+def test_expert_where_the_workflow_writes_is_refused(refused, project, path):
     for given in (path, str(project / path)):
         [line] = refused(expert(given), files=True)
         assert line.startswith(f"config.bases.own.experts.one.path: {given} is where this workflow writes (")
@@ -81,7 +81,7 @@ def test_links_are_followed(refused, project, tmp_path):
     write_expert(project / "resources/experts/one", 3)
     Path("link").symlink_to(project / "resources/experts/one")
     assert "link is where this workflow writes (resources/experts/one)" in refused(expert("link"), files=True)[0]
-    # A folder of one's own that holds links to files of ours.
+    # A folder of the user's with links to files of the workflow.
     (project / "links").mkdir()
     for file in (project / "resources/experts/one").iterdir():
         (project / "links" / file.name).symlink_to(file)
@@ -98,7 +98,7 @@ def test_a_folder_of_results_that_is_a_link_is_followed(refused, project, tmp_pa
     assert "is where this workflow writes (resources/experts/one)" in line
 
 
-def test_every_path_of_the_user_s_is_compared_and_all_are_named_at_once(refused, project):
+def test_all_paths_where_the_workflow_writes_are_refused_at_once(refused, project):
     changes = base_of(
         {"one": {"path": "resources/experts/one"}, "two": {"corpus": ["results/a.jsonl"]}},
         model="resources/models/own",
@@ -128,11 +128,11 @@ def test_every_path_of_the_user_s_is_compared_and_all_are_named_at_once(refused,
     assert all(line.endswith(MOVE) for line in lines)
 
 
-def test_what_we_make_ourselves_may_be_a_source(refused, project):
+def test_results_of_the_workflow_are_accepted_as_sources(refused, project):
     assert refused({}, files=True) == []
     write_base(project / "resources/models/micro")
     write_expert(project / "resources/experts/add", 4)
-    # As docs/own.md has it: the base and the experts of the micro suite as somebody's own.
+    # As in docs/own.md: the base and the experts of the micro suite as the user's.
     experts = {"sums": {"path": "resources/experts/add"}, "two": {"path": "mine/two"}}
     assert refused(base_of(experts, model="resources/models/micro"), files=True) == []
     beside = {"across": {"tasks": ["sums"], "variant": "genome_plus", "beside": {"other": "../other/results"}}}
@@ -145,7 +145,7 @@ def test_bases_that_are_copies_of_each_other_are_refused(refused, project):
     assert len(refused(changes, files=True)) == 2
 
 
-def test_what_is_missing_is_named_at_once_with_what_is_there(refused):
+def test_all_missing_sources_are_refused_with_existing_ones(refused):
     lines = refused(
         base_of(
             {"one": {"path": "mine/on"}, "two": {"corpus": "mine/rows.jsonl"}, "three": {"path": "mine/base"}},
@@ -183,7 +183,7 @@ def test_experts_that_differ_are_refused_without_reading_weights(refused, projec
     assert "mine/wide" in line
 
 
-def test_only_the_base_that_is_asked_for_has_to_be_there(refused):
+def test_only_the_chosen_base_has_to_exist(refused):
     assert refused({"bases": {"own": base_of(model="nowhere")["bases"]["own"]}}, files=True) == []
     with pytest.raises(GenomeError, match="nowhere is not a folder"):
         base_files("config.bases.own", {"path": "nowhere"})
@@ -219,19 +219,19 @@ def test_a_file_in_another_s_place_has_another_fingerprint_however_old_it_is(pro
     assert fingerprint([project / "large"]) != before
 
 
-def test_files_of_other_workflows_have_to_be_there(project):
+def test_missing_files_of_other_workflows_are_refused(project):
     shutil.copy(project / "mine/base/config.json", "there.csv")
     assert require_files("config.table7.beside", ["results/x", "there.csv"]) == ["results/x", "there.csv"]
     with pytest.raises(GenomeError, match=r"^config\.table7\.beside: 1 of 2 files are missing, first away\.csv; "):
         require_files("config.table7.beside", ["results/x", "there.csv", "away.csv"])
 
 
-def test_tasks_of_the_suite_are_no_paths():
+def test_tasks_of_the_micro_suite_have_no_paths():
     assert all("path" not in TASK_FILES[name]["source"] for name in ("sums", "emotions"))
 
 
 @pytest.mark.parametrize("path", ["x" * 300, "x/" * 3000, "~nobody_of_that_name/x", "mine/one/adapter_config.json"])
-def test_a_path_that_no_system_takes_is_one_line(refused, path):
+def test_impossible_path_is_refused_in_one_line(refused, path):
     for changes in (expert(path), base_of(model=path), base_of(data_merge={"corpus": ["mine"]}), {"data_dir": path}):
         [line] = refused(changes, files=True)
         assert "\n" not in line

@@ -1,4 +1,4 @@
-"""Rows of one's own, before any job: whether they are there, and have the columns that a task names."""
+"""The user's rows, before any job: whether they exist and have the columns that a task names."""
 
 import gzip
 import json
@@ -25,13 +25,13 @@ def test_a_column_that_the_first_row_lacks_is_named(rows):
     assert str(error.value) == f"task till: {rows}: row 1 has no column 'qestion' (did you mean 'question'?)"
 
 
-def test_a_file_that_is_not_there_is_named_with_its_task(rows):
+def test_missing_file_is_refused_with_its_task(rows):
     task = {**TASK, "source": {"path": str(rows.parent / "row.jsonl")}}
     with pytest.raises(GenomeError, match=r"^task till: no file .*row\.jsonl; put the rows there"):
         task_files("till", task, None)
 
 
-def test_a_template_that_is_none_is_named(rows):
+def test_invalid_template_is_refused(rows):
     with pytest.raises(GenomeError, match=r"^task till: prompt, line 1: "):
         task_files("till", {**TASK, "source": {"path": str(rows)}, "prompt": "{{ question"}, None)
 
@@ -46,7 +46,7 @@ def test_the_files_of_published_rows_are_those_of_the_data_folder(rows):
     assert task_files("till", task, str(rows.parent)) == [rows]
 
 
-def test_columns_that_reading_adds_are_there(rows):
+def test_columns_that_reading_adds_are_accepted(rows):
     source = {
         "path": str(rows),
         "config": {"language": {"de": "German"}},
@@ -57,7 +57,7 @@ def test_columns_that_reading_adds_are_there(rows):
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"[1]", b"no json", b"\xff", b"[\n{}]", b'"text"'])
-def test_a_row_that_is_not_to_be_told_is_the_job_s_to_refuse(tmp_path, content):
+def test_unreadable_first_row_is_left_to_the_job(tmp_path, content):
     (tmp_path / "a.jsonl").write_bytes(content)
     (tmp_path / "a.jsonl.gz").write_bytes(content)
     assert first_row(tmp_path / "a.jsonl") is None

@@ -104,7 +104,7 @@ def test_a_program_sample_runs_its_setup_before_the_asserts():
         ({"reference": "a["}, "reference is no expression"),
         ({"prompt": "{{ nothing }}"}, "row r1: prompt: 'nothing' is undefined"),
         ({"reference": "b"}, "row r1: reference: 'b' is undefined"),
-        ({"reference": "q"}, "row r1: reference: 'How many?' is no number"),
+        ({"reference": "q"}, "row r1: reference: 'How many?' is not a number"),
         ({"reference": "a.__class__.__mro__"}, "row r1: reference: access to attribute '__class__'"),
         ({"prompt": "{{ q.__class__ }}"}, "row r1: prompt: access to attribute '__class__'"),
         ({"reference": "a // 0"}, "row r1: reference: "),

@@ -148,7 +148,7 @@ def test_a_reference_that_cannot_be_read_is_told_by_the_users_row(tmp_path):
     task = task_of(kind="number")
     said = refusal(drawn, task, tmp_path, *pool(4))
     assert said.startswith(f"task t, {tmp_path / 'rows.jsonl'}, row ")
-    assert said.endswith("reference: 'yes' is no number")
+    assert said.endswith("reference: 'yes' is not a number")
 
 
 def test_a_null_has_no_place_in_distinct(tmp_path):

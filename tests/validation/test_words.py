@@ -70,6 +70,7 @@ class Whole(Section):
         (tuple[Literal["a", "b"], ...], "a list of one of a, b"),
         (tuple[str | int, ...], "a list of values, each text, or a whole number"),
         (dict[str, Count], "a mapping of names to whole numbers of at least 1"),
+        (Annotated[dict[str, Text], Field(min_length=1)], "a mapping of one or more names to texts"),
         (dict[str, Inner], "a mapping"),
         (Inner | None, "a mapping with size and share, or null"),
         (File | Hub | None, "a mapping, or null"),
@@ -98,6 +99,8 @@ def errors(json):
         ('{"names": ["a", 1]}', ["x.names[1]: expected text, found 1 (YAML reads it as a number; put it in quotes)"]),
         ('{"names": ["a", "a"]}', ["x.names: 'a' is listed twice; keep one"]),
         ('{"inner": true}', ["x.inner: expected a mapping with size and share, or false, found true"]),
+        ('{"inner": "false"}', ["x.inner: expected a mapping with size and share, or false, found 'false'; write it "
+                               "without quotes"]),
         ('{"inner": {"size": 0, "x": 1}}', ["x.inner.size: expected a whole number of at least 1, found 0",
                                            "x.inner: unknown key 'x', known are size, share"]),
         ('{"inner": {"share": "1e-3"}}', ["x.inner.share: expected a number above 0 and below 1, or null, found '1e-3' "

@@ -199,7 +199,7 @@ def test_an_adapter_s_name_is_no_path(given):
 def test_a_run_over_more_tasks_than_a_folder_can_be_named_after_is_refused(given):
     tasks = {f"{letter}{'_task' * 12}": TASK for letter in "abcde"}
     given.configure(tasks=tasks)
-    said = "a run over 5 tasks is kept in a folder of their names, which would have 309 characters"
+    said = "a run over 5 tasks is stored in a folder of their names, which would have 309 characters"
     refusal(given, said, f"results/runs/{'+'.join(tasks)}/experts/population.json")
     assert not (given.folder / "results").exists()
 
@@ -220,7 +220,7 @@ def test_results_of_others_that_are_missing_are_named(given):
 
 def test_a_folder_with_a_space_and_modules_of_the_user_s_is_like_any_other(tmp_path):
     project = give(tmp_path / "my project")
-    for name in ("json", "numpy", "torch", "yaml", "jsonschema", "safetensors"):
+    for name in ("json", "numpy", "torch", "yaml", "pydantic", "safetensors"):
         (project.folder / f"{name}.py").write_text(f"raise RuntimeError('{name} of the user')\n")
     command = [str(Path(sys.executable).with_name("snakemake")), *project.options("--", MANIFEST)]
     made = subprocess.run(command, cwd=project.folder, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""Paths that a config names: nothing of the user's lies where we write, and what is asked for is there.
+"""Paths that a config names: no source of the user's is where the workflow writes, and every source exists.
 
 Snakemake removes what a rule writes before it runs the rule, so a source in such a place would be lost. Places are
 compared as the file system has them, links followed.
@@ -23,25 +23,25 @@ from genome.tasks.sources import is_local
 from genome.validation.readable import is_list, is_mapping
 
 WRITTEN = ("results", "logs", ".snakemake")
-"""Folders in which all is ours, beside those of single bases and adapters under resources/."""
+"""Folders that the workflow owns, in addition to those of single bases and adapters in resources/."""
 
 LONGEST_PATH = 2000
-"""Characters of a path, which stands in longer ones; file systems take some 4,000."""
+"""Characters of a path, which is part of longer ones; file systems allow about 4,000."""
 
 HASHED = 1_000_000
-"""Bytes up to which a file is known by its content; larger ones are known by size and time, as to Snakemake."""
+"""Bytes up to which a file is identified by its content; larger files by size and time, as in Snakemake."""
 
 
 @dataclass(frozen=True)
 class Named:
-    """A path that a config or task file names: at `place`, and whether it is a folder that is taken as a whole."""
+    """A path that a config or task file names at `place`; `folder`: it is copied as a whole."""
 
     place: str
     path: str
     folder: bool = False
 
     def problem(self, ours: str) -> str:
-        """Return the one line that refuses it: it lies where `ours` is written, or holds that."""
+        """Return the line that refuses it: it is in `ours`, which the workflow writes, or contains it."""
         return (
             f"{self.place}: {self.path} is where this workflow writes ({ours}), which removes what is there; move or "
             "copy it to a place outside of resources/ and results/, and name that"
@@ -54,7 +54,7 @@ def resolved(path: str | Path) -> str:
 
 
 def adapters_of(config: Config, task_files: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Return all adapters that can be made, by name: experts (sorted), the micro tasks' oracles, Data Merge."""
+    """Return all adapters by name, as the config gives them: experts (sorted), oracles of micro tasks, Data Merge."""
     # Sorted, since the order of keys changes with the files that make a config.
     chosen = {name: source.given() for name, source in sorted(config.suite.experts.items()) if source}
     trained = {
@@ -97,7 +97,7 @@ def named_paths(config: Config, tasks: Mapping[str, Any], ours: Container[str]) 
                 yield Named(f"{where}.corpus", corpus)
     if config.data_folder:
         yield Named("config.data_dir", config.data_folder)
-    # What is published has its copies in data_dir.
+    # Published data has its copies in data_dir.
     for name, task in tasks.items():
         source = task.get("source")
         if is_mapping(source) and is_local(source, None):
@@ -130,9 +130,9 @@ def written_places(config: Config, task_files: Mapping[str, Any]) -> dict[str, s
 
 
 def overlap_problems(config: Config, tasks: Mapping[str, Any], task_files: Mapping[str, Any]) -> list[str]:
-    """Return the paths of the user's that lie where the workflow writes, or that hold such a place."""
+    """Return the user's paths that are where the workflow writes, or that contain such a place."""
     written = written_places(config, task_files)
-    # What a base is made of by a generator or the hub is not the user's: another base may be made of it.
+    # A base from a generator or the hub is not the user's: another base may use it as its source.
     fetched = {
         resolved(f"resources/models/{base}")
         for base, suite in config.bases.items()
@@ -159,7 +159,7 @@ def overlap_problems(config: Config, tasks: Mapping[str, Any], task_files: Mappi
 
 
 def _files_of(named: Named) -> list[str]:
-    """Return the files that are taken of an expert's or a base's folder: each may be a link of its own."""
+    """Return the files of an expert's or a base's folder that are links, which may lead anywhere."""
     if not named.folder:
         return []
     source = {"path": resolved(named.path)}
@@ -167,11 +167,11 @@ def _files_of(named: Named) -> list[str]:
 
 
 def _is_link(file: Path) -> bool:
-    return os.path.islink(file)  # noqa: PTH114  False, too, where the system refuses to look
+    return os.path.islink(file)  # noqa: PTH114  also False if the system refuses to look
 
 
 def is_file(path: str | Path) -> bool:
-    """Tell whether a path is a file that can be looked at: a name that is too long, say, is none."""
+    """Say whether a path is a readable file; one with a too long name, for example, is not."""
     return os.path.isfile(resolved(path))  # noqa: PTH113
 
 
@@ -186,7 +186,7 @@ def _within(path: str, folder: str) -> bool:
 
 
 def missing_problems(config: Config, task_files: Mapping[str, Any]) -> list[str]:
-    """Return what the base that is asked for, and its experts, name and is not there or does not fit together."""
+    """Return the sources of the chosen base and its experts that are missing or do not fit together."""
     place = f"config.bases.{config.base}"
     adapters = adapters_of(config, task_files)
     problems = _refusals(base_files, place, config.suite.model.given())
@@ -208,7 +208,7 @@ def missing_problems(config: Config, task_files: Mapping[str, Any]) -> list[str]
 
 
 def base_files(place: str, model: Mapping[str, Any]) -> list[Path]:
-    """Return the files of a base given by path, of others none; GenomeError unless they are a base model's."""
+    """Return the files of a base given by path, otherwise none; GenomeError unless they are a base model's."""
     if "path" in model:
         origin = Path(model["path"]).expanduser()
         if not origin.is_dir():
@@ -218,7 +218,7 @@ def base_files(place: str, model: Mapping[str, Any]) -> list[Path]:
 
 
 def adapter_files(source: Mapping[str, Any]) -> list[Path]:
-    """Return the files of an adapter given by path, of others none."""
+    """Return the files of an adapter given by path, otherwise none."""
     return peft.source_files(source)
 
 
@@ -228,7 +228,7 @@ def _refusals(check: Callable[..., Any], *arguments: Any) -> list[str]:
         check(*arguments)
     except GenomeError as error:
         return [str(error)]
-    except (OSError, RuntimeError) as error:  # a path that is too long or closed to us; ~NAME of no user
+    except (OSError, RuntimeError) as error:  # a path that is too long or not readable; ~NAME without such a user
         return [f"{arguments[0]}: {error}; correct its path"]
     return []
 
@@ -244,7 +244,7 @@ def _beside(path: str) -> list[str]:
 
 
 def require_files(place: str, files: Sequence[str]) -> Sequence[str]:
-    """Return files that another workflow has made; GenomeError, at `place` of the config, where one is missing."""
+    """Return files that another workflow has made; GenomeError, at `place` of the config, if one is missing."""
     ours = [file for file in files if file.startswith("results/")]
     missing = [file for file in files if file not in ours and not is_file(file)]
     if missing:
@@ -256,9 +256,9 @@ def require_files(place: str, files: Sequence[str]) -> Sequence[str]:
 
 
 def fingerprint(files: Iterable[Path]) -> list[list[Any]]:
-    """Return what tells files from those that lie at the same paths later: name and content, or size and time.
+    """Return what distinguishes files from later files at the same paths: name and content, or size and time.
 
-    A file that is put in another's place may be older than what was made of that other.
+    A file that replaces another may be older than the results of the other.
     """
     return [[file.name, *_known_by(file)] for file in files]
 

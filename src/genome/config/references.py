@@ -1,4 +1,4 @@
-"""What tables and figures of a config name: tasks and variants that exist, rows that can be told apart."""
+"""What tables and figures of a config name: tasks and variants that exist, and rows with different labels."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any

@@ -2,8 +2,8 @@
 
 - `task`, `definition`: a task as a value, and from its definition; `file`: a task file, checked completely
 - `splits`: rows from files, the hub or the micro world; validation and test
-- `prompts`: templates, chat template, token ids (once, in a stage of its own)
-- `extraction`, `kinds`: responses to answers, answers to scores, one row a kind of answer
+- `prompts`: templates, chat template, token ids (once, in a separate stage)
+- `extraction`, `kinds`: responses to answers, answers to scores, one row per kind of answer
 - `scoring`, `metrics`: candidates' answers to their metric
 
 Importing this package costs the standard library only; libraries that define a score are imported where they score.

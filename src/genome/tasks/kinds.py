@@ -1,4 +1,4 @@
-"""Kinds of answers: one row each, saying how an answer is found, read and scored, and how an ensemble combines it.
+"""Kinds of answers, one row per kind: how an answer is found, read and scored, and how an ensemble combines it.
 
 A sample is a mapping as `genome.tasks.prompts` writes it. An answer is canonical text: two answers that mean the same
 number, letter or label are the same string, so a vote counts them together.
@@ -22,11 +22,11 @@ Pairs = Sequence[tuple[Sample, str]]
 class Kind:
     """One kind of answer.
 
-    find: response -> text of the answer, where the task has no pattern of its own
+    find: response -> text of the answer, if the task has no pattern
     read: task, sample, that text -> canonical answer, or None when it is none
     reference: task, sample, value of the reference expression -> canonical reference; ValueError says why not
     score: task, pairs of sample and answer -> score of each in [0, 1]
-    beside: task, samples, one model's answers -> what is reported beside the metric
+    beside: task, samples, one model's answers -> what is reported in addition to the metric
     """
 
     read: Callable[[Task, Sample, str], str | None]
@@ -80,7 +80,7 @@ _FIGURE = re.compile(r"[-+−]?\s?[$€£]?\d[\d,. ]*%?")
 
 
 def _read_text(task: Task, sample: Sample, text: str) -> str | None:
-    """Read a short text: an option where the row lists some, else a number, a yes or no, or words in order."""
+    """Read a short text: an option if the row lists some, else a number, a yes or no, or words in order."""
     if sample.get("options"):
         return options.choose(text, sample["options"])
     return _read_words(task, sample, text)
@@ -93,7 +93,7 @@ def _read_words(task: Task, sample: Sample, text: str) -> str | None:
         return polar[1].lower()
     if _FIGURE.fullmatch(plain):
         return _read_number(task, sample, plain)
-    # Commas part the words of a list, and brackets stand with or without spaces.
+    # Commas separate the words of a list, and brackets have spaces around them or not.
     words = plain.casefold().replace(",", " ").split()
     return (" ".join(words) if any(map(str.isalnum, plain)) else "".join(words)) or None
 
@@ -115,7 +115,7 @@ def _read_number(task: Task, sample: Sample, text: str) -> str | None:
 def _number_reference(task: Task, sample: Sample, value: Any) -> str:
     number = _read_number(task, sample, _text(value))
     if number is None:
-        raise ValueError(f"{value!r} is no number")
+        raise ValueError(f"{value!r} is not a number")
     return number
 
 

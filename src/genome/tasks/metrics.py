@@ -1,11 +1,11 @@
 """Metrics: the answers of one model to all samples become one number in [0, 1].
 
 The mean of the samples' scores serves most tasks. Weighted F1 and BLEU belong to the whole set of samples; their
-standard errors are bootstrapped. An unparsed answer is a class of its own and wrong, or an empty translation.
-What is reported beside the metric stands here too: F1 of spans, and the signature that says what a BLEU is.
+standard errors are bootstrapped. An unparsed answer is a separate class and wrong, or an empty translation.
+This module also has what is reported in addition to a metric: F1 of spans, and the signature of a BLEU.
 
 BLEU counts words as sacrebleu cuts them, or pieces as the base model's own tokenizer does (`base`; FLORES's
-spBLEU does so with a tokenizer of its own): then languages without spaces between words need no rules of their own.
+spBLEU uses a separate tokenizer): then languages without spaces between words need no special rules.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ def mean(scores: Sequence[float]) -> float:
 
 
 def confusion(references: Sequence[str], answers: Sequence[str | None]) -> tuple[np.ndarray, np.ndarray]:
-    """Return references and answers as class numbers, shape (samples,); what is no reference class is -1."""
+    """Return references and answers as class numbers, shape (samples,); -1 for an answer without a class."""
     classes, truth = np.unique(references, return_inverse=True)
     numbers = {str(label): number for number, label in enumerate(classes)}
     return truth, np.array([numbers.get(answer, -1) for answer in answers])
@@ -94,8 +94,8 @@ def bleu_counts(hypothesis: str, references: str | tuple[str, ...], tokenizer: s
 def pieces(text: str, tokenizer: str) -> str:
     """Return the pieces of `text`, with spaces between them, as the tokenizer.json at path `tokenizer` cuts it.
 
-    A piece is two things: its name in the vocabulary, which tells the bytes of one character apart and whether there
-    was a space before it, and the text it was cut from, which tells unknown words apart, and the first bytes of
+    A piece is two things: its name in the vocabulary, which distinguishes the bytes of one character and whether there
+    was a space before it, and the text it was cut from, which distinguishes unknown words, and the first bytes of
     different characters. So pieces are equal when the model and a reader take them for the same.
     """
     encoding = _tokenizer(tokenizer).encode(text.rstrip(), add_special_tokens=False)
@@ -108,7 +108,7 @@ _SPACE = re.compile(r"\s")
 
 
 def _piece(name: str, text: str) -> str:
-    # The sign of a space, where it stands alone, takes no text: put before a sentence, its place is the next character.
+    # The sign of a space on its own has no text: put before a sentence, its place is the next character.
     piece = f"{name}\0{text.strip()}" if name.strip("▁Ġ") else name
     return _SPACE.sub(_hexadecimal, piece)
 
@@ -141,7 +141,7 @@ def bleu(counts: np.ndarray) -> float:
 def bleu_signature(task: Task, samples: Sequence[Sample], answers: Answers) -> dict[str, str]:
     """Return sacrebleu's signature of the corpus BLEU: what it was made of, so that others can make the same.
 
-    A tokenizer file stands in it by its folder, which is the model's name, and the beginning of its SHA-256.
+    A tokenizer file is named by its folder, which is the model's name, and the beginning of its SHA-256.
     """
     from sacrebleu.metrics import BLEU
 
@@ -161,7 +161,7 @@ def _signed(tokenizer: str) -> str:
 
 
 def span_f1(task: Task, samples: Sequence[Sample], answers: Answers) -> dict[str, float]:
-    """Return DROP's mean F1, which it reports beside exact match; no answer, no credit."""
+    """Return DROP's mean F1, which it reports in addition to exact match; a sample without an answer scores 0."""
     pairs = zip(answers, samples, strict=True)
     return {"f1": mean([0.0 if answer is None else spans.f1(answer, sample["reference"]) for answer, sample in pairs])}
 
@@ -197,9 +197,9 @@ def evaluate(task: Task, samples: Sequence[Sample], answers: Answers, scores: Se
 
 
 def parts(task: Task, samples: Sequence[Sample], answers: Answers) -> list[list] | None:
-    """Return what a metric of all samples is made of, one list a sample; None where the samples' scores are all.
+    """Return what a metric of all samples is computed from, one list per sample; None if it is the mean of scores.
 
-    Their columns are what `of_parts` takes: with them a score is resampled without samples, tokenizers or texts.
+    `of_parts` accepts their columns: with them a score is resampled without samples, tokenizers or texts.
     """
     if METRICS[task.metric] is None:
         return None

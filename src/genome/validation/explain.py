@@ -79,7 +79,8 @@ def _hint(kind: Any, bounds: Bounds, value: Any) -> str:
     if isinstance(value, str):
         if re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value) and float in options:
             return " (YAML reads 1e-3 as text; write 1.0e-3)"
-        if (re.fullmatch(r"[+-]?\d+", value) and int in options) or (value in ("true", "false") and bool in options):
+        truths = ("true", "false") if bool in options else ("false",) if Literal[False] in options else ()
+        if (re.fullmatch(r"[+-]?\d+", value) and int in options) or value in truths:
             return "; write it without quotes"
         near = get_close_matches(value, words, n=1)
         return f"; did you mean {near[0]!r}?" if near else ""

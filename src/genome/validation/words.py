@@ -138,7 +138,9 @@ def _one(kind: Any, bounds: Bounds) -> str:
         return _list(arguments, bounds)
     if origin is dict:
         values = type_words(arguments[1])
-        return "a mapping" if values.startswith(("any", "a mapping")) else f"a mapping of names to {_plural(values)}"
+        least = bounds.get("min_length", 0)
+        names = f"{COUNTS[least]} or more names" if least else "names"
+        return "a mapping" if values.startswith(("any", "a mapping")) else f"a mapping of {names} to {_plural(values)}"
     if known := keys_of(kind):
         return f"a mapping with {_listed(list(known))}"
     simple = {
