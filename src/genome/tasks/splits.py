@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from genome import files
-from genome.errors import GenomeError
+from genome.errors import GenomeError, nearest
 from genome.tasks import prompts
 from genome.tasks.prompts import ORIGIN, columns_of, place_row
 from genome.tasks.sources import SIDES, Row, is_local, place, read_source
-from genome.tasks.task import Task, nearest
+from genome.tasks.task import Task
 from genome.tasks.values import fault
 
 SEED = 42
@@ -69,7 +69,7 @@ def _checked(task: Task, rows: list[Row], where: str) -> list[Row]:
         raise GenomeError(f"{error}{prompts.unreadable(task, names)}") from error
     if absent is not None:
         number, column = absent
-        hint = prompts.unreadable(task, names, column) or nearest(column, map(str, rows[number]))
+        hint = prompts.unreadable(task, names, column) or f" ({nearest(column, map(str, rows[number]))})"
         raise GenomeError(f"task {task.name}: {where}: row {number + 1} has no column {column!r}{hint}")
     hidden = sorted(prompts.printed_constants(task) & set(names))
     if hidden:
