@@ -13,7 +13,7 @@ from genome.files import write_json, write_jsonl
 from genome.genotype import Genotype
 from genome.jobs import log
 from genome.jobs.evolution import Site
-from genome.lora.materialise import store_expert, store_genotypes
+from genome.lora.store import store_expert, store_genotypes
 from genome.scoring.ensemble import combine
 from genome.scoring.fitness import respond
 from genome.scoring.results import read_evaluations, read_origin, read_responses, read_samples
