@@ -361,7 +361,7 @@ BROKEN = {
     "config is binary": (lambda folder: (folder / "adapter_config.json").write_bytes(b"\xff\0"), "not UTF-8"),
     "integers": (change_tensors(lambda tensors: {k: t.int() for k, t in tensors.items()}), "expected float32"),
     "flat": (change_tensors(lambda tensors: {k: t.flatten() for k, t in tensors.items()}), r"has A \[\d+\]"),
-    "no tensors": (change_tensors(lambda tensors: {}), "holds no tensors"),
+    "no tensors": (change_tensors(lambda tensors: {}), "contains no tensors"),
     "empty weights": (replace("adapter_model.safetensors", lambda file: file.touch()), "not a whole safetensors file"),
     **{
         f"{name} is {kind}": (replace(name, make), message)
