@@ -10,7 +10,7 @@ from genome.files import encodable, read_jsonl, read_numbered, write_jsonl
 from genome.scoring.ensemble import combine
 from genome.tasks import Task, parse_task
 from genome.tasks.prompts import facts
-from genome.tasks.scoring import beside, extract, judge, standard_error
+from genome.tasks.scoring import extra_results, extract, judge, standard_error
 from genome.yaml_files import read_yaml
 
 TASKS = Path("config/tasks")
@@ -88,7 +88,7 @@ def score_responses(
         "n": judged.n,
         "unparsed": judged.unparsed,
         "standard_error": standard_error(task, samples, answers, judged),
-        **beside(task, samples, answers),
+        **extra_results(task, samples, answers),
     }
 
 
