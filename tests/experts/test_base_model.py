@@ -206,7 +206,7 @@ def test_fetch_base_refuses_its_own_source(tmp_path):
     before = contents(origin)
     with pytest.raises(GenomeError, match="it is its own source"):
         fetch_base({"path": str(origin)}, origin)
-    with pytest.raises(GenomeError, match="holds files that were not written here"):
+    with pytest.raises(GenomeError, match="contains files that were not written here"):
         fetch_base({"path": str(write_model(tmp_path / "other"))}, origin)
     assert contents(origin) == before
 

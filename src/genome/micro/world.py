@@ -120,10 +120,10 @@ def expert_corpus(name: str, size: int = 2560, seed: int = 0) -> list[Row]:
 
 def oracle_corpus(task: str, size: int = 2560, seed: int = 0) -> list[Row]:
     """Return training rows from a task's generator: a LoRA trained on them shows the score that is reachable."""
-    return corpus(stream(seed, "micro", "oracle", task), [(1.0, draw) for draw in parts(task)], size)
+    return corpus(stream(seed, "micro", "oracle", task), [(1.0, draw) for draw in task_sources(task)], size)
 
 
-def parts(task: str) -> list[Source]:
+def task_sources(task: str) -> list[Source]:
     """Return the sources of a task, one per skill and form."""
     return [source(SKILLS[name].dialect, [SKILLS[name].forms[form]]) for name, form in TASKS[task]]
 
@@ -131,7 +131,7 @@ def parts(task: str) -> list[Source]:
 def task_rows(task: str, size: int = 1500, seed: int = 0) -> list[Row]:
     """Return `size` distinct, held-out rows of a task: question, answer, skill, and options or tests if needed."""
     rng = stream(seed, "micro", "task", task)
-    sources = parts(task)
+    sources = task_sources(task)
     rows: dict[str, Row] = {}
     while len(rows) < size:
         part = len(rows) % len(sources)
