@@ -1,7 +1,7 @@
 """Builders of small inputs: real formats, nothing downloaded."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,12 @@ import yaml
 from genome.experts.peft import CONFIG, WEIGHTS, Expert, read_expert, write_provenance
 from genome.experts.tensors import from_float32, header_bytes
 from genome.files import write_json
-from genome.genotype import identity
-from genome.search.population import Population
+from genome.genotype import Genotype, identity
+from genome.search import driver
+from genome.search.method import read_settings
+from genome.search.methods import METHODS, read_method
+from genome.search.population import Fitness, Individual, Population, new_population
+from genome.search.settings import InitialSettings
 
 TARGETS = {"self_attn.q_proj": (12, 8), "mlp.down_proj": (8, 20)}
 """Linear layers of the made-up base: (outputs, inputs)."""
@@ -48,16 +52,16 @@ ENGINE = {"backend": "transformers", "version": "5.0", "dtype": "float32", "quan
 
 
 def scored(population: Population, experts: Sequence[Expert]) -> Population:
-    """Return a population with known fitness of all its individuals, like the population of a run."""
+    """Return a population with the fitness of all its individuals in `scored`, as a run has it."""
     digests = [each.sha256 for each in experts]
-    everybody = (
+    individuals = (
         *population.members,
         *population.created,
-        *population.personal_bests,
+        *population.state.get("personal_bests", ()),
         population.best,
         population.worst,
     )
-    return replace(population, scored={identity(x.genotype, digests): x.fitness for x in everybody}, engine=ENGINE)
+    return replace(population, scored={identity(x.genotype, digests): x.fitness for x in individuals}, engine=ENGINE)
 
 
 def paper_settings(method: str, **changes) -> dict[str, Any]:
@@ -67,6 +71,74 @@ def paper_settings(method: str, **changes) -> dict[str, Any]:
     for key, value in changes.items():
         settings[key] = {**settings[key], **value} if isinstance(value, dict) else value
     return settings
+
+
+GENERATIONS = [name for name, method in METHODS.items() if method.stage == "generation"]
+"""Methods that advance a population by one generation per job."""
+
+BASELINES = [name for name, method in METHODS.items() if method.stage == "baseline"]
+"""Methods that run in one job, from the scored experts."""
+
+
+def individual(name: str, score: float, *coefficients: float, operator: str = "mutation", **fields: Any) -> Individual:
+    """Return an individual that has been scored on one task, `t`."""
+    fitness = fields.pop("fitness", Fitness(score, {"t": score}))
+    return Individual(name, Genotype(coefficients or (score, 1.0)), operator, fitness=fitness, **fields)
+
+
+def population(*scores: float) -> Population:
+    """Return generation 0 with members x0, x1, … of these scores."""
+    return new_population([individual(f"x{i}", score, float(i), 1.0) for i, score in enumerate(scores)])
+
+
+class Landscape:
+    """A fitness of coefficients alone, 1 at `target`, that keeps the identity of each genotype it has scored."""
+
+    target = (0.6, 0.5, -0.1, 0.2)
+
+    def __init__(self, experts: Sequence[Expert]):
+        self.asked: list[str] = []
+        self.digests = [expert.sha256 for expert in experts]
+
+    def __call__(self, individuals: Sequence[Individual]) -> list[Fitness]:
+        self.asked += [identity(x.genotype, self.digests) for x in individuals]
+        return [Fitness(value, {"t": value}) for value in map(self.value, individuals)]
+
+    def value(self, individual: Individual) -> float:
+        """Return exp(-2 d^2), d the distance of the coefficients from the target."""
+        return float(np.exp(-2 * np.sum((np.array(individual.genotype.coefficients) - self.target) ** 2)))
+
+    def log_perplexity(self) -> list[float]:
+        """Return log-perplexities of four experts."""
+        return [1.0, 1.1, 1.3, 1.2]
+
+
+def initial_population(experts, scored_experts, settings, size, seed, evaluate) -> Population:
+    """Return generation 0 for the settings of a method as a mapping."""
+    names = [each.name for each in fields(InitialSettings)]
+    chosen = read_settings(InitialSettings, {name: settings[name] for name in names if name in settings}, "initial")
+    return driver.initial_population(experts, scored_experts, chosen, size, seed, evaluate)
+
+
+def next_generation(population, settings, seed, experts, evaluate, course=None) -> Population:
+    """Return the population after one more generation of `settings["method"]` with the other settings."""
+    return driver.next_generation(population, *read_method(settings), seed, experts, evaluate, course)
+
+
+def run_baseline(scored_experts, settings, seed, experts, evaluate) -> Population:
+    """Return the result of the baseline `settings["method"]` with the other settings."""
+    return driver.run_baseline(scored_experts, *read_method(settings), seed, experts, evaluate)
+
+
+def evolve(settings, generations=10, size=10, seed=1, experts=None) -> tuple[list[Population], Landscape]:
+    """Return the populations of a run on a landscape, from generation 0 on, and the landscape."""
+    experts = experts or fake_experts(4)
+    landscape = Landscape(experts)
+    start = driver.score_experts(experts, landscape)
+    history = [initial_population(experts, start, settings, size, seed, landscape)]
+    for _ in range(generations):
+        history.append(next_generation(history[-1], settings, seed, experts, landscape))
+    return history, landscape
 
 
 def tokenizer_in(folder: Path, template: str | dict[str, str] | None, habit: bool = False) -> Path:

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 from builders import write_expert
 from genome.cli import app
 from genome.genotype import Genotype
-from genome.search.population import Fitness, Individual, found, write_population
+from genome.search.population import Fitness, Individual, new_population
+from genome.search.records import write_population
 
 QUESTION = {"question": "What is 2 + 3?", "answer": "2 + 3 = 5\n#### 5"}
 LINE = {"sample": QUESTION, "response": "Answer: 5"}
@@ -142,7 +143,7 @@ def test_score_reports_a_base_without_tokenizer_in_one_line(tmp_path):
 def stored(tmp_path):
     experts = [write_expert(tmp_path / "experts" / name, seed) for seed, name in enumerate(("one", "two"))]
     best = Individual("a", Genotype((0.5, 0.25)), "mixture", fitness=Fitness(0.9, {}))
-    write_population(tmp_path / "population.json", found([best]), experts)
+    write_population(tmp_path / "population.json", new_population([best]), experts)
     return tmp_path
 
 

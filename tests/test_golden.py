@@ -1,14 +1,15 @@
-"""What short runs of every method come to, pinned: who is made of whom, who survives, and the numbers.
+"""Golden runs: parents, operators, survivors and numbers of short runs of every method.
 
-When this fails, a method computes something else than it did. If that was not meant, it is a fault. If it was, every
-result of that stage is out of date, and users' results folders have to be told:
+If a test here fails, a method computes other results than before. If that is not intended, it is an error. If it is,
+all results of that method are out of date, and a new version makes Snakemake run them again:
 
-1. raise the number of the stage in `workflow/internal.yaml` (the message names it);
-2. write the new values with `python tests/test_golden.py`, which refuses to as long as the number is the old one;
-3. read the difference of `tests/data/golden.json` as part of the change.
+1. raise `version` in the method's row, or `initial` in `workflow/internal.yaml` (the message names both);
+2. write the new values with `python tests/test_golden.py`, which refuses to if no version has been raised;
+3. review the difference of `tests/data/golden.json` as part of the change.
 
 Decisions are compared exactly and numbers to nine digits, since libraries and processors round differently. With the
-numpy that wrote the file, every bit of a genotype counts, save for methods that call a library's linear algebra.
+version of numpy that wrote the file, genotypes are compared to the last bit, except for methods that use linear
+algebra, an optimiser or `exp` of a library.
 """
 
 import hashlib
@@ -21,12 +22,20 @@ import numpy as np
 import pytest
 import yaml
 
-from builders import fake_experts, paper_settings
+from builders import (
+    BASELINES,
+    GENERATIONS,
+    fake_experts,
+    initial_population,
+    next_generation,
+    paper_settings,
+    run_baseline,
+)
 from genome.files import canonical_json, read_json, write_json
 from genome.genotype import to_json
 from genome.lora.materialise import unit_noise
-from genome.search.driver import drive, found_population, next_generation, score_experts
-from genome.search.methods import BASELINES, GENERATIONS
+from genome.search.driver import score_experts
+from genome.search.methods import METHODS
 from genome.search.population import Fitness, Individual, Population
 
 FILE = Path(__file__).parent / "data" / "golden.json"
@@ -75,31 +84,36 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "bounds": [-1.5, 1.5],
     },
     "lorahub": {"evaluations": 12, "bound": 1.5, "regularisation": 0.05},
-    "pack_of_llms": {"tau": 0.1, "log_perplexity": [1.0, 1.1, 1.3, 1.2]},
+    "pack_of_llms": {"tau": 0.1},
 }
-"""Stated here, so that another default is no other behaviour."""
+"""Stated here, so that another default does not count as other behaviour."""
 
 ROUNDED = {"cma_es", "lorahub", "pack_of_llms"}
-"""Methods whose last bits are a library's: of linear algebra, of an optimiser, of exp."""
+"""Methods whose last bits come from a library: of linear algebra, of an optimiser, of exp."""
 
 LORAHUB_WARNS = pytest.mark.filterwarnings("ignore:COBYLA:UserWarning")  # of a tolerance that nevergrad sets
 
 
-def evaluate(individuals):
-    """Score by the distance from a target, and noise terms by their number, with operations that are exact anywhere."""
-    values = []
-    for x in individuals:
-        distance = math.fsum((c - t) * (c - t) for c, t in zip(x.genotype.coefficients, TARGET, strict=True))
-        values.append(1 / (1 + distance + len(x.genotype.noise) / 64))
-    return [Fitness(value, {"t": value}) for value in values]
+class Evaluation:
+    """Scores by the distance from a target and the number of noise terms, with operations that are exact anywhere."""
+
+    def __call__(self, individuals):
+        values = []
+        for x in individuals:
+            distance = math.fsum((c - t) * (c - t) for c, t in zip(x.genotype.coefficients, TARGET, strict=True))
+            values.append(1 / (1 + distance + len(x.genotype.noise) / 64))
+        return [Fitness(value, {"t": value}) for value in values]
+
+    def log_perplexity(self):
+        return [1.0, 1.1, 1.3, 1.2]
 
 
 def run(method: str) -> list[Population]:
-    settings = paper_settings(method, **SETTINGS.get(method, {}))
+    settings, evaluate = paper_settings(method, **SETTINGS.get(method, {})), Evaluation()
     scored = score_experts(EXPERTS, evaluate)
     if method in BASELINES:
-        return [drive(BASELINES[method](scored, settings, SEED), scored.scored, EXPERTS, evaluate)]
-    history = [found_population(EXPERTS, scored, settings, SIZE, SEED, evaluate)]
+        return [run_baseline(scored, settings, SEED, EXPERTS, evaluate)]
+    history = [initial_population(EXPERTS, scored, settings, SIZE, SEED, evaluate)]
     for _ in range(GENERATION_COUNT):
         history.append(next_generation(history[-1], settings, SEED, EXPERTS, evaluate))
     return history
@@ -109,7 +123,7 @@ def decisions(population: Population) -> dict[str, Any]:
     return {
         "created": [[x.name, x.operator, *x.parents] for x in population.created],
         "members": [x.name for x in population.members],
-        "personal_bests": [x.name for x in population.personal_bests],
+        "personal_bests": [x.name for x in population.state.get("personal_bests", ())],
         "best": population.best.name,
         "worst": population.worst.name,
         "stalled": population.stalled,
@@ -135,7 +149,7 @@ def bits(history: list[Population]) -> str:
 
 
 def described(method: str) -> dict[str, Any]:
-    """Return what the file holds of a method's run."""
+    """Return the part of the file that describes a method's run."""
     history = run(method)
     return {
         "decisions": list(map(decisions, history)),
@@ -146,19 +160,20 @@ def described(method: str) -> dict[str, Any]:
 
 
 def versions(method: str) -> dict[str, int]:
-    """Return the stages that a run of the method goes through, with their numbers."""
-    all_versions = yaml.safe_load(STAGES.read_text())["versions"]
-    return {stage: all_versions[stage] for stage in (["initial", method] if method in GENERATIONS else [method])}
+    """Return the versions that the results of a method depend on: of its row, and of generation 0 if it evolves."""
+    stages = yaml.safe_load(STAGES.read_text())["versions"]
+    initial = {"initial": stages["initial"]} if method in GENERATIONS else {}
+    return {**initial, method: METHODS[method].version}
 
 
 def noise_bits() -> str:
-    """Return a digest of noise: sparse as in mutation, and full as in Gaussian experience."""
+    """Return a digest of noise: sparse as in mutation, and dense as in Gaussian experience."""
     drawn = [unit_noise(2**53 - 1, density, "layers.0.lora_A.weight", 5000) for density in (0.2, 1.0)]
     return hashlib.sha256(b"".join(values.astype("<f4").tobytes() for values in drawn)).hexdigest()
 
 
 def moved(found: dict[str, Any], pinned: dict[str, Any], *, every_bit: bool) -> list[str]:
-    """Return which parts of a run are others than those pinned."""
+    """Return the parts of a run that differ from the pinned ones."""
     parts = [part for part in ("decisions", "seeds") if found[part] != pinned[part]]
     rows = [[row for rows in each["numbers"] for row in rows] for each in (found, pinned)]
     same = len(rows[0]) == len(rows[1]) and all(
@@ -170,28 +185,29 @@ def moved(found: dict[str, Any], pinned: dict[str, Any], *, every_bit: bool) -> 
 
 @LORAHUB_WARNS
 @pytest.mark.parametrize("method", [*GENERATIONS, *BASELINES])
-def test_a_run_is_what_it_was(method):
+def test_run_is_as_pinned(method):
     golden = read_json(FILE)
     pinned = golden["methods"][method]
-    stages = " or ".join(f"`{stage}`" for stage in versions(method))
+    names = " or ".join(f"`{name}`" for name in versions(method))
     parts = moved(described(method), pinned, every_bit=golden["numpy"] == np.__version__)
     assert not parts, (
-        f"{method} computes other {', '.join(parts)} than before. If that is meant, raise {stages} in "
-        "workflow/internal.yaml and run `python tests/test_golden.py`; see the head of this test."
+        f"{method} computes other {', '.join(parts)} than before. If that is intended, raise the version of {names} "
+        "and run `python tests/test_golden.py`; see the docstring of this file."
     )
     assert versions(method) == pinned["versions"], (
-        f"the number of {stages} is another than the one that {FILE.name} was written with: "
-        "run `python tests/test_golden.py`"
+        f"the version of {names} is not the one that {FILE.name} was written with: run `python tests/test_golden.py`"
     )
 
 
-def test_noise_is_what_it_was():
+def test_noise_is_as_pinned():
     golden = read_json(FILE)
     if golden["numpy"] == np.__version__:
-        assert noise_bits() == golden["noise"], "noise draws other numbers: no individual can be rebuilt from its file"
+        assert noise_bits() == golden["noise"], (
+            "noise draws other numbers: individuals cannot be rebuilt from their files"
+        )
 
 
-def test_a_golden_run_has_every_kind_of_decision():
+def test_golden_run_has_all_operators_and_mutants_of_children():
     created = [x for population in run("genome_plus")[1:] for x in population.created]
     assert {x.operator for x in created} == {"crossover", "mutation", "succession"}
     children = {x.name for x in created if x.operator == "crossover"}
@@ -199,7 +215,7 @@ def test_a_golden_run_has_every_kind_of_decision():
 
 
 def renew() -> None:
-    """Write the file anew; refuse where a run has changed and the numbers of its stages have not."""
+    """Write the file again; refuse if a run has changed and no version has."""
     golden = read_json(FILE) if FILE.exists() else {"methods": {}, "numpy": None}
     methods = {}
     for method in (*GENERATIONS, *BASELINES):
@@ -207,9 +223,9 @@ def renew() -> None:
         parts = moved(found, pinned, every_bit=golden["numpy"] == np.__version__) if pinned else []
         if parts and versions(method) == pinned["versions"]:
             sys.exit(
-                f"{method} computes other {', '.join(parts)} than before, and none of {', '.join(versions(method))} "
-                f"has another number in {STAGES}: raise it first (where this test's own runs were changed and nothing "
-                f"else, delete {FILE})"
+                f"{method} computes other {', '.join(parts)} than before, and no version of "
+                f"{', '.join(versions(method))} has been raised: raise one first (if only the runs in this test have "
+                f"changed, delete {FILE})"
             )
         methods[method] = {"versions": versions(method), **found}
     write_json(FILE, {"numpy": np.__version__, "noise": noise_bits(), "methods": methods})

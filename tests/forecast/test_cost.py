@@ -1,4 +1,4 @@
-"""What jobs cost, by the definitions of the methods."""
+"""Costs of jobs, by the rows of the methods."""
 
 import json
 from pathlib import Path
@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from genome.forecast.cost import METHODS, REST, STAGES, Cost, Job, Measured, Rate, Setting, forecast
-from genome.search.driver import drive, next_generation
-from genome.search.methods import BASELINES, GENERATIONS
+from builders import BASELINES, GENERATIONS, next_generation
+from genome.forecast.cost import REST, STAGES, Cost, Job, Measured, Rate, Setting, forecast
+from genome.search.driver import NEEDS, Scoreboard, drive, score_all
+from genome.search.methods import METHODS
 from genome.search.operators import initialise
-from genome.search.population import Fitness, found
+from genome.search.population import Fitness
 
 PROJECT = Path(__file__).parent.parent.parent
 NOTHING = Measured({}, {}, {}, None, None)
@@ -43,11 +44,16 @@ def cost(*jobs, setting=SETTING, measured=NOTHING) -> Cost:
     return forecast(jobs, setting, measured).total
 
 
-def test_every_method_has_a_cost():
-    assert {*METHODS} == {*GENERATIONS, *BASELINES}
+def test_methods_that_search_have_a_cost_and_known_needs():
+    for name in (*GENERATIONS, *BASELINES):
+        method = METHODS[name]
+        assert method.run
+        assert {*method.needs} <= {*NEEDS}
+        if name != "best_single":  # its experts are scored by another stage
+            assert method.cost(method.settings(), 10, 10) > 0
 
 
-def test_every_rule_that_asks_the_engine_has_a_cost():
+def test_every_rule_that_uses_the_engine_has_a_cost():
     text = "\n".join(path.read_text() for path in sorted((PROJECT / "workflow/rules").glob("*.smk")))
     blocks = text.replace("use rule baseline as searched_baseline", "\nrule searched_baseline").split("\nrule ")[1:]
     # `use rule` inherits the line that says so.
@@ -55,9 +61,9 @@ def test_every_rule_that_asks_the_engine_has_a_cost():
     assert asking | {"searched_baseline"} == {*STAGES}
 
 
-@pytest.mark.parametrize("method", ["genome", "genome_plus", "model_swarms"])
+@pytest.mark.parametrize("method", GENERATIONS)
 @pytest.mark.parametrize("size", [4, 11])
-def test_a_generation_costs_what_the_method_asks_for_on_average(method, size, make_experts):
+def test_cost_of_a_generation_is_the_mean_number_of_evaluations(method, size, make_experts):
     experts = make_experts(3)
     settings = {"method": method, **METHOD_SETTINGS[method]}
     counted: list[int] = []
@@ -68,7 +74,7 @@ def test_a_generation_costs_what_the_method_asks_for_on_average(method, size, ma
 
     total, runs = 0, 60
     for seed in range(runs):
-        population = drive(_founding(initialise(3, size, seed)), {}, experts, evaluate)
+        population = drive(score_all(initialise(3, size, seed)), Scoreboard({}, ["0", "1", "2"], evaluate))
         counted.clear()
         next_generation(population, settings, seed, experts, evaluate)
         total += sum(counted)
@@ -76,21 +82,17 @@ def test_a_generation_costs_what_the_method_asks_for_on_average(method, size, ma
     assert total / runs == pytest.approx(expected, rel=0.1)
 
 
-def _founding(individuals):
-    return found((yield individuals))
-
-
-def test_rates_of_zero_cost_nothing_but_succession():
+def test_cost_with_rates_of_zero_is_the_cost_of_succession():
     idle = {"crossover_rate": 0, "individual_mutation_rate": 0}
     assert cost(generation("genome", **idle)).evaluations == 0
     assert cost(generation("genome_plus", **idle)).evaluations == 10
 
 
-def test_known_scores_are_not_asked_again():
+def test_cost_of_generation_0_does_not_count_known_scores():
     def initial(scheme, n):
         return cost(job("initial_population", tasks="sums", scheme=scheme, n=str(n), seed="1")).evaluations
 
-    assert initial("experts-product", 10) == 10, "products of the experts were never asked"
+    assert initial("experts-product", 10) == 10, "products of the experts have no scores yet"
     assert [initial("pairs", 10), initial("experts", 10), initial("experts", 15), initial("experts", 4)] == [
         10,
         0,
@@ -99,14 +101,14 @@ def test_known_scores_are_not_asked_again():
     ]
 
 
-def test_samples_and_tokens_are_those_of_all_tasks_of_a_run():
+def test_cost_adds_samples_and_tokens_of_all_tasks():
     scored = cost(job("score_experts", tasks="sums+facts"))
     assert (scored.evaluations, scored.samples) == (10, 400)
     assert scored.response_tokens == 200 * 4 + 200 * 512
     assert scored.unmeasured == {"sums", "facts"}
 
 
-def test_measured_splits_prompts_and_responses_stand_above_the_config():
+def test_cost_prefers_measured_numbers_to_the_config():
     measured = Measured({"sums": {"validation": 7, "test": 9}}, {"sums": 12.5}, {"sums": 100.0}, 1000, None)
     scored = cost(job("score_experts", tasks="sums"), measured=measured)
     assert (scored.samples, scored.prompt_tokens, scored.unmeasured) == (70, 875, frozenset())
@@ -114,13 +116,13 @@ def test_measured_splits_prompts_and_responses_stand_above_the_config():
     assert (answered.evaluations, answered.samples, answered.file_bytes) == (0, 36, 3600)
 
 
-def test_pack_of_llms_reads_with_all_experts_and_answers_with_one():
+def test_pack_of_llms_reads_prompts_with_all_experts_and_answers_with_one():
     settings = {"method": "pack_of_llms", **METHOD_SETTINGS["pack_of_llms"]}
     pack = cost(job("baseline", settings, tasks="sums", variant="pack_of_llms"))
     assert (pack.evaluations, pack.samples, pack.response_tokens) == (1, 11 * 20, 20 * 4)
 
 
-def test_tests_that_take_all_that_is_left_are_assumed_unless_their_draw_is_known():
+def test_cost_assumes_the_size_of_tests_that_take_the_rest():
     jobs = [job("answer_test", {"members": 0}, test_task=task, run="x") for task in ("sums", "all_left", "drawn")]
     result = forecast(jobs, SETTING, NOTHING)
     assert result.total.samples == 50 + REST + 280
@@ -128,12 +130,12 @@ def test_tests_that_take_all_that_is_left_are_assumed_unless_their_draw_is_known
 
 
 @pytest.mark.parametrize(("kept", "number"), [("all", 10 + 10 + 4 * 10), ("final", 10), ("none", 0)])
-def test_kept_adapters_are_counted_once(kept, number):
+def test_cost_counts_kept_adapters_once(kept, number):
     setting = Setting(**{**vars(SETTING), "adapters": kept})
     assert cost(*(generation("model_swarms", i) for i in range(1, 6)), setting=setting).adapters == number
 
 
-def test_disk_is_unknown_before_an_adapter_is_there():
+def test_disk_is_unknown_until_an_adapter_exists():
     jobs = [generation("model_swarms", 1)]
     assert forecast(jobs, SETTING, NOTHING).disk is None
     measured = Measured({}, {}, {"sums": 100.0}, 1000, None)
@@ -141,13 +143,13 @@ def test_disk_is_unknown_before_an_adapter_is_there():
     assert forecast(jobs, SETTING, measured).disk == 20_000 + 30_000 + 20_000
 
 
-def test_time_is_scoring_and_what_jobs_cost_beside_it():
+def test_seconds_are_scoring_and_overhead_per_job():
     jobs = [job("score_experts", tasks="sums"), job("split", task="sums")]
     measured = Measured({}, {}, {}, None, Rate(100, 0.5, "measured"))
     assert forecast(jobs, SETTING, NOTHING).seconds is None
     assert forecast(jobs, SETTING, measured).seconds == 200 / 100 + 0.5
 
 
-def test_jobs_without_an_engine_are_counted_by_stage():
+def test_forecast_counts_jobs_without_engine_by_stage():
     result = forecast([job("split", task="sums"), job("split", task="facts"), job("compare")], SETTING, NOTHING)
     assert (result.total.jobs, result.total.samples, result.others) == (3, 0, {"split": 2, "compare": 1})

@@ -1,4 +1,4 @@
-"""Snakemake's messages, without what stands around them."""
+"""Snakemake's messages without the lines around them."""
 
 import types
 

@@ -1,4 +1,4 @@
-"""What a folder tells before a run."""
+"""What is measured in a folder before a run."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A forecast as people read it."""
+"""Text of a forecast."""
 
 import json
 
@@ -20,38 +20,38 @@ KNOWN = Measured({"sums": {"validation": 20, "test": 60}}, {"sums": 10.0}, {"sum
 @pytest.mark.parametrize(
     ("number", "text"), [(0, "0"), (950, "950"), (1234, "1.2 k"), (2.1e6, "2.1 M"), (3.1e11, "310 G"), (4e12, "4.0 T")]
 )
-def test_numbers_are_short(number, text):
+def test_short_rounds_to_two_digits_with_unit(number, text):
     assert short(number) == text
 
 
-def test_bytes_and_times_have_units():
+def test_size_and_duration_have_units():
     assert [size(0), size(87343)] == ["0 B", "87 kB"]
     assert [duration(31), duration(540), duration(3600 * 51 + 120)] == ["31 s", "9 min", "51 h 2 min"]
 
 
-def test_the_head_of_a_log_says_what_is_known():
+def test_headline_gives_totals_when_everything_is_measured():
     assert headline(forecast(JOBS, SETTING, KNOWN)) == (
         "Plan: 3 jobs, 2 evaluations, 100 samples, 1.0 k tokens of prompts, at most 500 of responses.\n"
         "Disk: about 13 kB of responses and populations. "
-        "Time: about 3 s at 50 samples/s and 0.5 s a job beside it (here).\n"
-        "Neither counts the training of 1 adapter."
+        "Time: about 3 s at 50 samples/s and 0.5 s per job in addition (here).\n"
+        "Neither includes the training of 1 adapter."
     )
 
 
-def test_the_head_of_a_log_says_what_is_not_known():
+def test_headline_names_what_is_unknown_when_nothing_is_measured():
     text = headline(forecast(JOBS, SETTING, UNKNOWN))
     assert "unknown tokens of prompts" in text
     assert "no rate measured here" in text
     assert "at most" in text
 
 
-def test_tables_alone_cost_nothing():
+def test_headline_of_jobs_without_engine_has_no_costs():
     assert headline(forecast([Job("compare", {})], SETTING, UNKNOWN)) == (
-        "Plan: 1 jobs, none of which asks the engine."
+        "Plan: 1 jobs, none of which uses the engine."
     )
 
 
-def test_a_description_lists_stages_totals_and_what_is_left_out():
+def test_describe_lists_stages_totals_and_what_is_not_included():
     text = describe(forecast(JOBS, SETTING, UNKNOWN))
     lines = text.splitlines()
     assert lines[0].split()[:3] == ["jobs", "evaluations", "samples"]
@@ -59,4 +59,4 @@ def test_a_description_lists_stages_totals_and_what_is_left_out():
     assert lines[6].split() == ["total", "3", "2", "1,040", "unknown", "5.2", "k"]
     assert "training of adapters (1)" in text
     assert "counted as 1,000: sums" in text
-    assert "before prompts are there: sums" in text
+    assert "until prompts are prepared: sums" in text

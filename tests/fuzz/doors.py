@@ -14,7 +14,7 @@ import numpy as np
 import yaml
 from safetensors.numpy import load_file, save_file
 
-from builders import fake_experts, paper_settings, write_expert
+from builders import fake_experts, initial_population, next_generation, paper_settings, write_expert
 from fuzz.mutations import DAMAGE, FATAL, FILES, JSON_FILE, JSON_LINES, SAFETENSORS, TEXT, YAML_FILE, Mutation
 from genome.config.check import check_config, check_files, check_paths, read_task_files
 from genome.config.values import settled
@@ -29,8 +29,9 @@ from genome.jobs.rebuild import rebuild
 from genome.jobs.tables import compare
 from genome.lora.materialise import materialise
 from genome.scoring.responses import find_task, score_responses
-from genome.search.driver import found_population, next_generation, score_experts
-from genome.search.population import Fitness, read_population, write_population
+from genome.search.driver import score_experts
+from genome.search.population import Fitness
+from genome.search.records import read_population, write_population
 from genome.tasks import parse_task
 from genome.tasks.prompts import columns, place_row, prepare, sample
 from genome.tasks.scoring import extract
@@ -203,7 +204,7 @@ def build_population() -> None:
     settings = paper_settings("genome_plus")
     experts = [write_expert(GIVEN / "experts" / f"e{i}", i) for i in range(3)]
     scored = score_experts(experts, evaluate)
-    population = found_population(experts, scored, settings, 4, 1, evaluate)
+    population = initial_population(experts, scored, settings, 4, 1, evaluate)
     for _ in range(2):
         population = next_generation(population, settings, 1, experts, evaluate)
     write_population(GIVEN / "population.json", population, experts)

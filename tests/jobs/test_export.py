@@ -12,7 +12,8 @@ from genome.files import read_json, read_jsonl, write_json, write_jsonl
 from genome.genotype import Genotype, Noise
 from genome.jobs.export import export_adapter
 from genome.lora.materialise import materialise
-from genome.search.population import Fitness, Individual, found, read_population, write_population
+from genome.search.population import Fitness, Individual, new_population
+from genome.search.records import read_population, write_population
 
 TASKS = ("sums", "change")
 DEFINITION = {"kind": "number", "source": {"path": "rows.jsonl"}, "prompt": "{{ question }}", "reference": "answer"}
@@ -25,7 +26,7 @@ def run(make_experts, tmp_path):
     genotypes = {"a": Genotype((0.25, 0.75), (Noise(7, 0.2, 0.01),)), "b": Genotype((1.0, 0.0))}
     fitness = {name: Fitness(value, dict.fromkeys(TASKS, value)) for name, value in (("a", 0.75), ("b", 0.5))}
     individuals = [Individual(name, genotypes[name], "mixture", fitness=fitness[name]) for name in "ba"]
-    write_population(tmp_path / "population.json", scored(found(individuals), experts), experts)
+    write_population(tmp_path / "population.json", scored(new_population(individuals), experts), experts)
     materialise([genotypes["a"]], experts, [tmp_path / "best"])
     write_json(tmp_path / "experts.json", {"rank": 4, "experts": [{"path": str(expert.path)} for expert in experts]})
     for task in TASKS:

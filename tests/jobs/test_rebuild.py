@@ -13,7 +13,8 @@ from genome.files import read_json
 from genome.genotype import PRODUCT, Genotype, Noise, mixture
 from genome.jobs.rebuild import rebuild
 from genome.lora.materialise import materialise
-from genome.search.population import Fitness, Individual, found, read_population, write_population, write_result
+from genome.search.population import Fitness, Individual, new_population
+from genome.search.records import read_population, write_population, write_result
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def stored(make_experts, tmp_path):
     members = [
         Individual(n, g, "mixture", fitness=Fitness(f, {})) for n, g, f in zip("ab", genotypes, (0.9, 0.1), strict=True)
     ]
-    write_population(tmp_path / "population.json", scored(found(members), experts), experts)
+    write_population(tmp_path / "population.json", scored(new_population(members), experts), experts)
     materialise(genotypes, experts, [tmp_path / "a", tmp_path / "b"])
     return tmp_path
 
@@ -71,7 +72,7 @@ def test_what_cannot_be_rebuilt_is_refused(stored):
 def test_a_mixture_of_products_is_rebuilt_wide_or_compressed(make_experts, tmp_path):
     experts = make_experts(2)
     [member] = [Individual("a", mixture((0.5, 0.25), PRODUCT), "mixture", fitness=Fitness(1.0, {}))]
-    write_population(tmp_path / "population.json", scored(found([member]), experts), experts)
+    write_population(tmp_path / "population.json", scored(new_population([member]), experts), experts)
     materialise([member.genotype], experts, [tmp_path / "served"])
     path = tmp_path / "population.json"
     assert rebuild(path, "a", tmp_path, tmp_path / "wide") == 0

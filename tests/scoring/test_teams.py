@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from genome.genotype import Genotype
 from genome.scoring.teams import TEAMS, choose_team, teams
-from genome.search.population import Fitness, Individual, found
+from genome.search.population import Fitness, Individual, new_population
 from genome.tasks import parse_task
 from genome.tasks.scoring import Scores
 
@@ -18,7 +18,7 @@ def population(*scores):
     members = [
         Individual(f"x{i}", Genotype((float(i),)), "", fitness=Fitness(score, {})) for i, score in enumerate(scores)
     ]
-    return found(members)
+    return new_population(members)
 
 
 def answers(members, *right):

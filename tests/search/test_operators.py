@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import builders
 from genome.genotype import PRODUCT, Genotype, combine, expert, from_json, mixture, to_json
 from genome.rng import stream
 from genome.search.operators import (
@@ -27,22 +28,16 @@ from genome.search.operators import (
 )
 from genome.search.population import Fitness, Individual
 
-PAPER = Succession(0.95, 0.2, 0.2, 0.1, 0.95, "weights", "difference", False)
+PAPER = Succession()
 fitness = st.integers(0, 200).map(lambda right: right / 200)
 
 
-def individual(name: str, score: float, *coefficients: float) -> Individual:
-    return Individual(
-        name, Genotype(coefficients or (score, 1.0)), "initialisation", fitness=Fitness(score, {"t": score})
-    )
-
-
 def population(scores) -> list[Individual]:
-    return [individual(f"x{i}", score, float(i), 1.0) for i, score in enumerate(scores)]
+    return list(builders.population(*scores).members)
 
 
 @given(st.integers(2, 12), st.integers(2, 60), st.integers(0, 1000))
-def test_initialisation_mixes_each_pair_before_any_twice(n, size, seed):
+def test_initialise_mixes_each_pair_once_before_any_twice(n, size, seed):
     mixtures = initialise(n, size, seed)
     pairs = []
     for one in mixtures:
@@ -57,13 +52,13 @@ def test_initialisation_mixes_each_pair_before_any_twice(n, size, seed):
     assert len(counts) == min(size, rounds)
 
 
-def test_shares_of_the_first_mixtures_are_uniform():
-    """t ~ U(0, 1) in Eq. 3: a tenth of them in each tenth."""
+def test_initialise_draws_shares_uniformly():
+    """t ~ U(0, 1) in Eq. 3: a tenth of the values in each tenth."""
     shares = [x.genotype.coefficients[0] for x in initialise(2, 4000, 1)]
     assert np.histogram(shares, 10, (0, 1))[0] / 4000 == pytest.approx(np.full(10, 0.1), abs=0.02)
 
 
-def test_generations_and_trials_draw_apart():
+def test_operators_draw_other_numbers_in_each_generation_and_trial():
     members = population(np.linspace(0.3, 0.7, 12))
     parents = [[x.parents for x in crossover(members, 1.0, 1, generation)] for generation in (1, 2, 3)]
     assert parents[0] != parents[1] != parents[2]
@@ -77,7 +72,7 @@ def test_generations_and_trials_draw_apart():
 
 
 @pytest.mark.parametrize("scheme", [*SELECTION, "elite"])
-def test_copies_survive_only_where_nobody_else_can(scheme):
+def test_select_keeps_copies_only_if_the_pool_has_too_few_genotypes(scheme):
     pool = population([0.9, 0.8, 0.1, 0.05])
     copies = [replace(pool[0], name=f"copy{i}") for i in range(6)]
     for seed in range(20):
@@ -85,12 +80,12 @@ def test_copies_survive_only_where_nobody_else_can(scheme):
     assert len(select([*copies, *pool], 8, 0.3, scheme, 1, 1)) == 8
 
 
-def test_a_larger_population_begins_like_a_smaller_one():
+def test_initialise_extends_smaller_populations():
     assert initialise(10, 40, 3)[:10] == initialise(10, 10, 3)
     assert initialise(10, 10, 3) != initialise(10, 10, 4)
 
 
-def test_without_initialisation_the_experts_are_the_population():
+def test_take_experts_takes_the_fittest_or_adds_mutants():
     experts = [
         Individual(f"e{i}", expert(i, 3), "expert", fitness=Fitness(s, {})) for i, s in enumerate((0.1, 0.9, 0.5))
     ]
@@ -103,7 +98,7 @@ def test_without_initialisation_the_experts_are_the_population():
 
 
 @given(st.lists(fitness, min_size=2, max_size=12), st.integers(0, 100), st.data())
-def test_draws_by_share_are_distinct_and_take_positives_first(weights, seed, data):
+def test_draw_by_share_draws_distinct_positions_positives_first(weights, seed, data):
     k = data.draw(st.integers(0, len(weights)))
     chosen = draw_by_share(np.array(weights), k, np.random.default_rng(seed))
     assert len(chosen) == len(set(chosen)) == k
@@ -111,7 +106,7 @@ def test_draws_by_share_are_distinct_and_take_positives_first(weights, seed, dat
     assert len(positive & set(chosen)) == min(k, len(positive))
 
 
-def test_draws_follow_the_shares():
+def test_draw_by_share_follows_the_shares():
     generator = np.random.default_rng(0)
     first = [draw_by_share(np.array([1.0, 3.0, 0.0]), 1, generator)[0] for _ in range(4000)]
     assert first.count(1) / 4000 == pytest.approx(0.75, abs=0.03)
@@ -119,7 +114,7 @@ def test_draws_follow_the_shares():
 
 
 @given(st.lists(fitness, min_size=2, max_size=12), st.integers(0, 50))
-def test_children_lie_between_their_parents_by_fitness(scores, seed):
+def test_crossover_places_children_between_parents_by_fitness(scores, seed):
     parents = {x.name: x for x in population(scores)}
     children = crossover(list(parents.values()), 1.0, seed, 1)
     assert len(children) == len(scores) // 2
@@ -132,7 +127,7 @@ def test_children_lie_between_their_parents_by_fitness(scores, seed):
         assert child.fitness is None
 
 
-def test_rates_are_rates():
+def test_rates_of_crossover_and_mutation_are_probabilities():
     members = population([0.5] * 10)
     assert crossover(members, 0.0, 1, 1) == []
     assert mutants(members, Mutation(0.0, 0.2, 0.1), 1, 1) == []
@@ -141,7 +136,7 @@ def test_rates_are_rates():
     assert np.mean(counts) == pytest.approx(1.5, abs=0.15)
 
 
-def test_a_mutant_is_its_source_plus_one_noise_term():
+def test_mutants_add_one_noise_term_to_their_source():
     members = population([0.5, 0.7])
     for mutant in mutants(members, Mutation(1.0, 0.25, 0.01), 1, 2):
         source = next(x for x in members if x.name == mutant.parents[0])
@@ -150,15 +145,15 @@ def test_a_mutant_is_its_source_plus_one_noise_term():
         assert (noise.density, noise.coefficient) == (0.25, 0.01)
 
 
-def test_seeds_of_noise_are_whole_numbers_that_every_reader_of_json_holds():
+def test_noise_seeds_are_exact_as_floats():
     seeds = [mutate(expert(0, 2), 0.2, 0.1, stream(1, "mutation", i)).noise[0].seed for i in range(400)]
     assert len({*seeds}) == 400
     assert 2**52 < max(seeds) < 2**53
     assert all(float(seed) == seed for seed in seeds)
 
 
-def test_randomness_is_addressed_not_consumed():
-    """Without crossover the parents' mutants stay what they were: ablations share their randomness."""
+def test_mutants_of_members_do_not_depend_on_children():
+    """Members have the same mutants with and without crossover: ablations share their random numbers."""
     members = population([0.5, 0.7, 0.1])
     children = crossover(members, 1.0, 1, 1)
     mutation = Mutation(0.5, 0.2, 0.1)
@@ -166,14 +161,14 @@ def test_randomness_is_addressed_not_consumed():
     assert mutants([*members, *children], mutation, 1, 1)[: len(alone)] == alone
 
 
-def test_copies_are_dropped():
+def test_without_copies_drops_known_genotypes():
     members = population([0.5, 0.7])
     copy = Individual("copy", members[0].genotype, "crossover")
     new = Individual("new", Genotype((9.0, 9.0)), "crossover")
     assert without_copies([copy, new, new], members) == [new]
 
 
-def test_succession_is_equation_5():
+def test_succeed_is_equation_5():
     members = with_experience(population([0.5, 0.9, 0.1]), population([0.5, 0.9, 0.1]), PAPER, 0.001, 1, 1)
     best, worst, current = members[1], members[2], members[0]
     updated = succeed(members, best, current, worst, PAPER, 4)
@@ -188,20 +183,20 @@ def test_succession_is_equation_5():
         assert new.parents == (old.name,)
 
 
-def test_succession_reads_experiences_when_asked():
-    settings = Succession(1.0, 1.0, 0.0, 0.0, 1.0, "experience", "difference", False)
+def test_succeed_moves_towards_experiences_with_attractor_experience():
+    settings = Succession(1.0, 1.0, 0.0, 0.0, 1.0, attractor="experience")
     members = with_experience(population([0.5, 0.9]), population([0.5, 0.9]), settings, 0.001, 1, 1)
     updated = succeed(members, members[1], members[0], members[0], settings, 1)
     e = [np.array(x.experience.coefficients) for x in members]
     np.testing.assert_allclose(updated[0].experience.coefficients, (e[0] + e[1] - e[0]) / 2)
 
 
-def test_experience_starts_as_the_way_to_another_member():
+def test_first_experience_is_the_difference_to_another_member_or_noise():
     members = population([0.5, 0.9, 0.1])
     for x in with_experience(members, members, PAPER, 0.001, 1, 1):
         target = combine([(1.0, x.genotype), (1.0, x.experience)])
         assert target in {other.genotype for other in members if other.name != x.name}
-    gaussian = Succession(0.95, 0.2, 0.2, 0.1, 0.95, "weights", "gaussian", False)
+    gaussian = Succession(experience="gaussian")
     [x] = with_experience(members[:1], members, gaussian, 0.003, 1, 1)
     assert x.experience.coefficients == (0.0, 0.0)
     assert [(n.density, n.coefficient) for n in x.experience.noise] == [(1.0, 0.003)]
@@ -210,7 +205,7 @@ def test_experience_starts_as_the_way_to_another_member():
 @given(
     st.lists(fitness, min_size=2, max_size=25), st.integers(0, 50), st.sampled_from([*SELECTION, "elite"]), st.data()
 )
-def test_selection_keeps_distinct_individuals_and_the_elites(scores, seed, scheme, data):
+def test_select_keeps_distinct_individuals_and_elites(scores, seed, scheme, data):
     pool = population(scores)
     size = data.draw(st.integers(2, len(pool)))
     chosen = select(pool, size, 0.1, scheme, seed, 1)
@@ -221,7 +216,7 @@ def test_selection_keeps_distinct_individuals_and_the_elites(scores, seed, schem
         assert sorted(x.score for x in chosen) == sorted(scores)[-size:]
 
 
-def test_the_number_of_elites_is_the_floor_of_its_share():
+def test_select_rounds_the_number_of_elites_down():
     pool = population(np.linspace(0, 1, 300))
     for seed in range(5):
         chosen = {x.name for x in select(pool, 100, 0.29, "proportional", seed, 1)}
@@ -229,8 +224,8 @@ def test_the_number_of_elites_is_the_floor_of_its_share():
 
 
 @pytest.mark.parametrize(("ratio", "size", "elites"), [(0.19, 10, 1), (0.1, 25, 2), (0.05, 10, 1), (0.0, 10, 1)])
-def test_the_first_individual_beyond_the_elites_is_drawn_like_any_other(ratio, size, elites):
-    """floor(alpha N) are kept, at least one; the next has to win its place (SPEC: the top alpha N)."""
+def test_select_draws_the_first_individual_after_the_elites(ratio, size, elites):
+    """floor(alpha N) are kept, at least one; the next is drawn like any other."""
     pool = population(np.linspace(1, 0.9, 40))
     draws = [[x.name for x in select(pool, size, ratio, "proportional", seed, 1)] for seed in range(60)]
     assert all(set(names[:elites]) == {x.name for x in pool[:elites]} for names in draws)
@@ -238,36 +233,36 @@ def test_the_first_individual_beyond_the_elites_is_drawn_like_any_other(ratio, s
     assert 0 < kept < 60
 
 
-def test_rank_selection_draws_by_rank_and_leaves_out_nobody():
-    """After the elite the weights are 3, 2, 1: also the last may survive, and fitness itself says nothing."""
+def test_select_by_rank_draws_by_rank_alone():
+    """After the elite the weights are 3, 2, 1: the last may survive too, and the fitness itself does not matter."""
     pool = population([0.9, 0.8, 0.79, 0.0])
     second = [select(pool, 2, 0.1, "rank", seed, 1)[1].name for seed in range(3000)]
     shares = [second.count(f"x{i}") / 3000 for i in (1, 2, 3)]
     assert shares == pytest.approx([3 / 6, 2 / 6, 1 / 6], abs=0.03)
 
 
-def test_a_tournament_is_between_two_and_the_fitter_wins():
-    """After the elite three are left: x1 wins any pair that has it, x2 the one other, x3 none."""
+def test_select_by_tournament_takes_the_fitter_of_two():
+    """After the elite, three are left: x1 wins both of its pairs, x2 the third pair, x3 none."""
     pool = population([0.9, 0.8, 0.7, 0.6])
     second = [select(pool, 2, 0.1, "tournament", seed, 1)[1].name for seed in range(3000)]
     assert [second.count(f"x{i}") / 3000 for i in (1, 2)] == pytest.approx([2 / 3, 1 / 3], abs=0.03)
     assert second.count("x3") == 0
 
 
-def test_random_selection_has_no_elites():
+def test_select_at_random_has_no_elites():
     pool = population([0.9, *[0.1] * 19])
     kept = sum("x0" in {x.name for x in select(pool, 10, 0.1, "random", seed, 1)} for seed in range(400))
     assert kept / 400 == pytest.approx(0.5, abs=0.08)
 
 
-def test_fitter_individuals_survive_more_often():
+def test_select_prefers_fitter_individuals():
     pool = population([0.9] + [0.8] * 5 + [0.1] * 10)
     for scheme in ("proportional", "rank", "tournament"):
         survived = [sum(x.score == 0.8 for x in select(pool, 6, 0.1, scheme, seed, 1)) for seed in range(200)]
         assert np.mean(survived) > 5 * 5 / 15 + 0.5
 
 
-def test_mutation_of_products_acts_on_coefficients():
+def test_mutate_changes_coefficients_of_products():
     source = mixture((0.5, 0.5, 0.0, 0.0), PRODUCT)
     mutated = [mutate(source, 0.25, 0.1, stream(1, "mutation", i)) for i in range(2000)]
     changes = np.array([x.coefficients for x in mutated]) - source.coefficients
@@ -281,7 +276,7 @@ def test_mutation_of_products_acts_on_coefficients():
 
 
 @pytest.mark.parametrize("experience", ["difference", "gaussian"])
-def test_products_stay_products(experience):
+def test_succession_of_products_keeps_the_space(experience):
     members = [replace(x, fitness=Fitness(0.5, {})) for x in initialise(4, 6, 1, PRODUCT)]
     settings = replace(PAPER, experience=experience)
     experienced = with_experience(members, members, settings, 0.1, 1, 1)

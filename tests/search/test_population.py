@@ -1,51 +1,36 @@
-"""The state of a run and its file."""
+"""Populations and their files."""
 
 import json
 from dataclasses import replace
 
 import pytest
 
-from builders import ENGINE, fake_experts, scored
+from builders import ENGINE, fake_experts, individual, scored
 from genome.errors import GenomeError
 from genome.genotype import Genotype, Noise
-from genome.search.population import (
-    Fitness,
-    Individual,
-    check_engine,
-    described,
-    found,
-    read_individuals,
-    read_population,
-    top,
-    track,
-    write_population,
-)
+from genome.search.population import Fitness, Individual, described, new_population, top, track
+from genome.search.records import check_engine, has_noise, read_individuals, read_population, write_population
 
 
-def individual(name, score, *coefficients, scores=None, **fields):
-    fitness = Fitness(score, scores or {"t": score})
-    return Individual(name, Genotype(coefficients), "mutation", fitness=fitness, **fields)
-
-
-def test_best_and_worst_ever_stay_with_the_earlier_of_equals():
-    population = found([individual("a", 0.5, 1.0), individual("b", 0.5, 2.0), individual("c", 0.2, 3.0)])
+def test_track_keeps_the_earlier_best_and_worst_of_equals():
+    population = new_population([individual("a", 0.5, 1.0), individual("b", 0.5, 2.0), individual("c", 0.2, 3.0)])
     assert (population.best.name, population.worst.name) == ("a", "c")
     population = track(population, [individual("d", 0.5, 4.0), individual("e", 0.2, 5.0), individual("f", 0.7, 6.0)])
     assert (population.best.name, population.worst.name) == ("f", "c")
 
 
-def test_the_top_is_distinct_and_fittest_first():
+def test_top_is_distinct_and_fittest_first():
     members = [
         individual("a", 0.5, 1.0),
         individual("b", 0.9, 2.0),
         individual("copy", 0.9, 2.0),
         individual("c", 0.5, 3.0),
     ]
-    assert [x.name for x in top(found(members), 3)] == ["b", "a", "c"]
-    assert [x.name for x in top(found(members[:1]), 3)] == ["a"]
+    assert [x.name for x in top(new_population(members), 3)] == ["b", "a", "c"]
+    assert [x.name for x in top(new_population(members[:1]), 3)] == ["a"]
 
 
-def test_a_population_survives_its_file(tmp_path):
+def test_population_reads_back_as_it_was_written(tmp_path):
     member = Individual(
         "g03-child1",
         Genotype((0.1, 1 / 3), (Noise(2**53 - 1, 0.2, 1e-3),)),
@@ -54,16 +39,18 @@ def test_a_population_survives_its_file(tmp_path):
         Genotype((0.0, -1e-17)),
         Fitness(0.415, {"a": 0.33, "b": 0.5}),
     )
-    population = track(found([member]), [individual("x", 0.9, 1.0, 2.0, scores={"a": 0.9, "b": 0.9})])
+    population = track(
+        new_population([member]), [individual("x", 0.9, 1.0, 2.0, fitness=Fitness(0.9, {"a": 0.9, "b": 0.9}))]
+    )
     population = scored(population, fake_experts(2))
     path = tmp_path / "population.json"
     write_population(path, population, fake_experts(2))
     assert read_population(path) == population
 
 
-def test_half_a_population_is_refused_in_one_line(tmp_path):
+def test_read_population_refuses_half_a_file_in_one_line(tmp_path):
     path = tmp_path / "population.json"
-    write_population(path, found([individual("a", 0.5, 1.0)]), fake_experts(2))
+    write_population(path, new_population([individual("a", 0.5, 1.0)]), fake_experts(2))
     whole = path.read_text()
     for text in (whole[: len(whole) // 2], "[]", "{}", ""):
         path.write_text(text)
@@ -73,15 +60,47 @@ def test_half_a_population_is_refused_in_one_line(tmp_path):
         assert "\n" not in str(error.value)
 
 
+def test_state_reads_back_as_it_was_written(tmp_path):
+    best = individual("a", 0.5, 1.0, 0.0)
+    state = {
+        "personal_bests": (best,),
+        "trials": {"x": {"t": (1.0, 0.0)}},
+        "history": (((1.0, 0.0), 0.5), ((0.5, 0.5), -1.0)),
+    }
+    population = scored(replace(new_population([best]), state=state), fake_experts(2))
+    path = tmp_path / "population.json"
+    write_population(path, population, fake_experts(2))
+    assert read_population(path) == population
+
+
+def test_empty_state_is_written_as_in_release_0_1(tmp_path):
+    path = tmp_path / "population.json"
+    write_population(path, scored(new_population([individual("a", 0.5, 1.0, 0.0)]), fake_experts(2)), fake_experts(2))
+    written = json.loads(path.read_text())
+    assert list(written) == [
+        *("generation", "evaluations", "samples", "stalled", "best", "worst", "members", "personal_bests", "created"),
+        *("scored", "engine", "experts", "versions"),
+    ]
+    assert written["personal_bests"] == []
+    assert read_population(path).state == {}
+
+
+def test_noise_in_the_state_is_checked(tmp_path):
+    noisy = Individual("b", Genotype((0.5, 0.5), (Noise(7, 0.2, 0.1),)), "mutation", fitness=Fitness(0.5, {"t": 0.5}))
+    population = new_population([individual("a", 0.5, 1.0, 0.0)])
+    assert not has_noise(population)
+    assert has_noise(replace(population, state={"personal_bests": (noisy,)}))
+
+
 EXPERTS = fake_experts(2)
 
 
 @pytest.fixture
 def stored(tmp_path):
-    """A population of two, one with noise, in a folder of runs; and a function that changes what its file holds."""
+    """Return a function that edits the file of a population of two, one with noise, in a folder of runs."""
     noisy = Individual("b", Genotype((0.5, 0.5), (Noise(7, 0.2, 0.1),)), "mutation", fitness=Fitness(0.75, {"t": 0.75}))
     path = tmp_path / "results/runs/sums/genome/n2/seed1/generation_1/population.json"
-    people = replace(found([individual("a", 0.5, 1.0, 0.0), noisy]), generation=1)
+    people = replace(new_population([individual("a", 0.5, 1.0, 0.0), noisy]), generation=1)
     write_population(path, scored(people, EXPERTS), EXPERTS)
 
     def change(edit):
@@ -99,17 +118,17 @@ def swap(value, key):
 
 
 BROKEN = {
-    "swapped genotypes": (lambda v: swap(v, "genotype"), "a: fitness 0.5 where its genotype has 0.75"),
-    "swapped fitness": (lambda v: swap(v, "fitness"), "a: fitness 0.75 where its genotype has 0.5"),
-    "a NaN fitness": (lambda v: v["members"][0].update(fitness=float("nan")), "NaN is not a number"),
+    "swapped genotypes": (lambda v: swap(v, "genotype"), "a: fitness 0.5, but its genotype has 0.75"),
+    "swapped fitness": (lambda v: swap(v, "fitness"), "a: fitness 0.75, but its genotype has 0.5"),
+    "a NaN fitness": (lambda v: v["members"][0].update(fitness=float("nan")), "NaN is no"),
     "fitness as text": (lambda v: v["best"].update(fitness="0.75"), "b, fitness: expected a number in"),
     "a score above 1": (lambda v: v["worst"]["scores"].update(t=1.5), "a, score of t: expected a number in"),
     "a NaN that was scored": (
-        lambda v: next(iter(v["scored"].values())).update(fitness=float("nan")), "NaN is not a number",
+        lambda v: next(iter(v["scored"].values())).update(fitness=float("nan")), "NaN is no",
     ),
-    "a genotype nobody scored": (lambda v: v["members"][0]["genotype"].update(coefficients=[0.9, 0.1]), "never been"),
+    "a genotype without a score": (lambda v: v["members"][0]["genotype"].update(coefficients=[0.9, 0.1]), "never been"),
     "an infinite coefficient": (
-        lambda v: v["members"][0]["genotype"].update(coefficients=[float("inf"), 0.0]), "Infinity is not a number",
+        lambda v: v["members"][0]["genotype"].update(coefficients=[float("inf"), 0.0]), "Infinity is no",
     ),
     "a coefficient that is text": (
         lambda v: v["members"][0]["genotype"].update(coefficients=["1", 0.0]), "a, genotype, coefficient 0",
@@ -117,7 +136,7 @@ BROKEN = {
     "a coefficient too many": (
         lambda v: v["members"][0]["genotype"].update(coefficients=[1.0, 0.0, 0.0]), "3 coefficients for 2 experts",
     ),
-    "a seed that is none": (lambda v: v["best"]["genotype"]["noise"][0].__setitem__(0, 7.5), "noise term 0, seed"),
+    "a fractional seed": (lambda v: v["best"]["genotype"]["noise"][0].__setitem__(0, 7.5), "noise term 0, seed"),
     "a density of 0": (lambda v: v["best"]["genotype"]["noise"][0].__setitem__(1, 0), "a density above 0, found 0"),
     "noise cut short": (lambda v: v["best"]["genotype"]["noise"][0].pop(), r"expected \[seed, density, coefficient\]"),
     "no members": (lambda v: v.update(members=[]), "members: expected a list of 1 or more"),
@@ -125,14 +144,14 @@ BROKEN = {
     "no engine": (lambda v: v.pop("engine"), "no field 'engine'"),
     "the file of another generation": (lambda v: v.update(generation=2), "generation 2 in the folder of another"),
     "a generation as text": (lambda v: v.update(generation="1"), "generation: expected an integer"),
-    "a NaN in a race": (lambda v: v.update(trials={"x": {"t": [float("nan")]}}), "NaN is not a number"),
-    "an infinity in a history": (lambda v: v.update(history=[[[1.0, 0.0], float("inf")]]), "Infinity is not a number"),
+    "a NaN in a race": (lambda v: v.update(trials={"x": {"t": [float("nan")]}}), "NaN is no"),
+    "an infinity in a history": (lambda v: v.update(history=[[[1.0, 0.0], float("inf")]]), "Infinity is no"),
     "another task": (lambda v: v["scored"].update(x={"fitness": 0.1, "scores": {"u": 0.1}}), "on different tasks"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("edit", "message"), BROKEN.values(), ids=BROKEN)
-def test_what_no_run_has_written_is_refused_in_one_line(stored, edit, message):
+def test_read_population_refuses_damaged_values_in_one_line(stored, edit, message):
     path = stored(edit)
     with pytest.raises(GenomeError, match=message) as error:
         read_population(path)
@@ -141,12 +160,12 @@ def test_what_no_run_has_written_is_refused_in_one_line(stored, edit, message):
     assert "\n" not in str(error.value)
 
 
-def test_individuals_are_checked_as_a_population_is(stored):
-    with pytest.raises(GenomeError, match=r"a: fitness 0\.5 where its genotype has 0\.75"):
+def test_read_individuals_checks_fitness(stored):
+    with pytest.raises(GenomeError, match=r"a: fitness 0\.5, but its genotype has 0\.75"):
         read_individuals(stored(lambda value: swap(value, "genotype")))
 
 
-def test_other_experts_are_refused_by_name(stored):
+def test_read_population_names_differing_experts(stored):
     path = stored(lambda value: None)
     other = fake_experts(3)[1:]
     with pytest.raises(GenomeError, match="made of the experts e0 e1, these are e1 e2; restore the experts, or delete"):
@@ -158,9 +177,9 @@ def test_other_experts_are_refused_by_name(stored):
         read_population(path, changed)
 
 
-def test_noise_of_another_numpy_is_refused_where_there_is_any(stored):
+def test_read_population_refuses_noise_of_another_numpy(stored):
     path = stored(lambda value: value["versions"].update(numpy="1.0"))
-    assert read_population(path).best.name == "b", "who draws nothing may read it"
+    assert read_population(path).best.name == "b", "without experts nothing is drawn"
     with pytest.raises(GenomeError, match=r"noise was drawn by numpy 1\.0"):
         read_population(path, EXPERTS)
     stored(lambda value: value.update(members=[value["worst"]], best=value["worst"], created=[]))
@@ -170,7 +189,7 @@ def test_noise_of_another_numpy_is_refused_where_there_is_any(stored):
         read_population(path, EXPERTS)
 
 
-def test_another_engine_is_refused_by_what_differs(stored):
+def test_check_engine_names_what_differs(stored):
     path = stored(lambda value: None)
     assert read_population(path).engine == ENGINE
     check_engine(path, ENGINE, dict(ENGINE))
@@ -184,7 +203,7 @@ def test_another_engine_is_refused_by_what_differs(stored):
     assert "\n" not in message
 
 
-def test_an_engine_is_described_without_what_it_lacks():
+def test_described_leaves_out_null_and_false():
     assert described({**ENGINE, "batch_invariant": True}) == "transformers 5.0, dtype float32, batch invariant"
     named = {"backend": "transformers", "version": "transformers 5.24.0, torch 2.13.0", "kv_cache_dtype": None}
     assert described({**named, "max_model_len": 512}) == "transformers 5.24.0, torch 2.13.0, max model len 512"

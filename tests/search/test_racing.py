@@ -1,4 +1,4 @@
-"""Racing: who cannot win stops early; who is ranked has answered everything."""
+"""Racing: candidates that cannot be selected stop early; ranked individuals have answered every sample."""
 
 from dataclasses import replace
 from statistics import NormalDist
@@ -6,15 +6,16 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from builders import fake_experts, paper_settings
+from builders import Landscape, fake_experts, initial_population, next_generation, paper_settings
 from genome.errors import GenomeError
 from genome.genotype import Genotype, identity
-from genome.search.driver import found_population, next_generation, score_experts
-from genome.search.population import Fitness, Individual, read_population, write_population
-from genome.search.racing import Course, Rules, behind, race, standing
+from genome.search.driver import score_experts
+from genome.search.population import Fitness, Individual
+from genome.search.racing import Course, Known, Races, behind, errors_allowed, places, race, standing
+from genome.search.records import read_population, write_population
+from genome.search.settings import Racing
 
-RULES = Rules([25, 50, 100], 0.95, 0.5)
-TARGET = np.array([0.6, 0.5, -0.1, 0.2])
+RULES = Racing((25, 50, 100), 0.95, 0.5)
 EXPERTS = fake_experts(4)
 DIGESTS = [expert.sha256 for expert in EXPERTS]
 
@@ -43,14 +44,14 @@ def draws(share, seed, size=200):
     return (np.random.default_rng(seed).permutation(size) < share * size).astype(float).tolist()
 
 
-def run(scores, places, rivals=(), known=None, log=None, rules=RULES):
-    return race(entries(scores), known or {}, rivals, places, rules, table_course(scores, log))
+def run(scores, selected, rivals=(), known=None, log=None, rules=RULES):
+    return race(entries(scores), known or {}, rivals, selected, rules, table_course(scores, log))
 
 
-def test_who_cannot_win_stops_at_a_look_and_the_others_answer_everything():
+def test_race_stops_the_worst_at_a_look_and_completes_the_others():
     scores = {"good": draws(0.9, 1), "fair": draws(0.85, 2), "bad": draws(0.1, 3), "worse": draws(0.05, 4)}
     log = []
-    trials = run(scores, places=2, log=log)
+    trials = run(scores, selected=2, log=log)
     lengths = {name: len(trial["t"]) for name, trial in trials.items()}
     assert lengths == {"good": 200, "fair": 200, "bad": 25, "worse": 25}
     assert all(trials[name]["t"] == tuple(scores[name][: lengths[name]]) for name in scores)
@@ -60,42 +61,42 @@ def test_who_cannot_win_stops_at_a_look_and_the_others_answer_everything():
     ]
 
 
-@pytest.mark.parametrize("places", [1, 3, 8, 10])
-def test_there_are_always_enough_for_the_places(places):
+@pytest.mark.parametrize("selected", [1, 3, 8, 10])
+def test_race_leaves_as_many_as_are_selected(selected):
     for seed in range(20):
         shares = np.random.default_rng(seed).random(8)
         scores = {f"x{i}": draws(share, (seed, i)) for i, share in enumerate(shares)}
-        finished = [trial for trial in run(scores, places).values() if len(trial["t"]) == 200]
-        assert len(finished) >= min(places, 8)
+        finished = [trial for trial in run(scores, selected).values() if len(trial["t"]) == 200]
+        assert len(finished) >= min(selected, 8)
 
 
-def test_an_equal_is_seldom_stopped():
-    """At most 1 - confidence of those who are exactly as good as their rival, over all looks together."""
+def test_race_seldom_stops_a_candidate_as_good_as_its_rival():
+    """At most 1 - confidence of candidates that are exactly as good as their rival, over all looks together."""
     stopped = 0
     for seed in range(1000):
         scores, rival = {"x": draws(0.6, (seed, 0))}, tuple(draws(0.6, (seed, 1)))
-        stopped += len(run(scores, 1, [({"t": rival}, {"t": 0.6})])["x"]["t"]) < 200
+        stopped += len(run(scores, 1, [Known({"t": rival})])["x"]["t"]) < 200
     assert 0 < stopped <= 50
 
 
-def test_pairs_tell_apart_what_means_do_not():
-    """One sample in eight lost, none won: paired it is clear after 100, while two independent means are not."""
+def test_behind_is_sharper_with_paired_scores_than_with_means():
+    """One sample in eight lost, none won: significant after 100 in pairs, but not for two independent means."""
     rival = draws(0.6, 1)
     worse = [0.0 if i % 8 == 0 else score for i, score in enumerate(rival)]
     course = table_course({"worse": worse})
-    trial, scores = {"t": tuple(worse)}, {"t": tuple(rival)}
-    assert behind(trial, scores, 100, RULES, course)
-    assert not behind(trial, {"t": 0.6}, 100, RULES, course)
+    trial = {"t": tuple(worse)}
+    assert behind(trial, Known({"t": tuple(rival)}), 100, RULES, course)
+    assert not behind(trial, Known(means={"t": 0.6}), 100, RULES, course)
 
 
-def test_the_bound_is_that_of_the_quantile_shared_by_the_looks():
-    assert Rules([25, 50, 100], 0.95, 0.5).z == pytest.approx(2.128045, abs=1e-6)  # 1 - 0.05 / 3
-    assert Rules([25], 0.975, 0.5).z == pytest.approx(1.959964, abs=1e-6)
+def test_errors_allowed_is_the_quantile_divided_over_looks():
+    assert errors_allowed(RULES) == pytest.approx(2.128045, abs=1e-6)  # 1 - 0.05 / 3
+    assert errors_allowed(Racing((25,), 0.975, 0.5)) == pytest.approx(1.959964, abs=1e-6)
 
 
 @pytest.mark.parametrize("look", [8, 14])
-def test_stopped_is_who_lies_below_by_more_than_the_standard_errors_allowed(look):
-    """The formula of the module's head, on two tasks of which one is known whole after 12 samples."""
+def test_behind_is_the_formula_of_the_module(look):
+    """The formula of the module's docstring, on two tasks, one of them with 12 samples only."""
     sizes, weights = {"a": 40, "b": 12}, {"a": 0.9, "b": 0.1}
     course = Course(sizes, weights, lambda *_: pytest.fail("was asked"), combine)
     for seed in range(20):
@@ -113,16 +114,16 @@ def test_stopped_is_who_lies_below_by_more_than_the_standard_errors_allowed(look
             variance += weights[task] ** 2 * s2 / m * (size - m) / (size - 1)
         allowed = -gap / np.sqrt(variance)
         for slack, expected in ((-0.001, True), (0.001, False)):
-            rules = Rules([look], NormalDist().cdf(allowed + slack), 0.5)
-            assert behind(worse, better, look, rules, course) is expected
+            rules = Racing((look,), NormalDist().cdf(allowed + slack), 0.5)
+            assert behind(worse, Known(better), look, rules, course) is expected
 
 
-def test_who_is_equal_on_everything_is_not_behind():
+def test_behind_is_false_for_equal_scores():
     scores = {"t": (1.0, 0.0, 1.0, 0.0)}
-    assert not behind(scores, scores, 4, RULES, table_course({"x": [0.0] * 4}))
+    assert not behind(scores, Known(scores), 4, RULES, table_course({"x": [0.0] * 4}))
 
 
-def test_what_is_known_is_not_asked_again():
+def test_race_does_not_evaluate_known_samples_again():
     scores = {"x": draws(0.5, 1), "y": draws(0.5, 2)}
     log = []
     trials = run(scores, 2, known={"x": {"t": tuple(scores["x"][:50])}}, log=log)
@@ -131,41 +132,41 @@ def test_what_is_known_is_not_asked_again():
     assert not [step for step in log if step[0] == "x" and step[1] < 50]
 
 
-def test_tasks_count_by_their_weight():
+def test_race_weighs_tasks():
     def part(individuals, start, stop):
         return [{"a": (1.0,) * len(range(200)[start:stop]), "b": (0.0,) * len(range(60)[start:stop])}] * len(
             individuals
         )
 
-    rivals = [({"a": (0.0,) * 200, "b": (1.0,) * 60}, {"a": 0.0, "b": 1.0})]
+    rivals = [Known({"a": (0.0,) * 200, "b": (1.0,) * 60})]
     for weights, length in (({"a": 0.9, "b": 0.1}, 200), ({"a": 0.1, "b": 0.9}, 25)):
         course = Course({"a": 200, "b": 60}, weights, part, combine)
         assert len(race(entries("x"), {}, rivals, 1, RULES, course)["x"]["a"]) == length
 
 
-def test_a_trial_is_finished_with_every_sample_of_every_task_and_holds_no_more():
+def test_trial_is_finished_with_every_sample_of_every_task():
     course = Course({"a": 300, "b": 2}, {"a": 0.5, "b": 0.5}, lambda *_: pytest.fail("was asked"), combine)
     whole, part, more = ({"a": (0.5,) * length, "b": (1.0,) * 2} for length in (300, 299, 301))
     assert [course.finished(trial) for trial in (whole, part, {"a": (0.5,) * 300}, {})] == [True, False, False, False]
-    assert [course.holds(trial) for trial in (whole, part, more, {"a": (0.5,) * 300})] == [True, True, False, False]
+    assert [course.fits(trial) for trial in (whole, part, more, {"a": (0.5,) * 300})] == [True, True, False, False]
     assert course.fitness(whole) == combine({"a": 0.5, "b": 1.0})
 
 
-def test_looks_that_do_not_rise_are_refused():
-    with pytest.raises(GenomeError, match="rising"):
-        Rules([50, 25], 0.95, 0.5)
+def test_races_refuse_looks_that_do_not_rise():
+    with pytest.raises(GenomeError, match=r"racing\.looks: \[50, 25\]; expected rising"):
+        Races(Racing((50, 25), 0.95, 0.5), table_course({"x": [0.0] * 200}), {})
 
 
 class Samples:
-    """A course of 200 samples of rising difficulty: an individual is right on those below its skill."""
+    """A course of 200 samples with difficulties in [0, 1): an individual is right on those below its skill."""
 
     def __init__(self, trials=()):
         self.difficulty = np.random.default_rng(0).permutation(200) / 200
         self.spent = 0
 
     def scores(self, individual):
-        distance = np.sum((np.array(individual.genotype.coefficients) - TARGET) ** 2)
-        return tuple((self.difficulty < np.exp(-2 * distance)).astype(float).tolist())
+        skill = Landscape(EXPERTS).value(individual)
+        return tuple((self.difficulty < skill).astype(float).tolist())
 
     def __call__(self, individuals):
         self.spent += 200 * len(individuals)
@@ -182,7 +183,7 @@ class Samples:
 
 def evolve(method, racing, generations=5, file=None):
     samples, settings = Samples(), paper_settings(method) | {"racing": racing}
-    population = found_population(EXPERTS, score_experts(EXPERTS, samples), settings, 10, 1, samples)
+    population = initial_population(EXPERTS, score_experts(EXPERTS, samples), settings, 10, 1, samples)
     history = [population]
     samples.spent = 0
     for _ in range(generations):
@@ -197,13 +198,13 @@ RACING = {"looks": [25, 50, 100], "confidence": 0.95, "share": 0.5}
 
 
 @pytest.mark.parametrize("method", ["genome", "genome_plus", "cma_es"])
-def test_only_who_has_answered_everything_is_ranked(method):
+def test_racing_ranks_only_individuals_with_all_samples(method):
     history, samples = evolve(method, RACING)
     stopped = set()
     for population in history[1:]:
         for x in (*population.members, *population.created, population.best, population.worst):
             assert x.fitness == combine({"t": sum(samples.scores(x)) / 200})
-        unfinished = {name for name, trial in population.trials.items() if len(trial["t"]) < 200}
+        unfinished = {name for name, trial in population.state["trials"].items() if len(trial["t"]) < 200}
         assert not unfinished & population.scored.keys()
         assert len(population.members) == 10
         stopped |= unfinished
@@ -214,29 +215,30 @@ def test_only_who_has_answered_everything_is_ranked(method):
     assert not stopped & names
     full, everything = evolve(method, None)
     assert samples.spent < 0.9 * everything.spent
-    assert not any(population.trials for population in full)
+    assert not any("trials" in population.state for population in full)
 
 
 @pytest.mark.parametrize("method", ["genome_plus", "cma_es"])
-def test_races_go_on_from_their_file(method, tmp_path):
+def test_racing_continues_from_its_file(method, tmp_path):
     assert evolve(method, RACING, file=tmp_path / "population.json")[0][-1] == evolve(method, RACING)[0][-1]
 
 
 @pytest.mark.parametrize("method", ["genome", "genome_plus", "cma_es"])
-def test_a_race_that_stops_nobody_changes_nothing(method):
+def test_racing_that_stops_no_candidate_changes_nothing(method):
     sure, _ = evolve(method, {"looks": [2], "confidence": 0.999999999, "share": 0.5})
     full, _ = evolve(method, None)
-    assert [replace(population, trials={}) for population in sure] == full
+    without = [{key: part for key, part in x.state.items() if key != "trials"} for x in sure]
+    assert [replace(x, state=state) for x, state in zip(sure, without, strict=True)] == full
 
 
-def test_who_has_come_further_stands_before_who_was_better_for_less():
+def test_standing_prefers_more_samples_to_better_scores():
     course = table_course({"x": [0.0] * 200})
     trials = {"far": (0.0,) * 100, "near": (1.0,) * 50, "good": (1.0,) * 25, "poor": (0.0,) * 25}
     assert sorted(trials, key=lambda name: standing({"t": trials[name]}, course)) == ["far", "near", "good", "poor"]
 
 
 @pytest.mark.parametrize("method", ["genome_plus", "cma_es"])
-def test_a_run_is_over_when_its_best_is_right_on_everything(method):
+def test_racing_ends_when_the_best_scores_100_percent(method):
     history, samples = evolve(method, RACING, generations=1)
     perfect = replace(history[-1], best=replace(history[-1].best, fitness=combine({"t": 1.0})))
     spent, settings = samples.spent, paper_settings(method) | {"racing": RACING}
@@ -247,13 +249,13 @@ def test_a_run_is_over_when_its_best_is_right_on_everything(method):
     assert without.created
 
 
-def test_without_a_course_everybody_answers_everything():
+def test_racing_without_course_scores_all_in_full():
     samples, settings = Samples(), paper_settings("genome_plus") | {"racing": RACING}
-    population = found_population(EXPERTS, score_experts(EXPERTS, samples), settings, 10, 1, samples)
+    population = initial_population(EXPERTS, score_experts(EXPERTS, samples), settings, 10, 1, samples)
     assert next_generation(population, settings, 1, EXPERTS, samples) == next_generation(
         population, settings | {"racing": None}, 1, EXPERTS, samples
     )
 
 
-def test_a_smaller_share_has_fewer_places():
-    assert [Rules([25], 0.9, share).places(10) for share in (0.01, 0.3, 0.5, 1.0)] == [1, 3, 5, 10]
+def test_places_are_the_share_of_the_population():
+    assert [places(Racing((25,), 0.9, share), 10) for share in (0.01, 0.3, 0.5, 1.0)] == [1, 3, 5, 10]

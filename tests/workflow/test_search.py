@@ -6,7 +6,7 @@ import pytest
 
 from genome.files import read_json, read_jsonl
 from genome.jobs.rebuild import rebuild
-from genome.search.population import read_population
+from genome.search.records import read_population
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 

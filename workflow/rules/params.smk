@@ -1,5 +1,8 @@
 # Which settings a result depends on: one canonical JSON text each, and nothing that decides nothing.
 
+from genome.search import racing
+from genome.search.methods import METHODS
+
 
 def base_params(wildcards):
     source = config["bases"][wildcards.base]["model"]
@@ -90,8 +93,8 @@ def initial_params(wildcards):
 def search_settings(variant):
     """Return all that decides what a variant finds; how it is reported later is not part of it."""
     settings = {key: value for key, value in VARIANTS[variant].items() if key not in REPORTING}
-    races = {"races": VERSIONS["racing"]} if settings.get("racing") else {}
-    return {**deciding(settings), **races, "stage": VERSIONS.get(settings["method"])}
+    races = {"races": racing.VERSION} if settings.get("racing") else {}
+    return {**deciding(settings), **races, "stage": METHODS[settings["method"]].version}
 
 
 def deciding(settings):

@@ -2,7 +2,7 @@
 
 from genome.jobs import job
 from genome.jobs.evaluation import answer_test
-from genome.jobs.evolution import Site
+from genome.jobs.site import Site
 
 with job(snakemake.log[0]):
     answer_test(

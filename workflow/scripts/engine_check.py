@@ -2,7 +2,7 @@
 
 from genome.jobs import job
 from genome.jobs.engine_check import check_engine
-from genome.jobs.evolution import Site
+from genome.jobs.site import Site
 
 with job(snakemake.log[0]):
     check_engine(

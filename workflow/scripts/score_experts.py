@@ -1,15 +1,14 @@
 """Score the experts on the validation samples."""
 
 from genome.jobs import job
-from genome.jobs.evolution import Site, evaluate_experts
+from genome.jobs.evolution import score_experts
+from genome.jobs.site import Outputs, Site
 
 with job(snakemake.log[0]):
-    evaluate_experts(
+    score_experts(
         Site(snakemake.input.base, snakemake.input.experts, snakemake.config["engine"]),
         settings=snakemake.params.settings,
         prompts=snakemake.input.prompts,
         unparsed=snakemake.config["unparsed"],
-        population=snakemake.output.population,
-        evaluations=snakemake.output.evaluations,
-        record=snakemake.output.record,
+        out=Outputs(snakemake.output.population, snakemake.output.evaluations, snakemake.output.record),
     )

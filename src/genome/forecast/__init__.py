@@ -1,8 +1,8 @@
-"""What a plan will cost before anything starts: evaluations, samples, tokens, disk and, from a measured rate, time.
+"""What a run will cost, before it starts: evaluations, samples, tokens, disk and, from a measured rate, time.
 
-The workflow hands over the jobs that it would run (`cost`: what they ask of the engine follows from the methods'
-definitions); what is `measured` is read from files of earlier runs in the same folder; `text` is for people. Importing
-this package loads nothing that the checks of tasks have not loaded, since each run's start waits for it.
+The workflow provides the jobs that it would run. `cost` computes what they need from the rows of the methods,
+`measured` reads files of earlier runs in the same folder, and `text` describes the result. Importing this package is
+quick, since each run imports it before it starts.
 """
 
 from genome.forecast.cost import STAGES, Forecast, Job, Rate, Setting, forecast

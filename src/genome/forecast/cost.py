@@ -1,4 +1,4 @@
-"""What jobs cost: evaluations, samples, tokens and bytes, in expectation where chance decides."""
+"""What jobs cost: evaluations, samples, tokens and bytes, as expected values if they are random."""
 
 import json
 from collections import Counter
@@ -7,17 +7,18 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from genome.search.methods.cma_es import points_of
+from genome.search.method import Method
+from genome.search.methods import read_method
 from genome.tasks import Task
 
 REST = 1000
-"""Test samples that are assumed where a task takes all that is left of a pool which nobody has read yet."""
+"""Number of test samples that is assumed if a task takes all that is left of a pool that has not been read yet."""
 
 ROW_BYTES, TOKEN_BYTES = 120, 6
-"""Of a kept response: what stands beside the text, and at most one token of text and of the answer in it."""
+"""Size of a kept response: without its text, and per token of the text and of the answer in it, at most."""
 
 INDIVIDUAL_BYTES = 1500
-"""Of a population file, for each individual in it: the mean of runs of ten generations (GENOME 1000, GENOME+ 1900)."""
+"""Size of a population file per individual: the mean of runs of ten generations (GENOME 1000, GENOME+ 1900)."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Setting:
-    """What jobs share. `experts` are names, `tasks` the definitions of all tasks that a job names.
+    """What jobs share: the names of the `experts`, and the definitions of all `tasks` of the jobs.
 
-    `adapters` says which of the `generations` keep their members as folders: all, final or none. `splits` holds the
-    numbers of samples, `validation` and `test` (or "rest").
+    `adapters` are the `generations` that keep their members as folders: all, final or none. `splits` are the numbers of
+    samples, `validation` and `test` (or "rest").
     """
 
     base: str
@@ -47,7 +48,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Rate:
-    """How fast samples are answered: scoring alone, and seconds of a job beside its scoring; where that is from."""
+    """How fast samples are scored, the seconds that a job takes in addition, and the source of both."""
 
     samples_per_second: float
     overhead: float
@@ -56,10 +57,11 @@ class Rate:
 
 @dataclass(frozen=True)
 class Measured:
-    """What the folder already tells; a task that is missing from a mapping is not measured.
+    """What is known from files in the folder; a task that is missing from a mapping has not been measured.
 
-    samples: of each task's validation and test; prompt_tokens: mean of a prompt; row_bytes: mean of a kept response
-    adapter_bytes: one adapter, None before there is any
+    samples: validation and test samples per task
+    prompt_tokens: mean per prompt; row_bytes: mean per kept response
+    adapter_bytes: size of one adapter, None before there is any
     """
 
     samples: Mapping[str, Mapping[str, int]]
@@ -71,9 +73,9 @@ class Measured:
 
 @dataclass(frozen=True)
 class Cost:
-    """Expected numbers: genotypes scored, samples asked, tokens, adapters kept, bytes of responses and populations.
+    """Expected numbers of genotypes scored, samples answered, tokens, adapters kept, bytes of answers and populations.
 
-    `prompt_tokens` lack the prompts of `unmeasured` tasks, `response_tokens` are the most that may come.
+    `prompt_tokens` do not include `unmeasured` tasks, `response_tokens` are an upper limit.
     """
 
     jobs: int = 0
@@ -100,10 +102,10 @@ class Cost:
 
 @dataclass(frozen=True)
 class Forecast:
-    """Costs by stage and variant (""), the jobs of stages that ask no engine, and what the numbers rest on.
+    """Costs by stage and variant (or ""), the number of other jobs by stage, and the basis of the numbers.
 
     assumed: tasks whose number of test samples is not known
-    bounded: tasks whose responses are counted at their longest
+    bounded: tasks whose responses are assumed to have the largest possible length
     """
 
     rows: Mapping[tuple[str, str], Cost]
@@ -114,12 +116,12 @@ class Forecast:
 
     @property
     def total(self) -> Cost:
-        """The sum of all stages, with the jobs that ask no engine."""
+        """The sum of all stages, including jobs that do not use the engine."""
         return sum(self.rows.values(), Cost(jobs=sum(self.others.values())))
 
     @property
     def disk(self) -> float | None:
-        """Bytes that stay; None while adapters are to be kept whose size is not known."""
+        """Bytes that remain on disk; None if adapters are kept and their size is not known yet."""
         total, size = self.total, self.measured.adapter_bytes
         if total.adapters and size is None:
             return None
@@ -127,7 +129,7 @@ class Forecast:
 
     @property
     def seconds(self) -> float | None:
-        """Seconds of scoring and of the jobs around it, one after another; None without a rate."""
+        """Seconds of scoring and of the rest of its jobs, one job after another; None without a rate."""
         rate = self.measured.rate
         if rate is None:
             return None
@@ -135,61 +137,39 @@ class Forecast:
         return self.total.samples / rate.samples_per_second + asking * rate.overhead
 
 
-# How many genotypes a method scores in a job, in expectation: from its settings, the population's size and the
-# number of experts.
-
-
-def _genome(settings: Mapping[str, Any], size: int, experts: int) -> float:
-    """Children, mutants of members and children, and with succession all members once more (Algorithms 1 and 2)."""
-    children = size // 2 * settings["crossover_rate"]
-    mutants = (size + children) * settings["individual_mutation_rate"]
-    return children + mutants + (size if settings["succession"] else 0)
-
-
-METHODS: dict[str, Callable[[Mapping[str, Any], int, int], float]] = {
-    "genome": _genome,
-    "genome_plus": _genome,
-    "model_swarms": lambda settings, size, experts: size,
-    "cma_es": lambda settings, size, experts: points_of(size),
-    "best_single": lambda settings, size, experts: 0,
-    "expert_fusion": lambda settings, size, experts: 1,
-    "lorahub": lambda settings, size, experts: settings["evaluations"],
-    "pack_of_llms": lambda settings, size, experts: 1,
-}
-
-
 def _experts(job: Job, setting: Setting) -> float:
     return len(setting.experts)
 
 
 def _initial(job: Job, setting: Setting) -> float:
-    """The experts' own scores are known already, but not those of their products, which are asked for anew."""
+    """The experts' own scores are known already, but not the scores of their products."""
     known = len(setting.experts) if job.parts["scheme"] == "experts" else 0
     return max(0, int(job.parts["n"]) - known)
 
 
 def _of_method(job: Job, setting: Setting) -> float:
-    settings = _parsed(job.settings)
-    return METHODS[settings["method"]](settings, int(job.parts.get("n", 0)), len(setting.experts))
+    method, settings = _method(job.settings)
+    return method.cost(settings, int(job.parts.get("n", 0)), len(setting.experts))
 
 
 def _none(job: Job, setting: Setting) -> float:
     return 0
 
 
+OF_METHODS = ("generation", "baseline", "searched_baseline")
+"""Stages that run the method in their settings."""
+
 STAGES: dict[str, Callable[[Job, Setting], float]] = {
     "score_experts": _experts,
     "initial_population": _initial,
-    "generation": _of_method,
-    "baseline": _of_method,
-    "searched_baseline": _of_method,
+    **dict.fromkeys(OF_METHODS, _of_method),
     "answer_test": _none,
 }
-"""Stages that ask the engine, with their evaluations: genotypes on all validation samples of a run's tasks."""
+"""Stages that use the engine, with their evaluations: genotypes on all validation samples of a run's tasks."""
 
 
 def forecast(jobs: Sequence[Job], setting: Setting, measured: Measured) -> Forecast:
-    """Return what `jobs` will cost."""
+    """Return the cost of `jobs`."""
     asking = [job for job in jobs if job.stage in STAGES]
     rows: dict[tuple[str, str], Cost] = {}
     for job in asking:
@@ -209,24 +189,31 @@ def _cost(job: Job, setting: Setting, measured: Measured) -> Cost:
     evaluations = STAGES[job.stage](job, setting)
     if job.stage == "answer_test":
         settings = _parsed(job.settings)
-        # The best, and the members of an ensemble where the run reports one.
+        # The best individual, and the members of an ensemble if the run reports one.
         asked = _asked(job.parts["test_task"], "test", 1 + settings["members"], setting, measured)
         return replace(asked, jobs=1)
     tasks = job.parts["tasks"].split("+")
     cost = sum((_asked(task, "validation", evaluations, setting, measured) for task in tasks), Cost(jobs=1))
-    if _parsed(job.settings).get("method") == "pack_of_llms":
-        # Perplexities of all experts on the same prompts: read, and nothing answered.
-        for task in tasks:
-            read = _asked(task, "validation", len(setting.experts), setting, measured)
-            cost += replace(read, response_tokens=0, file_bytes=0)
+    for task in tasks:
+        # Perplexities on the same prompts: the engine reads them and answers nothing.
+        read = _asked(task, "validation", _reads(job, setting), setting, measured)
+        cost += replace(read, response_tokens=0, file_bytes=0)
     size = int(job.parts.get("n", 0))
     individuals = evaluations + size
     cost += Cost(evaluations=evaluations, file_bytes=individuals * INDIVIDUAL_BYTES)
     return replace(cost, adapters=_kept(job, size, evaluations, setting))
 
 
+def _reads(job: Job, setting: Setting) -> float:
+    """Return for how many genotypes a job only reads the prompts."""
+    if job.stage not in OF_METHODS:
+        return 0
+    method, settings = _method(job.settings)
+    return method.reads(settings, int(job.parts.get("n", 0)), len(setting.experts))
+
+
 def _asked(task: str, side: str, models: float, setting: Setting, measured: Measured) -> Cost:
-    """Return what it costs that `models` answer all samples of a side."""
+    """Return what it costs if `models` answer all samples of a side."""
     if side == "test":
         number = _test_samples(task, setting, measured) or REST
     else:
@@ -245,7 +232,7 @@ def _asked(task: str, side: str, models: float, setting: Setting, measured: Meas
 
 
 def _test_samples(task: str, setting: Setting, measured: Measured) -> int | None:
-    """Return how many samples a task's test has; None where only its rows can tell."""
+    """Return how many samples a task's test has; None if only its rows can show."""
     if task in measured.samples:
         return measured.samples[task]["test"]
     definition = setting.tasks[task]
@@ -257,7 +244,7 @@ def _test_samples(task: str, setting: Setting, measured: Measured) -> int | None
 
 
 def _kept(job: Job, size: int, evaluations: float, setting: Setting) -> float:
-    """Return the adapters that a generation leaves behind. Members that live on are links to the same file."""
+    """Return the number of adapters that a generation adds. Members that survive are links to the same file."""
     if job.stage != "generation" or setting.adapters == "none":
         return 0
     generation = int(job.parts["generation"])
@@ -269,3 +256,8 @@ def _kept(job: Job, size: int, evaluations: float, setting: Setting) -> float:
 @cache
 def _parsed(settings: str) -> Mapping[str, Any]:
     return json.loads(settings)
+
+
+@cache
+def _method(settings: str) -> tuple[Method, Any]:
+    return read_method(_parsed(settings))

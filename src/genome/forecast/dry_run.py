@@ -1,4 +1,4 @@
-"""The jobs that the workflow would run, from a dry run of Snakemake in a process of its own."""
+"""The jobs that the workflow would run, from a dry run of Snakemake in a separate process."""
 
 import json
 import os
@@ -14,13 +14,13 @@ from genome.forecast.cost import Job, Setting
 from genome.yaml_files import check_yaml
 
 VARIABLE = "GENOME_PLAN"
-"""Names the file that the workflow (workflow/rules/plan.smk) writes at the end of a dry run."""
+"""The variable with the name of the file that the workflow writes at the end of a dry run."""
 
 
 def read_plan(targets: Sequence[str], configfiles: Sequence[Path]) -> tuple[list[Job], Setting]:
     """Return the jobs that would make `targets` (none: the default) in this folder, and what they share.
 
-    GenomeError: Snakemake's own message where it refuses the config or a target, ours for a file that it cannot read.
+    GenomeError has Snakemake's own message if it refuses the config or a target, ours for a file that it cannot read.
     """
     for file in configfiles:
         check_yaml(file)
@@ -43,7 +43,7 @@ def read_plan(targets: Sequence[str], configfiles: Sequence[Path]) -> tuple[list
 
 
 def refusal(output: str) -> str:
-    """Return Snakemake's message out of all that it prints: of an input function's error just what that says."""
+    """Return the message in all that Snakemake prints; for an error in an input function, its message alone."""
     if of_input_function := re.search(r"\n  WorkflowError:\n    (.*)", output):
         return of_input_function[1]
     lines = [line for line in output.strip().splitlines() if not line.startswith('  File "')]

@@ -1,4 +1,4 @@
-"""What a workflow's folder tells before a run: sizes of splits, prompts, responses and adapters, and a rate."""
+"""What is known from a workflow's folder before a run: sizes of splits, prompts, responses, adapters, and a rate."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,14 +11,14 @@ from genome.forecast.cost import Job, Measured, Rate, Setting
 from genome.scoring.results import read_record, read_split
 
 READ = 50
-"""Prompts of a task whose tokens are counted: rows stand in random order."""
+"""Number of prompts per task whose tokens are counted: rows are in random order."""
 
 RECORDS = 200
-"""Records of finished jobs that a rate is taken from, evenly out of all: a run's start reads them."""
+"""Number of records of finished jobs that a rate is computed from, evenly spaced: each start of a run reads them."""
 
 
 def measure(jobs: Sequence[Job], setting: Setting, folder: Path = Path()) -> Measured:
-    """Return what a workflow's folder tells of the tasks in `setting`; an empty one tells nothing."""
+    """Return what is known from a workflow's folder about the tasks in `setting`; nothing if it is empty."""
     drawn_again = {job.parts["task"] for job in jobs if job.stage == "split"}
     results = folder / "results"
     samples: dict[str, Mapping[str, int]] = {}
@@ -50,7 +50,7 @@ def _mean_tokens(prompts: Path) -> float:
 
 
 def measured_rate(records: Path) -> Rate | None:
-    """Return the rate of finished jobs on the machine that ran most of them; None before any has scored samples."""
+    """Return the rate of finished jobs on the machine that ran most of them; None if none has scored samples."""
     paths = sorted(records.rglob("*.json"))
     found = [read_record(path, "seconds", "samples", "scoring_seconds") for path in paths[:: len(paths) // RECORDS + 1]]
     scoring = [record for record in found if record["samples"] and record["scoring_seconds"]]

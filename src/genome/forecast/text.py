@@ -1,55 +1,55 @@
-"""A forecast in words: a few lines for the head of a run's log, a table for who asks."""
+"""A forecast in words: a few lines for the top of a run's log, and a table."""
 
 from collections.abc import Sequence
 
 from genome.forecast.cost import REST, Cost, Forecast
 
-NO_RATE = "no rate measured here yet: finish any run first, or give --samples-per-second"
+NO_RATE = "no rate measured here yet: finish any run first, or pass --samples-per-second"
 
 COLUMNS = ("jobs", "evaluations", "samples", "prompt tokens", "response tokens at most")
 
 
 def headline(forecast: Forecast) -> str:
-    """Return the summary that heads a run's log."""
+    """Return the summary at the top of a run's log."""
     total = forecast.total
     if not total.samples:
-        return f"Plan: {total.jobs:,} jobs, none of which asks the engine."
+        return f"Plan: {total.jobs:,} jobs, none of which uses the engine."
     tokens = f"{_prompt_tokens(total)} tokens of prompts, at most {short(total.response_tokens)} of responses"
     lines = [
         f"Plan: {total.jobs:,} jobs, {total.evaluations:,.0f} evaluations, {total.samples:,.0f} samples, {tokens}.",
         f"Disk: {_disk(forecast)}. Time: {_time(forecast)}.",
     ]
     if training := forecast.others.get("train_adapter"):
-        lines.append(f"Neither counts the training of {training} adapter{'s' * (training > 1)}.")
+        lines.append(f"Neither includes the training of {training} adapter{'s' * (training > 1)}.")
     return "\n".join(lines)
 
 
 def describe(forecast: Forecast) -> str:
-    """Return the whole forecast: a table by stage, then disk, time, and what the numbers rest on."""
+    """Return the whole forecast: a table by stage, then disk, time, and the basis of the numbers."""
     total = forecast.total
     rows = [(", ".join(filter(None, label)), _cells(cost)) for label, cost in forecast.rows.items()]
     if forecast.others:
-        rows.append(("others, which ask no engine", (f"{sum(forecast.others.values()):,}", "", "", "", "")))
+        rows.append(("others, without the engine", (f"{sum(forecast.others.values()):,}", "", "", "", "")))
     rows.append(("total", _cells(total)))
     notes = [
         f"Disk   {_disk(forecast)}",
         f"Time   {_time(forecast)}",
-        f"Not in it: {_left_out(forecast)}.",
-        "Children and mutants are expected numbers; runs of one seed draw alike, so that few seeds may be a fifth off.",
+        f"Not included: {_left_out(forecast)}.",
+        "Numbers of children and mutants are expected values; with few seeds they may differ by a fifth.",
     ]
     if forecast.measured.rate:
-        notes.append("The time is that of one job after another.")
+        notes.append("Time assumes one job after another.")
     if total.unmeasured:
         notes.append(
-            f"Prompt tokens are unknown, and not counted, before prompts are there: {_names(total.unmeasured)}."
+            f"Prompt tokens are unknown, and not counted, until prompts are prepared: {_names(total.unmeasured)}."
         )
     if forecast.assumed:
-        notes.append(f"Tests that take all rows left are counted as {REST:,}: {_names(forecast.assumed)}.")
+        notes.append(f"Tests that take all remaining rows are counted as {REST:,}: {_names(forecast.assumed)}.")
     return "\n".join([*_aligned([("", COLUMNS), *rows]), "", *notes])
 
 
 def short(number: float) -> str:
-    """Return a number for reading: 950, 12 k, 2.1 M, 310 G."""
+    """Return a short text of a number: 950, 12 k, 2.1 M, 310 G."""
     units = ["", " k", " M", " G", " T"]
     while number >= 999.5 and len(units) > 1:
         number /= 1000
@@ -58,13 +58,13 @@ def short(number: float) -> str:
 
 
 def size(number: float) -> str:
-    """Return a number of bytes for reading."""
+    """Return a short text of a number of bytes."""
     text = short(number)
     return f"{text}B" if " " in text else f"{text} B"
 
 
 def duration(seconds: float) -> str:
-    """Return a time for reading, in its two largest units."""
+    """Return a short text of a time, in its two largest units."""
     if seconds < 59.5:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)
@@ -94,17 +94,17 @@ def _disk(forecast: Forecast) -> str:
     if not total.adapters:
         return text
     kept = f"up to {total.adapters:,.0f} adapters"
-    if forecast.disk is None:
+    if forecast.disk is None or of_one is None:
         return f"{text}, and {kept} of unknown size"
     return f"{text}, {kept} of {size(of_one)}: {size(forecast.disk)}"
 
 
 def _time(forecast: Forecast) -> str:
-    rate = forecast.measured.rate
-    if rate is None:
+    rate, seconds = forecast.measured.rate, forecast.seconds
+    if rate is None or seconds is None:
         return NO_RATE
-    beside = f" and {rate.overhead:.1f} s a job beside it" if rate.overhead else ""
-    return f"about {duration(forecast.seconds)} at {rate.samples_per_second:,.0f} samples/s{beside} ({rate.source})"
+    other = f" and {rate.overhead:.1f} s per job in addition" if rate.overhead else ""
+    return f"about {duration(seconds)} at {rate.samples_per_second:,.0f} samples/s{other} ({rate.source})"
 
 
 def _left_out(forecast: Forecast) -> str:

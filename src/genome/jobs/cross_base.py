@@ -13,7 +13,8 @@ from genome.report import cross_base as reporting
 from genome.report.tables import write_csv
 from genome.report.traces import answered_by
 from genome.scoring.results import origin_of, read_origin, read_samples
-from genome.search.population import check_engine, described, read_population
+from genome.search.population import described
+from genome.search.records import check_engine, read_population
 from genome.tasks import parse_task
 from genome.tasks.scoring import for_base
 

@@ -13,7 +13,7 @@ from genome.errors import GenomeError
 from genome.files import read_jsonl, write_text
 from genome.genotype import expert
 from genome.jobs import log
-from genome.jobs.evolution import Site
+from genome.jobs.site import Site
 from genome.lora.store import store_genotypes
 
 PROMPTS, MAX_TOKENS = 20, 16

@@ -12,14 +12,15 @@ from genome.experts.peft import read_expert
 from genome.files import write_json, write_jsonl
 from genome.genotype import Genotype
 from genome.jobs import log
-from genome.jobs.evolution import Site
+from genome.jobs.site import Site
 from genome.lora.store import store_expert, store_genotypes
 from genome.scoring.ensemble import combine
 from genome.scoring.fitness import respond
 from genome.scoring.results import read_evaluations, read_origin, read_responses, read_samples
 from genome.scoring.teams import choose_team
-from genome.search.population import Individual, Population, check_engine, read_population, top
-from genome.search.population import origin as origin_of_experts
+from genome.search.population import Individual, Population, top
+from genome.search.records import check_engine, read_population
+from genome.search.records import origin as origin_of_experts
 from genome.tasks import Task, parse_task
 from genome.tasks.lengths import check_lengths
 from genome.tasks.scoring import extra_results, extract, for_base, judge, parts, standard_error

@@ -12,7 +12,8 @@ from genome.lora.materialise import materialise
 from genome.report.card import Export, Report, card
 from genome.scoring.results import read_manifest, read_names, read_scores, read_split
 from genome.scoring.statistics import read_report
-from genome.search.population import Individual, Population, check_engine, described, read_population, write_result
+from genome.search.population import Individual, Population, described
+from genome.search.records import check_engine, read_population, write_result
 from genome.tasks import parse_task
 
 CARD = "README.md"

@@ -13,7 +13,7 @@ from genome.report.figures.diversity import diversity, draw_diversity
 from genome.report.figures.scaling import draw_scaling, scaling
 from genome.report.figures.style import Row, write_rows
 from genome.scoring.results import read_evaluations, read_manifest
-from genome.search.population import read_contents, read_population
+from genome.search.records import read_contents, read_population
 
 
 def figure2(settings: str, score_files: Sequence[str], pictures: Sequence[str], table: str) -> None:

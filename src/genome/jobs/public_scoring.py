@@ -15,7 +15,8 @@ from genome.report.tables import write_csv
 from genome.report.traces import answered_by, joined
 from genome.scoring.results import origin_of, read_origin, read_samples
 from genome.scoring.statistics import Answered
-from genome.search.population import check_engine, described, read_population
+from genome.search.population import described
+from genome.search.records import check_engine, read_population
 from genome.tasks import Task, parse_task
 from genome.tasks.scoring import for_base
 

@@ -9,7 +9,7 @@ from genome.experts.peft import load_experts
 from genome.files import read_json, replacing_directory
 from genome.lora.materialise import materialise
 from genome.lora.products import compress
-from genome.search.population import check_numpy, experts_of, read_individuals
+from genome.search.records import check_numpy, experts_of, read_individuals
 
 
 def rebuild(population_file: Path, member: str, experts_folder: Path, out: Path, rank: int | None = None) -> float:

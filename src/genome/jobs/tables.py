@@ -13,7 +13,7 @@ from genome.report.figures.efficiency import draw_efficiency
 from genome.report.page import page
 from genome.report.traces import with_runs
 from genome.scoring.results import read_scores, read_split
-from genome.search.population import read_contents
+from genome.search.records import read_contents
 from genome.tasks import parse_task
 
 

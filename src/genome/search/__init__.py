@@ -1,1 +1,1 @@
-"""Evolutionary search: populations, operators, methods, and the driver that scores what they ask for."""
+"""Evolutionary search: populations, operators, methods, and the driver that scores their candidates."""

@@ -1,28 +1,39 @@
 """How a search method asks for fitness.
 
-A method is a generator function: it *yields* lists of individuals that it wants scored, *receives* the same
-individuals with their fitness, and returns the population that results. `genome.search.driver` drives it, so that
-caching, batching and the count of evaluations are the same for all. It may yield a `Contest` instead where only the
-fittest matter; a race then sends it those who were scored in full, in their order, and behind them those it has
-stopped, the nearest first and without fitness.
+A method is a generator function: it *yields* individuals that it wants scored, *receives* them with their fitness
+(`Scored`), and returns the population that results. `genome.search.driver` drives it, so that caching, batching and the
+count of evaluations are the same for all methods. A method yields a list if it needs the fitness of all of them, and a
+`Contest` if only the fittest matter: a race may then stop candidates early.
 """
 
-from collections.abc import Generator, Mapping
-from typing import Any
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 
-from genome.genotype import FACTORS, PRODUCT
 from genome.search.population import Individual, Population
-from genome.search.racing import Contest
-
-Search = Generator[list[Individual] | Contest, list[Individual], Population]
-"""Yields unscored individuals, is sent scored ones, returns a population."""
 
 
-def space_of(settings: Mapping[str, Any]) -> str:
-    """Return the space that a variant merges experts in; settings do not name the paper's."""
-    return settings.get("merge_space", FACTORS)
+@dataclass(frozen=True)
+class Contest:
+    """Candidates of which only the best matter: they compete with each other and with already scored `rivals`.
+
+    `size` is the size of the population.
+    """
+
+    individuals: Sequence[Individual]
+    rivals: Sequence[Individual]
+    size: int
 
 
-def sigma_of(settings: Mapping[str, Any]) -> float:
-    """Return the scale of mutation in that space: of noise on weights, or on the coefficients of products."""
-    return settings["coefficient_sigma" if space_of(settings) == PRODUCT else "sigma"]
+@dataclass(frozen=True)
+class Scored:
+    """The reply to a request: the individuals with their fitness, in the order of the request.
+
+    `stopped` are those that a race has stopped, the nearest to being selected first. They have no fitness.
+    """
+
+    finished: Sequence[Individual]
+    stopped: Sequence[Individual] = ()
+
+
+Search = Generator[Sequence[Individual] | Contest, Scored, Population]
+"""Yields unscored individuals, receives scored ones, returns a population."""

@@ -1,137 +1,201 @@
-"""Drives search methods: scores what they yield, each genotype once in a run, and hands back populations."""
+"""Runs search methods: scores what they yield, each genotype once per run, and returns populations."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from operator import itemgetter
 from typing import Any
 
 from genome.errors import GenomeError
 from genome.experts.peft import Expert
 from genome.genotype import FACTORS, expert, identity, is_finite
 from genome.lora.layers import layer_groups
-from genome.search.asking import sigma_of, space_of
-from genome.search.methods import GENERATIONS, Search
+from genome.search.asking import Contest, Scored, Search
+from genome.search.method import Method
 from genome.search.operators import initialise, take_experts
-from genome.search.population import Fitness, Individual, Population, found
-from genome.search.racing import Contest, Course, Races, Rules, race, standing
+from genome.search.population import Fitness, Individual, Population, new_population
+from genome.search.racing import TRIALS, Course, Known, Races, Trial, places, race, standing
+from genome.search.settings import InitialSettings
 
 Evaluate = Callable[[Sequence[Individual]], list[Fitness]]
 """Scores individuals of distinct genotypes on validation data, in their order."""
 
-LAYER_GROUP = "layer_group"
-"""The setting `coefficients` of a search that gives each group of layers coefficients of its own."""
+
+def _layer_groups(experts: Sequence[Expert], evaluate: Any) -> int:
+    """Return the number of groups of layers."""
+    return len(set(layer_groups(experts[0].tensors).values()))
 
 
-def drive(
-    search: Search,
-    scored: Mapping[str, Fitness],
-    experts: Sequence[Expert],
-    evaluate: Evaluate,
-    races: Races | None = None,
-) -> Population:
-    """Run `search` to its end and return its population, which carries everything that has been scored.
+def _log_perplexity(experts: Sequence[Expert], evaluate: Any) -> list[float]:
+    """Return the log-perplexity of each expert on the validation prompts."""
+    return evaluate.log_perplexity()
 
-    `scored` maps identities to the fitness that the run already knows. Contests are races where `races` are given, and
-    lists of individuals like any other where they are not.
+
+NEEDS: dict[str, Callable[[Sequence[Expert], Any], Any]] = {
+    "layer_groups": _layer_groups,
+    "log_perplexity": _log_perplexity,
+}
+"""What methods may need in addition (`Method.needs`), computed from the experts and the run's `evaluate`."""
+
+
+class Scoreboard:
+    """What a run knows of its genotypes: the fitness of those scored in full, and the trials of its races.
+
+    `digests` are the SHA-256 of the experts. `scored` maps identities to the fitness known so far. With `races`,
+    contests are races; without, all individuals of a contest are scored in full.
     """
-    scored = dict(scored)
-    digests = [expert.sha256 for expert in experts]
 
-    trials = dict(races.trials) if races else {}
+    def __init__(
+        self,
+        scored: Mapping[str, Fitness],
+        digests: Sequence[str],
+        evaluate: Evaluate,
+        races: Races | None = None,
+    ):
+        self.scored = dict(scored)
+        self.trials: dict[str, Trial] = dict(races.trials) if races else {}
+        self._digests = list(digests)
+        self._evaluate = evaluate
+        self._races = races
 
-    def name_of(individual: Individual) -> str:
-        return identity(individual.genotype, digests)
-
-    def score(asked: Sequence[Individual] | Contest) -> list[Individual]:
-        individuals = asked.individuals if isinstance(asked, Contest) else asked
-        diverged = [x.name for x in individuals if not all(map(is_finite, filter(None, (x.genotype, x.experience))))]
-        if diverged:
-            raise GenomeError(f"{diverged[0]}: its coefficients are no longer finite; choose a smaller step")
-        names = list(map(name_of, individuals))
-        new = {name: x for name, x in zip(names, individuals, strict=True) if name not in scored}
-        if new and races and isinstance(asked, Contest):
-            met = dict.fromkeys([*map(name_of, asked.rivals), *(name for name in names if name in scored)])
-            rivals = [(trials.get(name), scored[name].scores) for name in met]
-            found = race(new, trials, rivals, races.rules.places(asked.size), races.rules, races.course)
-            trials.update(found)
-            scored.update((name, races.course.fitness(t)) for name, t in found.items() if races.course.finished(t))
+    def score(self, request: Sequence[Individual] | Contest) -> Scored:
+        """Return the requested individuals with their fitness; only genotypes without one are evaluated."""
+        individuals = request.individuals if isinstance(request, Contest) else request
+        _check_finite(individuals)
+        named = [(self.identity(each), each) for each in individuals]
+        new = {name: each for name, each in named if name not in self.scored}
+        if new and self._races and isinstance(request, Contest):
+            rivals = [self.identity(each) for each in request.rivals]
+            known = [name for name, _ in named if name in self.scored]
+            self._race(new, [*rivals, *known], places(self._races.rules, request.size), self._races)
         elif new:
-            scored.update(zip(new, evaluate(list(new.values())), strict=True))
-        pairs = list(zip(names, individuals, strict=True))
-        finished = [replace(x, fitness=scored[name]) for name, x in pairs if name in scored]
-        stopped = [(standing(trials[name], races.course), x) for name, x in pairs if name not in scored]
-        return [*finished, *(x for _, x in sorted(stopped, key=itemgetter(0)))]
+            self.scored.update(zip(new, self._evaluate(list(new.values())), strict=True))
+        finished = [replace(each, fitness=self.scored[name]) for name, each in named if name in self.scored]
+        if not self._races:
+            return Scored(finished)
+        course = self._races.course
+        stopped = [(standing(self.trials[name], course), each) for name, each in named if name not in self.scored]
+        return Scored(finished, [each for _, each in sorted(stopped, key=lambda pair: pair[0])])
 
-    reply = None
-    try:
-        # Closed where it cannot go on: LoraHub's optimiser may own a thread, which would keep a failed process alive.
-        with closing(search):
+    def identity(self, individual: Individual) -> str:
+        """Return the name of an individual's genotype that does not change between runs."""
+        return identity(individual.genotype, self._digests)
+
+    def record(self, population: Population) -> Population:
+        """Return a population that carries all that is known, except for trials that no later race needs."""
+        members = {self.identity(each) for each in population.members}
+        trials = {name: trial for name, trial in self.trials.items() if name in members or name not in self.scored}
+        state = {key: part for key, part in population.state.items() if key != TRIALS}
+        return replace(population, scored=dict(self.scored), state=state | ({TRIALS: trials} if trials else {}))
+
+    def _race(self, entries: Mapping[str, Individual], known: Sequence[str], selected: int, races: Races) -> None:
+        """Race entries against those already scored, and keep how far each came."""
+        rivals = [Known(self.trials.get(name, {}), self.scored[name].scores) for name in dict.fromkeys(known)]
+        trials = race(entries, self.trials, rivals, selected, races.rules, races.course)
+        self.trials.update(trials)
+        finished = {name: trial for name, trial in trials.items() if races.course.finished(trial)}
+        self.scored.update((name, races.course.fitness(trial)) for name, trial in finished.items())
+
+
+def drive(search: Search, board: Scoreboard) -> Population:
+    """Run `search` to its end and return its population, with everything that has been scored."""
+    # Closed if it cannot continue: LoraHub's optimiser may own a thread, which would keep a failed process alive.
+    with closing(search):
+        try:
+            request = next(search)
             while True:
-                reply = score(search.send(reply))
-    except StopIteration as stop:
-        members = {name_of(x) for x in stop.value.members}
-        kept = {name: trial for name, trial in trials.items() if name in members or name not in scored}
-        return replace(stop.value, scored=scored, trials=kept)
+                request = search.send(board.score(request))
+        except StopIteration as stop:
+            result: Population = stop.value
+    return board.record(result)
+
+
+def score_all(individuals: Sequence[Individual]) -> Search:
+    """Yield individuals; return them, scored, as generation 0."""
+    scored = yield individuals
+    return new_population(scored.finished)
 
 
 def score_experts(experts: Sequence[Expert], evaluate: Evaluate) -> Population:
     """Return the experts themselves as a scored population."""
     n = len(experts)
-    individuals = [Individual(e.name, expert(i, n), "expert") for i, e in enumerate(experts)]
-    return drive(_found(individuals), {}, experts, evaluate)
+    individuals = [Individual(each.name, expert(i, n), "expert") for i, each in enumerate(experts)]
+    return drive(score_all(individuals), Scoreboard({}, _digests(experts), evaluate))
 
 
-def found_population(
+def initial_population(
     experts: Sequence[Expert],
     scored_experts: Population,
-    settings: Mapping[str, Any],
+    settings: InitialSettings,
     size: int,
     seed: int,
     evaluate: Evaluate,
 ) -> Population:
-    """Return generation 0, which GENOME, GENOME+ and Model Swarms of one seed share.
+    """Return generation 0, which the evolving methods of one seed share.
 
-    `settings["initialisation"]` is `pairs` (Eq. 3) or `experts` (the ablation without initialisation); those of the
-    product space have a generation 0 of their own.
+    Its individuals are mixtures of two experts (Eq. 3), or the experts themselves, whose fitness is known already
+    unless their updates are merged (the ablation without initialisation).
     """
     if size < 2:
         raise GenomeError(f"population_size: {size}; a population needs at least 2 individuals")
-    space = space_of(settings)
-    if settings["initialisation"] == "experts":
-        gene_rate, sigma = settings["gene_mutation_rate"], sigma_of(settings)
-        individuals = take_experts(scored_experts.members, size, seed, gene_rate, sigma, space)
-        return drive(_found(individuals), scored_experts.scored if space == FACTORS else {}, experts, evaluate)
-    return drive(_found(initialise(len(experts), size, seed, space)), {}, experts, evaluate)
+    space, known = settings.merge_space, dict[str, Fitness]()
+    if settings.initialisation == "experts":
+        known = scored_experts.scored if space == FACTORS else known
+        gene_rate, scale = settings.gene_mutation_rate, settings.mutation_scale
+        individuals = take_experts(scored_experts.members, size, seed, gene_rate, scale, space)
+    else:
+        individuals = initialise(len(experts), size, seed, space)
+    return drive(score_all(individuals), Scoreboard(known, _digests(experts), evaluate))
 
 
 def next_generation(
     population: Population,
-    settings: Mapping[str, Any],
+    method: Method,
+    settings: Any,
     seed: int,
     experts: Sequence[Expert],
     evaluate: Evaluate,
     course: Course | None = None,
 ) -> Population:
-    """Return the population after one more generation of `settings["method"]`.
+    """Return the population after one more generation of a method with its settings.
 
-    With `settings["racing"]` its contests are races on `course`, where the tasks allow any. A run passes its population
-    on as it is when it has not improved for `settings["patience"]` generations, and with races when its best is right
-    on every sample, since nobody can win against it any more.
+    If the settings have `racing`, contests are races on `course`, unless the tasks do not allow any (None). A run
+    returns its population as it is if it has not improved for `patience` generations and, with races, if its best
+    individual scores 100 %, since no candidate can be better.
     """
-    patience = settings["patience"]
-    racing = settings.get("racing")
-    races = Races(Rules(**racing), course, population.trials) if racing and course else None
-    won = races and population.best.score == 1.0
-    if won or (patience is not None and population.stalled >= patience):
+    rules = getattr(settings, "racing", None)  # not all methods race
+    races = Races(rules, course, population.state.get(TRIALS, {})) if rules and course else None
+    won = races is not None and population.best.score == 1.0
+    if won or (settings.patience is not None and population.stalled >= settings.patience):
         return replace(population, generation=population.generation + 1, created=())
-    if settings.get("coefficients") == LAYER_GROUP:
-        settings = {**settings, "groups": len(set(layer_groups(experts[0].tensors).values()))}
-    search = GENERATIONS[settings["method"]](population, settings, seed)
-    following = drive(search, population.scored, experts, evaluate, races)
+    search = _search(method, population, settings, seed, experts, evaluate)
+    following = drive(search, Scoreboard(population.scored, _digests(experts), evaluate, races))
     improved = following.best.score > population.best.score
     return replace(following, stalled=0 if improved else population.stalled + 1)
 
 
-def _found(individuals: Sequence[Individual]) -> Search:
-    return found((yield list(individuals)))
+def run_baseline(
+    scored_experts: Population, method: Method, settings: Any, seed: int, experts: Sequence[Expert], evaluate: Evaluate
+) -> Population:
+    """Return the result of a baseline: a population whose best individual is reported."""
+    search = _search(method, scored_experts, settings, seed, experts, evaluate)
+    return drive(search, Scoreboard(scored_experts.scored, _digests(experts), evaluate))
+
+
+def _search(
+    method: Method, start: Population, settings: Any, seed: int, experts: Sequence[Expert], evaluate: Evaluate
+) -> Search:
+    """Return the search of a method, with what it needs."""
+    if method.run is None:
+        raise GenomeError(f"{method.name}: this method does not search")
+    needs = {name: NEEDS[name](experts, evaluate) for name in method.needs}
+    return method.run(start, settings, seed, **needs)
+
+
+def _check_finite(individuals: Sequence[Individual]) -> None:
+    for each in individuals:
+        if not all(map(is_finite, filter(None, (each.genotype, each.experience)))):
+            raise GenomeError(f"{each.name}: its coefficients are no longer finite; choose a smaller step")
+
+
+def _digests(experts: Sequence[Expert]) -> list[str]:
+    return [each.sha256 for each in experts]

@@ -6,16 +6,27 @@ Each takes scored individuals and named randomness (`genome.rng.stream`) and ret
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from genome.errors import GenomeError
 from genome.genotype import FACTORS, PRODUCT, Genotype, Noise, add_noise, combine, expert, mixture
 from genome.rng import stream
+from genome.search.method import Marker, Number, setting
 from genome.search.population import Individual, fittest
 
 SEEDS = 2**53
-"""Noise seeds are drawn below this: every JSON reader holds them exactly."""
+"""Noise seeds are drawn below this: every JSON reader represents them exactly."""
+
+MARKERS: dict[str, Marker] = {
+    "expert": ("p", 26, 0.0),
+    "initialisation": ("s", 20, 0.0),
+    "crossover": ("^", 22, -0.24),
+    "mutation": ("D", 14, 0.0),
+    "succession": ("o", 20, 0.24),
+}
+"""The operators of this module by the names that individuals carry, with their markers in the family tree."""
 
 
 def interpolate(t: float, first: Genotype, second: Genotype) -> Genotype:
@@ -31,14 +42,13 @@ def difference(first: Genotype, second: Genotype) -> Genotype:
 def initialise(n_experts: int, size: int, seed: int, space: str = FACTORS) -> list[Individual]:
     """Return `size` mixtures of two experts each: `t * w_a + (1 - t) * w_b`, t ~ U(0, 1) (Eq. 3).
 
-    All unordered pairs of distinct experts are shuffled and taken in turn, from the start again when `size` exceeds
-    their number.
+    All unordered pairs of distinct experts are shuffled and used in turn, starting over if `size` exceeds their number.
     """
     pairs = [(a, b) for a in range(n_experts) for b in range(a + 1, n_experts)]
     order = stream(seed, "initialisation", "pairs").permutation(len(pairs))
-    individuals = []
+    individuals: list[Individual] = []
     for i in range(size):
-        a, b = pairs[order[i % len(pairs)]]
+        a, b = pairs[int(order[i % len(pairs)])]
         t = stream(seed, "initialisation", "t", i).random()
         genotype = interpolate(t, expert(a, n_experts, space), expert(b, n_experts, space))
         individuals.append(Individual(f"g00-initial{i}", genotype, "initialisation"))
@@ -50,12 +60,12 @@ def take_experts(
 ) -> list[Individual]:
     """Return `size` individuals of the scored `experts` themselves: the ablation without initialisation (Table 8).
 
-    Fewer than there are experts: the fittest. More: the list again, each repeat a mutant of its expert.
+    With fewer individuals than experts, these are the fittest. With more, the experts repeat, each repeat as a mutant.
     """
     experts = [replace(x, genotype=replace(x.genotype, space=space)) for x in experts]
     if size <= len(experts):
         return fittest(experts)[:size]
-    repeats = []
+    repeats: list[Individual] = []
     for i in range(len(experts), size):
         source = experts[i % len(experts)]
         genotype = mutate(source.genotype, gene_rate, sigma, stream(seed, "initialisation", "mutant", i))
@@ -66,24 +76,27 @@ def take_experts(
 def draw_by_share(weights: np.ndarray, k: int, generator: np.random.Generator) -> list[int]:
     """Draw `k` distinct positions with probability proportional to `weights` (>= 0).
 
-    Positive weights are drawn first; once they are used up the rest comes uniformly from the zeros, so that one
-    positive fitness never makes a draw of two fail.
+    Positive weights are drawn first. Once they are used up, the rest is drawn uniformly from the zeros, so that a draw
+    of two does not fail if only one fitness is positive.
     """
     shares = weights / weights.sum() if weights.any() else weights
     positive, zero = np.flatnonzero(shares > 0), np.flatnonzero(shares == 0)
     k_positive = min(k, len(positive))
-    chosen = generator.choice(positive, size=k_positive, replace=False, p=shares[positive]) if k_positive else []
-    filler = generator.choice(zero, size=k - len(chosen), replace=False)
-    return [int(position) for position in (*chosen, *filler)]
+    chosen: list[int] = []
+    if k_positive:
+        chosen = generator.choice(positive, size=k_positive, replace=False, p=shares[positive]).tolist()
+    filler: list[int] = generator.choice(zero, size=k - k_positive, replace=False).tolist()
+    return [*chosen, *filler]
 
 
 def crossover(population: Sequence[Individual], rate: float, seed: int, generation: int) -> list[Individual]:
     """Return children `t * w_1 + (1 - t) * w_2`, `t = f_1 / (f_1 + f_2)`, of parents drawn by fitness share.
 
-    floor(N / 2) trials, each of which happens with probability `rate`. t is 1/2 when both parents have fitness 0.
+    There are floor(N / 2) trials, each of which makes a child with probability `rate`. t is 1/2 if both parents have
+    fitness 0.
     """
     weights = np.array([individual.score for individual in population])
-    children = []
+    children: list[Individual] = []
     for trial in range(len(population) // 2):
         generator = stream(seed, "crossover", generation, trial)
         if generator.random() >= rate:
@@ -99,9 +112,9 @@ def crossover(population: Sequence[Individual], rate: float, seed: int, generati
 
 @dataclass(frozen=True)
 class Mutation:
-    """Who mutates and by how much (Eq. 4): `im_r` of the individuals, `gm_r` of their weights, N(0, sigma^2).
+    """How many individuals mutate and by how much (Eq. 4): rate `im_r`, share `gm_r` of the weights, N(0, sigma^2).
 
-    In the space of products the coefficients of the experts take the place of weights.
+    In the space of products, the coefficients of the experts mutate instead of the weights.
     """
 
     individual_rate: float
@@ -110,7 +123,7 @@ class Mutation:
 
 
 def mutate(genotype: Genotype, gene_rate: float, sigma: float, generator: np.random.Generator) -> Genotype:
-    """Return `w + m * E` (Eq. 4): a fresh noise term that its seed determines, or noise on coefficients of products."""
+    """Return `w + m * E` (Eq. 4): with a new noise term, given by its seed, or noise on coefficients of products."""
     if genotype.space == PRODUCT:
         n = len(genotype.coefficients)
         drawn = generator.random(n) < gene_rate
@@ -120,8 +133,8 @@ def mutate(genotype: Genotype, gene_rate: float, sigma: float, generator: np.ran
 
 
 def mutants(individuals: Sequence[Individual], mutation: Mutation, seed: int, generation: int) -> list[Individual]:
-    """Return a mutant of each individual with probability `mutation.individual_rate`; the source stays as it is."""
-    offspring = []
+    """Return a mutant of each individual with probability `mutation.individual_rate`; its source does not change."""
+    offspring: list[Individual] = []
     for i, source in enumerate(individuals):
         generator = stream(seed, "mutation", generation, i)
         if generator.random() < mutation.individual_rate:
@@ -134,7 +147,7 @@ def mutants(individuals: Sequence[Individual], mutation: Mutation, seed: int, ge
 def without_copies(offspring: Sequence[Individual], existing: Sequence[Individual]) -> list[Individual]:
     """Return the offspring whose genotype equals none of `existing` and none before it."""
     seen = {individual.genotype for individual in existing}
-    kept = []
+    kept: list[Individual] = []
     for individual in offspring:
         if individual.genotype not in seen:
             seen.add(individual.genotype)
@@ -144,16 +157,24 @@ def without_copies(offspring: Sequence[Individual], existing: Sequence[Individua
 
 @dataclass(frozen=True)
 class Succession:
-    """Settings of Eq. 5: the four weights phi, the step lambda, what attracts, and how experience begins."""
+    """Settings of succession: how members move (Eq. 5)."""
 
-    phi_self: float
-    phi_best: float
-    phi_current: float
-    phi_worst: float
-    step: float
-    attractor: str
-    experience: str
-    keep_best: bool
+    phi_self: Number = setting(0.95, "Weight of a member's own experience.", pinned=True, ge=0)
+    phi_best: Number = setting(0.2, "Weight of moving towards the best individual ever.", pinned=True, ge=0)
+    phi_current: Number = setting(
+        0.2, "Weight of moving towards the best of the members and offspring of this generation.", pinned=True, ge=0
+    )
+    phi_worst: Number = setting(0.1, "Weight of moving away from the worst individual ever.", pinned=True, ge=0)
+    step: Number = setting(0.95, "Factor lambda of the experience that is added to the weights.", pinned=True, gt=0)
+    attractor: Literal["weights", "experience"] = setting(
+        "weights", "What members move towards: weights, or experience, the literal reading of Eq. 5.", pinned=True
+    )
+    experience: Literal["difference", "gaussian"] = setting(
+        "difference",
+        "The first experience of an individual: the difference to a random other member, or noise.",
+        pinned=True,
+    )
+    keep_best: bool = setting(False, "Whether the best individual ever always takes part in selection.", pinned=True)
 
 
 def with_experience(
@@ -164,8 +185,8 @@ def with_experience(
     seed: int,
     generation: int,
 ) -> list[Individual]:
-    """Return `individuals` with a first experience: `x_j - x` of a random other member j, or Gaussian noise."""
-    experienced = []
+    """Return `individuals` with a first experience: `x_j - x` for a random other member j, or Gaussian noise."""
+    experienced: list[Individual] = []
     for individual in individuals:
         generator = stream(seed, "experience", generation, individual.name)
         if settings.experience == "gaussian":
@@ -197,14 +218,14 @@ def succeed(
         raise GenomeError("succession: all four phi are 0; give at least one a weight above 0")
 
     def place(individual: Individual) -> Genotype:
-        return individual.genotype if settings.attractor == "weights" else individual.experience
+        return individual.genotype if settings.attractor == "weights" else _experience(individual)
 
-    updated = []
+    updated: list[Individual] = []
     for i, member in enumerate(members):
         here = place(member)
         experience = combine(
             [
-                (settings.phi_self / total, member.experience),
+                (settings.phi_self / total, _experience(member)),
                 (settings.phi_best / total, difference(place(best), here)),
                 (settings.phi_current / total, difference(place(current), here)),
                 (-settings.phi_worst / total, difference(place(worst), here)),
@@ -216,13 +237,19 @@ def succeed(
     return updated
 
 
+def _experience(individual: Individual) -> Genotype:
+    if individual.experience is None:
+        raise ValueError(f"{individual.name} has no experience")
+    return individual.experience
+
+
 def select(
     pool: Sequence[Individual], size: int, elite_ratio: float, scheme: str, seed: int, generation: int
 ) -> list[Individual]:
     """Return `size` individuals of `pool`: the top `elite_ratio * size` (at least one), then by `scheme`.
 
-    Genotypes are distinct as long as the pool has `size` of them. `random` is the ablation of Table 8: uniform and
-    without elites. `elite` takes the top of the pool.
+    Genotypes are distinct if the pool has at least `size` distinct ones. `random` is the ablation of Table 8: uniform
+    and without elites. `elite` takes the top of the pool.
     """
     distinct = without_copies(pool, ())
     ranked = fittest(distinct if len(distinct) >= size else pool)
@@ -249,9 +276,9 @@ def _random(ranked: Sequence[Individual], k: int, generator: np.random.Generator
 
 
 def _tournament(ranked: Sequence[Individual], k: int, generator: np.random.Generator) -> list[int]:
-    """Repeat k times: of two random individuals that are left, the fitter one."""
+    """Choose k times, of two random individuals that are left, the fitter one."""
     left = list(range(len(ranked)))
-    chosen = []
+    chosen: list[int] = []
     for _ in range(k):
         entrants = generator.choice(len(left), size=min(2, len(left)), replace=False)
         chosen.append(left.pop(entrants.min()))
@@ -264,4 +291,4 @@ SELECTION: dict[str, Callable[[Sequence[Individual], int, np.random.Generator], 
     "random": _random,
     "tournament": _tournament,
 }
-"""Schemes for the part of a population that is drawn: from individuals by falling fitness to positions."""
+"""Schemes for the part of a population that is drawn: from individuals by decreasing fitness to positions."""

@@ -1,24 +1,16 @@
-"""Individuals, and the state of a run between two generations: what `population.json` holds."""
+"""Individuals, and the state of a run between two generations (`genome.search.records` keeps it in files)."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from genome import fields
-from genome import genotype as genotypes
-from genome.engine.fingerprint import Fingerprint, difference
-from genome.errors import GenomeError
-from genome.files import REMAKE, read_json, write_json
+from genome.engine.fingerprint import Fingerprint
 from genome.genotype import Genotype
 
 
 @dataclass(frozen=True)
 class Fitness:
-    """What ranks: the weighted mean of validation scores in [0, 1], and the score of each task.
+    """What individuals are ranked by: the weighted mean of validation scores in [0, 1], and the score per task.
 
     Test results have another type (`genome.tasks.scoring.Scores`), so that nothing can be ranked by them.
     """
@@ -29,7 +21,7 @@ class Fitness:
 
 @dataclass(frozen=True)
 class Individual:
-    """A named genotype, where it came from, its experience (GENOME+) or velocity (Model Swarms), its fitness."""
+    """A named genotype: its operator and parents, its experience (GENOME+) or velocity (Model Swarms), its fitness."""
 
     name: str
     genotype: Genotype
@@ -41,20 +33,25 @@ class Individual:
     @property
     def score(self) -> float:
         """The validation fitness in [0, 1] of an individual that has been scored."""
-        return self.fitness.value
+        return self.required_fitness.value
+
+    @property
+    def required_fitness(self) -> Fitness:
+        """The fitness of an individual that has been scored."""
+        if self.fitness is None:
+            raise ValueError(f"{self.name} has not been scored")
+        return self.fitness
 
 
 @dataclass(frozen=True)
 class Population:
-    """The state of a run after one generation: everything that the next one needs, and what plots show.
+    """A run after one generation: everything that the next one needs, and what figures show.
 
-    `created` are all individuals that this generation scored or looked up, survivors or not. `scored` maps the
-    identity of every genotype that the run has evaluated to its fitness, and `samples` counts the answers that it took.
-    `stalled` counts generations without a new best. `trials` maps identities to scores by task, in the order of a race:
-    those of members, and of individuals that a race has stopped, which have no fitness and appear nowhere else.
-    `history` are the coefficients and the fitness of all that a method has asked for, where it wants to be told again:
-    CMA-ES keeps no other state. `engine` is the fingerprint of the engine that answered: what another one answers is
-    not comparable.
+    `created` are all individuals that this generation has scored or found to be scored already, survivors or not.
+    `scored` maps the identity of every genotype that the run has evaluated to its fitness. `stalled` counts generations
+    without a new best, `samples` counts answers. `state` is what the run's method keeps in addition (`Method.state`),
+    and its races (`genome.search.racing.STATE`). `engine` is the fingerprint of the engine that answered: answers of
+    different engines are not comparable.
     """
 
     generation: int
@@ -62,27 +59,25 @@ class Population:
     best: Individual
     worst: Individual
     created: tuple[Individual, ...] = ()
-    personal_bests: tuple[Individual, ...] = ()
-    scored: Mapping[str, Fitness] = field(default_factory=dict)
+    scored: Mapping[str, Fitness] = field(default_factory=dict[str, Fitness])
     stalled: int = 0
     samples: int = 0
-    trials: Mapping[str, Mapping[str, tuple[float, ...]]] = field(default_factory=dict)
-    history: tuple[tuple[tuple[float, ...], float], ...] = ()
+    state: Mapping[str, Any] = field(default_factory=dict[str, Any])
     engine: Fingerprint | None = None
 
     @property
     def evaluations(self) -> int:
-        """How many genotypes the run has evaluated so far."""
+        """The number of genotypes that the run has evaluated so far."""
         return len(self.scored)
 
 
 def fittest(individuals: Sequence[Individual]) -> list[Individual]:
-    """Return individuals by falling fitness; ties go to the earlier one."""
+    """Return individuals by decreasing fitness; ties go to the earlier one."""
     return sorted(individuals, key=lambda individual: -individual.score)
 
 
 def track(population: Population, scored: Sequence[Individual]) -> Population:
-    """Return `population` with best and worst ever brought up to date; ties go to the earlier one."""
+    """Return `population` with best and worst ever updated; ties go to the earlier one."""
     best, worst = population.best, population.worst
     for individual in scored:
         if individual.score > best.score:
@@ -92,8 +87,8 @@ def track(population: Population, scored: Sequence[Individual]) -> Population:
     return replace(population, best=best, worst=worst, created=(*population.created, *scored))
 
 
-def found(members: Sequence[Individual]) -> Population:
-    """Return generation 0 of scored `members`."""
+def new_population(members: Sequence[Individual]) -> Population:
+    """Return generation 0: a population of scored `members`."""
     first = members[0]
     empty = Population(generation=0, members=tuple(members), best=first, worst=first)
     return track(empty, members)
@@ -107,19 +102,8 @@ def top(population: Population, k: int) -> list[Individual]:
     return list(distinct.values())[:k]
 
 
-def check_engine(path: Path | str, answered: Fingerprint | None, now: Fingerprint | None) -> None:
-    """Raise GenomeError when the engine that answers `now` is not the one behind the file at `path`, naming both."""
-    if answered == now:
-        return
-    theirs, ours = difference(answered or {}, now or {})
-    raise GenomeError(
-        f"{path}: answered by an engine with {theirs}, the engine now has {ours}; their answers are not comparable: "
-        f"set the engine back in the config, or delete {_runs_of(path)} to begin again with this one"
-    )
-
-
 def described(engine: Fingerprint | None) -> str:
-    """Return an engine's fingerprint for people: what is null or false goes without saying."""
+    """Return an engine's fingerprint for people, without fields that are null or false."""
     if not engine:
         return "an unknown engine"
     backend, version = (str(engine.get(name) or "") for name in ("backend", "version"))
@@ -130,257 +114,3 @@ def described(engine: Fingerprint | None) -> str:
         if name not in ("backend", "version") and value is not None and value is not False
     ]
     return ", ".join(filter(None, [first, *others]))
-
-
-def _runs_of(path: Path | str) -> str:
-    """Return the folder of all runs on the tasks of the one that a file belongs to: they share its experts' scores."""
-    folders = Path(path).parents
-    return next((each for each in folders if each.parent.name == "runs"), folders[0]).as_posix()
-
-
-def write_population(path: Path | str, population: Population, experts: Sequence[Any]) -> None:
-    """Write `population.json`; `experts` (see `genome.experts.peft.Expert`) and numpy's version make it rebuildable."""
-    value = {
-        "generation": population.generation,
-        "evaluations": population.evaluations,
-        "samples": population.samples,
-        "stalled": population.stalled,
-        "best": _individual_to_json(population.best),
-        "worst": _individual_to_json(population.worst),
-        "members": [_individual_to_json(member) for member in population.members],
-        "personal_bests": [_individual_to_json(member) for member in population.personal_bests],
-        "created": [_individual_to_json(individual) for individual in population.created],
-        "scored": {name: _fitness_to_json(fitness) for name, fitness in population.scored.items()},
-        "engine": population.engine,
-        **origin(experts),
-        **({"trials": population.trials} if population.trials else {}),
-        **({"history": population.history} if population.history else {}),
-    }
-    write_json(path, value)
-
-
-def write_result(
-    path: Path | str,
-    best: Individual,
-    members: Sequence[Individual],
-    experts: Sequence[Any],
-    engine: Fingerprint | None = None,
-) -> None:
-    """Write `genotype.json`: what a run came to, which engine answered, and all that rebuilds it (`jobs.rebuild`).
-
-    `members` are those of its ensemble, fittest first; none where the run reports its best individual.
-    """
-    members_to_json = [_individual_to_json(member) for member in members]
-    best_to_json = _individual_to_json(best)
-    write_json(path, {"best": best_to_json, "members": members_to_json, "engine": engine, **origin(experts)})
-
-
-def read_individuals(path: Path | str) -> dict[str, Individual]:
-    """Return all individuals of a `population.json` or `genotype.json` by name, and as `best` the best ever."""
-    value = read_json(path, REMAKE)
-    with fields.reading(path):
-        digests = [sha256 for _, sha256 in experts_of(value)]
-        scored = _scored(value["scored"]) if value.get("scored") else None  # a genotype.json has none
-        best = _individual(value["best"], digests, scored, "best")
-        others = [
-            *_individuals(value.get("created", []), digests, scored, "created"),
-            *_individuals(value["members"], digests, scored, "members"),
-        ]
-        return {best.name: best} | {individual.name: individual for individual in others} | {"best": best}
-
-
-def read_population(path: Path | str, experts: Sequence[Any] | None = None) -> Population:
-    """Read `population.json`; GenomeError names the file and what is wrong.
-
-    Each individual's fitness must be that of its genotype. With `experts`, those of the run that goes on from it, they
-    must be those that it was made from, and the noise that it holds must have been drawn by this numpy.
-    """
-    value = read_json(path, REMAKE)
-    population = _population(value, path)
-    if experts is not None:
-        check_experts(path, value["experts"], experts)
-        if has_noise(population):
-            check_numpy(path, value["versions"])
-    return population
-
-
-def read_contents(path: Path | str) -> dict[str, Any]:
-    """Return what `population.json` holds, as it stands there, once it has been checked as `read_population` does."""
-    value = read_json(path, REMAKE)
-    _population(value, path)
-    return value
-
-
-def check_experts(path: Path | str, recorded: Sequence[Mapping[str, str]], experts: Sequence[Any]) -> None:
-    """Raise GenomeError, naming the first that differs, unless a file was made from these experts in this order."""
-    theirs = [(entry["name"], entry["sha256"]) for entry in recorded]
-    ours = [(expert.name, expert.sha256) for expert in experts]
-    if theirs == ours:
-        return
-    names = [" ".join(name for name, _ in each) for each in (theirs, ours)]
-    if names[0] != names[1]:
-        difference = f"of the experts {names[0]}, these are {names[1]}"
-    else:
-        name, before, after = next((a, b, d) for (a, b), (_, d) in zip(theirs, ours, strict=True) if b != d)
-        difference = f"of expert {name} with SHA-256 {before[:12]}, this one has {after[:12]}"
-    raise GenomeError(
-        f"{path}: made {difference}; restore the experts, or delete {_runs_of(path)} to begin again with these"
-    )
-
-
-def check_numpy(path: Path | str, versions: Mapping[str, str]) -> None:
-    """Raise GenomeError when this numpy is not the one that drew a file's noise: its streams may differ."""
-    version = versions["numpy"]
-    if version != np.__version__:
-        raise GenomeError(f"{path}: noise was drawn by numpy {version}, this is {np.__version__}; install that version")
-
-
-def has_noise(population: Population) -> bool:
-    """Tell whether anything that goes on from a population, or into a figure of it, holds noise."""
-    going_on = (*population.members, population.best, population.worst, *population.personal_bests)
-    points = (point for x in going_on for point in (x.genotype, x.experience) if point is not None)
-    return any(point.noise for point in points)
-
-
-def origin(experts: Sequence[Any]) -> dict[str, Any]:
-    """Return what genotypes mean nothing without: the experts, in order, and the library that draws noise."""
-    return {
-        "experts": [{"name": expert.name, "sha256": expert.sha256} for expert in experts],
-        "versions": {"numpy": np.__version__},
-    }
-
-
-def _population(value: Any, path: Path | str) -> Population:
-    with fields.reading(path):
-        digests = [sha256 for _, sha256 in experts_of(value)]
-        scored = _scored(value["scored"])
-        population = Population(
-            generation=fields.whole(value["generation"], "generation"),
-            members=_individuals(value["members"], digests, scored, "members", least=1),
-            best=_individual(value["best"], digests, scored, "best"),
-            worst=_individual(value["worst"], digests, scored, "worst"),
-            created=_individuals(value["created"], digests, scored, "created"),
-            personal_bests=_individuals(value["personal_bests"], digests, scored, "personal_bests"),
-            scored=scored,
-            stalled=fields.whole(value["stalled"], "stalled"),
-            samples=fields.whole(value["samples"], "samples"),
-            trials=_trials(value.get("trials", {})),
-            history=_history(value.get("history", []), len(digests)),
-            engine=value["engine"] and fields.mapping(value["engine"], "engine"),
-        )
-        if population.generation != _generation_of(path, population.generation):
-            raise fields.UnexpectedError(f"generation {population.generation} in the folder of another")
-        for individual in (*population.members, *population.created):
-            if not population.worst.score <= individual.score <= population.best.score:
-                raise fields.UnexpectedError(
-                    f"{individual.name}: fitness {individual.score} is not between those of `worst` and `best`"
-                )
-        return population
-
-
-def _generation_of(path: Path | str, otherwise: int) -> int:
-    """Return the generation that a file's folder names; `otherwise` where it names none."""
-    named = re.fullmatch(r"generation_(\d+)", Path(path).parent.name)
-    return int(named[1]) if named else otherwise
-
-
-def experts_of(value: Any) -> list[tuple[str, str]]:
-    """Return name and SHA-256 of the experts that a file of genotypes was made from.
-
-    UnexpectedError says what is wrong with them, or with numpy's version beside them.
-    """
-    fields.text(fields.mapping(fields.mapping(value, "it")["versions"], "versions")["numpy"], "versions, numpy")
-    return [
-        tuple(
-            fields.text(fields.mapping(entry, "experts, entry")[name], f"experts, {name}")
-            for name in ("name", "sha256")
-        )
-        for entry in fields.sequence(value["experts"], "experts", 1)
-    ]
-
-
-def _scored(value: Any) -> dict[str, Fitness]:
-    entries = fields.mapping(value, "scored").items()
-    scored = {name: _fitness(entry, f"scored, {name[:12]}") for name, entry in entries}
-    tasks = {tuple(fitness.scores) for fitness in scored.values()}
-    if len(tasks) > 1:
-        raise fields.UnexpectedError(f"scored: on different tasks: {' and '.join(' '.join(each) for each in tasks)}")
-    return scored
-
-
-def _individuals(
-    value: Any, digests: Sequence[str], scored: Mapping[str, Fitness] | None, place: str, least: int = 0
-) -> tuple[Individual, ...]:
-    entries = enumerate(fields.sequence(value, place, least))
-    return tuple(_individual(entry, digests, scored, f"{place}, entry {i}") for i, entry in entries)
-
-
-def _individual(value: Any, digests: Sequence[str], scored: Mapping[str, Fitness] | None, place: str) -> Individual:
-    """Return an individual, whose fitness must be that which its genotype has among the `scored`, where these stand."""
-    name = fields.text(fields.mapping(value, place)["name"], f"{place}, name")
-    genotype = genotypes.from_json(value["genotype"], len(digests), f"{name}, genotype")
-    fitness = _fitness(value, name)
-    if scored is not None:
-        known = scored.get(genotypes.identity(genotype, digests))
-        if known is None:
-            raise fields.UnexpectedError(f"{name}: its genotype, with these experts, has never been scored")
-        if known != fitness:
-            raise fields.UnexpectedError(f"{name}: fitness {fitness.value} where its genotype has {known.value}")
-    experience = None
-    if "experience" in value:
-        experience = genotypes.from_json(value["experience"], len(digests), f"{name}, experience")
-    return Individual(
-        name=name,
-        genotype=genotype,
-        operator=fields.text(value["operator"], f"{name}, operator"),
-        parents=tuple(fields.text(each, f"{name}, parents") for each in fields.sequence(value["parents"], name)),
-        experience=experience,
-        fitness=fitness,
-    )
-
-
-def _individual_to_json(individual: Individual) -> dict[str, Any]:
-    value: dict[str, Any] = {
-        "name": individual.name,
-        "operator": individual.operator,
-        "parents": list(individual.parents),
-        "fitness": individual.score,
-        "scores": dict(individual.fitness.scores),
-        "genotype": genotypes.to_json(individual.genotype),
-    }
-    if individual.experience is not None:
-        value["experience"] = genotypes.to_json(individual.experience)
-    return value
-
-
-def _fitness_to_json(fitness: Fitness) -> dict[str, Any]:
-    return {"fitness": fitness.value, "scores": dict(fitness.scores)}
-
-
-def _fitness(value: Any, place: str) -> Fitness:
-    scores = fields.mapping(fields.mapping(value, place)["scores"], f"{place}, scores")
-    by_task = {task: fields.share(score, f"{place}, score of {task}") for task, score in scores.items()}
-    return Fitness(fields.share(value["fitness"], f"{place}, fitness"), by_task)
-
-
-def _trials(value: Any) -> dict[str, dict[str, tuple[float, ...]]]:
-    return {
-        name: {
-            task: tuple(fields.share(score, "trials, score") for score in fields.sequence(scores, "trials, scores"))
-            for task, scores in fields.mapping(trial, "trials, entry").items()
-        }
-        for name, trial in fields.mapping(value, "trials").items()
-    }
-
-
-def _history(value: Any, n: int) -> tuple[tuple[tuple[float, ...], float], ...]:
-    history = []
-    for index, entry in enumerate(fields.sequence(value, "history")):
-        place = f"history, entry {index}"
-        if len(fields.sequence(entry, place)) != 2:
-            raise fields.UnexpectedError(f"{place}: expected coefficients and a fitness, found {fields.shown(entry)}")
-        point = tuple(fields.number(each, place) for each in fields.sequence(entry[0], place, 1))
-        if len(point) % n:
-            raise fields.UnexpectedError(f"{place}: {len(point)} coefficients for {n} experts")
-        history.append((point, fields.number(entry[1], place)))
-    return tuple(history)

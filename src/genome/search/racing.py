@@ -1,77 +1,49 @@
-"""Racing: candidates are scored on growing parts of the validation samples, and those that cannot win stop early.
+"""Racing: candidates answer growing parts of the validation samples, and those that cannot be selected stop early.
 
-Not in the paper. Individuals that compete for a number of places (a `Contest`) answer the first samples of a seeded
-order, then more of them at every look. After each look all that are still in it, and the rivals that are scored
-already, are ranked by what is known; whoever is behind the last who would get a place by more than chance explains is
-stopped. It is then no candidate any more: it has no fitness, and is never ranked, best or a member. Nobody wins by
-luck either, since whoever is left answers every sample. A run whose best is right on all of them is over.
+Not in the paper. The candidates of a `Contest` answer the first samples of a seeded order, then more of them, up to
+the next look. After each look, the candidates still in the race and the already scored rivals are ranked by what is
+known of them. A candidate that is significantly worse than the last one that would be selected is stopped: it gets no
+fitness, so it is never ranked, never the best and never a member. All others answer every sample, so no candidate is
+selected by luck. A run whose best individual scores 100 % ends.
 
-The bound is one of paired differences. With d_i the difference of the two on sample i, m of M samples seen, and t tasks
-of weight w_t, the difference of their fitness has the estimate `sum w_t mean(d)` and the standard error
-`sqrt(sum w_t^2 s^2/m (M - m)/(M - 1))`, drawn without replacement. One win and one loss are added to the squares of s,
-lest a few samples alike be taken for certainty. Stopped is who lies below by more than z standard errors, z the normal
-quantile of `1 - (1 - confidence) / looks`: an individual that is as good as its rival is stopped, at any look, with a
-probability of about `1 - confidence`. A rival without scores of its own samples at hand (of generation 0, which runs
-without races share) counts with its fitness on each of them.
+The bound uses paired differences. With d_i the difference of the two on sample i, m of M samples seen, and tasks of
+weight w_t, the difference in fitness has the estimate `sum w_t mean(d)` and the standard error
+`sqrt(sum w_t^2 s^2/m (M - m)/(M - 1))`, since samples are drawn without replacement. One win and one loss are added to
+the squares in s^2, so that a few equal samples do not give a variance of 0. A candidate is stopped if it is more than
+z standard errors below its rival, with z the normal quantile of `1 - (1 - confidence) / looks`: a candidate as good as
+its rival is stopped at some look with a probability of about `1 - confidence`. If a rival's scores per sample are not
+known (generation 0 is shared with runs without races), its mean score per task is used for each sample.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import NormalDist, fmean
+from typing import Any
 
+from genome import fields
 from genome.errors import GenomeError
+from genome.search.method import Reader, ReadState
 from genome.search.population import Fitness, Individual
+from genome.search.settings import Racing
+
+VERSION = 2
+"""Raised when the results of runs with races change; 2: a run ends when its best individual scores 100 %."""
+
+TRIALS = "trials"
+"""The part of a population's state in which races keep scores per sample, by identity and task: those of members, and
+those of stopped individuals, which have no fitness and are listed nowhere else."""
 
 Trial = dict[str, tuple[float, ...]]
-"""Of each task the scores of one individual's answers to its first samples, in the order of the race."""
+"""Scores of one individual's answers to the first samples of each task, in the order of the race."""
 
 EvaluatePart = Callable[[Sequence[Individual], int, int], list[Trial]]
 """Scores individuals on samples `[start:stop]` of each task's order."""
 
 
 @dataclass(frozen=True)
-class Contest:
-    """Individuals to be scored, of whom those matter that are among the best of them and of scored `rivals`.
-
-    `size` is that of the population.
-    """
-
-    individuals: Sequence[Individual]
-    rivals: Sequence[Individual]
-    size: int
-
-
-def in_full(individuals: Sequence[Individual]) -> list[Individual]:
-    """Return those whom no race has stopped."""
-    return [individual for individual in individuals if individual.fitness is not None]
-
-
-@dataclass(frozen=True)
-class Rules:
-    """When a race looks (samples of each task, rising), how sure it has to be, and what share of a population wins."""
-
-    looks: Sequence[int]
-    confidence: float
-    share: float
-
-    def __post_init__(self):
-        if list(self.looks) != sorted(set(self.looks)):
-            raise GenomeError(f"racing.looks: {list(self.looks)}; expected rising numbers of samples")
-
-    def places(self, size: int) -> int:
-        """Return how many places there are in a population of `size`."""
-        return max(1, math.floor(self.share * size + 1e-9))
-
-    @property
-    def z(self) -> float:
-        """How many standard errors behind is too far."""
-        return NormalDist().inv_cdf(1 - (1 - self.confidence) / len(self.looks))
-
-
-@dataclass(frozen=True)
 class Course:
-    """What is raced on: each task's number of samples and share of the fitness, and who scores on a part of them."""
+    """What races run on: number of samples and weight in the fitness per task, and how parts of them are scored."""
 
     sizes: Mapping[str, int]
     weights: Mapping[str, float]
@@ -79,79 +51,105 @@ class Course:
     combine: Callable[[Mapping[str, float]], Fitness]
 
     def fitness(self, trial: Trial) -> Fitness:
-        """Return the fitness of an individual that has answered every sample: that of the scores' means."""
+        """Return the fitness of an individual that has answered every sample, from its mean score per task."""
         return self.combine({task: math.fsum(trial[task]) / size for task, size in self.sizes.items()})
 
-    def holds(self, trial: Trial) -> bool:
-        """Tell whether a trial can be one of this course: on its tasks, and no longer than they are."""
+    def fits(self, trial: Trial) -> bool:
+        """Return whether a trial can be from this course: on its tasks, and with at most as many samples."""
         return {*trial} == {*self.sizes} and all(len(trial[task]) <= size for task, size in self.sizes.items())
 
     def finished(self, trial: Trial) -> bool:
-        """Tell whether an individual has answered every sample."""
+        """Return whether an individual has answered every sample."""
         return all(len(trial.get(task, ())) == size for task, size in self.sizes.items())
 
 
 @dataclass(frozen=True)
 class Races:
-    """The races of a run: their rules and course, and by identity how far everybody has come before."""
+    """The races of a run: when they stop candidates, their course, and the trials so far by identity."""
 
-    rules: Rules
+    rules: Racing
     course: Course
     trials: Mapping[str, Trial]
+
+    def __post_init__(self):
+        looks = list(self.rules.looks)
+        if looks != sorted(set(looks)):
+            raise GenomeError(f"racing.looks: {looks}; expected rising numbers of samples")
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of an individual: scores of its first samples, or only its mean score per task."""
+
+    scores: Trial = field(default_factory=dict[str, tuple[float, ...]])
+    means: Mapping[str, float] = field(default_factory=dict[str, float])
+
+    def first(self, task: str, number: int) -> tuple[float, ...]:
+        """Return the scores of the first `number` samples of a task; the mean for each if they are not known."""
+        return self.scores[task][:number] if self.scores else (self.means[task],) * number
+
+
+def places(rules: Racing, size: int) -> int:
+    """Return how many individuals a race selects in a population of `size`."""
+    return max(1, math.floor(rules.share * size + 1e-9))
+
+
+def errors_allowed(rules: Racing) -> float:
+    """Return z: a candidate that is more than z standard errors behind is stopped."""
+    return NormalDist().inv_cdf(1 - (1 - rules.confidence) / len(rules.looks))
 
 
 def race(
     entries: Mapping[str, Individual],
     known: Mapping[str, Trial],
-    rivals: Sequence[tuple[Trial | None, Mapping[str, float]]],
-    places: int,
-    rules: Rules,
+    rivals: Sequence[Known],
+    selected: int,
+    rules: Racing,
     course: Course,
 ) -> dict[str, Trial]:
-    """Return the scores of each entry, cut short where it was stopped.
+    """Return the scores of each entry by identity, incomplete if it was stopped. `selected` entries or rivals win.
 
-    `entries` and `known`, what some of them have answered before, go by identity. A rival is its scores, where they
-    are at hand, and its metric on each task.
+    `known` has the scores, by identity, of entries that have answered samples in an earlier race.
     """
     trials = {name: known.get(name, {}) for name in entries}
     running = list(entries)
-    for look in (*rules.looks, max(course.sizes.values())):
-        _run(entries, trials, running, look, course)
-        if look >= max(course.sizes.values()):
+    last_look = max(course.sizes.values())
+    for look in (*rules.looks, last_look):
+        _answer(entries, trials, running, look, course)
+        if look >= last_look:
             break
-        field: list[Trial | Mapping[str, float]] = [trials[name] for name in running]
-        field += [trial or metrics for trial, metrics in rivals]
-        ranked = sorted(field, key=lambda one: -_estimate(one, look, course))
-        if len(ranked) > places:
-            last = ranked[places - 1]
+        competitors = [*(Known(trials[name]) for name in running), *rivals]
+        ranked = sorted(competitors, key=lambda one: -_estimate(one, look, course))
+        if len(ranked) > selected:
+            last = ranked[selected - 1]
             running = [name for name in running if not behind(trials[name], last, look, rules, course)]
     return trials
 
 
 def standing(trial: Trial, course: Course) -> tuple[int, float]:
-    """Return where an individual stands that a race has stopped: lower the further it came, and the better there."""
-    came = max(map(len, trial.values()))
-    return -came, -_estimate(trial, came, course)
+    """Return a sort key for stopped individuals: those that came further first, then those with better scores."""
+    answered = max(map(len, trial.values()))
+    return -answered, -_estimate(Known(trial), answered, course)
 
 
-def behind(trial: Trial, rival: Trial | Mapping[str, float], look: int, rules: Rules, course: Course) -> bool:
-    """Tell whether `trial` is behind `rival` by more than chance explains, on the first `look` samples."""
+def behind(trial: Trial, rival: Known, look: int, rules: Racing, course: Course) -> bool:
+    """Return whether `trial` is significantly worse than `rival` on the first `look` samples of each task."""
     gap, variance = 0.0, 0.0
     for task, size in course.sizes.items():
         seen = min(look, size)
-        differences = [a - b for a, b in zip(trial[task][:seen], _scores(rival[task], seen), strict=True)]
+        differences = [a - b for a, b in zip(trial[task][:seen], rival.first(task, seen), strict=True)]
         mean = fmean(differences)
         spread = (math.fsum((d - mean) ** 2 for d in differences) + 2) / (seen + 1)
         gap += course.weights[task] * mean
         if seen < size:
             variance += course.weights[task] ** 2 * spread / seen * (size - seen) / (size - 1)
-    return gap < -rules.z * math.sqrt(variance)
+    return gap < -errors_allowed(rules) * math.sqrt(variance)
 
 
-def _run(
+def _answer(
     entries: Mapping[str, Individual], trials: dict[str, Trial], names: list[str], look: int, course: Course
 ) -> None:
-    """Bring everybody in `names` to `look` samples; those who have come equally far are asked together."""
+    """Extend the trials in `names` to `look` samples, in one call per number of samples answered so far."""
     starts = {name: max(map(len, trials[name].values()), default=0) for name in names}
     for start in sorted({start for start in starts.values() if start < look}):
         group = [name for name in names if starts[name] == start]
@@ -160,12 +158,22 @@ def _run(
             trials[name] = {task: (*trials[name].get(task, ()), *part[task]) for task in course.sizes}
 
 
-def _estimate(one: Trial | Mapping[str, float], look: int, course: Course) -> float:
-    """Return what the fitness is by the first `look` samples."""
+def _estimate(one: Known, look: int, course: Course) -> float:
+    """Return the fitness estimated from the first `look` samples of each task."""
     return math.fsum(
-        course.weights[task] * fmean(_scores(one[task], min(look, size))) for task, size in course.sizes.items()
+        course.weights[task] * fmean(one.first(task, min(look, size))) for task, size in course.sizes.items()
     )
 
 
-def _scores(known: tuple[float, ...] | float, seen: int) -> tuple[float, ...]:
-    return known[:seen] if isinstance(known, tuple) else (known,) * seen
+def _read_trials(value: Any, file: Reader) -> dict[str, Trial]:
+    return {
+        name: {
+            task: tuple(fields.share(score, "trials, score") for score in fields.sequence(scores, "trials, scores"))
+            for task, scores in fields.mapping(trial, "trials, entry").items()
+        }
+        for name, trial in fields.mapping(value, "trials").items()
+    }
+
+
+STATE: dict[str, ReadState] = {TRIALS: _read_trials}
+"""How the state of races is read from a file (as `Method.state`)."""

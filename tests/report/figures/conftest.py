@@ -5,11 +5,12 @@ from functools import cache
 
 import pytest
 
-from builders import fake_experts, paper_settings
+from builders import fake_experts, initial_population, next_generation, paper_settings
 from genome.files import read_json
 from genome.report.figures import style
-from genome.search.driver import found_population, next_generation, score_experts
-from genome.search.population import Fitness, write_population
+from genome.search.driver import score_experts
+from genome.search.population import Fitness
+from genome.search.records import write_population
 
 EXPERTS = fake_experts(4)
 TARGET = (0.0, 0.6, 0.5, -0.1)
@@ -26,7 +27,7 @@ def evolved(method, generations=4, **changes):
     """Return the populations of a run of six individuals, from generation 0 on."""
     settings = paper_settings(method, **changes)
     start = score_experts(EXPERTS, evaluate)
-    populations = [found_population(EXPERTS, start, settings, 6, 1, evaluate)]
+    populations = [initial_population(EXPERTS, start, settings, 6, 1, evaluate)]
     for _ in range(generations):
         populations.append(next_generation(populations[-1], settings, 1, EXPERTS, evaluate))
     return populations

@@ -2,12 +2,12 @@
 
 import pytest
 
-from builders import paper_settings
+from builders import initial_population, next_generation, paper_settings
 from genome.genotype import Genotype, Noise
 from genome.lora.geometry import update_norms
 from genome.report.figures.diversity import answers_by_genotype, disagreement, diversity, draw_diversity
-from genome.search.driver import found_population, next_generation, score_experts
-from genome.search.population import Fitness, Individual, Population, found
+from genome.search.driver import score_experts
+from genome.search.population import Fitness, Individual, Population, new_population
 
 
 def individual(name, *coefficients, fitness=0.5):
@@ -21,7 +21,7 @@ def answered(name, *answers, task="t"):
 def test_a_survivor_is_compared_by_the_answers_of_its_own_generation(make_experts):
     a, b, c = individual("a", 1.0, 0.0), individual("b", 0.0, 1.0), individual("c", 1.0, 1.0)
     twin = individual("twin", 1.0, 0.0)  # looked up, never evaluated
-    first = found([a, b])
+    first = new_population([a, b])
     second = Population(1, (b, c), best=a, worst=b, created=(c, twin))
     third = Population(2, (twin, c, b), best=a, worst=b)
     evaluations = [
@@ -52,7 +52,7 @@ def test_norms_are_those_of_the_best_and_the_members(make_experts):
 
 def test_all_tasks_count():
     a = individual("a", 1.0)
-    answers = answers_by_genotype([found([a])], [*answered("a", "1", "2"), *answered("a", "x", task="u")])
+    answers = answers_by_genotype([new_population([a])], [*answered("a", "1", "2"), *answered("a", "x", task="u")])
     ours = {("t", "s0"): "1", ("t", "s1"): "2", ("u", "s0"): "x"}
     assert answers == {a.genotype: ours}
     assert disagreement(ours, ours | {("u", "s0"): "y"}) == pytest.approx(1 / 3)
@@ -62,7 +62,7 @@ def test_answers_are_compared_sample_by_sample_whatever_their_order(make_experts
     """A race asks in another order, and goes on from the samples that an equal one had answered when it was stopped."""
     a, b, c = individual("a", 1.0, 0.0), individual("b", 0.0, 1.0), individual("c", 1.0, 1.0)
     rows = [*answered("a", "1", "2", "3", "4"), *answered("b", "1", "2", "3", "5")[::-1], *answered("c", "1", "2")[1:]]
-    [row] = diversity([found([a, b, c])], rows, make_experts(2))
+    [row] = diversity([new_population([a, b, c])], rows, make_experts(2))
     assert row["answers"] == pytest.approx((1 / 4 + 0 + 0) / 3)
 
 
@@ -77,9 +77,9 @@ def test_every_member_of_a_real_run_has_its_answers(make_experts, method, initia
             evaluations.extend(answered(each.name, *(round(value, 1) for value in each.genotype.coefficients)))
         return [Fitness(0.5, {"t": 0.5}) for _ in individuals]
 
-    settings = {**paper_settings("genome"), **paper_settings(method, initialisation=initialisation)}
+    settings = paper_settings(method, initialisation=initialisation)
     start = score_experts(experts, evaluate)
-    populations = [found_population(experts, start, settings, 5, 1, evaluate)]
+    populations = [initial_population(experts, start, settings, 5, 1, evaluate)]
     for _ in range(3):
         populations.append(next_generation(populations[-1], settings, 1, experts, evaluate))
     rows = diversity(populations, evaluations, experts)

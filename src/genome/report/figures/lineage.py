@@ -21,21 +21,18 @@ from genome.report.figures.style import (
     generation_axis,
     styled,
 )
+from genome.search.method import Marker
+from genome.search.methods import METHODS
+from genome.search.operators import MARKERS
 
 CARRIED = "carried over"
-OPERATORS = {
-    "expert": ("p", 26, 0.0),
-    "initialisation": ("s", 20, 0.0),
-    "crossover": ("^", 22, -0.24),
-    "mutation": ("D", 14, 0.0),
-    "succession": ("o", 20, 0.24),
-    "swarm": ("o", 20, 0.0),
-    "cma_es": ("h", 22, 0.0),
+OPERATORS: dict[str, Marker] = {
+    **MARKERS,
+    **{operator: marker for method in METHODS.values() for operator, marker in method.operators.items()},
     CARRIED: ("o", 3, 0.24),
 }
-"""Of each operator the marker, its area in square points (so that all look equally large), and where its individuals
-stand beside the middle of their generation: in the order in which they are made, so that lines run rightwards. A member
-that a generation kept as it was is carried over."""
+"""Markers of operators, in areas that make all look equally large, and offsets from the middle of a generation: in the
+order in which individuals are made, so that lines run to the right. A member that a generation kept is carried over."""
 
 LINES = {"discarded": ("#c9c9c9", 0.5), "survived": ("#9a9a9a", 0.7), "descent": (BEST, 1.8)}
 ROW = 0.155

@@ -1,15 +1,30 @@
-"""Search methods: rows of two tables, over one protocol."""
+"""Search methods: one row per method, over one protocol (`genome.search.asking`)."""
 
-from genome.search.asking import Search
-from genome.search.methods import cma_es, genome, model_swarms
-from genome.search.methods.baselines import BASELINES
+from collections.abc import Mapping
+from typing import Any
 
-GENERATIONS = {
-    "cma_es": cma_es.generation,
-    "genome": genome.generation,
-    "genome_plus": genome.generation,
-    "model_swarms": model_swarms.generation,
+from genome.search.method import Method, read
+from genome.search.methods import baselines, cma_es, genome, model_swarms, static
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        baselines.BEST_SINGLE,
+        static.DATA_MERGE,
+        static.DARE_TIES,
+        baselines.EXPERT_FUSION,
+        baselines.LORAHUB,
+        baselines.PACK_OF_LLMS,
+        model_swarms.METHOD,
+        genome.GENOME,
+        genome.GENOME_PLUS,
+        cma_es.METHOD,
+    )
 }
-"""Methods that advance a population by one generation, one job each."""
+"""All methods by name, in the order of the paper's Table 2."""
 
-__all__ = ["BASELINES", "GENERATIONS", "Search"]
+
+def read_method(params: Mapping[str, Any]) -> tuple[Method, Any]:
+    """Return the method that the params of a stage name, and its settings."""
+    method = METHODS[params["method"]]
+    return method, read(method, params)

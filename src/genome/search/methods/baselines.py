@@ -1,80 +1,147 @@
-"""Baselines that choose a mixture of the experts in one stage: Best Single, Expert Fusion, LoraHub, Pack of LLMs."""
+"""Baselines that choose a mixture of the experts in one stage: Best Single, Expert Fusion, LoraHub, Pack of LLMs.
+
+Two experts, with a fitness of 0.6 and 0.2, are merged by their fitness and by their perplexities:
+
+>>> from genome.genotype import expert
+>>> from genome.search.driver import Scoreboard, drive, score_all
+>>> from genome.search.population import Fitness
+>>> def evaluate(individuals):
+...     points = [x.genotype.coefficients for x in individuals]
+...     return [Fitness(0.6 * a + 0.2 * b, {}) for a, b in points]
+>>> board = Scoreboard({}, ["sha256 of a", "sha256 of b"], evaluate)
+>>> experts = drive(score_all([Individual(name, expert(i, 2), "expert") for i, name in enumerate("ab")]), board)
+>>> fused = drive(expert_fusion(experts, ExpertFusionSettings(), seed=1), board)
+>>> [round(coefficient, 2) for coefficient in fused.best.genotype.coefficients]
+[0.75, 0.25]
+>>> packed = drive(pack_of_llms(experts, PackOfLlmsSettings(tau=1), seed=1, log_perplexity=[1.0, 2.0]), board)
+>>> [round(coefficient, 2) for coefficient in packed.best.genotype.coefficients]
+[0.73, 0.27]
+"""
 
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from genome.genotype import FACTORS, mixture
+from genome.genotype import mixture
 from genome.rng import stream
-from genome.search.asking import Search, space_of
-from genome.search.population import Individual, Population, found
+from genome.search.asking import Search
+from genome.search.method import Method, Number, setting
+from genome.search.population import Individual, Population, new_population
+from genome.search.settings import MergeSpace, Nothing, merge_space
 
 
-def best_single(experts: Population, settings: Mapping[str, Any], seed: int) -> Search:
+@dataclass(frozen=True)
+class ExpertFusionSettings:
+    """Settings of Expert Fusion."""
+
+    merge_space: MergeSpace = merge_space()
+
+
+@dataclass(frozen=True)
+class LoraHubSettings:
+    """Settings of LoraHub."""
+
+    evaluations: int = setting(50, "Number of candidates that the search tries.", pinned=True, ge=1)
+    bound: Number = setting(1.5, "The largest absolute value of a coefficient.", pinned=True, gt=0)
+    regularisation: Number = setting(0.05, "Weight of the mean absolute coefficient in the loss.", pinned=True, ge=0)
+    merge_space: MergeSpace = merge_space()
+
+
+@dataclass(frozen=True)
+class PackOfLlmsSettings:
+    """Settings of Pack of LLMs."""
+
+    tau: Number = setting(0.1, "Temperature of the softmax of negative log-perplexities.", pinned=True, gt=0)
+    merge_space: MergeSpace = merge_space()
+
+
+def best_single(experts: Population, settings: Nothing, seed: int) -> Search:
     """Return the expert of highest validation fitness."""
     return experts
     yield  # a method is a generator; this one has nothing to ask
 
 
-def expert_fusion(experts: Population, settings: Mapping[str, Any], seed: int) -> Search:
-    """Return `sum_i t_i w_i`, t the experts' fitness divided by its sum (uniform when all of it is 0)."""
+def expert_fusion(experts: Population, settings: ExpertFusionSettings, seed: int) -> Search:
+    """Return `sum_i t_i w_i`, t the experts' fitness divided by its sum (uniform if all of it is 0)."""
     fitness = np.array([expert.score for expert in experts.members])
     weights = fitness / fitness.sum() if fitness.any() else np.full(len(fitness), 1 / len(fitness))
-    return (yield from _merge(weights, "fusion", space_of(settings)))
+    return (yield from _merge(weights, "fusion", settings.merge_space))
 
 
-def pack_of_llms(experts: Population, settings: Mapping[str, Any], seed: int) -> Search:
+def pack_of_llms(
+    experts: Population, settings: PackOfLlmsSettings, seed: int, log_perplexity: Sequence[float]
+) -> Search:
     """Return the merge with coefficients softmax(-log perplexity / tau) (Mavromatis et al. 2024).
 
-    `settings["log_perplexity"]` holds the experts' log-perplexities on the validation prompts, in their order.
+    `log_perplexity` has the log-perplexity of each expert on the validation prompts, in their order.
     """
-    logits = -np.array(settings["log_perplexity"]) / settings["tau"]
+    logits = -np.array(log_perplexity) / settings.tau
     weights = np.exp(logits - logits.max())
-    return (yield from _merge(weights / weights.sum(), "pack", space_of(settings)))
+    return (yield from _merge(weights / weights.sum(), "pack", settings.merge_space))
 
 
-def lorahub(experts: Population, settings: Mapping[str, Any], seed: int) -> Search:
+def lorahub(experts: Population, settings: LoraHubSettings, seed: int) -> Search:
     """Return the best mixture of a gradient-free search (Huang et al. 2024): nevergrad's NGOpt from zeros.
 
     Minimises `-fitness + 0.05 * mean |c|` over coefficients c in [-bound, bound], one evaluation after the other.
     """
-    import nevergrad
+    import nevergrad  # pyright: ignore[reportMissingTypeStubs]
 
-    # NGOpt may choose COBYLA, and nevergrad hands it a tolerance that scipy warns about, once an evaluation.
+    # NGOpt may choose COBYLA, and nevergrad sets a tolerance that scipy warns about in each evaluation.
     warnings.filterwarnings("ignore", message="COBYLA", category=UserWarning)
-    n, bound = len(experts.members), settings["bound"]
+    n, bound = len(experts.members), settings.bound
     parameters = nevergrad.p.Array(init=np.zeros(n)).set_bounds(-bound, bound)
     parameters.random_state = np.random.RandomState(stream(seed, "lorahub").integers(2**32))
-    optimizer = nevergrad.optimizers.NGOpt(parameters, budget=settings["evaluations"])
+    optimizer = nevergrad.optimizers.NGOpt(parameters, budget=settings.evaluations)
     trials: list[tuple[float, Individual]] = []
-    for i in range(settings["evaluations"]):
+    for i in range(settings.evaluations):
         candidate = optimizer.ask()
-        [trial] = yield [_mixture(f"trial{i:02}", candidate.value, space_of(settings))]
-        loss = -trial.score + settings["regularisation"] * float(np.abs(candidate.value).mean())
+        [trial] = (yield [_mixture(f"trial{i:02}", candidate.value, settings.merge_space)]).finished
+        loss = -trial.score + settings.regularisation * float(np.abs(candidate.value).mean())
         optimizer.tell(candidate, loss)
         trials.append((loss, trial))
     _, best = min(trials, key=lambda trial: trial[0])
     members = [trial for _, trial in trials]
-    return replace(found(members), best=best, members=(best,))
+    return replace(new_population(members), best=best, members=(best,))
 
 
-BASELINES = {
-    "best_single": best_single,
-    "expert_fusion": expert_fusion,
-    "lorahub": lorahub,
-    "pack_of_llms": pack_of_llms,
-}
-"""Methods of one stage: from the scored experts to a population whose `best` is the result."""
-
-
-def _merge(weights: Sequence[float], name: str, space: str) -> Search:
+def _merge(weights: Iterable[float], name: str, space: MergeSpace) -> Search:
     """Yield the mixture of all experts with `weights`; return the population that it is the result of."""
-    [merged] = yield [_mixture(name, weights, space)]
-    return found([merged])
+    scored = yield [_mixture(name, weights, space)]
+    return new_population(scored.finished)
 
 
-def _mixture(name: str, weights: Sequence[float], space: str = FACTORS) -> Individual:
+def _mixture(name: str, weights: Iterable[float], space: MergeSpace) -> Individual:
     return Individual(name, mixture(weights, space), "mixture")
+
+
+BEST_SINGLE = Method("best_single", "Best Single", stage="baseline", settings=Nothing, run=best_single)
+EXPERT_FUSION = Method(
+    "expert_fusion",
+    "Expert Fusion",
+    stage="baseline",
+    settings=ExpertFusionSettings,
+    run=expert_fusion,
+    cost=lambda settings, size, experts: 1,
+)
+LORAHUB = Method(
+    "lorahub",
+    "LoraHub",
+    stage="baseline",
+    settings=LoraHubSettings,
+    run=lorahub,
+    cost=lambda settings, size, experts: settings.evaluations,
+    seeded=True,
+)
+PACK_OF_LLMS = Method(
+    "pack_of_llms",
+    "Pack of LLMs",
+    stage="baseline",
+    settings=PackOfLlmsSettings,
+    run=pack_of_llms,
+    cost=lambda settings, size, experts: 1,
+    reads=lambda settings, size, experts: experts,
+    needs=("log_perplexity",),
+)

@@ -1,63 +1,106 @@
 """Model Swarms (Feng et al. 2024, arXiv 2410.11163): particle swarm optimisation in weight space, step by step.
 
 A particle's velocity is kept in its `experience`. Particles are updated synchronously.
+
+A run over three experts, with a fitness that is 1 at the coefficients (0.6, 0.5, -0.1):
+
+>>> import math
+>>> from genome.search.driver import Scoreboard, drive, score_all
+>>> from genome.search.operators import initialise
+>>> from genome.search.population import Fitness
+>>> def evaluate(individuals):
+...     distances = [math.dist(x.genotype.coefficients, (0.6, 0.5, -0.1)) for x in individuals]
+...     return [Fitness(1 / (1 + distance), {}) for distance in distances]
+>>> board = Scoreboard({}, ["sha256 of a", "sha256 of b", "sha256 of c"], evaluate)
+>>> population = drive(score_all(initialise(3, 6, seed=1)), board)
+>>> round(population.best.score, 2)
+0.78
+>>> for _ in range(10):
+...     population = drive(generation(population, ModelSwarmsSettings(), seed=1), board)
+>>> round(population.best.score, 2), population.best.name
+(0.96, 'g07-particle5')
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from genome.errors import GenomeError
 from genome.genotype import combine
 from genome.rng import stream
 from genome.search.asking import Search
+from genome.search.method import Method, Number, Reader, setting
 from genome.search.operators import difference
 from genome.search.population import Individual, Population, track
+from genome.search.settings import Initialisation, MergeSpace, initialisation, merge_space, patience
+
+PERSONAL_BESTS = "personal_bests"
+"""The part of the state in which each particle's best position is kept, in the order of the particles."""
 
 
-def generation(population: Population, settings: Mapping[str, Any], seed: int) -> Search:
+@dataclass(frozen=True)
+class ModelSwarmsSettings:
+    """Settings of Model Swarms: those with which the paper compares."""
+
+    merge_space: MergeSpace = merge_space()
+    initialisation: Initialisation = initialisation()
+    inertia: Number = setting(0.2, "Weight of a particle's velocity.", pinned=True, ge=0)
+    cognitive: Number = setting(0.2, "Weight of moving towards the particle's own best.", pinned=True, ge=0)
+    social: Number = setting(0.2, "Weight of moving towards the best particle ever.", pinned=True, ge=0)
+    repel: Number = setting(0.1, "Weight of moving away from the worst particle ever.", pinned=True, ge=0)
+    step: Number = setting(1.0, "Factor of the velocity in the first step.", pinned=True, gt=0)
+    step_decay: Number = setting(0.95, "Factor by which steps become shorter per generation.", pinned=True, gt=0)
+    patience: int | None = patience()
+
+
+def generation(population: Population, settings: ModelSwarmsSettings, seed: int) -> Search:
     """Yield all particles after one step; return the swarm. Its result is the best ever (the global best)."""
     now = population.generation + 1
-    if not population.personal_bests:
-        population = _found_velocities(population, seed)
-    step = settings["step"] * settings["step_decay"] ** (now - 1)
-    moved = [
-        _move(particle, best, population, settings, step, seed, i)
-        for i, (particle, best) in enumerate(zip(population.members, population.personal_bests, strict=True))
-    ]
-    moved = yield moved
-    bests = [new if new.score > old.score else old for new, old in zip(moved, population.personal_bests, strict=True)]
-    population = replace(population, generation=now, members=tuple(moved), personal_bests=tuple(bests), created=())
-    return track(population, moved)
+    bests: Sequence[Individual] = population.state.get(PERSONAL_BESTS, ())
+    if not bests:
+        population = _with_first_velocities(population, seed)
+        bests = population.members
+    step = settings.step * settings.step_decay ** (now - 1)
+    moved = (
+        yield [
+            _move(particle, best, population, settings, step, seed, i)
+            for i, (particle, best) in enumerate(zip(population.members, bests, strict=True))
+        ]
+    ).finished
+    bests = [new if new.score > old.score else old for new, old in zip(moved, bests, strict=True)]
+    state = {**population.state, PERSONAL_BESTS: tuple(bests)}
+    return track(replace(population, generation=now, members=tuple(moved), state=state, created=()), moved)
 
 
-def _found_velocities(population: Population, seed: int) -> Population:
-    """Return the swarm with `v_i = x_j - x_i`, j another particle at random, and itself as personal best."""
-    members = []
+def _with_first_velocities(population: Population, seed: int) -> Population:
+    """Return the swarm with `v_i = x_j - x_i`, j a random other particle."""
+    members: list[Individual] = []
     for i, particle in enumerate(population.members):
         others = [other for other in population.members if other.name != particle.name]
         other = others[stream(seed, "velocity", i).integers(len(others))]
         members.append(replace(particle, experience=difference(other.genotype, particle.genotype)))
-    return replace(population, members=tuple(members), personal_bests=tuple(members))
+    return replace(population, members=tuple(members))
 
 
 def _move(
     particle: Individual,
     personal_best: Individual,
     population: Population,
-    settings: Mapping[str, Any],
+    settings: ModelSwarmsSettings,
     step: float,
     seed: int,
     i: int,
 ) -> Individual:
     """Return `particle` after `v <- (1/C) [phi_v r_v v + phi_p r_p (p - x) + phi_g r_g (g - x) - phi_w r_w (w - x)]`.
 
-    Each r is a fresh U(0, 1), C the sum of the products phi * r; then `x <- x + step * v`.
+    Each r is a new U(0, 1), C the sum of the products phi * r; then `x <- x + step * v`.
     """
     now = population.generation + 1
-    phi = (settings["inertia"], settings["cognitive"], settings["social"], settings["repel"])
+    phi = (settings.inertia, settings.cognitive, settings.social, settings.repel)
     if not any(phi):
         raise GenomeError("model_swarms: inertia, cognitive, social and repel are all 0; give one a weight above 0")
+    if particle.experience is None:
+        raise ValueError(f"{particle.name} has no velocity")
     weights = [p * r for p, r in zip(phi, stream(seed, "swarm", now, i).random(4), strict=True)]
     total = sum(weights)
     inertia, cognitive, social, repel = (float(weight / total) for weight in weights)
@@ -71,3 +114,21 @@ def _move(
     )
     genotype = combine([(1.0, particle.genotype), (step, velocity)])
     return Individual(f"g{now:02}-particle{i}", genotype, "swarm", (particle.name,), velocity)
+
+
+def read_personal_bests(value: Any, file: Reader) -> tuple[Individual, ...]:
+    """Return the personal bests in a population's file."""
+    return file.individuals(value, PERSONAL_BESTS)
+
+
+METHOD = Method(
+    "model_swarms",
+    "Model Swarms",
+    stage="generation",
+    settings=ModelSwarmsSettings,
+    run=generation,
+    cost=lambda settings, size, experts: size,
+    seeded=True,
+    operators={"swarm": ("o", 20, 0.0)},
+    state={PERSONAL_BESTS: read_personal_bests},
+)

@@ -1,0 +1,22 @@
+"""The stage of methods that run in one job, from the scored experts to a population whose best is the result."""
+
+import json
+import time
+from collections.abc import Sequence
+
+from genome.genotype import FACTORS
+from genome.jobs.site import Outputs, Site
+from genome.search.driver import run_baseline
+from genome.search.methods import read_method
+
+
+def baseline(site: Site, settings: str, prompts: Sequence[str], scored_experts: str, seed: int, out: Outputs) -> None:
+    """Run a baseline."""
+    started = time.perf_counter()
+    experts, params = site.experts(), json.loads(settings)
+    start = site.read(scored_experts, params["tasks"], experts)
+    method, chosen = read_method(params)
+    space = getattr(chosen, "merge_space", FACTORS)
+    evaluator = site.evaluator(params["tasks"], prompts, experts, space, start, scored_experts)
+    result = run_baseline(start, method, chosen, seed, experts, evaluator)
+    out.write(started, result, start, evaluator)

@@ -1,0 +1,115 @@
+"""What the stages of a run share: where they run, the settings in their params, and the files that they write."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from genome.engine.client import Engine
+from genome.engine.launcher import connect
+from genome.engine.state import STORE
+from genome.errors import GenomeError
+from genome.experts.peft import Expert, load_experts
+from genome.files import write_json, write_jsonl
+from genome.genotype import FACTORS, PRODUCT
+from genome.jobs import log
+from genome.scoring.fitness import Evaluator, Objective
+from genome.scoring.results import read_manifest, read_samples
+from genome.search.population import Population
+from genome.search.records import check_engine, read_population, write_population
+from genome.tasks import parse_task
+from genome.tasks.scoring import for_base
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a stage runs: the base model's folder, the experts' manifest, and the config's `engine`."""
+
+    base: str
+    manifest: str
+    engine: Mapping[str, Any]
+
+    def experts(self) -> list[Expert]:
+        """Return the run's experts, in the order of the manifest."""
+        return load_experts(read_manifest(self.manifest)["experts"])
+
+    def connect(self, start: Population | None = None, path: Path | str = "", space: str = FACTORS) -> Engine:
+        """Return the workflow's engine, ready for adapters of the experts' rank or of the rank of all experts together.
+
+        The latter is the rank in the space of products, of this job or of others that share the engine. If a stage
+        continues from a population `start`, read from `path`, the engine must be the one that scored it.
+        """
+        manifest = read_manifest(self.manifest)
+        products = PRODUCT in (space, start and start.best.genotype.space)
+        width = len(manifest["experts"]) if products else self.engine.get("stacked", 1)
+        engine = connect(self.engine, self.base, manifest["rank"] * width)
+        if start is not None:
+            check_engine(path, start.engine, engine.fingerprint)
+        return engine
+
+    def read(self, path: Path | str, tasks: Sequence[Mapping[str, Any]], experts: Sequence[Expert]) -> Population:
+        """Return the population that a stage continues from, which must have the same tasks and experts."""
+        population = read_population(path, experts)
+        expected, found = {task["name"] for task in tasks}, set(population.best.required_fitness.scores)
+        if found != expected:
+            raise GenomeError(
+                f"{path}: scored on {' '.join(sorted(found))}, expected {' '.join(sorted(expected))}; "
+                "delete the file to have it made again"
+            )
+        return population
+
+    def evaluator(
+        self,
+        tasks: Sequence[Mapping[str, Any]],
+        prompts: Sequence[Path | str],
+        experts: Sequence[Expert],
+        space: str = FACTORS,
+        start: Population | None = None,
+        path: Path | str = "",
+    ) -> Evaluator:
+        """Return the validation fitness on `tasks`, given their prepared samples in the same order.
+
+        `space` is where experts are merged. `start` is the population that the stage continues from, read from `path`.
+        """
+        objectives = [
+            Objective(
+                for_base(parse_task(task["name"], task["definition"]), self.base), read_samples(file), task["weight"]
+            )
+            for task, file in zip(tasks, prompts, strict=True)
+        ]
+        return Evaluator(objectives, experts, STORE, partial(self.connect, start, path, space))
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The files that a stage of a run writes: its population, all its answers, and a record of what it cost."""
+
+    population: str
+    evaluations: str
+    record: str
+
+    def write(self, started: float, population: Population, start: Population | None, evaluator: Evaluator) -> None:
+        """Write all files, and log the one line that summarises the stage, which began at `started`.
+
+        `start` is the state of the run before. A stage that scores nothing passes on the engine that answered it. The
+        record is the only file of a stage that differs between equal runs, so it is kept with the benchmarks.
+        """
+        spent = start.samples if start else 0
+        engine = evaluator.engine.fingerprint if evaluator.engine else start and start.engine
+        population = replace(population, samples=spent + len(evaluator.records), engine=engine)
+        write_jsonl(self.evaluations, evaluator.records)
+        write_population(self.population, population, evaluator.experts)
+        seconds = time.perf_counter() - started
+        write_json(self.record, {"seconds": round(seconds, 3), **evaluator.spent()})
+        log.info(
+            "generation %d: best %.4f, mean %.4f, %d evaluations spent, %.2f s (%.2f s of it for scoring)",
+            population.generation,
+            population.best.score,
+            fmean(member.score for member in population.members),
+            population.evaluations,
+            seconds,
+            evaluator.seconds,
+        )

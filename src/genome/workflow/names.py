@@ -1,0 +1,76 @@
+"""Names of runs: what is part of the path of everything that a run makes. Jobs read them too, so this is light."""
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from genome.errors import GenomeError
+
+STATIC = "static"
+"""Takes the place of the tasks of a merge that looks at none."""
+
+_FORM = re.compile(r"(?P<tasks>[^/]+)/(?P<variant>[^/]+)(/n(?P<n>[1-9][0-9]*))?(/seed(?P<seed>[0-9]+))?")
+
+
+@dataclass(frozen=True)
+class RunName:
+    """The name of a run: its tasks (`static` for none), its variant, its population's size and its seed, if it has any.
+
+    >>> str(RunName(("gsm8k", "math"), "genome", n=10, seed=1))
+    'gsm8k+math/genome/n10/seed1'
+    >>> RunName.parse("gsm8k/best_single")
+    RunName(tasks=('gsm8k',), variant='best_single', n=None, seed=None)
+    """
+
+    tasks: tuple[str, ...]
+    variant: str
+    n: int | None = None
+    seed: int | None = None
+
+    def __str__(self) -> str:
+        parts = ["+".join(self.tasks), self.variant]
+        parts += [] if self.n is None else [f"n{self.n}"]
+        parts += [] if self.seed is None else [f"seed{self.seed}"]
+        return "/".join(parts)
+
+    @classmethod
+    def parse(cls, text: str) -> "RunName":
+        """Return the run that `text` names; GenomeError if it does not name one."""
+        found = _FORM.fullmatch(text)
+        if found is None:
+            raise GenomeError(f"{text!r} does not name a run; expected TASKS/VARIANT[/nN][/seedS]")
+        n, seed = (None if found[part] is None else int(found[part]) for part in ("n", "seed"))
+        return cls(tuple(found["tasks"].split("+")), found["variant"], n, seed)
+
+    @property
+    def is_static(self) -> bool:
+        """Whether the run is a merge that looks at no task."""
+        return self.tasks == (STATIC,)
+
+    @property
+    def folder(self) -> str:
+        """The folder of the run's validation part."""
+        return f"results/runs/{self}"
+
+    def test_folder(self, task: str, results: str = "results") -> str:
+        """Return the folder of the run's test on a task, in this workflow's results or in another's."""
+        return f"{results}/test/{task}/{self}"
+
+
+@dataclass(frozen=True)
+class TestName:
+    """A run's test on a task, in the results folder of this workflow or of another."""
+
+    results: str
+    task: str
+    run: RunName
+
+    @classmethod
+    def of(cls, file: str) -> "TestName":
+        """Return the test that a file such as RESULTS/test/TASK/RUN/responses.jsonl belongs to."""
+        folder = PurePosixPath(file).parent.as_posix()
+        results, found, rest = folder.rpartition("/test/")
+        task, _, run = rest.partition("/")
+        if not found:
+            raise GenomeError(f"{file} is not in a folder RESULTS/test/TASK/RUN")
+        return cls(results, task, RunName.parse(run))
