@@ -1,12 +1,12 @@
 """Builders of small inputs: real formats, nothing downloaded."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from genome.experts.peft import CONFIG, WEIGHTS, Expert, read_expert, write_provenance
 from genome.experts.tensors import from_float32, header_bytes
@@ -17,6 +17,7 @@ from genome.search.method import read_settings
 from genome.search.methods import METHODS, read_method
 from genome.search.population import Fitness, Individual, Population, new_population
 from genome.search.settings import InitialSettings
+from genome.tasks import Task, parse_task
 
 TARGETS = {"self_attn.q_proj": (12, 8), "mlp.down_proj": (8, 20)}
 """Linear layers of the made-up base: (outputs, inputs)."""
@@ -64,10 +65,34 @@ def scored(population: Population, experts: Sequence[Expert]) -> Population:
     return replace(population, scored={identity(x.genotype, digests): x.fitness for x in individuals}, engine=ENGINE)
 
 
+def make_task(kind: str, name: str = "t", **fields: Any) -> Task:
+    """Return a task of a kind, with the fields that every task must have."""
+    return parse_task(
+        name, {"category": "c", "source": {"path": "x"}, "prompt": "p", "reference": "r", "kind": kind, **fields}
+    )
+
+
+def score_row(method: str = "genome", task: str = "t", score: float = 0.5, **fields: Any) -> dict[str, Any]:
+    """Return a row of a scores.json: the best individual of a run on the task that it is tested on, or `fields`."""
+    return {
+        "method": method,
+        "report": "best",
+        "population_size": 10,
+        "tasks": task,
+        "test_task": task,
+        "seed": 1,
+        "score": score,
+        "n": 1000,
+        "standard_error": 0.015,
+        "unparsed": 3,
+        "run": f"results/runs/{task}/{method}",
+        "engine": ENGINE,
+    } | fields
+
+
 def paper_settings(method: str, **changes) -> dict[str, Any]:
-    """Return a method's settings in `config.yaml`, with changes laid over them (mappings are merged)."""
-    config = yaml.safe_load((Path(__file__).parent.parent / "config.yaml").read_text())
-    settings = {"method": method, **config["methods"][method]}
+    """Return a method's default settings as JSON has them, with changes laid over (mappings merged)."""
+    settings = {"method": method, **json.loads(json.dumps(asdict(METHODS[method].settings())))}
     for key, value in changes.items():
         settings[key] = {**settings[key], **value} if isinstance(value, dict) else value
     return settings

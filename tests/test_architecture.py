@@ -11,7 +11,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "genome"
 MODULES = sorted(SOURCE.rglob("*.py"))
 
 LAYERS = (
-    ("errors", "fields", "files", "genotype", "limits", "rng", "yaml_files"),
+    ("errors", "fields", "files", "genotype", "limits", "rng", "validation", "yaml_files"),
     ("tasks",),
     ("engine", "experts"),
     ("lora",),
@@ -82,23 +82,40 @@ def test_the_library_does_not_know_snakemake(path):
     assert "snakemake" not in {name.partition(".")[0] for name in imported(path, at_top=False)}
 
 
-@pytest.mark.parametrize("path", sorted((SOURCE.parent.parent / "workflow").rglob("*.smk")), ids=lambda path: path.name)
-def test_rules_ask_the_library_for_checks_only(path):
+PROJECT = SOURCE.parent.parent
+SNAKEFILES = [PROJECT / "Snakefile", *sorted((PROJECT / "workflow").rglob("*.smk"))]
+
+
+@pytest.mark.parametrize("path", SNAKEFILES, ids=lambda path: path.name)
+def test_rules_know_the_library_by_its_plan(path):
     lines = path.read_text().splitlines()
-    imported = [line.split()[1] for line in lines if line.startswith(("import genome", "from genome"))]
-    # genome.forecast says what a run will cost when it starts, from the jobs that only Snakemake knows.
-    ours = {"genome.errors", "genome.forecast", "genome.tasks.sources", "genome.tasks", "genome.yaml_files"}
-    ours |= {"genome.search", "genome.search.methods"}  # versions of methods and races
-    assert not {name for name in imported if not name.startswith("genome.config")} - ours
+    imported = {line.split()[1] for line in lines if line.startswith(("import genome", "from genome"))}
+    # genome.forecast predicts what a run will cost when it starts, from the jobs that only Snakemake knows.
+    ours = {"genome.errors", "genome.forecast", "genome.yaml_files"}
+    assert not {name for name in imported if not name.startswith("genome.workflow.")} - ours
 
 
-def test_a_generation_and_the_start_of_a_run_import_nothing_slow():
-    modules = "genome.jobs.evolution, genome.forecast, genome.config.check"
+JOBS = sorted(name_of(path) for path in (SOURCE / "jobs").glob("*.py"))
+SLOW = {"torch", "transformers", "peft", "pandas", "matplotlib", "scipy", "sklearn", "datasets", "nevergrad"}
+SLOW |= {"sacrebleu", "math_verify", "huggingface_hub", "requests"}
+
+
+def loaded_by(modules: str) -> set[str]:
+    """Return the packages that importing modules loads."""
     code = f"import sys, {modules}; print(*{{name.partition('.')[0] for name in sys.modules}})"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    slow = {"torch", "transformers", "peft", "pandas", "matplotlib", "scipy", "sklearn", "datasets", "nevergrad"}
-    assert not slow & set(loaded)
-    assert not {"jinja2", "sacrebleu", "math_verify", "huggingface_hub", "requests"} & set(loaded)
+    return {*subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()}
+
+
+def test_jobs_do_not_import_pydantic():
+    assert not {"pydantic", "pydantic_core", "jsonschema"} & loaded_by(", ".join(JOBS))
+
+
+def test_a_generation_imports_nothing_slow():
+    assert not loaded_by("genome.jobs.evolution") & {*SLOW, "jinja2"}
+
+
+def test_the_start_of_a_run_imports_nothing_slow():
+    assert not loaded_by("genome.forecast, genome.workflow.reading, genome.workflow.rules") & SLOW
 
 
 TESTS = Path(__file__).parent

@@ -10,10 +10,12 @@ from typer.testing import CliRunner
 
 from builders import write_expert
 from genome.cli import app
+from genome.config.reference import write
 from genome.genotype import Genotype
 from genome.search.population import Fitness, Individual, new_population
 from genome.search.records import write_population
 
+PROJECT = Path(__file__).parent.parent
 QUESTION = {"question": "What is 2 + 3?", "answer": "2 + 3 = 5\n#### 5"}
 LINE = {"sample": QUESTION, "response": "Answer: 5"}
 
@@ -90,7 +92,7 @@ def test_score_refuses_unreadable_responses_in_one_line(odd, tmp_path):
         ("gsm8k", "\n3", "line 2: expected `sample`"),
         ("gsm8k", '[{"sample": {}, "response": "5"}]', "row 1: task gsm8k"),
         ("gsm8k", json.dumps({**LINE, "response": 5}), "line 1: a response must be text"),
-        ("gsm8k", json.dumps({**LINE, "response": "\ud800"}), "line 1: a response holds half of a surrogate pair"),
+        ("gsm8k", json.dumps({**LINE, "response": "\ud800"}), "line 1: a response contains half of a surrogate pair"),
         ("gsm8k", json.dumps({"sample": {"q": "?"}, "response": "5"}), "line 1: task gsm8k"),
         ("drop", json.dumps(LINE), "line 1: task drop"),
         ("gsm", json.dumps(LINE), "no task 'gsm' (did you mean"),
@@ -125,7 +127,7 @@ def test_score_never_overwrites_responses_or_a_folder_with_details(tmp_path):
     path.write_text(json.dumps(LINE))
     (tmp_path / "link").symlink_to(path)
     for details in (path, tmp_path / "link"):
-        assert "holds the responses" in refusal("score", "gsm8k", path, "--details", details)
+        assert "contains the responses" in refusal("score", "gsm8k", path, "--details", details)
     assert json.loads(path.read_text()) == LINE
     for details, part in ((tmp_path, "a folder"), ("/dev/null", "a device"), (path / "below", "is not a folder")):
         assert f"cannot write {details}: " in (line := refusal("score", "gsm8k", path, "--details", details))
@@ -189,3 +191,17 @@ def test_materialise_names_a_damaged_expert(stored):
     (stored / "experts" / "two" / "adapter_config.json").write_text("[]")
     line = refusal(*materialise(stored, stored / "population.json", stored / "out"))
     assert str(stored / "experts" / "two" / "adapter_config.json") in line
+
+
+def test_config_reference_is_printed_and_written():
+    for command, file in (("schema", "workflow/schemas/config.schema.yaml"), ("reference", "docs/config.md")):
+        result = CliRunner().invoke(app, ["config", command])
+        assert result.exit_code == 0
+        assert result.output == (PROJECT / file).read_text(encoding="utf-8")
+
+
+def test_config_update_writes_both_files(tmp_path):
+    for folder in ("workflow/schemas", "docs"):
+        (tmp_path / folder).mkdir(parents=True)
+    assert write(tmp_path) == [tmp_path / "workflow/schemas/config.schema.yaml", tmp_path / "docs/config.md"]
+    assert (tmp_path / "docs/config.md").read_text(encoding="utf-8") == (PROJECT / "docs/config.md").read_text("utf-8")

@@ -101,3 +101,32 @@ def plan(
             measured = replace(measured, rate=Rate(samples_per_second, 0, "as given"))
         text = describe(forecast(jobs, setting, measured)) if jobs else "Nothing to be done."
     typer.echo(text)
+
+
+config = typer.Typer(help="The reference of the config: every key with its type, default and meaning.")
+app.add_typer(config, name="config")
+
+
+@config.command("schema")
+def config_schema() -> None:
+    """Print the JSON schema of the config, for editors."""
+    from genome.config.reference import schema
+
+    typer.echo(schema(), nl=False)
+
+
+@config.command("reference")
+def config_reference() -> None:
+    """Print the page docs/config.md."""
+    from genome.config.reference import reference
+
+    typer.echo(reference(), nl=False)
+
+
+@config.command("update")
+def config_update() -> None:
+    """Write both into the project, after a change of the config's models or of a method's settings."""
+    from genome.config.reference import write
+
+    for file in write(Path(__file__).parents[2]):
+        typer.echo(file)

@@ -5,31 +5,32 @@ from pathlib import Path
 
 import pytest
 
-from genome.config.check import check_config, check_paths, read_task_files
-from genome.config.paths import data_folder
-from genome.config.values import overlay, settled
+from genome.config.check import check_paths, read_config, read_task_files
+from genome.config.values import overlay
 from genome.errors import GenomeError
 from genome.yaml_files import read_yaml
 
 PROJECT = Path(__file__).parent.parent.parent
 DEFAULT = read_yaml(PROJECT / "config.yaml")
-SCHEMA = read_yaml(PROJECT / "workflow/schemas/config.schema.yaml")
 TASK_FILES = read_task_files(PROJECT / "config/tasks")
 
 
 def laid_over(changes):
-    """Return the default config with changes laid over, as Snakemake hands it to the workflow."""
-    config = overlay(deepcopy(DEFAULT), changes)
-    return {**config, **settled(config)}
+    """Return the default config with changes laid over, as Snakemake passes it to the workflow."""
+    return overlay(deepcopy(DEFAULT), changes)
+
+
+def read(changes, task_files=TASK_FILES):
+    """Return the default config with changes laid over as a value."""
+    return read_config(laid_over(changes), task_files)
 
 
 def problems(config, task_files=TASK_FILES, *, files=False):
-    """Return the lines in which a config is refused, none where it is not; with `files` those about paths too."""
+    """Return the lines in which a config is refused, none if it is not; with `files` those about paths too."""
     try:
-        check_config(config, SCHEMA, task_files)
+        value = read_config(config, task_files)
         if files:
-            config["data_dir"] = data_folder(config["data_dir"])
-            check_paths(config, task_files)
+            check_paths(value, task_files)
     except GenomeError as error:
         header, *lines = str(error).splitlines()
         if header.startswith("config.data_dir: "):

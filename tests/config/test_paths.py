@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from builders import write_expert
-from config.conftest import TASK_FILES
-from genome.config.paths import base_files, corpora_of, data_folder, fingerprint, require_files, resolved
+from config.conftest import TASK_FILES, read
+from genome.config.paths import base_files, corpora_of, fingerprint, require_files, resolved
 from genome.errors import GenomeError
 
 MOVE = "which removes what is there; move or copy it to a place outside of resources/ and results/, and name that"
@@ -189,11 +189,11 @@ def test_only_the_base_that_is_asked_for_has_to_be_there(refused):
         base_files("config.bases.own", {"path": "nowhere"})
 
 
-def test_a_data_folder_is_there(refused):
+def test_data_folder_is_the_first_that_exists():
     with pytest.raises(GenomeError, match=r"^config\.data_dir: no folder a or b; correct it, or set it to null"):
-        data_folder(["a", "b"])
-    assert data_folder(["a", "mine", "b"]) == "mine"
-    assert data_folder(None) is None
+        _ = read({"data_dir": ["a", "b"]}).data_folder
+    assert read({"data_dir": ["a", "mine", "b"]}).data_folder == "mine"
+    assert read({"data_dir": None}).data_folder is None
 
 
 def test_a_corpus_of_ours_is_known_under_any_spelling(project):

@@ -25,7 +25,7 @@ from genome.experts.peft import (
 )
 from genome.experts.tensors import header_bytes
 from genome.files import read_json, sha256, write_json
-from genome.jobs import data as jobs
+from genome.jobs import experts as jobs
 
 LAYER = "base_model.model.model.layers.0.self_attn.q_proj"
 

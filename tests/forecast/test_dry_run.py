@@ -26,7 +26,7 @@ def test_a_target_that_nothing_makes_is_one_line():
 
 
 def test_an_input_function_is_quoted_alone():
-    said = "InputFunctionException in rule generation:\nError:\n  WorkflowError:\n    out of range\nWildcards:\n  n=1\n"
+    said = "InputFunctionException in rule generation:\nError:\n  GenomeError: out of range\nWildcards:\n  n=1\n"
     assert refusal(AROUND + said) == "out of range"
 
 

@@ -16,18 +16,18 @@ from safetensors.numpy import load_file, save_file
 
 from builders import fake_experts, initial_population, next_generation, paper_settings, write_expert
 from fuzz.mutations import DAMAGE, FATAL, FILES, JSON_FILE, JSON_LINES, SAFETENSORS, TEXT, YAML_FILE, Mutation
-from genome.config.check import check_config, check_files, check_paths, read_task_files
-from genome.config.values import settled
+from genome.config.check import check_files, check_paths, read_config, read_task_files
 from genome.experts.base_model import fetch_base
 from genome.experts.corpora import read_corpus
 from genome.experts.peft import CONFIG, WEIGHTS, load_experts
 from genome.files import read_json, write_json, write_jsonl, write_text
 from genome.genotype import mixture
-from genome.jobs.data import check_experts, fetch_adapter, split_task
+from genome.jobs.data import split
 from genome.jobs.evaluation import score_test
+from genome.jobs.experts import check_experts, fetch_adapter
 from genome.jobs.rebuild import rebuild
-from genome.jobs.tables import compare
 from genome.lora.materialise import materialise
+from genome.report import comparison
 from genome.scoring.responses import find_task, score_responses
 from genome.search.driver import score_experts
 from genome.search.population import Fitness
@@ -140,7 +140,7 @@ def enter_task() -> Any:
     settings = {"version": 1, "task": [task.name, read_yaml(GIVEN / "mine.yaml")]}
     settings |= {"validation": 4, "test": 4, "seed": 42}
     out = [str(OUT / name) for name in ("validation.jsonl", "test.jsonl", "provenance.json")]
-    split_task(json.dumps(settings), None, *out)
+    split(json.dumps(settings), None, *out)
     drawn = [json.loads(line) for name in out[:2] for line in Path(name).read_text().splitlines()]
     samples = [sample(task, row) for row in drawn]
     answers = [extract(task, one, f"Well.\nAnswer: {letter}") for one, letter in zip(samples, "ABCABCAB", strict=True)]
@@ -285,9 +285,10 @@ def enter_scores() -> Any:
     columns = [{"name": "mine", "tasks": "mine", "test_task": "mine", "metric": "accuracy"}]
     settings = {"table": "table2", "methods": methods, "columns": columns, "seeds": [1]}
     files = [str(GIVEN / f"test/mine/mine/{method}/scores.json") for method in ("best_single", "genome")]
-    out = [str(OUT / name) for name in ("table.csv", "table.md", "scores.csv", "uncertainty.csv")]
-    compare(json.dumps(settings), files, *out)
-    return [Path(path).read_text() for path in out]
+    names = {"table": "table.csv", "markdown": "table.md", "scores": "scores.csv", "uncertainty": "uncertainty.csv"}
+    out = {output: str(OUT / name) for output, name in names.items()}
+    comparison.write(settings, {"scores": files}, out)
+    return [Path(path).read_text() for path in out.values()]
 
 
 # A config.
@@ -308,13 +309,8 @@ def enter_config() -> Any:
     """Read and check it as the workflow does at its start."""
     check_files([GIVEN / "config.json"])
     config = read_yaml(GIVEN / "config.json")
-    schema, tasks = (
-        read_yaml(PROJECT / "workflow/schemas/config.schema.yaml"),
-        read_task_files(PROJECT / "config/tasks"),
-    )
-    config.update(settled(config))
-    check_config(config, schema, tasks)
-    check_paths(config, tasks)
+    tasks = read_task_files(PROJECT / "config/tasks")
+    check_paths(read_config(config, tasks), tasks)
     return sorted(config)
 
 

@@ -30,13 +30,11 @@ def records(**answers):
     ]
 
 
-def test_a_run_on_nothing_stops_with_an_example_and_what_to_change():
+def test_unreadable_answers_stop_a_run_with_an_example_and_remedy():
     with pytest.raises(GenomeError) as caught:
         check_answers([objective()], records(one=[None, None], two=[None, None]))
     said = str(caught.value)
-    assert said.startswith(
-        "task sums: 4 of 4 responses of the experts hold no answer that can be read; sought is a number"
-    )
+    assert said.startswith("task sums: 4 of 4 responses of the experts have no readable answer; expected a number")
     assert "sample sums-0 got 'I think it is 0 or'" in said
     assert all(word in said for word in ("`pattern`", "`fallback`", "max_tokens (6)", "`prompt`"))
 
@@ -44,12 +42,12 @@ def test_a_run_on_nothing_stops_with_an_example_and_what_to_change():
 def test_the_pattern_is_named_and_empty_responses_are_counted():
     empty = [{**record, "response": " "} for record in records(one=[None, None])]
     with pytest.raises(
-        GenomeError, match=r"2 of them empty; sought is a number in group 1 of the pattern 'Sum: \(\.\*\)'"
+        GenomeError, match=r"2 of them empty; expected a number in group 1 of the pattern 'Sum: \(\.\*\)'"
     ):
         check_answers([objective(pattern="Sum: (.*)")], empty)
 
 
-def test_a_run_on_little_is_told_on_the_terminal_and_in_the_log(capsys, caplog):
+def test_mostly_unreadable_answers_warn_on_terminal_and_in_log(capsys, caplog):
     with caplog.at_level(logging.WARNING, logger="genome"):
         check_answers([objective()], records(one=[None, None, "1"], two=[None, None, None]))
     [line] = caplog.messages
@@ -57,18 +55,18 @@ def test_a_run_on_little_is_told_on_the_terminal_and_in_the_log(capsys, caplog):
     assert capsys.readouterr().err == line + "\n"
 
 
-def test_who_says_so_goes_on_with_nothing(capsys):
+def test_unreadable_answers_only_warn_if_configured(capsys):
     check_answers([objective()], records(one=[None], two=[None]), stop=False)
-    assert capsys.readouterr().err.startswith("warning: task sums: 2 of 2 responses of the experts hold no answer")
+    assert "warning: task sums: 2 of 2 responses of the experts have no readable answer" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("answers", [{"one": ["1", None], "two": [None, None]}, {"one": ["1", "2"]}])
-def test_one_expert_that_can_be_read_is_enough(answers, capsys):
+def test_one_readable_expert_prevents_the_warning(answers, capsys):
     check_answers([objective()], records(**answers))
     assert capsys.readouterr().err == ""
 
 
-def test_prompts_and_references_are_looked_at_before_anything_is_asked(tmp_path):
+def test_prompts_and_references_are_checked_before_requests(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"max_position_embeddings": 8}))
     sample = {"id": "sums-1", "tokens": [1, 2], "reference": "2"}
     check_objectives([objective([sample])], str(tmp_path), {})

@@ -1,4 +1,4 @@
-"""What the check finds, with engines that are wrong in ways that raise no error."""
+"""The check of engines that are wrong without raising an error."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import pytest
 from genome.engine import model
 from genome.errors import GenomeError
 from genome.files import write_jsonl
-from genome.jobs.engine_check import check_engine
+from genome.jobs.engine_check import engine_check
 
 PROMPTS = [[2, number] for number in range(25)]
 
@@ -60,14 +60,14 @@ def check(make_experts, tmp_path, monkeypatch):
         def connect(self):
             return self.fake
 
-    return lambda wrong: check_engine(Site({"backend": "vllm"}, FakeEngine(wrong)), "prompts.jsonl", "report.txt")
+    return lambda wrong: engine_check(Site({"backend": "vllm"}, FakeEngine(wrong)), "prompts.jsonl", "report.txt")
 
 
 def test_a_good_engine_gets_a_report(check, tmp_path):
     check("")
     report = (tmp_path / "report.txt").read_text()
     assert report.count("20 of 20") == 5
-    assert report.endswith("All of this holds.\n")
+    assert report.endswith("All checks passed.\n")
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_good_engine_gets_a_report(check, tmp_path):
         ("attention", "base does not answer as transformers does"),
         ("perplexity", "base does not answer as transformers does"),
         ("base", "expert0 does not answer as transformers does"),
-        ("swapped", "expert0 does not answer as itself beside expert1"),
+        ("swapped", "expert0 does not answer as itself next to expert1"),
     ],
 )
 def test_a_wrong_engine_is_refused_in_one_line(check, tmp_path, wrong, message):

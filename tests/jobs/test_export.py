@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from builders import ENGINE, scored
+from builders import ENGINE, score_row, scored
 from genome.errors import GenomeError
 from genome.experts.peft import CONFIG, WEIGHTS, load_experts
 from genome.files import read_json, read_jsonl, write_json, write_jsonl
@@ -29,25 +29,22 @@ def run(make_experts, tmp_path):
     write_population(tmp_path / "population.json", scored(new_population(individuals), experts), experts)
     materialise([genotypes["a"]], experts, [tmp_path / "best"])
     write_json(tmp_path / "experts.json", {"rank": 4, "experts": [{"path": str(expert.path)} for expert in experts]})
-    for task in TASKS:
-        (tmp_path / task).mkdir()
-        write_json(tmp_path / task / "provenance.json", {"validation": 20, "test": 4, "prompts_on_both_sides": 0})
-        row = {
-            "method": "genome_plus", "report": "best", "population_size": 2, "tasks": "+".join(TASKS),
-            "test_task": task, "seed": 1, "score": 0.5, "n": 4, "standard_error": 0.25, "unparsed": 0, "run": "r",
-            "engine": ENGINE,
-        }  # fmt: skip
-        write_json(tmp_path / task / "scores.json", [row, {**row, "report": "ensemble", "score": 1.0}])
+    splits = {task: tmp_path / "results/splits" / task for task in TASKS}
+    tests = {task: tmp_path / "results/test" / task / "sums+change/genome_plus/n2/seed1" for task in TASKS}
+    for task, folder in tests.items():
+        write_json(splits[task] / "provenance.json", {"validation": 20, "test": 4, "prompts_on_both_sides": 0})
+        row = score_row("genome_plus", task, population_size=2, tasks="+".join(TASKS), n=4, unparsed=0)
+        write_json(folder / "scores.json", [row, {**row, "report": "ensemble", "score": 1.0}])
         answers = [("best", sample, sample % 2) for sample in range(4)] + [
             ("ensemble", sample, 1) for sample in range(4)
         ]
         rows = [dict(zip(("report", "sample", "score"), answer, strict=True)) for answer in answers]
-        write_jsonl(tmp_path / task / "answers.jsonl", rows)
+        write_jsonl(folder / "answers.jsonl", rows)
         asked = [("best", "a"), ("member1", "a"), ("member2", "b")]
         responses = [
             {"role": role, "individual": name, "sample": n, "response": ""} for role, name in asked for n in range(4)
         ]
-        write_jsonl(tmp_path / task / "responses.jsonl", responses)
+        write_jsonl(folder / "responses.jsonl", responses)
     settings = {
         "label": "GENOME+",
         "run": {"method": "genome_plus", "seed": 1, "population_size": 2},
@@ -56,15 +53,14 @@ def run(make_experts, tmp_path):
         "base": {"hub": "org/base", "revision": "abc", "reference": "org/base"},
         "tasks": [[task, DEFINITION] for task in TASKS],
     }
-    files = {name: [str(tmp_path / task / f"{name}.json") for task in TASKS] for name in ("provenance", "scores")}
     return {
         "settings": json.dumps(settings),
         "manifest": str(tmp_path / "experts.json"),
         "population": str(tmp_path / "population.json"),
-        "splits": files["provenance"],
-        "scores": files["scores"],
-        "answers": [str(tmp_path / task / "answers.jsonl") for task in TASKS],
-        "responses": [str(tmp_path / task / "responses.jsonl") for task in TASKS],
+        "splits": [str(folder / "provenance.json") for folder in splits.values()],
+        "scores": [str(folder / "scores.json") for folder in tests.values()],
+        "answers": [str(folder / "answers.jsonl") for folder in tests.values()],
+        "responses": [str(folder / "responses.jsonl") for folder in tests.values()],
     }
 
 
@@ -79,7 +75,7 @@ def test_the_best_is_exported_with_its_base_at_its_commit(run, tmp_path):
     assert [member["name"] for member in genotype["members"]] == ["a", "b"]
 
 
-def test_members_are_those_that_answered_whoever_else_is_fitter(run, tmp_path):
+def test_members_are_those_that_answered_even_if_others_are_fitter(run, tmp_path):
     """A team that validation answers chose need not be the fittest."""
     asked = (("best", "a"), ("member1", "b"))
     rows = [{"role": role, "individual": name, "sample": n, "response": ""} for role, name in asked for n in range(4)]
@@ -118,13 +114,13 @@ def test_a_card_says_which_engine_answered(run, tmp_path):
     ("name", "change", "message"),
     [
         ("scores", {"engine": {**ENGINE, "dtype": "float16"}}, "with dtype float16, the engine now has dtype float32"),
-        ("scores", {"score": 0.25}, "answers of best, worth 0.5, the scores beside it say 4, worth 0.25"),
+        ("scores", {"score": 0.25}, "answers of best, worth 0.5, its scores.json says 4, worth 0.25"),
         ("scores", {"n": 5}, "4 answers of best"),
-        ("responses", {"individual": "z"}, "responses of z, which is none of this run's"),
+        ("responses", {"individual": "z"}, "responses of z, which is not of this run"),
         ("experts", {"sha256": "0"}, "made of expert expert0 with SHA-256"),
     ],
 )
-def test_files_that_do_not_belong_together_are_refused(run, tmp_path, name, change, message):
+def test_export_refuses_files_of_different_runs(run, tmp_path, name, change, message):
     path = {"scores": run["scores"][0], "responses": run["responses"][0], "experts": run["population"]}[name]
     if name == "responses":
         write_jsonl(path, [row | change for row in read_jsonl(path)])

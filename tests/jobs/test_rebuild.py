@@ -54,7 +54,7 @@ def test_the_command_line(stored):
     assert "exists already" in again.output
 
 
-def test_what_cannot_be_rebuilt_is_refused(stored):
+def test_rebuild_refuses_unknown_individuals_and_other_experts(stored):
     path = stored / "population.json"
     with pytest.raises(GenomeError, match="no individual 'c'; it has a, b"):
         rebuild(path, "c", stored, stored / "out")

@@ -1,4 +1,4 @@
-"""Model cards: what they say follows from the run, and what the hub reads of them is valid."""
+"""Model cards: their contents follow from the run, and their front matter is valid."""
 
 import dataclasses
 
@@ -92,12 +92,12 @@ def test_scores_have_their_samples_and_intervals(export):
         assert f"| till: {what} on test | accuracy | {2 * right:.1f} | {interval} | 50 | 3 |" in text
 
 
-def test_the_ensemble_is_said_to_be_the_result_where_there_is_one(export):
+def test_card_names_the_ensemble_as_the_result_if_there_is_one(export):
     assert "The reported result of GENOME+ is its ensemble: 2 adapters answer" in card(export)
     assert "ensemble" not in card(dataclasses.replace(without_ensemble(export), settings={"method": "genome"}))
 
 
-def test_every_expert_stands_with_its_coefficient_source_and_hash(export):
+def test_card_lists_each_expert_with_coefficient_source_and_hash(export):
     text = card(export)
     for row in (
         f"| e0 | 0.7 | org/experts/maths at c0ffee | `{0:064x}` |",
@@ -113,7 +113,7 @@ def test_noise_is_counted_and_measured(export):
     assert "No noise was added" in card(dataclasses.replace(export, best=quiet))
 
 
-def test_the_deviation_is_that_of_the_noise_itself(export):
+def test_deviation_of_noise_equals_its_sample_deviation(export):
     from genome.lora.materialise import unit_noise
 
     drawn = sum(
@@ -137,7 +137,7 @@ def test_a_pinned_base_is_loaded_at_its_commit(export):
     assert "max_new_tokens=7" in snippet(export)
 
 
-def test_a_made_up_world_is_no_evidence(export):
+def test_card_warns_about_generated_tasks(export):
     assert "no evidence about language models" in card(local(export, generator="micro"))
     assert "no evidence" not in card(export)
 
@@ -162,7 +162,7 @@ def test_a_card_is_the_same_twice_and_has_no_gaps(export):
         assert card(made).endswith(".\n")
 
 
-def test_a_card_of_merged_products_says_how_wide_it_is_and_how_to_compress_it(export):
+def test_card_of_merged_products_explains_rank_and_compression(export):
     best = dataclasses.replace(export.best, genotype=mixture((0.5, -0.25, 0.0), PRODUCT))
     text = card(dataclasses.replace(export, best=best, rank=16, alpha=32))
     assert "(rank 16, alpha 32," in text

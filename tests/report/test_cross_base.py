@@ -1,14 +1,16 @@
-"""A vote of several bases, on answers made by hand: what it gives is known."""
+"""A vote of several bases, on answers by hand whose result is known."""
 
 import pytest
 
-from genome.report.cross_base import MEAN, VOTE, Member, Run, markdown, vote
-from genome.tasks import parse_task
+from builders import make_task
+from genome.errors import GenomeError
+from genome.report import cross_base
+from genome.report.cross_base import MEAN, VOTE, Ensemble, Member, markdown, vote
 
 CHRF = {"metric": "chrf"}
-FIELDS = {"category": "c", "source": {"path": "x"}, "prompt": "p", "reference": "r"}
-SUMS = parse_task("sums", {**FIELDS, "kind": "number"})
-ALGEBRA = parse_task("algebra", {**FIELDS, "kind": "number"})
+DEFINITION = {"source": {"path": "x"}, "prompt": "p", "reference": "r", "kind": "number", "pattern": "(.*)"}
+SUMS = make_task("number", "sums")
+ALGEBRA = make_task("number", "algebra")
 
 
 def samples(references):
@@ -17,14 +19,14 @@ def samples(references):
 
 def run(base, *members, seed=1):
     """Return a run whose members have the given fitness and answers."""
-    return Run(base, seed, [Member(fitness, list(answers)) for fitness, answers in members], f"{base}/seed{seed}")
+    return Ensemble(base, seed, [Member(fitness, list(answers)) for fitness, answers in members], f"{base}/seed{seed}")
 
 
 def rows(table):
     return {(row.task, row.model): row for row in table.itertuples()}
 
 
-def test_bases_that_err_apart_are_right_together():
+def test_vote_of_bases_with_different_errors_is_better():
     runs = [
         run("one", (0.8, "1299"), (0.8, "1299"), (0.7, "1934")),
         run("two", (0.9, "1934"), (0.6, "9234"), (0.5, "9234")),
@@ -39,14 +41,14 @@ def test_bases_that_err_apart_are_right_together():
     assert (MEAN, VOTE) not in found
 
 
-def test_ties_go_to_the_fittest_of_all():
+def test_vote_ties_go_to_the_fittest():
     runs = [run("one", (0.8, "1199")), run("two", (0.9, "1299"))]
     assert rows(vote([(SUMS, samples("1234"), runs)], CHRF))["sums", VOTE].score == 50
     runs = [run("one", (0.8, "1299")), run("two", (0.9, "1199"))]
     assert rows(vote([(SUMS, samples("1234"), runs)], CHRF))["sums", VOTE].score == 25
 
 
-def test_seeds_vote_apart_and_tasks_are_averaged():
+def test_votes_are_per_seed_and_averaged_over_tasks():
     tests = [
         (
             task,
@@ -72,7 +74,7 @@ def test_seeds_vote_apart_and_tasks_are_averaged():
     assert "+37.50" in text
 
 
-def test_a_difference_that_holds_says_so():
+def test_a_significant_difference_is_marked():
     runs = [
         run("one", (0.9, "19" * 100), (0.9, "12" * 100), (0.8, "92" * 100)),
         run("two", (0.5, "12" * 100), (0.5, "12" * 100)),
@@ -83,3 +85,56 @@ def test_a_difference_that_holds_says_so():
     together = rows(vote([(SUMS, samples("12" * 100), runs)], CHRF))["sums", VOTE]
     assert (together.difference, together.holds) == (50, "yes")
     assert together.difference_low < 50 < together.difference_high
+
+
+SETTINGS = {
+    "tasks": [["sums", DEFINITION], ["algebra", DEFINITION]],
+    "bases": [["one", "results"], ["two", "../other/results/"]],
+    "seeds": [1, 2],
+    "label": "GENOME+",
+    "k": 2,
+    "similarity": CHRF,
+}
+
+
+@pytest.fixture
+def bases(results):
+    """The results of two bases, each with two seeds on two tasks."""
+    for folder, answers in (("results", ("1299", "1234")), ("../other/results", ("1934", "1934"))):
+        for name in ("sums", "algebra"):
+            results.add_task(name, "1234", folder)
+            for seed in (1, 2):
+                results.add_run(name, seed, *answers, results=folder, initial=False)
+    return results
+
+
+def test_write_gives_the_same_bytes_for_any_order_of_inputs(bases):
+    written = bases.written(cross_base, SETTINGS, bases.inputs, "table", "markdown")
+    splits = {"splits": bases.inputs["splits"]}
+    assert bases.written(cross_base, SETTINGS, bases.shuffled() | splits, "table", "markdown") == written
+    table = written["table"].decode().splitlines()
+    assert table[1].startswith("sums,one,85.00,50.00")
+    assert table[1].endswith("results/test/sums/sums/genome_plus/n2/seed1 results/test/sums/sums/genome_plus/n2/seed2")
+    assert table[2].startswith("sums,two,85.00,75.00")
+    assert "../other/results/test/sums/sums/genome_plus/n2/seed1" in table[2]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda inputs: inputs["responses"].pop(0), "a population of sums/genome_plus/n2/seed1, of which no responses"),
+        (lambda inputs: inputs["populations"].pop(0), "0 populations of its run, expected the last one"),
+        (lambda inputs: inputs["prompts"].pop(0), "no file of task sums among"),
+    ],
+)
+def test_write_refuses_missing_files(bases, change, message):
+    change(bases.inputs)
+    with pytest.raises(GenomeError, match=message):
+        bases.written(cross_base, SETTINGS, bases.inputs, "table", "markdown")
+
+
+def test_write_refuses_a_run_that_is_not_in_the_vote(bases):
+    with pytest.raises(GenomeError, match=r"seed2/responses\.jsonl: of a run that is not in the vote"):
+        bases.written(cross_base, SETTINGS | {"seeds": [1]}, bases.inputs, "table", "markdown")
+    with pytest.raises(GenomeError, match="no responses of seed 3 to the test of sums in results"):
+        bases.written(cross_base, SETTINGS | {"seeds": [1, 2, 3]}, bases.inputs, "table", "markdown")

@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from genome.report.efficiency import Run, curves, efficiency, markdown, read_run
+from genome.report.efficiency import Progress, curves, efficiency, markdown, read_progress
 
 
 def run(label, seed, fitness, test, samples=(100, 200, 300), tasks="sums"):
-    return Run(label, tasks, seed, samples, fitness, test, f"results/runs/{tasks}/{label}/seed{seed}")
+    return Progress(label, tasks, seed, samples, fitness, test, f"results/runs/{tasks}/{label}/seed{seed}")
 
 
 SLOW = [run("slow", 1, (0.2, 0.5, 0.8), 0.7), run("slow", 2, (0.2, 0.6, 0.6), 0.5)]
@@ -17,7 +17,7 @@ FAST = [run("fast", 1, (0.8, 0.8, 0.9), 0.8), run("fast", 2, (0.1, 0.7, 0.7), 0.
 NEVER = [run("never", 1, (0.1, 0.1, 0.1), 0.1), run("never", 2, (0.1, 0.1, 0.7), 0.1)]
 
 
-def test_what_a_method_spends_to_get_where_the_reference_ends():
+def test_samples_to_reach_the_reference_are_medians_over_runs():
     table = efficiency(SLOW + FAST + NEVER, ["fast", "slow", "never"], "slow").set_index("method")
     # Seed 1: fast has 0.8 after 100 of slow's 300; seed 2: it passes slow's 0.6 after 200 of 300.
     assert table.loc["fast", "samples_to_reach"] == 150
@@ -39,7 +39,7 @@ def test_runs_are_compared_with_the_reference_of_their_own_task_and_seed():
     assert table.loc[0, "difference_low"] < table.loc[0, "difference"] < table.loc[0, "difference_high"]
 
 
-def test_a_curve_keeps_the_last_value_of_a_run_that_has_ended_and_starts_when_all_have_begun():
+def test_curve_starts_with_the_last_run_and_keeps_final_values():
     early, late = run("m", 1, (0.5, 0.7), 0, samples=(10, 20)), run("m", 2, (0.1, 0.3), 0, samples=(20, 40))
     shown = curves([early, late], ["m"], points=3)
     assert shown["samples"].tolist() == [20, 30, 40]
@@ -60,12 +60,12 @@ def test_generations_are_read_in_their_order():
         {"generation": 1, "samples": 30, "best": {"fitness": 0.6}},
         {"generation": 0, "samples": 10, "best": {"fitness": 0.5}},
     ]
-    read = read_run("m", "sums", 1, populations, 0.5, "folder")
+    read = read_progress("m", "sums", 1, populations, 0.5, "folder")
     assert read.samples == (10, 30)
     assert read.fitness == (0.5, 0.6)
 
 
-def test_the_table_for_reading_says_what_was_not_reached():
+def test_markdown_leaves_unreached_costs_empty():
     text = markdown(efficiency(SLOW + FAST + NEVER, ["fast", "slow", "never"], "slow"), "slow")
     rows = {
         line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]] for line in text.splitlines()[2:5]

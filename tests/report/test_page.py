@@ -25,7 +25,7 @@ class Cells(HTMLParser):
             self.cells[-1] += data
 
 
-def test_all_cells_of_the_markdown_stand_on_the_page_with_their_alignment():
+def test_page_has_all_cells_with_their_alignment():
     html = page("table <2>", MARKDOWN)
     parser = Cells()
     parser.feed(html)
@@ -36,7 +36,7 @@ def test_all_cells_of_the_markdown_stand_on_the_page_with_their_alignment():
     assert "What &lt; it says." in html
 
 
-def test_a_page_needs_nothing_from_elsewhere():
+def test_page_loads_nothing_external():
     html = page("table2", MARKDOWN)
     assert "http" not in html
     assert "src=" not in html

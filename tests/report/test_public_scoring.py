@@ -1,22 +1,25 @@
-"""The public code's habits, one by one, on answers made by hand: what they give is known, and so is what we give."""
+"""The public code's rules, one by one, on answers by hand whose scores by both ways are known."""
 
 import pytest
 from sklearn.metrics import f1_score
 
+from builders import make_task
+from genome.errors import GenomeError
 from genome.genotype import expert
 from genome.report import public_scoring as protocol
+from genome.report.figures import ensembles
 from genome.report.public_scoring import ALL, ARTEFACTS, compare, evaluate, markdown, stale_fitness
 from genome.search.population import Fitness, Individual, Population
-from genome.tasks import KINDS, parse_task
+from genome.tasks import KINDS
 
 CHRF = {"metric": "chrf"}
-FIELDS = {"category": "c", "source": {"path": "x"}, "prompt": "p", "reference": "r"}
-NUMBER = parse_task("sums", {**FIELDS, "kind": "number"})
-CHOICE = parse_task("facts", {**FIELDS, "kind": "choice", "options": "o"})
-LABEL = parse_task("moods", {**FIELDS, "kind": "label", "labels": {"A": "joy", "B": "fear", "C": "anger", "D": "awe"}})
-SPAN = parse_task("reading", {**FIELDS, "kind": "span"})
-TRANSLATION = parse_task("words", {**FIELDS, "kind": "translation", "metric": "bleu"})
-PROGRAM = parse_task("programs", {**FIELDS, "kind": "program", "tests": "t"})
+DEFINITION = {"source": {"path": "x"}, "prompt": "p", "reference": "r", "kind": "number", "pattern": "(.*)"}
+NUMBER = make_task("number", "sums")
+CHOICE = make_task("choice", "facts", options="o")
+LABEL = make_task("label", "moods", labels={"A": "joy", "B": "fear", "C": "anger", "D": "awe"})
+SPAN = make_task("span", "reading")
+TRANSLATION = make_task("translation", "words", metric="bleu")
+PROGRAM = make_task("program", "programs", tests="t")
 
 
 def run_of(task, references, *members, best=None, stale=None, k=3):
@@ -42,11 +45,11 @@ def test_the_individual_is_picked_by_test_score():
     assert both("best_by_test", run) == (0.75, 0.5)
 
 
-def test_the_best_ever_may_beat_every_member_of_the_last_population():
+def test_best_by_test_may_be_worse_than_the_best_ever():
     assert both("best_by_test", run_of(NUMBER, "12", "19", "99", best="12")) == (0.5, 1.0)
 
 
-def test_the_individual_is_picked_by_the_fitness_that_it_was_made_with():
+def test_stale_fitness_picks_by_the_fitness_at_creation():
     run = run_of(NUMBER, "1234", "1234", "1239", "9994", stale=[0.1, 0.2, 0.9])
     assert both("stale_fitness", run) == (0.25, 1.0)
 
@@ -55,7 +58,7 @@ def test_equal_stale_fitness_goes_to_the_fittest():
     assert both("stale_fitness", run_of(NUMBER, "12", "12", "99", stale=[0.5, 0.5])) == (1.0, 1.0)
 
 
-def test_fitness_is_as_old_as_the_individual_whatever_succession_did_since():
+def test_stale_fitness_ignores_succession():
     def individual(name, fitness, operator, *parents):
         return Individual(name, expert(0, 2), operator, parents, None, Fitness(fitness, {}))
 
@@ -93,7 +96,7 @@ def test_a_tie_goes_to_the_highest_test_score():
         ("1", [None, None, None], 0, 0),
     ],
 )
-def test_a_tie_is_worth_half_a_point(reference, answers, theirs, ours):
+def test_half_points_gives_half_a_point_for_a_tie(reference, answers, theirs, ours):
     run = run_of(NUMBER, [reference], *([answer] for answer in answers))
     assert both("half_points", run) == (theirs, ours)
 
@@ -107,14 +110,14 @@ def test_a_tie_is_worth_half_a_point(reference, answers, theirs, ours):
         ("A", ["A", None, "A"], 1, 1),
     ],
 )
-def test_what_cannot_be_parsed_is_c(reference, answers, theirs, ours):
+def test_unparsed_as_c_counts_missing_answers_as_c(reference, answers, theirs, ours):
     run = run_of(CHOICE, [reference], *([answer] for answer in answers))
     assert both("unparsed_as_c", run) == (theirs, ours)
 
 
 def test_c_is_the_third_label_whether_labels_have_letters_or_not():
-    plain = parse_task("moods", {**FIELDS, "kind": "label", "labels": ["joy", "fear", "anger"]})
-    few = parse_task("moods", {**FIELDS, "kind": "label", "labels": ["joy", "fear"]})
+    plain = make_task("label", "moods", labels=["joy", "fear", "anger"])
+    few = make_task("label", "moods", labels=["joy", "fear"])
     for task, theirs in ((LABEL, 1), (plain, 1), (few, 0)):
         assert both("unparsed_as_c", run_of(task, ["anger"], [None], [None], [None])) == (theirs, 0)
 
@@ -128,7 +131,7 @@ def test_votes_on_labels_are_counted_in_place_of_weighted_f1():
     assert ours < 0.65
 
 
-def test_a_span_is_right_where_any_member_is():
+def test_highest_span_takes_the_best_member():
     members = ["42 yards", "x"], ["42 yards", "y"], ["Smith", "z"], ["Smith", "Jones"]
     assert both("highest_span", run_of(SPAN, ["Smith", "Jones"], *members)) == (0.5, 0.0)
     assert both("highest_span", run_of(SPAN, ["Smith", "Jones"], *members, k=4)) == (1.0, 0.0)
@@ -141,13 +144,13 @@ def test_programs_vote_with_their_outcomes():
     assert both("voted_outcomes", run_of(PROGRAM, [42], ["f = 1"], ["f = 42"], k=2)) == (0.5, 0.0)
 
 
-def test_all_habits_at_once():
+def test_all_rules_at_once():
     # With C for no answer, members 3 and 4 lead the test; they tie on the first sample and agree on the second.
     run = run_of(CHOICE, "CAB", "DDD", "DDD", [None, "A", "D"], ["B", "A", "D"], ["D", "D", "D"], k=2)
     assert both(ALL, run) == (pytest.approx((0.5 + 1 + 0) / 3), 0.0)
 
 
-def test_all_habits_at_once_by_kind():
+def test_all_rules_at_once_by_kind():
     votes = run_of(LABEL, ["joy", "joy", "fear"], ["joy"] * 3, ["joy"] * 3, ["joy"] * 3)
     assert both(ALL, votes)[0] == pytest.approx(2 / 3)
     assert both(ALL, run_of(SPAN, "ab", "xx", "xx", "xx", "ax", "xb", k=2))[0] == 1.0
@@ -175,12 +178,12 @@ def test_a_population_may_have_fewer_members_than_the_ensemble():
     ],
     ids=lambda value: getattr(value, "kind", ""),
 )
-def test_which_habits_touch_a_task(task, touched):
+def test_rules_apply_to_their_kinds_of_task(task, touched):
     always = {"best_by_test", "stale_fitness", "members_by_test", ALL}
     assert {name for name, artefact in ARTEFACTS.items() if artefact.applies(task)} == always | touched
 
 
-def test_kinds_that_do_not_vote_are_known():
+def test_oracles_cover_all_kinds_that_do_not_vote():
     assert {*protocol.ORACLES, "translation"} == {name for name, kind in KINDS.items() if kind.combine != "vote"}
 
 
@@ -205,7 +208,7 @@ def table():
 
 def test_the_table_shows_both_ways_side_by_side(table):
     rows = {(row.artefact, row.task): row for row in table.itertuples()}
-    assert list(table.columns) == protocol.COLUMNS
+    assert list(table.columns) == protocol.PROTOCOL_COLUMNS
     ties = rows["half_points", "sums"]
     assert (ties.theirs, ties.ours, ties.difference) == (75, 50, 25)
     assert (ties.n, ties.seeds, ties.variant) == (40, "1 2", "genome_plus")
@@ -230,7 +233,7 @@ def test_a_difference_of_one_seed_holds_by_its_samples():
     assert rows.loc["half_points", "holds"] == "yes"
 
 
-def test_the_table_for_reading_says_what_was_done(table):
+def test_markdown_describes_each_rule(table):
     text = markdown(table, 3)
     lines = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("|")}
     assert [cell.strip() for cell in lines["Scoring"].split("|")[2:-1]] == ["sums", "facts", "mean"]
@@ -240,3 +243,41 @@ def test_the_table_for_reading_says_what_was_done(table):
     assert "Ensemble of 3, their way" in lines
     assert all(f"*{artefact.label}*" in text for name, artefact in ARTEFACTS.items() if name in {*table["artefact"]})
     assert "votes on test outcomes" not in text
+
+
+SETTINGS = {
+    "tasks": [["sums", DEFINITION], ["algebra", DEFINITION]],
+    "seeds": [1, 2],
+    "variant": "genome_plus",
+    "k": 2,
+    "size": 3,
+    "similarity": CHRF,
+}
+
+
+@pytest.fixture
+def runs(results):
+    """Two seeds on two tasks, each with its generation 0."""
+    for name in ("sums", "algebra"):
+        results.add_task(name, "1234")
+        for seed, last in ((1, "1234"), (2, "4321")):
+            results.add_run(name, seed, "1299", "1934", last)
+    return results
+
+
+@pytest.mark.parametrize(
+    ("module", "outputs"), [(protocol, ("table", "markdown")), (ensembles, ("table", "svg", "png"))]
+)
+def test_write_gives_the_same_bytes_for_any_order_of_inputs(runs, module, outputs):
+    written = runs.written(module, SETTINGS, runs.inputs, *outputs)
+    assert runs.written(module, SETTINGS, runs.shuffled(), *outputs) == written
+    table = written["table"].decode()
+    assert "results/test/sums/sums/genome_plus/n3/seed1 results/test/sums/sums/genome_plus/n3/seed2\n" in table
+
+
+@pytest.mark.parametrize("module", [protocol, ensembles])
+def test_write_refuses_runs_that_do_not_fit(runs, module):
+    with pytest.raises(GenomeError, match=r"seed2/responses\.jsonl: of a task or seed that is not shown"):
+        runs.written(module, SETTINGS | {"seeds": [1]}, runs.inputs, "table", "markdown", "svg", "png")
+    with pytest.raises(GenomeError, match="no responses of seed 3 to the test of sums"):
+        runs.written(module, SETTINGS | {"seeds": [1, 2, 3]}, runs.inputs, "table", "markdown", "svg", "png")

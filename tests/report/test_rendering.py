@@ -4,9 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from builders import score_row
 from genome.files import write_json
+from genome.report.layout import STYLES
 from genome.report.rendering import caption, markdown
-from genome.report.tables import STYLES, collect
+from genome.report.tables import collect
 
 NAMES = {"A": "best_single", "B": "model_swarms", "G": "genome"}
 
@@ -52,7 +54,7 @@ def test_markdown_marks_best_second_ties_signs_blanks_and_what_holds():
     )
 
 
-def test_gains_beside_scores_need_no_mark_at_the_score():
+def test_inline_gains_replace_marks_at_scores():
     table = pd.DataFrame({"method": ["A", "B", "B vs A", "G", "G vs A"], "t": [40.0, 40.0, 0.0, 50.0, 25.0]})
     table["u"] = [90.0, np.nan, np.nan, 45.0, -50.0]
     known = sure(A_t="yes", B_t="yes", A_u="no", B_u="no")
@@ -65,7 +67,7 @@ def test_gains_beside_scores_need_no_mark_at_the_score():
     )
 
 
-def test_a_group_stands_over_the_first_of_its_columns():
+def test_a_group_is_named_over_its_first_column():
     table = pd.DataFrame({"method": ["B"], "t": [1.0], "u": [2.0], "v": [3.0]})
     columns = [*on("t", "u", group="Letters"), *on("v", group="More")]
     lines = markdown(table, sure(), rows("B"), columns, STYLES["table4"]).splitlines()
@@ -82,20 +84,18 @@ def said(tmp_path):
 
     def say(style, seeds, *labels, tasks=("a", "b"), **changes):
         scores = [
-            {
-                "method": NAMES[label], "report": "best", "tasks": task, "test_task": task, "seed": seed,
-                "population_size": 10, "score": 0.3, "n": 1000, "standard_error": 0.0175, "unparsed": 0, "run": "r",
-                **changes.get(task, {}),
-            }
-            for label in labels for task in tasks for seed in seeds
-        ]  # fmt: skip
+            score_row(NAMES[label], task, **{"seed": seed, "standard_error": 0.0175} | changes.get(task, {}))
+            for label in labels
+            for task in tasks
+            for seed in seeds
+        ]
         write_json(tmp_path / "scores.json", scores)
         return caption(collect([tmp_path / "scores.json"]), rows(*labels), on(*tasks), seeds, STYLES[style])
 
     return say
 
 
-def test_the_caption_says_seeds_and_samples(said):
+def test_caption_names_seeds_and_samples(said):
     text = said("table2", [1, 2], "A", "G", b={"n": 697})
     assert "mean over seeds 1, 2 " in text
     assert "test samples: a 1000, b 697;" in text
@@ -103,7 +103,7 @@ def test_the_caption_says_seeds_and_samples(said):
     assert "; 1000 test samples a task;" in said("table2", [1, 2], "A", "G")
 
 
-def test_the_caption_explains_the_marks_that_there_are(said):
+def test_caption_explains_only_marks_in_the_table(said):
     both = said("table2", [1, 2, 3, 4, 5], "A", "B", "G")
     assert "† differs from A; ‡ differs from B; n.s. marks a gain that does not hold." in both
     assert "bootstrapped over test samples and seeds, excludes 0." in both

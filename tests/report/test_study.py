@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from builders import score_row
 from genome.files import write_json
-from genome.report import study
+from genome.report import correlations, regressions, study
 from genome.report.tables import collect, write_csv
 from genome.report.timing import Cost
 
@@ -25,6 +26,7 @@ def made():
         seconds=500 + 1700 * rates[:, 0] + 3000 * rates[:, 1] + 200 * noise[:, 2],
         evaluations=50,
         machine="4 x A100",
+        engine="vllm",
         run="x",
     )
 
@@ -48,7 +50,7 @@ def pearson(x, y):
 
 
 def test_regressions_are_least_squares_with_a_constant(made):
-    table = study.regressions(made).set_index("outcome")
+    table = regressions.regressions(made).set_index("outcome")
     assert list(table.loc["test", "variable"]) == ["Constant", *study.RATES]
     for outcome in study.OUTCOMES:
         ours = table.loc[outcome]
@@ -60,8 +62,8 @@ def test_regressions_are_least_squares_with_a_constant(made):
         assert ours["r_squared"].iloc[0] == pytest.approx(1 - residuals.var() / made[outcome].var())
 
 
-def test_correlations_are_pearsons_and_those_of_ranks(made):
-    table = study.correlations(made).set_index(["hyperparameter", "metric"])
+def test_correlations_equal_pearson_of_values_and_of_ranks(made):
+    table = correlations.correlations(made).set_index(["hyperparameter", "metric"])
     assert len(table) == 9
     for rate in study.RATES:
         for outcome in study.OUTCOMES:
@@ -81,35 +83,35 @@ def test_correlations_are_pearsons_and_those_of_ranks(made):
 )
 def test_an_outcome_that_never_differs_gives_empty_cells(made, change, empty, tmp_path):
     made = made.assign(**change)
-    correlated, fitted = study.correlations(made), study.regressions(made)
+    correlated, fitted = correlations.correlations(made), regressions.regressions(made)
     for table, place, value in ((correlated, "metric", "pearson_r"), (fitted, "outcome", "p")):
         missing = {outcome for outcome, rows in table.groupby(place) if rows[value].isna().all()}
         assert missing == empty
         assert table[value].isna().sum() == table[place].isin(empty).sum()
-    write_csv(study.significant(correlated), tmp_path / "table10.csv")
+    write_csv(study.as_text(correlated), tmp_path / "table10.csv")
     assert "crossover_rate,test,,,,,80" in (tmp_path / "table10.csv").read_text()
-    text = study.correlations_markdown(correlated, ABOUT, ["4 x A100"])
+    text = correlations.markdown(correlated, study.described(made, ABOUT))
     assert "An empty cell cannot be computed" in text
-    assert "nan" not in text + study.regressions_markdown(fitted, ABOUT, ["4 x A100"])
+    assert "nan" not in text + regressions.markdown(fitted, study.described(made, ABOUT))
 
 
 @pytest.mark.parametrize("runs", [1, 2, 3, 4])
-def test_too_few_runs_are_no_error(made, runs):
-    fitted = study.regressions(made[:runs])
+def test_too_few_runs_give_empty_cells(made, runs):
+    fitted = regressions.regressions(made[:runs])
     assert fitted["coefficient"].isna().all()
-    assert study.correlations(made[:runs])["pearson_r"].isna().all() == (runs < 3)
-    assert f"over {runs} run" in study.regressions_markdown(fitted, ABOUT, ["4 x A100"])
+    assert correlations.correlations(made[:runs])["pearson_r"].isna().all() == (runs < 3)
+    assert f"over {runs} run" in regressions.markdown(fitted, study.described(made[:runs], ABOUT))
 
 
 def test_a_rate_that_never_differs_leaves_no_regression(made):
     fixed = made.assign(crossover_rate=0.3)
-    assert study.regressions(fixed)["coefficient"].isna().all()
-    assert study.correlations(fixed).set_index("hyperparameter").loc["crossover_rate", "pearson_r"].isna().all()
+    assert regressions.regressions(fixed)["coefficient"].isna().all()
+    assert correlations.correlations(fixed).set_index("hyperparameter").loc["crossover_rate", "pearson_r"].isna().all()
 
 
 def test_table_10_has_the_papers_form(made):
-    table = study.correlations(made)
-    lines = study.correlations_markdown(table, ABOUT, ["4 x A100"]).splitlines()
+    table = correlations.correlations(made)
+    lines = correlations.markdown(table, study.described(made, ABOUT)).splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[:11]]
     assert cells[0] == ["Hyper-parameter", "Metric", "Pearson *r*", "*p*-value", "Spearman *ρ*", "*p*-value"]
     assert [row[0] for row in cells[2:]] == [
@@ -121,6 +123,7 @@ def test_table_10_has_the_papers_form(made):
     assert cells[7][2] == rf"{strong.pearson_r:.3f}\*\*\*"
     assert cells[7][3] == f"{strong.pearson_p:.3e}"
     caption = lines[-1]
+    assert " Each run: study.csv. Answered by vllm. " in caption
     assert caption.startswith("Table 10: correlation of hyper-parameters with score and time, over 80 runs of GENOME ")
     assert "on mmlu_pro with seed 47, a population of 10 and 10 generations." in caption
     assert caption.endswith(
@@ -129,7 +132,9 @@ def test_table_10_has_the_papers_form(made):
 
 
 def test_table_11_has_the_papers_panels(made):
-    lines = study.regressions_markdown(study.regressions(made), ABOUT, ["4 x A100", "4 x H200"]).splitlines()
+    made.loc[40:, "machine"] = "4 x H200"
+    described = study.described(made, ABOUT)
+    lines = regressions.markdown(regressions.regressions(made), described).splitlines()
     first = [line.strip("|").split("|")[0].strip() for line in lines[2:17]]
     variables = ["Constant", "Crossover rate", "Individual mutation rate", "Gene mutation rate"]
     assert [cell.partition(" (*R²*")[0] for cell in first] == [
@@ -140,12 +145,12 @@ def test_table_11_has_the_papers_panels(made):
 
 
 @pytest.mark.parametrize(("p", "stars"), [(0.0099, "***"), (0.01, "**"), (0.0499, "**"), (0.05, "*"), (0.1, "")])
-def test_stars_are_the_papers(p, stars):
-    assert study._starred(-0.25, p, 2) == "−0.25" + stars.replace("*", r"\*")
+def test_stars_follow_the_papers_bounds(p, stars):
+    assert study.starred(-0.25, p, 2) == "−0.25" + stars.replace("*", r"\*")
 
 
 def test_small_p_values_survive_the_file(tmp_path):
-    write_csv(study.significant(pd.DataFrame({"p": [4.647e-52, np.nan], "n": [3, 4]})), tmp_path / "x.csv")
+    write_csv(study.as_text(pd.DataFrame({"p": [4.647e-52, np.nan], "n": [3, 4]})), tmp_path / "x.csv")
     assert (tmp_path / "x.csv").read_text() == "p,n\n4.647e-52,3\n,4\n"
 
 
@@ -157,12 +162,10 @@ def test_runs_have_their_rates_scores_and_cost(tmp_path):
             {"run": run, "crossover_rate": step / 10, "individual_mutation_rate": 0.1, "gene_mutation_rate": 0.1}
         )
         spent[run] = Cost(10.0 * step, step, frozenset({"4 x A100"}))
-        scored = {
-            "method": "x", "population_size": 4, "tasks": "sums", "test_task": "sums", "seed": 3, "n": 40,
-            "standard_error": 0.0, "unparsed": 0, "run": f"results/runs/{run}", "engine": {"backend": "vllm"},
-        }  # fmt: skip
+        place = {"seed": 3, "population_size": 4, "run": f"results/runs/{run}", "engine": {"backend": "vllm"}}
         scores = {"best": 0.1 * step, "ensemble": 0.2 * step}
-        write_json(tmp_path / f"{step}.json", [{**scored, "report": name, "score": scores[name]} for name in scores])
+        rows = [score_row("x", "sums", score, report=report, **place) for report, score in scores.items()]
+        write_json(tmp_path / f"{step}.json", rows)
     table = study.runs(collect([tmp_path / "1.json", tmp_path / "3.json"]), spent, points)
     write_csv(table, tmp_path / "study.csv")
     assert (tmp_path / "study.csv").read_text().splitlines() == [

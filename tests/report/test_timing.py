@@ -1,14 +1,14 @@
-"""Table 7: what runs took, summed over their jobs, and machines side by side."""
+"""Table 7: the cost of runs, summed over their jobs, and machines in columns."""
 
 import pandas as pd
 import pytest
 
-from builders import ENGINE
+from builders import score_row
 from genome.errors import GenomeError
 from genome.files import write_json
 from genome.report import timing
 from genome.report.tables import collect, write_csv
-from genome.report.timing import Cost, costs, table7, table7_markdown, with_others
+from genome.report.timing import Cost, costs, markdown, table7, with_others
 
 METHODS = [
     {"name": "genome", "variant": "genome", "label": "GENOME", "report": "best"},
@@ -39,20 +39,10 @@ def recorded(tmp_path, monkeypatch):
 def scores(tmp_path):
     """Two seeds of GENOME and GENOME+ on one task."""
     rows = [
-        {
-            "method": method,
-            "report": report,
-            "population_size": 4,
-            "tasks": "sums",
-            "test_task": "sums",
-            "seed": seed,
-            "score": score + seed / 100,
-            "n": 40,
-            "standard_error": 0.01,
-            "unparsed": 0,
-            "run": f"results/runs/sums/{method}/n4/seed{seed}",
-            "engine": ENGINE,
-        }
+        score_row(
+            method, "sums", score + seed / 100, report=report, population_size=4, seed=seed,
+            run=f"results/runs/sums/{method}/n4/seed{seed}",
+        )
         for method, report, score in (
             ("genome", "best", 0.2), ("genome_plus", "best", 0.9), ("genome_plus", "ensemble", 0.4),
         )
@@ -71,7 +61,7 @@ def run_costs(machine=A):
     }
 
 
-def test_a_run_takes_what_its_start_and_its_generations_take(recorded):
+def test_cost_of_a_run_is_the_sum_of_its_start_and_generations(recorded):
     start, run, other = "sums/initial-pairs/n4/seed1", "sums/genome/n4/seed1", "sums/genome_plus/n4/seed1"
     files = recorded(
         {
@@ -87,7 +77,7 @@ def test_a_run_takes_what_its_start_and_its_generations_take(recorded):
     assert found[other] == Cost(9.5, 13, frozenset({A, B}))
 
 
-def test_a_baseline_takes_what_the_experts_and_its_own_job_take(recorded):
+def test_cost_of_a_baseline_is_the_sum_of_the_experts_and_its_job(recorded):
     files = recorded({"sums/experts.json": record(2.0, 10), "sums/lorahub/seed1.json": record(5.0, 50)})
     found = costs(files, {"sums/lorahub/seed1": ["sums/experts", "sums/lorahub/seed1"]})
     assert found["sums/lorahub/seed1"] == Cost(7.0, 60, frozenset({A}))
@@ -95,7 +85,7 @@ def test_a_baseline_takes_what_the_experts_and_its_own_job_take(recorded):
 
 def test_scores_and_times_are_means_over_seeds(scores):
     table = table7(scores, run_costs(), METHODS, COLUMNS, [1, 2])
-    assert list(table.columns) == timing.COLUMNS
+    assert list(table.columns) == timing.TIMING_COLUMNS
     assert table.drop(columns="runs").to_numpy().tolist() == [
         ["GENOME", "sums", pytest.approx(21.5), 20.0, A, "transformers 5.0, dtype float32", 15.0, 2],
         ["GENOME+", "sums", pytest.approx(41.5), 120.0, A, "transformers 5.0, dtype float32", 15.0, 2],
@@ -108,14 +98,14 @@ def test_a_run_on_two_machines_names_both(scores):
     assert table7(scores, mixed, METHODS, COLUMNS, [1, 2])["machine"].tolist() == [f"{B} and {A}", A]
 
 
-def test_machines_stand_side_by_side_as_in_the_paper(scores, tmp_path):
+def test_markdown_has_a_column_per_machine(scores, tmp_path):
     elsewhere = run_costs(B)
     elsewhere = {run: Cost(2 * cost.seconds, cost.evaluations, cost.machines) for run, cost in elsewhere.items()}
     write_csv(table7(scores, elsewhere, METHODS[:1], COLUMNS, [1, 2]), tmp_path / "other.csv")
     here = table7(scores, run_costs(), METHODS, COLUMNS, [1, 2])
     both = with_others(here, [tmp_path / "other.csv"])
     assert both["machine"].tolist() == [A, A, B]
-    lines = table7_markdown(both, [1, 2]).splitlines()
+    lines = markdown(both, [1, 2]).splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[:5]]
     assert cells[0] == ["Method", "Task", "Score", "", "Time (s)", ""]
     assert cells[2:] == [
@@ -136,7 +126,7 @@ def test_two_tables_of_one_machine_are_refused(scores, tmp_path):
         with_others(table7(scores, run_costs(), METHODS, COLUMNS, [1, 2]), [tmp_path / "other.csv"])
 
 
-def test_a_file_that_is_no_table_7_is_refused(tmp_path):
+def test_with_others_refuses_a_file_that_is_not_table_7(tmp_path):
     write_csv(pd.DataFrame({"method": ["x"], "task": ["y"]}), tmp_path / "table2.csv")
     with pytest.raises(GenomeError, match=r"table2\.csv: no column 'score'; name a table7\.csv in table7\.beside"):
-        with_others(pd.DataFrame(columns=timing.COLUMNS), [tmp_path / "table2.csv"])
+        with_others(pd.DataFrame(columns=timing.TIMING_COLUMNS), [tmp_path / "table2.csv"])

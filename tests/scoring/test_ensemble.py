@@ -1,4 +1,4 @@
-"""Votes and the choice by similarity: who wins, who wins ties, who takes no part."""
+"""Votes and the choice by similarity: the winner, ties, and missing answers."""
 
 import importlib.util
 import random
@@ -95,7 +95,7 @@ def test_a_unanimous_answer_wins(kind, answer, voters, data):
 
 
 @given(st.sampled_from(list(KINDS)), ANSWERS, st.data())
-def test_who_is_missing_changes_nothing(kind, answers, data):
+def test_missing_answers_change_nothing(kind, answers, data):
     position = data.draw(st.integers(0, len(answers)))
     assert one(kind, *answers[:position], None, *answers[position:]) == one(kind, *answers)
 
@@ -127,14 +127,14 @@ def test_models_and_samples_must_match():
     [{}, {"metric": "bleurt"}, {"metric": "bertscore"}, {"metric": "bertscore", "model": "x"}],
 )
 def test_an_unknown_measure_is_one_clear_line(similarity):
-    with pytest.raises(GenomeError, match="is no measure") as caught:
+    with pytest.raises(GenomeError, match="is not a measure") as caught:
         combine(SimpleNamespace(kind="span"), [{}], [["a"]], similarity)
     assert "\n" not in str(caught.value)
 
 
 @settings(max_examples=200)
 @given(*[st.text(string.ascii_letters[:6] + " .é", min_size=1, max_size=40).filter(str.strip)] * 2)
-def test_chrf_is_sacrebleus(a, b):
+def test_chrf_equals_sacrebleus(a, b):
     metric = CHRF()
     expected = (metric.sentence_score(a, [b]).score + metric.sentence_score(b, [a]).score) / 200
     assert ensemble._chrf([(a, b)])[0] == pytest.approx(expected, abs=1e-12)
@@ -193,7 +193,7 @@ def encoder():
 
 
 @needs_encoder
-def test_bertscore_chooses_the_meaning_that_most_share(encoder):
+def test_bertscore_chooses_the_most_common_meaning(encoder):
     models = [
         ["Stocks fell sharply today.", "He bought a red car.", "42 yards", None],
         ["A cat is sitting on the mat.", "He purchased a red automobile.", "42 yards", ""],
@@ -205,7 +205,7 @@ def test_bertscore_chooses_the_meaning_that_most_share(encoder):
 
 
 @needs_encoder
-def test_bertscore_is_the_packages_own_f1(encoder):
+def test_bertscore_equals_the_packages_f1(encoder):
     from bert_score import score
 
     pairs = [("the cat sat", "a cat is sitting"), ("one", "forty two yards to the end zone"), ("a " * 3000, "b")]
@@ -216,7 +216,7 @@ def test_bertscore_is_the_packages_own_f1(encoder):
 
 
 @pytest.mark.parametrize(("named", "positions", "longest"), [(10**30, 514, 512), (128, 514, 128), (10**30, None, 510)])
-def test_bertscore_cuts_texts_to_what_the_encoder_holds_and_compares_f1(monkeypatch, named, positions, longest):
+def test_bertscore_truncates_texts_to_the_encoders_length(monkeypatch, named, positions, longest):
     """A RoBERTa of 514 positions holds 512 tokens; a tokenizer that names no maximum would cut nothing."""
     scorer = SimpleNamespace(
         _model=SimpleNamespace(config=SimpleNamespace(**({"max_position_embeddings": positions} if positions else {}))),

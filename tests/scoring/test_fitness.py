@@ -49,7 +49,7 @@ def test_perplexity_is_the_mean_over_tasks(make_experts, tmp_path):
     assert evaluate.log_perplexity() == [engine.sign(name) for name in engine.paths]
 
 
-def test_what_scoring_has_cost_is_told(make_experts, tmp_path):
+def test_spent_counts_samples_and_evaluations(make_experts, tmp_path):
     evaluate, _ = evaluator(make_experts, tmp_path, [objective("a", [1, -1]), objective("b", [1])])
     nothing = {"scoring_seconds": 0.0, "evaluations": 0, "samples": 0, "prompt_tokens": 0, "response_tokens": 0}
     assert evaluate.spent() == {"machine": None, **nothing}
@@ -60,7 +60,7 @@ def test_what_scoring_has_cost_is_told(make_experts, tmp_path):
     assert spent["scoring_seconds"] > 0
 
 
-def test_an_engine_is_asked_for_once_and_only_when_needed(make_experts, tmp_path):
+def test_engine_is_connected_once_and_only_when_needed(make_experts, tmp_path):
     evaluate, engine = evaluator(make_experts, tmp_path, [objective("a", [1])])
     asked = []
     evaluate.connect = lambda: asked.append(1) or engine
@@ -71,7 +71,7 @@ def test_an_engine_is_asked_for_once_and_only_when_needed(make_experts, tmp_path
     assert len(asked) == 1
 
 
-def test_parts_of_a_course_are_the_whole(make_experts, tmp_path):
+def test_parts_of_a_race_add_up_to_the_evaluation(make_experts, tmp_path):
     objectives = [objective("a", [1, -1, -1, 1, 1]), objective("b", [-1, -1], weight=3.0)]
     evaluate, _ = evaluator(make_experts, tmp_path, objectives)
     one = [Individual("x", expert(0, 2), "mixture")]
@@ -103,7 +103,7 @@ def test_an_evaluation_is_one_individual_on_all_samples(make_experts, tmp_path):
     assert evaluate.spent()["evaluations"] == 3
 
 
-def test_metrics_that_are_no_means_are_no_course(make_experts, tmp_path):
+def test_corpus_metrics_cannot_race(make_experts, tmp_path):
     words = {**TASK, "kind": "label", "labels": ["x", "y"], "metric": "weighted_f1", "reference": "a"}
     objectives = [objective("a", [1]), Objective(parse_task("f", words), [], 1.0)]
     evaluate, _ = evaluator(make_experts, tmp_path, objectives)

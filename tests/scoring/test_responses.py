@@ -1,4 +1,4 @@
-"""`genome score`: from a file of responses to one JSON object, or to one line that says what is wrong."""
+"""`genome score`: from a file of responses to one JSON object, or to an error of one line."""
 
 import json
 
@@ -27,7 +27,7 @@ def refusal(task, lines, tmp_path):
     return str(caught.value)
 
 
-def test_responses_are_scored_and_told_apart(tmp_path):
+def test_responses_are_scored_as_right_wrong_or_unparsed(tmp_path):
     responses = ["Easy.\nAnswer: 5", "The answer is 6.", r"so \boxed{5}", "five, I think", "#### 5.00 apples"]
     lines = [{"sample": QUESTION, "response": response} for response in responses]
     result = scored("gsm8k", lines, tmp_path, details=tmp_path / "details.jsonl")
@@ -86,9 +86,9 @@ def test_faults_are_named_with_their_line(line, part, tmp_path):
     assert part in refusal("gsm8k", [line], tmp_path)
 
 
-def test_lines_hold_as_many_responses(tmp_path):
+def test_lines_must_have_equally_many_responses(tmp_path):
     lines = [{"sample": QUESTION, "responses": ["a"] * n} for n in (2, 3)]
-    assert "lines hold 2 or 3 responses" in refusal("gsm8k", lines, tmp_path)
+    assert "lines have 2 or 3 responses" in refusal("gsm8k", lines, tmp_path)
     assert "no lines" in refusal("gsm8k", [], tmp_path)
 
 
@@ -113,7 +113,7 @@ def test_the_command_prints_json_or_one_line(tmp_path):
     assert result.exit_code == 1
     assert str(result.exception.code) == f"error: {tmp_path / 'b.jsonl'}: no such file"
     path.write_text("{")
-    assert "each line holds" in str(CliRunner().invoke(app, ["score", "gsm8k", str(path)]).exception.code)
+    assert "each line has" in str(CliRunner().invoke(app, ["score", "gsm8k", str(path)]).exception.code)
 
 
 def test_details_are_written_over_details_only(tmp_path):
@@ -121,7 +121,7 @@ def test_details_are_written_over_details_only(tmp_path):
     mine = tmp_path / "mine.jsonl"
     for text in ("my notes\n", '{"line": 1}\n', "kind: number\n"):
         mine.write_text(text)
-        with pytest.raises(GenomeError, match="exists and holds no details of scores"):
+        with pytest.raises(GenomeError, match="exists and does not contain details of scores"):
             scored("gsm8k", lines, tmp_path, details=mine)
         assert mine.read_text() == text
     for _ in range(2):
@@ -130,6 +130,6 @@ def test_details_are_written_over_details_only(tmp_path):
 
 
 @pytest.mark.parametrize(("given", "shown"), [(None, "null"), (7, "7"), ({"a": 1}, '{"a": 1}')])
-def test_a_response_that_is_no_text_is_shown_as_it_stands(given, shown, tmp_path):
+def test_a_response_that_is_not_text_is_quoted(given, shown, tmp_path):
     said = refusal("gsm8k", [{"sample": QUESTION, "response": given}], tmp_path)
     assert said.endswith(f"a response must be text, found {shown}")

@@ -1,4 +1,4 @@
-"""Readers of what stages write: each refuses, in one line, what no stage has written."""
+"""Readers of the files of stages: each refuses, in one line, contents that no stage writes."""
 
 import json
 import random
@@ -110,14 +110,14 @@ WRONG = {
     "truth as a number": ("scores", [{**SCORE, "unparsed": True}], "row 1, unparsed"),
     "an infinite error": ("scores", [{**SCORE, "standard_error": float("inf")}], "Infinity is not a number"),
     "another report": ("scores", [{**SCORE, "report": "worst"}], "expected best or ensemble, found 'worst'"),
-    "a row twice": ("scores", [SCORE, SCORE], "the best of sums/sums/genome/n4/seed1 stands there twice"),
+    "a row twice": ("scores", [SCORE, SCORE], "the best of sums/sums/genome/n4/seed1 occurs twice"),
     "a NaN answer": ("answers", [{**ANSWER, "score": NAN}], "line 1: .*NaN is not a number"),
     "NaN parts": ("answers", [{**ANSWER, "parts": [[1.0, NAN]]}], "line 1: .*NaN is not a number"),
-    "an answer twice": ("answers", [ANSWER, ANSWER], "the answer of best to s0 stands there twice"),
+    "an answer twice": ("answers", [ANSWER, ANSWER], "the answer of best to s0 occurs twice"),
     "a NaN evaluation": (
         "evaluations", [EVALUATION, {**EVALUATION, "sample": 1, "score": NAN}], "line 2: .*NaN is not a number",
     ),
-    "an evaluation twice": ("evaluations", [EVALUATION] * 2, "the answer of a to t s0 stands there twice"),
+    "an evaluation twice": ("evaluations", [EVALUATION] * 2, "the answer of a to t s0 occurs twice"),
     "an answer as a number": ("evaluations", [{**EVALUATION, "answer": 3}], "row 1, answer: expected text, found 3"),
     "NaN seconds": ("record", {**RECORD, "seconds": NAN}, "NaN is not a number"),
     "half an evaluation": ("record", {**RECORD, "evaluations": 0.5}, "evaluations"),
@@ -133,7 +133,7 @@ WRONG = {
     "a role missing": ("responses", RESPONSES[:3] + RESPONSES[6:], "no responses of member1; it has best, member2"),
     "no best": ("responses", RESPONSES[3:], "no responses of best"),
     "a response that is none": ("responses", [{**RESPONSES[0], "response": None}], "row 1, response: expected text"),
-    "a sample twice": ("samples", [*SAMPLES, SAMPLES[0]], "sample s0 stands there twice"),
+    "a sample twice": ("samples", [*SAMPLES, SAMPLES[0]], "sample s0 occurs twice"),
     "samples that were cut": ("samples", [{"id": "x", "tokens": [1], "of": 3}], "1 of 3 samples"),
     "no tokens": ("samples", [{"id": "x", "tokens": []}], "sample x, tokens: expected a list of 1 or more"),
     "a rank of none": ("manifest", {"rank": 0, "experts": [{"path": "x"}]}, "rank: expected an integer from 1 on"),

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from builders import make_task
 from genome.errors import GenomeError
 from genome.files import write_jsonl
 from genome.scoring.statistics import (
@@ -21,12 +22,11 @@ from genome.scoring.statistics import (
     same_samples,
     wilson,
 )
-from genome.tasks import metrics, parse_task
+from genome.tasks import metrics
 
 LABELS = ["joy", "fear", "anger"]
-FIELDS = {"category": "c", "source": {"path": "x"}, "prompt": "p", "reference": "r"}
-LABEL = parse_task("mood", {**FIELDS, "kind": "label", "metric": "weighted_f1", "labels": LABELS})
-TRANSLATION = parse_task("words", {**FIELDS, "kind": "translation", "metric": "bleu"})
+LABEL = make_task("label", "mood", metric="weighted_f1", labels=LABELS)
+TRANSLATION = make_task("translation", "words", metric="bleu")
 
 
 def accuracy(scores):
@@ -46,7 +46,7 @@ def of_task(tmp_path, task, references, answers):
 
 @given(st.integers(1, 3000), st.data())
 @settings(deadline=None)  # the first example imports scipy
-def test_wilson_is_scipys(n, data):
+def test_wilson_equals_scipys(n, data):
     from scipy.stats import binomtest
 
     right = data.draw(st.integers(0, n))
@@ -57,17 +57,17 @@ def test_wilson_is_scipys(n, data):
 
 
 @pytest.mark.parametrize("n", [25, 1012])
-def test_wilson_holds_what_is_all_right(n):
+def test_wilson_ends_at_1_if_all_are_correct(n):
     """Bars of a figure cannot end below their point, not by the last bit."""
     assert wilson(n, n).high == 1
 
 
-def test_wilson_holds_what_is_all_wrong():
+def test_wilson_starts_at_0_if_all_are_wrong():
     """Rounding must not take an interval below 0."""
     assert {wilson(0, n).low for n in range(1, 1200)} == {0.0}
 
 
-def test_a_paired_difference_is_scipys():
+def test_paired_difference_equals_scipys():
     """Golden: scipy's own draws differ from ours, and the interval does by as much as draws do."""
     from scipy.stats import bootstrap
 
@@ -119,7 +119,7 @@ def test_bleu_is_drawn_by_its_own_metric(tmp_path):
         assert value == pytest.approx(theirs.score / 100, abs=1e-12)
 
 
-def test_seeds_have_the_variance_that_they_stand_for():
+def test_over_seeds_has_the_variance_of_the_mean():
     """Golden: the variance of a mean over S seeds is s² / S with the unbiased s, however few they are."""
     for by_seed in ([0.2, 0.5], [0.1, 0.4, 0.3], [0.2, 0.25, 0.4, 0.1, 0.6]):
         means = over_seeds([np.full(200_000, value) for value in by_seed])
@@ -127,7 +127,7 @@ def test_seeds_have_the_variance_that_they_stand_for():
         assert means.std() == pytest.approx(np.std(by_seed, ddof=1) / np.sqrt(len(by_seed)), rel=0.02)
 
 
-def test_a_seed_by_itself_and_a_method_without_randomness_vary_by_samples_alone():
+def test_one_seed_varies_by_samples_only():
     values = np.linspace(0, 1, 50)
     np.testing.assert_array_equal(over_seeds([values]), values)
     np.testing.assert_allclose(over_seeds([values] * 3), values)
@@ -147,13 +147,13 @@ def test_draws_repeat_and_belong_to_their_test():
     assert {*draw_samples("t", 30).flat} == {*range(30)}
 
 
-def test_what_a_model_scored():
+def test_answered_is_binary_without_partial_scores():
     assert accuracy([1, 0, 1, 1]).value == 0.75
     assert accuracy([1, 0, 1, 1]).binary
     assert not accuracy([1, 0, 0.5, 1]).binary
 
 
-def test_which_interval_a_score_has():
+def test_interval_is_wilson_or_bootstrap():
     draws = draw_samples("t", 40)
     half, right, partial = accuracy([0, 1] * 20), accuracy([1] * 40), accuracy([0.25, 1] * 20)
     assert interval([half], replicates(half, draws)).kind == "wilson"
@@ -167,7 +167,7 @@ def test_which_interval_a_score_has():
     assert (never.low, never.high, never.kind) == (0.0, pytest.approx(0.088, abs=1e-3), "wilson")
 
 
-def test_an_interval_of_scores_stays_among_scores():
+def test_interval_of_scores_stays_in_0_to_1():
     """Scaled-up seeds may leave [0, 1]; what is reported must not."""
     seeds = [accuracy([1.0] * 10), accuracy([0.0] * 10)]
     values = over_seeds([replicates(seed, draw_samples("t", 10)) for seed in seeds])
@@ -176,11 +176,11 @@ def test_an_interval_of_scores_stays_among_scores():
     assert (found.low, found.high) == (0.0, 1.0)
 
 
-def test_a_difference_holds_where_its_interval_excludes_zero():
-    assert percentiles(np.linspace(0.1, 0.2, 100)).excludes_zero
-    assert percentiles(np.linspace(-0.2, -0.1, 100)).excludes_zero
-    assert not percentiles(np.linspace(-0.1, 0.2, 100)).excludes_zero
-    assert not percentiles(np.zeros(100)).excludes_zero
+def test_difference_is_significant_if_its_interval_excludes_zero():
+    assert percentiles(np.linspace(0.1, 0.2, 100)).significant
+    assert percentiles(np.linspace(-0.2, -0.1, 100)).significant
+    assert not percentiles(np.linspace(-0.1, 0.2, 100)).significant
+    assert not percentiles(np.zeros(100)).significant
 
 
 def test_answers_without_their_parts_say_what_to_do(tmp_path):
@@ -198,12 +198,10 @@ def test_other_samples_are_refused_by_name():
         same_samples([("a", accuracy([1, 0])), ("b", accuracy([0]))])
 
 
-def test_answers_must_be_those_that_their_scores_are_of(tmp_path):
+def test_read_report_refuses_answers_of_other_scores(tmp_path):
     path = tmp_path / "answers.jsonl"
     write_jsonl(path, [{"report": "best", "sample": i, "answer": "x", "score": float(i < 3)} for i in range(4)])
     assert read_report(path, "accuracy", "best", 4, 0.75).value == 0.75
     for report, n, score in (("ensemble", 4, 0.75), ("best", 5, 0.75), ("best", 4, 0.5)):
-        with pytest.raises(
-            GenomeError, match=rf"answers\.jsonl: \d answers of {report}.* the scores beside it say {n}, "
-        ):
+        with pytest.raises(GenomeError, match=rf"answers\.jsonl: \d answers of {report}.* its scores.json says {n}, "):
             read_report(path, "accuracy", report, n, score)

@@ -1,4 +1,4 @@
-"""Teams: chosen by what they answer together, on validation data."""
+"""Teams: chosen by the score of their ensemble on validation data."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,7 +28,7 @@ def answers(members, *right):
     }
 
 
-def test_those_who_err_elsewhere_are_chosen_before_copies():
+def test_members_with_other_errors_are_chosen_before_copies():
     """Three near copies vote as one does; two who are less fit and right elsewhere outvote its errors."""
     people = population(4 / 6, 4 / 6, 4 / 6, 3 / 6, 3 / 6)
     right = [{0, 1, 2, 3}, {0, 1, 2, 3}, {0, 1, 2, 3}, {2, 4, 5}, {3, 4, 5}]
@@ -36,7 +36,7 @@ def test_those_who_err_elsewhere_are_chosen_before_copies():
     assert [x.name for x in team] == ["x0", "x3", "x4"]
 
 
-def test_the_fittest_stay_where_nothing_is_better():
+def test_the_fittest_are_chosen_if_no_team_is_better():
     people = population(5 / 6, 4 / 6, 4 / 6, 0)
     right = [{0, 1, 2, 3, 4}, {0, 1, 2, 3}, {0, 1, 2, 3}, set()]
     team = choose_team(people, 3, [(TASK, SAMPLES, 1.0)], answers(people.members, *right), {"metric": "chrf"})

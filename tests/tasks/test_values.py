@@ -4,7 +4,7 @@ import pytest
 
 from genome.errors import GenomeError
 from genome.files import read_jsonl
-from genome.jobs.data import split_task
+from genome.jobs import data as jobs
 from genome.tasks import parse_task
 from genome.tasks.prompts import evaluate, facts, render, sample
 from genome.tasks.splits import provenance, read_rows, split
@@ -59,7 +59,7 @@ def test_split_ignores_values_of_unused_columns(tmp_path):
     rows = rows_in(tmp_path, *pool(extra=[float("nan"), "\ud800", None]))
     settings = {"task": ["t", FIELDS | {"source": {"path": str(rows / "rows.jsonl")}}]}
     files = [str(tmp_path / name) for name in ("validation.jsonl", "test.jsonl", "provenance.json")]
-    split_task(json.dumps(settings | {"validation": 2, "test": 2, "seed": 42}), None, *files)
+    jobs.split(json.dumps(settings | {"validation": 2, "test": 2, "seed": 42}), None, *files)
     row = read_jsonl(files[0], any_value=True)[0]
     assert row["extra"][1:] == ["\ud800", None]
     assert row["extra"][0] != row["extra"][0]

@@ -55,13 +55,3 @@ def test_other_samples_are_refused(voting, beside, tmp_path):
     split.write_text(split.read_text().replace("1", "2"))
     voting.configure(across={"beside": {"other": (other.folder / "results").as_posix()}})
     assert "other samples; make it with the same `splits` and `tasks`" in voting.refused(TABLE)
-
-
-def test_what_the_config_gets_wrong_is_named(voting):
-    voting.configure(across={"variant": "genome", "tasks": ["sumz"], "beside": {"micro": "results"}})
-    output = voting.refused(TABLE)
-    assert "config.across.variant: 'genome' reports no ensemble of its fittest; name a variant that does" in output
-    assert "config.across.tasks: unknown task 'sumz', did you mean 'sums'?" in output
-    assert "config.across.beside: 'micro' is taken; give the other base another name" in output
-    voting.configure(across=None)
-    assert "config.across is null" in voting.refused(TABLE)

@@ -90,29 +90,3 @@ def test_figures_are_drawn_again_from_what_is_there(pictured, tmp_path):
     assert {figure: project.files(f"results/figures/{figure}.*") for figure in again} == before
     assert all(len(files) == 3 for files in before.values())
     assert project.times("results/[!f]*/**/*") == times
-
-
-def test_names_that_stand_for_nothing_are_refused_in_every_figure(trained, tmp_path):
-    project = trained.copy(tmp_path / "project")
-    project.configure(
-        figure2={"tasks": ["sumz"], "variants": ["genomes"]},
-        figure3={"tasks": ["emotoins"]},
-        portraits={"tasks": ["sums+smus"], "variants": ["best_single"]},
-    )
-    output = project.refused("results/figures/figure2.svg")
-    for message in (
-        "config.figure2.tasks: unknown task 'sumz', did you mean 'sums'?",
-        "config.figure2.variants: unknown variant 'genomes', did you mean 'genome'?",
-        "config.figure3.tasks: unknown task 'emotoins', did you mean 'emotions'?",
-        "config.portraits.tasks: unknown task 'smus', did you mean 'sums'?",
-        "config.portraits.variants: no evolving variant 'best_single', known are",
-    ):
-        assert message in output
-
-
-def test_a_figure_that_the_config_has_not_says_so(trained, tmp_path):
-    project = trained.copy(tmp_path / "project")
-    project.configure(figure2=None, figure3=None, portraits=None)
-    for figure in ("figure2", "figure3"):
-        said = project.refused(f"results/figures/{figure}.svg")
-        assert f"config.{figure} is null: this config has no such figure" in said

@@ -85,13 +85,3 @@ def test_the_table_says_which_engine_answered(compared):
     for table in ("protocol", "table2"):
         text = (compared.folder / f"results/tables/{table}.md").read_text()
         assert "Answered by transformers" in text, text
-
-
-def test_a_variant_without_an_ensemble_is_refused(compared, tmp_path):
-    project = compared.copy(tmp_path / "project")
-    project.configure(protocol={"variant": "genome", "tasks": ["sumz"]})
-    output = project.refused(TABLE)
-    assert "config.protocol.variant: 'genome' reports no ensemble of its fittest; name a variant that does" in output
-    assert "config.protocol.tasks: unknown task 'sumz', did you mean 'sums'?" in output
-    project.configure(protocol=None)
-    assert "config.protocol is null" in project.refused(TABLE)

@@ -33,7 +33,7 @@ def test_gsm8k_flows_from_split_to_table(fresh, data):
     )
     if data == OWN:
         said = fresh.refused("results/tables/table2.csv")
-        assert "error: task gsm8k: 200 of 200 responses of the experts hold no answer that can be read" in said
+        assert "error: task gsm8k: 200 of 200 responses of the experts have no readable answer" in said
     fresh.configure(unparsed="warn")  # the micro base knows nothing of these questions
     fresh.make("results/tables/table2.csv")
     with (fresh.folder / "results/tables/table2.csv").open() as file:

@@ -63,22 +63,3 @@ def test_a_team_of_members_answers_the_test(fresh):
     members = {member.name for member in read_population(fresh.folder / run / "generation_3/population.json").members}
     assert sorted(roles) == ["best", "member1", "member2", "member3"]
     assert {name for role, name in roles.items() if role != "best"} <= members
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"method": "genome", "merge_space": "products"}, ["merge_space", "'products' is not one of"]),
-        ({"method": "best_single", "merge_space": "product"}, ["unknown key 'merge_space'"]),
-        ({"method": "cma_es", "bounds": [1.0]}, ["bounds: expected null or two numbers"]),
-        ({"method": "cma_es", "mean": "middle"}, ["mean", "'middle' is not one of"]),
-        ({"method": "genome", "racing": {"looks": [25]}}, ["racing: expected null or looks, confidence and share"]),
-        ({"method": "model_swarms", "racing": {"looks": [25], "confidence": 0.95}}, ["unknown key 'racing'"]),
-    ],
-)
-def test_settings_that_mean_nothing_are_refused(fresh, changes, words):
-    fresh.configure(variants={"mine": changes})
-    output = fresh.refused(f"{CMA_ES}/generation_1/population.json")
-    assert "config.variants.mine" in output
-    for word in words:
-        assert word in output

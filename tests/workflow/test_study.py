@@ -50,18 +50,6 @@ def points(files):
     return {found[1] for file in files if (found := re.fullmatch(POINT, file))}
 
 
-def test_a_study_asks_for_as_many_points_and_more_runs_keep_them(planning):
-    [table] = TABLES[1:2]
-    six = points(planning.planned(table))
-    assert len(six) == 6
-    planning.configure(study={"runs": 9})
-    nine = points(planning.planned(table))
-    assert len(nine) == 9
-    assert nine > six
-    planning.configure(study={"seed": 4})
-    assert not points(planning.planned(table)), "they are of another seed"
-
-
 def test_a_point_can_be_asked_for_alone(planning):
     run = "results/runs/sums/study-cr03-imr10-gmr05/n4/seed8/generation_1"
     planned = planning.planned(f"{run}/population.json")
@@ -69,42 +57,6 @@ def test_a_point_can_be_asked_for_alone(planning):
         f"{run}/population.json", f"{run}/evaluations.jsonl", f"{run}/adapters",
     }  # fmt: skip
     assert "MissingRuleException" in planning.refused(f"{run.replace('cr03', 'cr11')}/population.json")
-
-
-def test_without_a_study_there_are_no_such_tables_nor_variants(planning):
-    planning.configure(study=None, table7=None)
-    assert "config.study is null" in planning.refused(TABLES[1])
-    assert "config.table7 is null" in planning.refused(TABLES[0])
-    assert "MissingRuleException" in planning.refused(
-        "results/runs/sums/study-cr03-imr10-gmr05/n4/seed8/generation_1/population.json"
-    )
-
-
-def test_names_that_stand_for_nothing_are_refused(planning):
-    planning.configure(study={"task": "sumz"}, table7={"tasks": ["smus"], "variants": ["genom"]})
-    output = planning.refused(TABLES[0])
-    for message in (
-        "config.study.task: unknown task 'sumz', did you mean 'sums'?",
-        "config.table7.tasks: unknown task 'smus', did you mean 'sums'?",
-        "config.table7.variants: unknown variant 'genom', did you mean 'genome'?",
-    ):
-        assert message in output
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"study": {"method": "model_swarms"}}, "config.study.method: 'model_swarms' is not one of ['genome', "),
-        (
-            {"variants": {"study-mine": {"method": "genome"}}},
-            "config.variants: 'study-mine' is the name of a folder of our own",
-        ),
-        ({"table7": {"variants": ["dare_ties"]}}, "config.table7.variants: dare_ties has no run on validation data"),
-    ],
-)
-def test_what_a_study_or_table_7_cannot_be_of_is_refused(planning, changes, message):
-    planning.configure(**changes)
-    assert message in planning.refused(TABLES[0])
 
 
 @pytest.mark.slow

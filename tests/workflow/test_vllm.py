@@ -212,7 +212,7 @@ def test_a_workflow_under_vllm(world, tmp_path):
     text = (real.folder / "small.yaml").read_text()
     (real.folder / "small.yaml").write_text(yaml.safe_dump(yaml.safe_load(text) | {"engine": ENGINE}))
     real.make(table, check)
-    assert "All of this holds." in (real.folder / check).read_text()
+    assert "All checks passed." in (real.folder / check).read_text()
     log = (real.folder / local.LOG).read_text()
     assert log.count("serves") == 1, "one engine for all jobs"
     for run in (f"{task}/{method}" for task in TASKS for method in ("genome", "genome_plus")):

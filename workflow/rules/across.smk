@@ -4,12 +4,7 @@
 
 rule across:
     input:
-        base=f"resources/models/{BASE}",
-        prompts=across_prompts,
-        splits=across_splits,
-        responses=across_responses,
-        origins=across_origins,
-        populations=across_populations,
+        unpack(inputs.of("across")),
     output:
         table="results/tables/across.csv",
         markdown="results/tables/across.md",
@@ -21,8 +16,8 @@ rule across:
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=across_params,
+        settings=settings.of("across"),
     message:
         "A vote of runs with different bases"
     script:
-        "../scripts/across.py"
+        "../scripts/result.py"

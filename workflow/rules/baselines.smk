@@ -4,10 +4,10 @@
 
 rule baseline:
     input:
-        base=f"resources/models/{BASE}",
-        experts=f"results/experts/{BASE}.json",
+        base=f"resources/models/{plan.base}",
+        experts=f"results/experts/{plan.base}.json",
         scored_experts="results/runs/{tasks}/experts/population.json",
-        prompts=prompts_of,
+        prompts=inputs.prompts,
     output:
         population="results/runs/{tasks}/{variant}/population.json",
         evaluations="results/runs/{tasks}/{variant}/evaluations.jsonl",
@@ -17,12 +17,12 @@ rule baseline:
     benchmark:
         "results/benchmarks/runs/{tasks}/{variant}.tsv"
     wildcard_constraints:
-        variant=one_of(FROM_EXPERTS),
-    localrule: not PER_JOB
+        variant=patterns.variants("baseline", seeded=False),
+    localrule: not plan.per_job
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=run_params,
+        settings=settings.search,
     message:
         "{wildcards.tasks}: {wildcards.variant}"
     script:
@@ -39,14 +39,14 @@ use rule baseline as searched_baseline with:
     benchmark:
         "results/benchmarks/runs/{tasks}/{variant}/seed{seed}.tsv"
     wildcard_constraints:
-        variant=one_of(SEARCHED),
+        variant=patterns.variants("baseline", seeded=True),
     message:
         "{wildcards.tasks}, seed {wildcards.seed}: {wildcards.variant}"
 
 
 rule dare_ties:
     input:
-        experts=f"results/experts/{BASE}.json",
+        experts=f"results/experts/{plan.base}.json",
     output:
         config="results/merges/{variant}/seed{seed}/adapter_config.json",
         weights="results/merges/{variant}/seed{seed}/adapter_model.safetensors",
@@ -56,11 +56,11 @@ rule dare_ties:
     benchmark:
         "results/benchmarks/merges/{variant}/seed{seed}.tsv"
     wildcard_constraints:
-        variant=one_of(MERGED),
+        variant=patterns.variants("merge"),
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=merge_params,
+        settings=settings.merge,
     message:
         "Seed {wildcards.seed}: merge the experts by DARE-TIES"
     script:

@@ -1,10 +1,53 @@
-# Requires: config `tasks` and `splits`, the base model's tokenizer.
-# Provides: results/splits/TASK/{validation,test}.jsonl, results/prompts/BASE/TASK/{validation,test}.jsonl.
+# Requires: config `tasks`, `splits` and `corpora`, the base model's tokenizer.
+# Provides: resources/datasets/{micro,corpora}/NAME.jsonl (training corpora), results/splits/TASK/{validation,test}.jsonl,
+#   results/prompts/BASE/TASK/{validation,test}.jsonl.
+
+
+rule micro_corpus:
+    output:
+        "resources/datasets/micro/{corpus}.jsonl",
+    log:
+        "logs/corpora/{corpus}.log",
+    benchmark:
+        "results/benchmarks/corpora/{corpus}.tsv"
+    wildcard_constraints:
+        corpus=patterns.micro_corpora,
+    localrule: True
+    conda:
+        "../../envs/genome.yaml"
+    params:
+        version=plan.versions["corpus"],
+    message:
+        "{wildcards.corpus}: write the training corpus"
+    script:
+        "../scripts/micro_corpus.py"
+
+
+rule published_corpus:
+    input:
+        inputs.corpus_files,
+    output:
+        "resources/datasets/corpora/{corpus}.jsonl",
+    log:
+        "logs/corpora/{corpus}.log",
+    benchmark:
+        "results/benchmarks/corpora/{corpus}.tsv"
+    wildcard_constraints:
+        corpus=patterns.corpora,
+    localrule: True
+    conda:
+        "../../envs/genome.yaml"
+    params:
+        settings=settings.corpus,
+    message:
+        "{wildcards.corpus}: write the training corpus of published conversations"
+    script:
+        "../scripts/published_corpus.py"
 
 
 rule split:
     input:
-        source_files,
+        inputs.task_rows,
     output:
         validation="results/splits/{task}/validation.jsonl",
         test="results/splits/{task}/test.jsonl",
@@ -17,7 +60,7 @@ rule split:
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=split_params,
+        settings=settings.split,
     message:
         "{wildcards.task}: draw validation and test samples"
     script:
@@ -38,7 +81,7 @@ rule prepare_prompts:
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=prompts_params,
+        settings=settings.prompts,
     message:
         "{wildcards.task}: render and tokenise the {wildcards.split} prompts"
     script:

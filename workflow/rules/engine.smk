@@ -1,12 +1,12 @@
-# Requires: the base model, checked experts, validation prompts of the first task of Table 2.
+# Requires: the base model, checked experts, validation prompts of the first task of Table 2, or that another table or figure names.
 # Provides: results/engine_check.txt, to be asked for before the first run with another engine.
 
 
 rule engine_check:
     input:
-        base=f"resources/models/{BASE}",
-        experts=f"results/experts/{BASE}.json",
-        prompts=engine_check_prompts,
+        base=f"resources/models/{plan.base}",
+        experts=f"results/experts/{plan.base}.json",
+        prompts=inputs.engine_check,
     output:
         "results/engine_check.txt",
     log:
@@ -16,7 +16,7 @@ rule engine_check:
     conda:
         "../../envs/genome.yaml"
     params:
-        engine=canonical(config["engine"]),
+        engine=plan.engine_text,
     message:
         "Compare the engine with transformers, and two adapters with each other"
     script:

@@ -6,10 +6,11 @@
 
 rule answer_test:
     input:
-        unpack(reported),
-        base=f"resources/models/{BASE}",
-        experts=f"results/experts/{BASE}.json",
-        prompts=f"results/prompts/{BASE}/{{test_task}}/test.jsonl",
+        model=inputs.model,
+        validation=inputs.validation,
+        base=f"resources/models/{plan.base}",
+        experts=f"results/experts/{plan.base}.json",
+        prompts=f"results/prompts/{plan.base}/{{test_task}}/test.jsonl",
     output:
         responses="results/test/{test_task}/{run}/responses.jsonl",
         origin="results/test/{test_task}/{run}/responses.json",
@@ -17,11 +18,11 @@ rule answer_test:
         "logs/test/{test_task}/{run}/responses.log",
     benchmark:
         "results/benchmarks/test/{test_task}/{run}/responses.tsv"
-    localrule: not PER_JOB
+    localrule: not plan.per_job
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=responses_params,
+        settings=settings.responses,
     message:
         "{wildcards.run}: answer the test of {wildcards.test_task}"
     script:
@@ -30,8 +31,8 @@ rule answer_test:
 
 rule score_test:
     input:
-        base=f"resources/models/{BASE}",
-        prompts=f"results/prompts/{BASE}/{{test_task}}/test.jsonl",
+        base=f"resources/models/{plan.base}",
+        prompts=f"results/prompts/{plan.base}/{{test_task}}/test.jsonl",
         responses="results/test/{test_task}/{run}/responses.jsonl",
         origin="results/test/{test_task}/{run}/responses.json",
     output:
@@ -45,7 +46,7 @@ rule score_test:
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=scores_params,
+        settings=settings.scores,
     message:
         "{wildcards.run}: score the test of {wildcards.test_task}"
     script:

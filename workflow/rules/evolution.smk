@@ -5,9 +5,9 @@
 
 rule score_experts:
     input:
-        base=f"resources/models/{BASE}",
-        experts=f"results/experts/{BASE}.json",
-        prompts=prompts_of,
+        base=f"resources/models/{plan.base}",
+        experts=f"results/experts/{plan.base}.json",
+        prompts=inputs.prompts,
     output:
         population="results/runs/{tasks}/experts/population.json",
         evaluations="results/runs/{tasks}/experts/evaluations.jsonl",
@@ -16,11 +16,11 @@ rule score_experts:
         "logs/runs/{tasks}/experts.log",
     benchmark:
         "results/benchmarks/runs/{tasks}/experts.tsv"
-    localrule: not PER_JOB
+    localrule: not plan.per_job
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=fitness_params,
+        settings=settings.fitness,
     message:
         "{wildcards.tasks}: score the experts"
     script:
@@ -29,10 +29,10 @@ rule score_experts:
 
 rule initial_population:
     input:
-        base=f"resources/models/{BASE}",
-        experts=f"results/experts/{BASE}.json",
+        base=f"resources/models/{plan.base}",
+        experts=f"results/experts/{plan.base}.json",
         scored_experts="results/runs/{tasks}/experts/population.json",
-        prompts=prompts_of,
+        prompts=inputs.prompts,
     output:
         population="results/runs/{tasks}/initial-{scheme}/n{n}/seed{seed}/population.json",
         evaluations="results/runs/{tasks}/initial-{scheme}/n{n}/seed{seed}/evaluations.jsonl",
@@ -41,23 +41,23 @@ rule initial_population:
         "logs/runs/{tasks}/initial-{scheme}/n{n}/seed{seed}.log",
     benchmark:
         "results/benchmarks/runs/{tasks}/initial-{scheme}/n{n}/seed{seed}.tsv"
-    localrule: not PER_JOB
+    localrule: not plan.per_job
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=initial_params,
+        settings=settings.initial,
     message:
-        "{wildcards.tasks}, seed {wildcards.seed}: found a population of {wildcards.n}"
+        "{wildcards.tasks}, seed {wildcards.seed}: make a population of {wildcards.n}"
     script:
         "../scripts/initial_population.py"
 
 
 rule generation:
     input:
-        base=f"resources/models/{BASE}",
-        experts=f"results/experts/{BASE}.json",
-        previous=previous_generation,
-        prompts=prompts_of,
+        base=f"resources/models/{plan.base}",
+        experts=f"results/experts/{plan.base}.json",
+        previous=inputs.previous,
+        prompts=inputs.prompts,
     output:
         population="results/runs/{tasks}/{variant}/n{n}/seed{seed}/generation_{generation}/population.json",
         evaluations="results/runs/{tasks}/{variant}/n{n}/seed{seed}/generation_{generation}/evaluations.jsonl",
@@ -68,12 +68,12 @@ rule generation:
     benchmark:
         "results/benchmarks/runs/{tasks}/{variant}/n{n}/seed{seed}/generation_{generation}.tsv"
     wildcard_constraints:
-        variant=one_of(EVOLVING),
-    localrule: not PER_JOB
+        variant=patterns.variants("generation"),
+    localrule: not plan.per_job
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=run_params,
+        settings=settings.search,
     message:
         "{wildcards.tasks}, {wildcards.variant}, n{wildcards.n}, seed {wildcards.seed}: generation {wildcards.generation}"
     script:

@@ -1,74 +1,32 @@
-# Requires: config `bases`: the base model, its experts (hub, path or training corpus), Data Merge.
-# Provides: resources/models/BASE/, resources/datasets/corpora/NAME.jsonl, resources/experts/NAME/, results/experts/BASE.json (checked experts),
-#   results/experts/BASE_cosines.csv (how alike they are).
+# Requires: config `bases`: the base model, its experts (hub, path or training corpus), Data Merge; training corpora.
+# Provides: resources/models/BASE/, resources/experts/NAME/, results/experts/BASE.json (checked experts),
+#   results/experts/BASE_cosines.csv (how similar they are).
 
 
 rule base_model:
     input:
-        base_files,
+        inputs.base_files,
     output:
         directory("resources/models/{base}"),
     log:
         "logs/models/{base}.log",
     benchmark:
         "results/benchmarks/models/{base}.tsv"
-    localrule: "generator" not in SUITE["model"]  # what is fetched needs the internet, which compute nodes may lack
+    localrule: not plan.trains_base  # what is fetched needs the internet, which compute nodes may lack
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=base_params,
+        settings=settings.base,
     message:
         "{wildcards.base}: fetch or train the base model"
     script:
         "../scripts/base_model.py"
 
 
-rule micro_corpus:
-    output:
-        "resources/datasets/micro/{corpus}.jsonl",
-    log:
-        "logs/corpora/{corpus}.log",
-    benchmark:
-        "results/benchmarks/corpora/{corpus}.tsv"
-    wildcard_constraints:
-        corpus=one_of(paths.micro_corpora(TASK_FILES)),
-    localrule: True
-    conda:
-        "../../envs/genome.yaml"
-    params:
-        version=VERSIONS["corpus"],
-    message:
-        "{wildcards.corpus}: write the training corpus"
-    script:
-        "../scripts/micro_corpus.py"
-
-
-rule published_corpus:
-    input:
-        corpus_files,
-    output:
-        "resources/datasets/corpora/{corpus}.jsonl",
-    log:
-        "logs/corpora/{corpus}.log",
-    benchmark:
-        "results/benchmarks/corpora/{corpus}.tsv"
-    wildcard_constraints:
-        corpus=one_of(CORPORA),
-    localrule: True
-    conda:
-        "../../envs/genome.yaml"
-    params:
-        settings=corpus_params,
-    message:
-        "{wildcards.corpus}: write the training corpus of published conversations"
-    script:
-        "../scripts/published_corpus.py"
-
-
 rule train_adapter:
     input:
-        base=f"resources/models/{BASE}",
-        corpora=corpora_of,
+        base=f"resources/models/{plan.base}",
+        corpora=inputs.corpora,
     output:
         config="resources/experts/{adapter}/adapter_config.json",
         weights="resources/experts/{adapter}/adapter_model.safetensors",
@@ -78,11 +36,11 @@ rule train_adapter:
     benchmark:
         "results/benchmarks/adapters/{adapter}.tsv"
     wildcard_constraints:
-        adapter=one_of(TRAINED),
+        adapter=patterns.trained,
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=training_params,
+        settings=settings.training,
     message:
         "{wildcards.adapter}: train a LoRA adapter"
     script:
@@ -91,7 +49,7 @@ rule train_adapter:
 
 rule fetch_adapter:
     input:
-        adapter_files,
+        inputs.adapter_files,
     output:
         config="resources/experts/{adapter}/adapter_config.json",
         weights="resources/experts/{adapter}/adapter_model.safetensors",
@@ -101,12 +59,12 @@ rule fetch_adapter:
     benchmark:
         "results/benchmarks/adapters/{adapter}.tsv"
     wildcard_constraints:
-        adapter=one_of(FETCHED),
+        adapter=patterns.fetched,
     localrule: True
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=fetch_params,
+        settings=settings.fetching,
     message:
         "{wildcards.adapter}: fetch an adapter"
     script:
@@ -115,19 +73,19 @@ rule fetch_adapter:
 
 rule check_experts:
     input:
-        weights=expand("resources/experts/{expert}/adapter_model.safetensors", expert=EXPERTS),
-        provenance=expand("resources/experts/{expert}/provenance.json", expert=EXPERTS),
+        weights=expand("resources/experts/{expert}/adapter_model.safetensors", expert=plan.experts),
+        provenance=expand("resources/experts/{expert}/provenance.json", expert=plan.experts),
     output:
-        f"results/experts/{BASE}.json",
+        f"results/experts/{plan.base}.json",
     log:
-        f"logs/experts/{BASE}.log",
+        f"logs/experts/{plan.base}.log",
     benchmark:
-        f"results/benchmarks/experts/{BASE}.tsv"
+        f"results/benchmarks/experts/{plan.base}.tsv"
     localrule: True
     conda:
         "../../envs/genome.yaml"
     params:
-        version=VERSIONS["manifest"],
+        version=plan.versions["manifest"],
     message:
         "Check that the experts are whole and can be merged"
     script:
@@ -136,18 +94,18 @@ rule check_experts:
 
 rule compare_experts:
     input:
-        f"results/experts/{BASE}.json",
+        f"results/experts/{plan.base}.json",
     output:
-        f"results/experts/{BASE}_cosines.csv",
+        f"results/experts/{plan.base}_cosines.csv",
     log:
-        f"logs/cosines/{BASE}.log",
+        f"logs/cosines/{plan.base}.log",
     benchmark:
-        f"results/benchmarks/cosines/{BASE}.tsv"
+        f"results/benchmarks/cosines/{plan.base}.tsv"
     localrule: True
     conda:
         "../../envs/genome.yaml"
     params:
-        version=VERSIONS["cosines"],
+        version=plan.versions["cosines"],
     message:
         "Compare the experts: cosines of A, B and BA"
     script:

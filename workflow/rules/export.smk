@@ -5,12 +5,12 @@
 
 rule export_adapter:
     input:
-        experts=f"results/experts/{BASE}.json",
-        population=exported_population,
-        splits=exported_splits,
-        scores=exported_scores,
-        answers=exported_answers,
-        responses=exported_responses,
+        experts=f"results/experts/{plan.base}.json",
+        population=inputs.exported_population,
+        splits=inputs.exported_splits,
+        scores=inputs.exported_tests("scores.json"),
+        answers=inputs.exported_tests("answers.jsonl"),
+        responses=inputs.exported_tests("responses.jsonl"),
     output:
         config="results/export/{run}/adapter_config.json",
         weights="results/export/{run}/adapter_model.safetensors",
@@ -24,7 +24,7 @@ rule export_adapter:
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=export_params,
+        settings=settings.export,
     message:
         "{wildcards.run}: export the best individual"
     script:
@@ -33,7 +33,7 @@ rule export_adapter:
 
 rule merge_model:
     input:
-        base=f"resources/models/{BASE}",
+        base=f"resources/models/{plan.base}",
         config="results/export/{run}/adapter_config.json",
         weights="results/export/{run}/adapter_model.safetensors",
     output:
@@ -45,7 +45,7 @@ rule merge_model:
     conda:
         "../../envs/genome.yaml"
     params:
-        version=VERSIONS["export"],
+        version=plan.versions["export"],
     message:
         "{wildcards.run}: merge the best individual into the base model"
     script:

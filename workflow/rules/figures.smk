@@ -7,8 +7,7 @@
 
 rule figure2:
     input:
-        scores=figure2_scores,
-        answers=figure2_answers,
+        unpack(inputs.of("figure2")),
     output:
         svg=report(
             "results/figures/figure2.svg",
@@ -26,16 +25,17 @@ rule figure2:
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=figure2_params,
+        settings=settings.of("figure2"),
+        caption=captions.of("figure2"),
     message:
         "Figure 2: scores by population size"
     script:
-        "../scripts/figure2.py"
+        "../scripts/result.py"
 
 
 rule figure3:
     input:
-        figure3_experts,
+        unpack(inputs.of("figure3")),
     output:
         svg=report(
             "results/figures/figure3.svg",
@@ -53,16 +53,17 @@ rule figure3:
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=figure3_params,
+        settings=settings.of("figure3"),
+        caption=captions.of("figure3"),
     message:
         "Figure 3: what the experts are good at"
     script:
-        "../scripts/figure3.py"
+        "../scripts/result.py"
 
 
 rule portrait:
     input:
-        populations_of,
+        inputs.populations,
     output:
         svg=report(
             "results/figures/{kind}/{tasks}/{variant}/n{n}/seed{seed}.svg",
@@ -78,24 +79,25 @@ rule portrait:
     benchmark:
         "results/benchmarks/figures/{kind}/{tasks}/{variant}/n{n}/seed{seed}.tsv"
     wildcard_constraints:
-        kind=one_of(OF_POPULATIONS),
-        variant=one_of(EVOLVING),
+        kind=patterns.portraits,
+        variant=patterns.variants("generation"),
     localrule: True
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=portrait_params,
+        settings=settings.portrait,
+        caption=captions.portrait,
     message:
         "{wildcards.tasks}, {wildcards.variant}, n{wildcards.n}, seed {wildcards.seed}: draw {wildcards.kind}"
     script:
-        "../scripts/portrait.py"
+        "../scripts/result.py"
 
 
 rule portrait_diversity:
     input:
-        experts=f"results/experts/{BASE}.json",
-        populations=populations_of,
-        evaluations=evaluations_of,
+        experts=f"results/experts/{plan.base}.json",
+        populations=inputs.populations,
+        evaluations=inputs.evaluations,
     output:
         svg=report(
             "results/figures/diversity/{tasks}/{variant}/n{n}/seed{seed}.svg",
@@ -111,19 +113,20 @@ rule portrait_diversity:
     benchmark:
         "results/benchmarks/figures/diversity/{tasks}/{variant}/n{n}/seed{seed}.tsv"
     wildcard_constraints:
-        variant=one_of(EVOLVING),
+        variant=patterns.variants("generation"),
     localrule: True
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=portrait_params,
+        settings=settings.portrait,
+        caption=captions.of("diversity"),
     message:
         "{wildcards.tasks}, {wildcards.variant}, n{wildcards.n}, seed {wildcards.seed}: draw diversity"
     script:
-        "../scripts/portrait_diversity.py"
+        "../scripts/result.py"
 
 
 rule portraits:
     input:
-        portrait_files,
+        inputs.portraits,
     localrule: True

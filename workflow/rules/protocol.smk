@@ -5,11 +5,7 @@
 
 rule protocol:
     input:
-        base=f"resources/models/{BASE}",
-        prompts=protocol_prompts,
-        responses=protocol_responses,
-        origins=protocol_origins,
-        populations=protocol_populations,
+        unpack(inputs.of("protocol")),
     output:
         table="results/tables/protocol.csv",
         markdown="results/tables/protocol.md",
@@ -21,18 +17,16 @@ rule protocol:
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=protocol_params,
+        settings=settings.of("protocol"),
     message:
         "What the public code's ways of scoring add"
     script:
-        "../scripts/protocol.py"
+        "../scripts/result.py"
 
 
 rule plot_ensemble:
     input:
-        base=f"resources/models/{BASE}",
-        prompts=protocol_prompts,
-        responses=protocol_responses,
+        unpack(inputs.of("ensemble_by_k")),
     output:
         svg=report(
             "results/figures/ensemble_by_k.svg",
@@ -50,8 +44,9 @@ rule plot_ensemble:
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=protocol_params,
+        settings=settings.of("ensemble_by_k"),
+        caption=captions.of("ensemble_by_k"),
     message:
         "An ensemble's score by the number of its members"
     script:
-        "../scripts/plot_ensemble.py"
+        "../scripts/result.py"

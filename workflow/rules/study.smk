@@ -5,9 +5,7 @@
 
 rule timing:
     input:
-        scores=table_scores,
-        records=table_records,
-        beside=tables_beside,
+        unpack(inputs.table),
     output:
         table="results/tables/{table}.csv",
         markdown="results/tables/{table}.md",
@@ -21,17 +19,16 @@ rule timing:
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=timing_params,
+        settings=settings.table,
     message:
         "{wildcards.table}: time and score by machine"
     script:
-        "../scripts/timing.py"
+        "../scripts/result.py"
 
 
 rule study:
     input:
-        scores=study_scores,
-        records=study_records,
+        unpack(inputs.study),
     output:
         "results/tables/study.csv",
     log:
@@ -42,16 +39,16 @@ rule study:
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=study_params,
+        settings=settings.study,
     message:
         "Collect the runs of the hyper-parameter study"
     script:
-        "../scripts/study.py"
+        "../scripts/result.py"
 
 
 rule correlate:
     input:
-        "results/tables/study.csv",
+        unpack(inputs.of("table10")),
     output:
         table="results/tables/table10.csv",
         markdown="results/tables/table10.md",
@@ -63,16 +60,16 @@ rule correlate:
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=study_caption,
+        settings=settings.of("table10"),
     message:
         "Table 10: correlate hyper-parameters with score and time"
     script:
-        "../scripts/correlate.py"
+        "../scripts/result.py"
 
 
 rule regress:
     input:
-        "results/tables/study.csv",
+        unpack(inputs.of("table11")),
     output:
         table="results/tables/table11.csv",
         markdown="results/tables/table11.md",
@@ -84,8 +81,8 @@ rule regress:
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=study_caption,
+        settings=settings.of("table11"),
     message:
         "Table 11: regress score and time on hyper-parameters"
     script:
-        "../scripts/regress.py"
+        "../scripts/result.py"

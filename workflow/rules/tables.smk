@@ -6,7 +6,7 @@
 
 rule table1:
     input:
-        table1_provenance,
+        unpack(inputs.of("table1")),
     output:
         table="results/tables/table1.csv",
         markdown="results/tables/table1.md",
@@ -18,17 +18,16 @@ rule table1:
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=table1_params,
+        settings=settings.of("table1"),
     message:
         "Table 1"
     script:
-        "../scripts/table1.py"
+        "../scripts/result.py"
 
 
 rule compare:
     input:
-        scores=table_scores,
-        answers=table_answers,
+        unpack(inputs.table),
     output:
         table="results/tables/{table}.csv",
         markdown="results/tables/{table}.md",
@@ -44,21 +43,21 @@ rule compare:
     benchmark:
         "results/benchmarks/tables/{table}.tsv"
     wildcard_constraints:
-        table=one_of(COMPARISONS),
+        table=patterns.comparisons,
     localrule: True
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=comparison_params,
+        settings=settings.table,
     message:
         "{wildcards.table}: compare methods"
     script:
-        "../scripts/compare.py"
+        "../scripts/result.py"
 
 
 rule reachable:
     input:
-        reachable_scores,
+        inputs.reachable,
     output:
         "results/tables/reachable.csv",
     log:
@@ -69,16 +68,16 @@ rule reachable:
     conda:
         "../../envs/genome.yaml"
     params:
-        version=VERSIONS["tables"],
+        version=plan.versions["tables"],
     message:
         "What Data Merge reaches of a LoRA trained on each micro task itself"
     script:
-        "../scripts/reachable.py"
+        "../scripts/result.py"
 
 
 rule efficiency:
     input:
-        efficiency_files,
+        unpack(inputs.of("efficiency")),
     output:
         table="results/tables/efficiency.csv",
         markdown="results/tables/efficiency.md",
@@ -98,11 +97,12 @@ rule efficiency:
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=efficiency_params,
+        settings=settings.of("efficiency"),
+        caption=captions.of("efficiency"),
     message:
         "What each method spends to get how far"
     script:
-        "../scripts/efficiency.py"
+        "../scripts/result.py"
 
 
 rule table_page:
@@ -112,7 +112,7 @@ rule table_page:
         report(
             "results/tables/{table}.html",
             caption="../report/table.rst",
-            category=section_of,
+            category=captions.section,
             labels={"table": "{table}"},
         ),
     log:
@@ -120,13 +120,14 @@ rule table_page:
     benchmark:
         "results/benchmarks/tables/{table}_page.tsv"
     wildcard_constraints:
-        table=one_of(TABLES),
+        table=patterns.tables,
     localrule: True
     conda:
         "../../envs/genome.yaml"
     params:
-        version=VERSIONS["tables"],
+        version=plan.versions["tables"],
+        caption=captions.table,
     message:
         "{wildcards.table}: a page for the report"
     script:
-        "../scripts/table_page.py"
+        "../scripts/result.py"

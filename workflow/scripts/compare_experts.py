@@ -1,7 +1,7 @@
 """Write how alike the experts are."""
 
 from genome.jobs import job
-from genome.jobs.data import compare_experts
+from genome.jobs.experts import compare_experts
 
 with job(snakemake.log[0]):
     compare_experts(manifest=snakemake.input[0], table=snakemake.output[0])

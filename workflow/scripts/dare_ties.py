@@ -1,10 +1,10 @@
 """Merge the experts by DARE-TIES."""
 
 from genome.jobs import job
-from genome.jobs.data import merge_dare_ties
+from genome.jobs.baselines import dare_ties
 
 with job(snakemake.log[0]):
-    merge_dare_ties(
+    dare_ties(
         settings=snakemake.params.settings,
         manifest=snakemake.input.experts,
         seed=int(snakemake.wildcards.seed),

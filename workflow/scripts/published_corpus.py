@@ -1,7 +1,7 @@
 """Write a training corpus from published conversations."""
 
 from genome.jobs import job
-from genome.jobs.data import published_corpus
+from genome.jobs.experts import published_corpus
 
 with job(snakemake.log[0]):
     published_corpus(

@@ -1,10 +1,10 @@
 """Draw a task's validation and test rows."""
 
 from genome.jobs import job
-from genome.jobs.data import split_task
+from genome.jobs.data import split
 
 with job(snakemake.log[0]):
-    split_task(
+    split(
         settings=snakemake.params.settings,
         data_dir=snakemake.config["data_dir"],
         validation=snakemake.output.validation,

@@ -1,7 +1,7 @@
 """Train a LoRA adapter."""
 
 from genome.jobs import job
-from genome.jobs.data import train_adapter
+from genome.jobs.experts import train_adapter
 
 with job(snakemake.log[0]):
     train_adapter(

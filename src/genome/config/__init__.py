@@ -1,1 +1,6 @@
-"""What a user's config may say: checked in full, all at once, before any job starts."""
+"""What a user's config may say, as typed values: checked in full, all at once, before any job starts."""
+
+from genome.config.config import Config
+from genome.config.variants import Variant
+
+__all__ = ["Config", "Variant"]

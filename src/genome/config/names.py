@@ -1,33 +1,35 @@
-"""Names that a user chooses: they become parts of paths, so no name may be a path, nor one that we use ourselves."""
+"""Names that a user chooses: they become parts of paths, so a name must not be a path, or one that we use."""
 
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from genome.config.config import Config
+
 PATTERNS = {
-    "task": (r"[A-Za-z0-9_]+", "holds letters, digits and _ only"),
+    "task": (r"[A-Za-z0-9_]+", "contains only letters, digits and _"),
     "variant": (
         r"[A-Za-z0-9_][A-Za-z0-9_-]*",
-        "begins with a letter, a digit or _ and holds letters, digits, _ and - only",
+        "begins with a letter, a digit or _ and contains only letters, digits, _ and -",
     ),
     "": (
         r"[A-Za-z0-9_][A-Za-z0-9_.-]*",
-        "begins with a letter, a digit or _ and holds letters, digits, _ . and - only",
+        "begins with a letter, a digit or _ and contains only letters, digits, _, . and -",
     ),
 }
-"""What the wildcards of each kind of name admit, and how that is said; the last is for all other kinds."""
+"""What the wildcards of each kind of name admit, with its words; the last is for all other kinds."""
 
 LONGEST = 180
-"""Bytes of a single name; files are named after it, with up to 60 bytes beside."""
+"""Bytes of a single name; names of files have up to 60 bytes more."""
 
 LONGEST_FILE = 255
-"""Bytes that file systems take for one name of a file or folder."""
+"""Bytes that file systems allow for the name of a file or folder."""
 
 RESERVED_TASKS = ("static", "method", "mean", "runs")
-"""static stands in the place of tasks where a merge looks at none; the others are columns of tables."""
+"""static replaces the tasks of a merge that looks at none; the others are columns of tables."""
 
 RESERVED_VARIANTS = re.compile(r"experts|initial-(pairs|experts)(-product)?|study-.*")
-"""Folders beside those of variants, and the points of a study."""
+"""Other folders next to those of variants, and the points of a study."""
 
 RESERVED_BASES = ("vote",)
 """The row of all bases together in the table `across`."""
@@ -39,46 +41,48 @@ def check_name(place: str, kind: str, name: str) -> list[str]:
     if not re.fullmatch(pattern, name):
         return [f"{place}: {name!r} cannot be the name of {_a(kind)}, which {meant}; rename it"]
     if len(name) > LONGEST:
-        return [f"{place}: the name {name[:20]}… has {len(name)} characters, at most {LONGEST} fit; shorten it"]
+        return [f"{place}: the name {name[:20]}… has {len(name)} characters, at most {LONGEST} are allowed; shorten it"]
     return []
 
 
-def name_problems(config: Mapping[str, Any], task_files: Mapping[str, Any]) -> list[str]:
+def name_problems(config: Config, task_files: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with the names that a config gives, and with those of task files (by their stems)."""
-    problems = []
+    problems: list[str] = []
     for stem in task_files:
         problems += check_name(f"config/tasks/{stem}.yaml", "task", stem)
         problems += _reserved_task(f"config/tasks/{stem}.yaml", stem)
-    for name in config["tasks"]:
+    for name in config.tasks:
         problems += check_name("config.tasks", "task", name) or _reserved_task("config.tasks", name)
-    for name in config["variants"]:
+    for name in config.changes:
         problems += check_name("config.variants", "variant", name)
         if RESERVED_VARIANTS.fullmatch(name):
-            problems.append(f"config.variants: {name!r} is the name of a folder of our own; rename the variant")
-    for base, suite in config["bases"].items():
+            problems.append(
+                f"config.variants: {name!r} is the name of a folder that the workflow writes; rename the variant"
+            )
+    for base, suite in config.bases.items():
         problems += check_name("config.bases", "base", base)
-        for key, kind in (("experts", "expert"), ("corpora", "corpus")):
-            for name in suite.get(key) or {}:
+        for key, kind, names in (("experts", "expert", suite.experts), ("corpora", "corpus", suite.corpora)):
+            for name in names:
                 problems += check_name(f"config.bases.{base}.{key}", kind, name)
-    for name in (config["across"] or {}).get("beside", {}):
+    for name in config.across.beside if config.across else ():
         problems += check_name("config.across.beside", "base", name)
-        if name in (config["base"], *RESERVED_BASES):
+        if name in (config.base, *RESERVED_BASES):
             problems.append(f"config.across.beside: {name!r} is taken; give the other base another name")
     return [*problems, *_taken_experts(config, task_files), *_taken_variants(config)]
 
 
 def joined_problems(place: str, tasks: Sequence[str]) -> list[str]:
-    """Return why tasks are none that a run can be over: the names of all of them are one folder's name."""
+    """Return why a run cannot be over some tasks: their names, joined, name its folder."""
     problems = [
-        f"{place}: task {task!r} stands twice in one run; name it once"
+        f"{place}: task {task!r} is listed twice in one run; keep one"
         for task in dict.fromkeys(tasks)
         if list(tasks).count(task) > 1
     ]
     joined = "+".join(tasks)
     if len(joined) > LONGEST_FILE:
         problems.append(
-            f"{place}: a run over {len(tasks)} tasks is kept in a folder of their names, which would have "
-            f"{len(joined)} characters, {LONGEST_FILE} at most; take fewer tasks or shorter names"
+            f"{place}: a run over {len(tasks)} tasks is stored in a folder of their names, which would have "
+            f"{len(joined)} characters, {LONGEST_FILE} at most; use fewer tasks or shorter names"
         )
     return problems
 
@@ -86,7 +90,7 @@ def joined_problems(place: str, tasks: Sequence[str]) -> list[str]:
 def _reserved_task(place: str, name: str) -> list[str]:
     if name not in RESERVED_TASKS:
         return []
-    return [f"{place}: {name!r} is a name of our own ({', '.join(RESERVED_TASKS)}); rename the task"]
+    return [f"{place}: {name!r} is reserved ({', '.join(RESERVED_TASKS)}); rename the task"]
 
 
 def micro_tasks(task_files: Mapping[str, Any]) -> list[str]:
@@ -100,32 +104,30 @@ def oracles(task_files: Mapping[str, Any]) -> dict[str, str]:
     return {f"oracle_{name}": name for name in micro_tasks(task_files)}
 
 
-def _taken_experts(config: Mapping[str, Any], task_files: Mapping[str, Any]) -> list[str]:
+def _taken_experts(config: Config, task_files: Mapping[str, Any]) -> list[str]:
     """All adapters share one folder: those of other bases, Data Merge, and the micro suite's oracles."""
-    base = config["base"]
     ours = {"data_merge", *oracles(task_files)}
-    problems = []
-    for name, source in config["bases"].get(base, {}).get("experts", {}).items():
-        place = f"config.bases.{base}.experts"
+    place = f"config.bases.{config.base}.experts"
+    problems: list[str] = []
+    for name, source in config.suite.experts.items():
         if name in ours:
-            problems.append(f"{place}: {name!r} is the name of an adapter of our own; rename the expert")
-        for other, suite in config["bases"].items():
-            theirs = suite["experts"].get(name)
-            if other != base and source and theirs and theirs != source:
+            problems.append(f"{place}: {name!r} is the name of an adapter that the workflow makes; rename the expert")
+        for other, suite in config.bases.items():
+            theirs = suite.experts.get(name)
+            if other != config.base and source and theirs and theirs != source:
                 problems.append(
-                    f"{place}: {name!r} is an expert of base {other} too, from elsewhere, and both would be kept in "
-                    f"resources/experts/{name}; rename yours"
+                    f"{place}: {name!r} is also an expert of base {other}, from another source, and both would be "
+                    f"stored in resources/experts/{name}; rename yours"
                 )
     return problems
 
 
-def _taken_variants(config: Mapping[str, Any]) -> list[str]:
+def _taken_variants(config: Config) -> list[str]:
     """A variant of Data Merge is tested by its name alone, as single adapters are."""
-    experts = config["bases"].get(config["base"], {}).get("experts", {})
     return [
         f"config.variants: {name!r} is the name of an expert; rename the variant"
-        for name, changes in config["variants"].items()
-        if name in experts and name != "data_merge" and (changes or {}).get("method", name) == "data_merge"
+        for name, changes in config.changes.items()
+        if name in config.suite.experts and name != "data_merge" and (changes or {}).get("method", name) == "data_merge"
     ]
 
 

@@ -11,12 +11,16 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from genome.config.bases import LocalAdapter, LocalModel
+from genome.config.config import Config
 from genome.config.names import LONGEST_FILE, micro_tasks, oracles
+from genome.config.similarity import BertScore
 from genome.errors import GenomeError
 from genome.experts import base_model, peft
 from genome.files import sha256
 from genome.micro.skills import SKILLS
 from genome.tasks.sources import is_local
+from genome.validation.readable import is_list, is_mapping
 
 WRITTEN = ("results", "logs", ".snakemake")
 """Folders in which all is ours, beside those of single bases and adapters under resources/."""
@@ -49,33 +53,14 @@ def resolved(path: str | Path) -> str:
     return os.path.realpath(Path(path).expanduser() if str(path).startswith("~/") else path)
 
 
-def data_folder(choice: str | list[str] | None) -> str | None:
-    """Return the folder of local data sets: of several the first that is there; `$NAME` stands for a variable."""
-    if choice is None:
-        return None
-    folders = [os.path.expandvars(each) for each in ([choice] if isinstance(choice, str) else choice)]
-    found = next((folder for folder in folders if os.path.isdir(folder)), None)  # noqa: PTH112
-    if found is None:
-        raise GenomeError(
-            f"config.data_dir: no folder {' or '.join(folders)}; correct it, or set it to null for the hub"
-        )
-    return found
-
-
-def suite_of(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the base model that is asked for, and its experts."""
-    return config["bases"][config["base"]]
-
-
-def adapters_of(config: Mapping[str, Any], task_files: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+def adapters_of(config: Config, task_files: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Return all adapters that can be made, by name: experts (sorted), the micro tasks' oracles, Data Merge."""
-    suite = suite_of(config)
-    # Sorted, since the order of keys changes with the files that a config is laid over from.
-    chosen = {name: source for name, source in sorted(suite["experts"].items()) if source}
+    # Sorted, since the order of keys changes with the files that make a config.
+    chosen = {name: source.given() for name, source in sorted(config.suite.experts.items()) if source}
     trained = {
         name: {"corpus": f"resources/datasets/micro/oracles/{task}.jsonl"} for name, task in oracles(task_files).items()
     }
-    merged = {"data_merge": suite["data_merge"]} if suite.get("data_merge") else {}
+    merged = {"data_merge": config.suite.data_merge.given()} if config.suite.data_merge else {}
     return {**chosen, **trained, **merged}
 
 
@@ -84,76 +69,76 @@ def micro_corpora(task_files: Mapping[str, Any]) -> list[str]:
     return [*(f"experts/{name}" for name in SKILLS), *(f"oracles/{task}" for task in micro_tasks(task_files))]
 
 
-def own_corpora(config: Mapping[str, Any], task_files: Mapping[str, Any]) -> dict[str, str]:
+def own_corpora(config: Config, task_files: Mapping[str, Any]) -> dict[str, str]:
     """Return the corpora that the workflow writes, as it calls them, by their resolved paths."""
     names = [f"resources/datasets/micro/{name}.jsonl" for name in micro_corpora(task_files)]
-    names += [f"resources/datasets/corpora/{name}.jsonl" for name in suite_of(config).get("corpora") or {}]
+    names += [f"resources/datasets/corpora/{name}.jsonl" for name in config.suite.corpora]
     return {resolved(name): name for name in names}
 
 
 def corpora_of(adapter: Mapping[str, Any]) -> list[str]:
     """Return the corpora that an adapter is trained on, as the config names them."""
-    corpus = adapter.get("corpus") or []
+    corpus: str | list[str] = adapter.get("corpus") or []
     return [corpus] if isinstance(corpus, str) else list(corpus)
 
 
-def named_paths(config: Mapping[str, Any], tasks: Mapping[str, Any], ours: Container[str]) -> Iterator[Named]:
-    """Yield the paths that a config names, save those of our own corpora; `tasks` are task files under the config's."""
-    for base, suite in config["bases"].items():
-        if path := suite["model"].get("path"):
-            yield Named(f"config.bases.{base}.model.path", path, folder=True)
-    suite, place = suite_of(config), f"config.bases.{config['base']}"
-    entries = {f"{place}.experts.{name}": source for name, source in suite["experts"].items() if source}
-    for where, entry in {**entries, f"{place}.data_merge": suite.get("data_merge") or {}}.items():
-        if path := entry.get("path"):
-            yield Named(f"{where}.path", path, folder=True)
-        for corpus in corpora_of(entry):
+def named_paths(config: Config, tasks: Mapping[str, Any], ours: Container[str]) -> Iterator[Named]:
+    """Yield the paths that a config names, except the workflow's own corpora; `tasks` are definitions of tasks."""
+    for base, suite in config.bases.items():
+        if isinstance(suite.model, LocalModel):
+            yield Named(f"config.bases.{base}.model.path", suite.model.path, folder=True)
+    place = f"config.bases.{config.base}"
+    entries = {f"{place}.experts.{name}": source for name, source in config.suite.experts.items()}
+    for where, entry in {**entries, f"{place}.data_merge": config.suite.data_merge}.items():
+        if isinstance(entry, LocalAdapter):
+            yield Named(f"{where}.path", entry.path, folder=True)
+        for corpus in corpora_of(entry.given()) if entry else ():
             if resolved(corpus) not in ours:
                 yield Named(f"{where}.corpus", corpus)
-    if config["data_dir"]:
-        yield Named("config.data_dir", config["data_dir"])
+    if config.data_folder:
+        yield Named("config.data_dir", config.data_folder)
     # What is published has its copies in data_dir.
     for name, task in tasks.items():
         source = task.get("source")
-        if isinstance(source, Mapping) and is_local(source, None):
+        if is_mapping(source) and is_local(source, None):
             for pattern in _patterns(source["path"]):
                 yield Named(f"task {name}: source.path", pattern)
-    for name, path in ((config["across"] or {}).get("beside") or {}).items():
+    for name, path in (config.across.beside if config.across else {}).items():
         yield Named(f"config.across.beside.{name}", path)
-    for path in (config["table7"] or {}).get("beside") or []:
+    for path in config.table7.beside if config.table7 else ():
         yield Named("config.table7.beside", path)
-    if encoder := config["similarity"].get("model"):  # a hub id is not a folder
-        yield Named("config.similarity.model", encoder)
+    if isinstance(config.similarity, BertScore):  # a hub id is not a folder
+        yield Named("config.similarity.model", config.similarity.model)
 
 
 def _patterns(path: Any) -> list[str]:
-    """Return the file names of a source, also where each side has its own; none that are no text."""
-    values = path.values() if isinstance(path, Mapping) else [path]
-    names = [each for value in values for each in (value if isinstance(value, list) else [value])]
+    """Return the file names of a source, also if each side has its own; values that are not text are left out."""
+    values = list(path.values()) if is_mapping(path) else [path]
+    names = [each for value in values for each in (value if is_list(value) else [value])]
     return [name for name in names if isinstance(name, str)]
 
 
-def written_places(config: Mapping[str, Any], task_files: Mapping[str, Any]) -> dict[str, str]:
+def written_places(config: Config, task_files: Mapping[str, Any]) -> dict[str, str]:
     """Return the places that rules write, as the workflow calls them, by their resolved paths."""
     names = [
         *WRITTEN,
-        *(f"resources/models/{base}" for base in config["bases"]),
+        *(f"resources/models/{base}" for base in config.bases),
         *(f"resources/experts/{adapter}" for adapter in adapters_of(config, task_files)),
         *own_corpora(config, task_files).values(),
     ]
     return {resolved(name): name for name in names}
 
 
-def overlap_problems(config: Mapping[str, Any], tasks: Mapping[str, Any], task_files: Mapping[str, Any]) -> list[str]:
+def overlap_problems(config: Config, tasks: Mapping[str, Any], task_files: Mapping[str, Any]) -> list[str]:
     """Return the paths of the user's that lie where the workflow writes, or that hold such a place."""
     written = written_places(config, task_files)
     # What a base is made of by a generator or the hub is not the user's: another base may be made of it.
     fetched = {
         resolved(f"resources/models/{base}")
-        for base, suite in config["bases"].items()
-        if "path" not in suite["model"] and base != config["base"]
+        for base, suite in config.bases.items()
+        if not isinstance(suite.model, LocalModel) and base != config.base
     }
-    problems = []
+    problems: list[str] = []
     for named in named_paths(config, tasks, own_corpora(config, task_files)):
         if len(named.path) > LONGEST_PATH or any(len(part) > LONGEST_FILE for part in Path(named.path).parts):
             problems.append(f"{named.place}: a path of {len(named.path)} characters is too long; correct it")
@@ -200,11 +185,11 @@ def _within(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
-def missing_problems(config: Mapping[str, Any], task_files: Mapping[str, Any]) -> list[str]:
+def missing_problems(config: Config, task_files: Mapping[str, Any]) -> list[str]:
     """Return what the base that is asked for, and its experts, name and is not there or does not fit together."""
-    place = f"config.bases.{config['base']}"
+    place = f"config.bases.{config.base}"
     adapters = adapters_of(config, task_files)
-    problems = _refusals(base_files, f"config.bases.{config['base']}", suite_of(config)["model"])
+    problems = _refusals(base_files, place, config.suite.model.given())
     given = {name: source for name, source in adapters.items() if "path" in source}
     for name, source in given.items():
         problems += _refusals(peft.read_source, name, source)

@@ -1,4 +1,4 @@
-"""Rows of one's own: whether they are there, and hold the columns that a task names, before any job starts."""
+"""The user's rows: whether they exist and have the columns that a task names, before any job starts."""
 
 import gzip
 import json
@@ -12,13 +12,14 @@ from genome.errors import GenomeError, nearest
 from genome.tasks import Task, parse_task
 from genome.tasks.prompts import missing_columns
 from genome.tasks.sources import is_published, local_files
+from genome.validation.readable import is_mapping
 
 BLANK = 100
-"""Lines without a row at the start of a file, after which its first row is not looked for any more."""
+"""Empty lines at the start of a file, after which its first row is not looked for."""
 
 
 def files_of(source: Mapping[str, Any], data_dir: str | None) -> list[Path]:
-    """Return the local files that a source is read from; GenomeError where one is missing.
+    """Return the local files that a source is read from; GenomeError if one is missing.
 
     Generators have none, nor what is published, unless `data_dir` has copies of it.
     """
@@ -26,7 +27,7 @@ def files_of(source: Mapping[str, Any], data_dir: str | None) -> list[Path]:
 
 
 def task_files(name: str, definition: Mapping[str, Any], data_dir: str | None) -> list[Path]:
-    """Return the local files of a task's rows; GenomeError where one is missing or its first row lacks a column."""
+    """Return the local files of a task's rows; GenomeError if one is missing or its first row lacks a column."""
     task = parse_task(name, definition)
     try:
         files = files_of(task.source, data_dir)
@@ -41,7 +42,7 @@ def task_files(name: str, definition: Mapping[str, Any], data_dir: str | None) -
 def _check_columns(task: Task, file: Path) -> None:
     row = first_row(file)
     absent = missing_columns(task, [{**row, **_added(task.source)}]) if row else None
-    if absent:
+    if row and absent:
         _, column = absent
         raise GenomeError(
             f"task {task.name}: {file}: row 1 has no column {column!r} ({nearest(column, map(str, row))})"
@@ -51,12 +52,12 @@ def _check_columns(task: Task, file: Path) -> None:
 def _added(source: Mapping[str, Any]) -> dict[str, None]:
     """Return the columns that reading a source adds to its rows."""
     config = source.get("config")
-    names = [name for column in config for name in (column, f"{column}_name")] if isinstance(config, Mapping) else []
+    names = [name for column in config for name in (column, f"{column}_name")] if is_mapping(config) else []
     return dict.fromkeys([*names, *(source.get("join") or {}), *(["history"] if source.get("conversation") else [])])
 
 
 def first_row(file: Path) -> dict[str, Any] | None:
-    """Return the first row of a JSON Lines file; None where it is not to be told: the job says what is wrong then."""
+    """Return the first row of a JSON Lines file; None if it cannot be read: the job then says what is wrong."""
     try:
         with (
             gzip.open(file, "rt", encoding="utf-8-sig")
@@ -66,4 +67,4 @@ def first_row(file: Path) -> dict[str, Any] | None:
             row = json.loads(next((line for line in islice(lines, BLANK) if line.strip()), "null"))
     except (EOFError, OSError, ValueError, zlib.error):
         return None
-    return row if isinstance(row, dict) else None
+    return row if is_mapping(row) else None

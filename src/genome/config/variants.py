@@ -1,50 +1,66 @@
 """Variants: methods with the settings that they change."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from genome.config.schema import method_problems
-from genome.config.values import overlay
+from genome.config.methods import read_settings
 from genome.errors import nearest
+from genome.search.method import Method
+from genome.search.methods import METHODS
+from genome.search.settings import Ensemble
 
-EVOLVING = ("genome", "genome_plus", "model_swarms", "cma_es")
-FROM_EXPERTS = ("best_single", "expert_fusion", "pack_of_llms")
-SEARCHED = ("lorahub",)
-MERGED = ("dare_ties",)
-
-Settings = dict[str, Any]
+Changes = Mapping[str, Any]
 
 
-def resolve_variant(config: Mapping[str, Any], name: str, changes: Mapping[str, Any]) -> Settings:
-    """Return all settings of a variant: its method's defaults with its own changes laid over them."""
-    method = changes.get("method", name)
-    own = {key: value for key, value in changes.items() if key != "method"}
-    return {"method": method, **overlay(config["methods"][method], own)}
+@dataclass(frozen=True)
+class Variant:
+    """A method with all its settings, an instance of the method's own class, and its name for people."""
+
+    name: str
+    method: Method
+    settings: Any
+    label: str
+
+    @property
+    def ensemble_size(self) -> int:
+        """How many members answer together; 0 if the variant reports its best individual."""
+        return self._ensemble.k if self._ensemble else 0
+
+    @property
+    def is_team(self) -> bool:
+        """Whether the ensemble is chosen by its validation answers, not by the fitness of its members."""
+        return self._ensemble is not None and self._ensemble.choose == "team"
+
+    @property
+    def _ensemble(self) -> Ensemble | None:
+        return getattr(self.settings, "ensemble", None) or None
 
 
-def variant_problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
-    """Return which variants name no method, or settings that their method does not know."""
-    problems = []
-    for name, changes in config["variants"].items():
-        method = (changes or {}).get("method", name)
-        if not isinstance(method, str) or method not in config["methods"]:
-            problems.append(f"config.variants.{name}: unknown method {method!r}; {nearest(method, config['methods'])}")
+def labelled(name: str, labels: Mapping[str, str]) -> str:
+    """Return the label of a variant: from the config, of the method that it is, or its name."""
+    if name in labels or name not in METHODS:
+        return labels.get(name, name)
+    return METHODS[name].label + ("" if METHODS[name].paper else " (not in the paper)")
+
+
+def read_variants(
+    methods: Mapping[str, Changes], variants: Mapping[str, Changes | None], labels: Mapping[str, str]
+) -> tuple[dict[str, Variant], list[str]]:
+    """Return all variants, one per method and those given, with what is wrong: unknown methods and settings.
+
+    `methods` are the config's changes to the defaults of methods, which are valid.
+    """
+    found: dict[str, Variant] = {}
+    problems: list[str] = []
+    for name, changes in {**dict.fromkeys(METHODS), **variants}.items():
+        own = dict(changes or {})
+        method = own.pop("method", name)
+        if not isinstance(method, str) or method not in METHODS:
+            problems.append(f"config.variants.{name}: unknown method {method!r}; {nearest(method, METHODS)}")
             continue
-        settings = resolve_variant(config, name, changes or {})
-        settings.pop("method")
-        problems += method_problems(method, settings, schema, f"config.variants.{name}")
-    study = config["study"]
-    if study and study["method"] not in config["methods"]:
-        problems.append(f"config.study.method: config.methods has no {study['method']}")
-    return problems
-
-
-def of_method(variants: Mapping[str, Settings], methods: tuple[str, ...]) -> list[str]:
-    """Return the names of the variants of some methods."""
-    return [name for name, settings in variants.items() if settings["method"] in methods]
-
-
-def is_team(settings: Mapping[str, Any]) -> bool:
-    """Tell whether a variant's ensemble is chosen by its validation answers, not by its members' fitness."""
-    ensemble = settings.get("ensemble")
-    return bool(ensemble) and ensemble.get("choose") == "team"
+        place = f"config.variants.{name}"
+        settings, wrong = read_settings(METHODS[method], methods.get(method, {}), own, place=place)
+        problems += wrong
+        found[name] = Variant(name, METHODS[method], settings, labelled(name, labels))
+    return found, problems

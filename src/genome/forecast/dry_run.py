@@ -14,7 +14,7 @@ from genome.forecast.cost import Job, Setting
 from genome.yaml_files import check_yaml
 
 VARIABLE = "GENOME_PLAN"
-"""The variable with the name of the file that the workflow writes at the end of a dry run."""
+"""The variable with the name of the file that workflow/rules/hooks.smk writes at the end of a dry run."""
 
 
 def read_plan(targets: Sequence[str], configfiles: Sequence[Path]) -> tuple[list[Job], Setting]:
@@ -44,7 +44,7 @@ def read_plan(targets: Sequence[str], configfiles: Sequence[Path]) -> tuple[list
 
 def refusal(output: str) -> str:
     """Return the message in all that Snakemake prints; for an error in an input function, its message alone."""
-    if of_input_function := re.search(r"\n  WorkflowError:\n    (.*)", output):
+    if of_input_function := re.search(r"\n  GenomeError: (.*)", output):
         return of_input_function[1]
     lines = [line for line in output.strip().splitlines() if not line.startswith('  File "')]
     start = next((i for i, line in enumerate(lines) if re.match(r"(\w+(Error|Exception)\b|Error: )", line)), 0)

@@ -1,7 +1,7 @@
-"""What the workflow's scripts call: one function a stage, from input files to output files.
+"""The functions that the workflow's scripts call: one per stage, from input files to output files.
 
-`settings` is the one JSON text that a rule has in its params: all that decides the stage's result. What does not
-(where the engine runs, which adapters are kept) is handed in beside it, and changing it reruns nothing.
+`settings` is the JSON text in a rule's params: everything that decides the stage's result. Whatever does not decide it
+(where the engine runs, which adapters are kept) is a separate argument, and changing it reruns nothing.
 """
 
 import logging
@@ -22,11 +22,11 @@ log = logging.getLogger("genome")
 
 
 def _end_with_owner() -> None:
-    """End this process soon after its workflow: the job of a killed one must not write beside those of the next."""
+    """End this process soon after its workflow: a job of a killed workflow must not write next to those of the next."""
     if "GENOME_OWNER" not in os.environ:
         return
     owner = current_owner()
-    if not owner.here():  # a job of SLURM on another node: nothing is to be seen from there
+    if not owner.here():  # a SLURM job on another node, from which the owner is not visible
         return
 
     def watch() -> None:
@@ -38,9 +38,9 @@ def _end_with_owner() -> None:
 
 
 def _remove_leftovers(outputs: Iterable[Path]) -> None:
-    """Remove what an earlier try of this job had not finished writing when it was killed.
+    """Remove the unfinished files of an earlier attempt of this job that was killed.
 
-    Nobody else writes beside these outputs: Snakemake runs one job for each, and those of a killed run have ended.
+    No other process writes next to these outputs: Snakemake runs one job for each, and jobs of a killed run have ended.
     """
     for output in outputs:
         unfinished = re.compile(rf"\.{re.escape(output.name)}\.(\d+(\.\d+)?\.tmp|[a-z0-9_]{{8}})")
@@ -54,7 +54,7 @@ def _remove_leftovers(outputs: Iterable[Path]) -> None:
 
 
 def _outputs() -> list[Path]:
-    """Return the outputs of the rule whose script is running, none outside of one."""
+    """Return the outputs of the rule whose script is running; none if no script is."""
     script = getattr(sys.modules["__main__"], "snakemake", None)
     return [Path(output) for output in script.output] if script is not None else []
 

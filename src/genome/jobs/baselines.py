@@ -1,11 +1,13 @@
-"""The stage of methods that run in one job, from the scored experts to a population whose best is the result."""
+"""Stages of methods that run in one job: on the scored experts, or a merge that looks at no task."""
 
 import json
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from genome.genotype import FACTORS
 from genome.jobs.site import Outputs, Site
+from genome.scoring.results import read_manifest
 from genome.search.driver import run_baseline
 from genome.search.methods import read_method
 
@@ -20,3 +22,11 @@ def baseline(site: Site, settings: str, prompts: Sequence[str], scored_experts: 
     evaluator = site.evaluator(params["tasks"], prompts, experts, space, start, scored_experts)
     result = run_baseline(start, method, chosen, seed, experts, evaluator)
     out.write(started, result, start, evaluator)
+
+
+def dare_ties(settings: str, manifest: str, seed: int, out: str) -> None:
+    """Merge the experts by DARE-TIES with equal weights."""
+    from genome.lora import dare_ties as merging
+
+    folders = list(map(Path, read_manifest(manifest)["experts"]))
+    merging.dare_ties(folders, Path(out), density=json.loads(settings)["density"], seed=seed)

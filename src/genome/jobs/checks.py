@@ -1,4 +1,4 @@
-"""What the first answers of a run say about its task: a search on answers that cannot be read finds nothing."""
+"""Checks of a run's first answers: a search on responses without readable answers finds nothing."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from genome.tasks import Task
 from genome.tasks.lengths import check_lengths
 from genome.tasks.references import check_references
 
-_SOUGHT = {
+_EXPECTED = {
     "choice": "the letter or the text of an option",
     "label": "one of the labels, or its letter",
     "text": "a short text",
@@ -19,21 +19,21 @@ _SOUGHT = {
     "math": "a mathematical expression",
     "span": "a short text",
     "translation": "a text",
-    "program": "a program in a fenced block, or behind “Answer:”",
+    "program": "a program in a fenced block, or after “Answer:”",
 }
-"""What an answer of each kind is."""
+"""The form of an answer of each kind."""
 
 
 def warn(message: str) -> None:
-    """Say something that does not stop a job, in its log and on the terminal."""
+    """Print a message that does not stop a job, to its log and to the terminal."""
     log.warning("warning: %s", message)
     print(f"warning: {message}", file=sys.stderr, flush=True)
 
 
 def check_objectives(objectives: Sequence[Objective], base: str, engine: Mapping[str, Any]) -> None:
-    """Check before anything is asked that prompts leave room for answers, and that references can be answered.
+    """Check, before any request, that prompts leave room for answers and that references can be answered.
 
-    GenomeError where they do not; a warning where some references cannot.
+    GenomeError if prompts do not; a warning if some references cannot be answered.
     """
     for objective in objectives:
         task = objective.task
@@ -44,7 +44,7 @@ def check_objectives(objectives: Sequence[Objective], base: str, engine: Mapping
 
 
 def check_answers(objectives: Sequence[Objective], records: Sequence[Mapping[str, Any]], *, stop: bool = True) -> None:
-    """Warn where most of each expert's answers to a task cannot be read; GenomeError where none can, with `stop`."""
+    """Warn if most of each expert's answers to a task cannot be read; with `stop`, GenomeError if none can."""
     for objective in objectives:
         task = objective.task
         found = [record for record in records if record["task"] == task.name]
@@ -54,28 +54,28 @@ def check_answers(objectives: Sequence[Objective], records: Sequence[Mapping[str
             by_expert.setdefault(record["individual"], []).append(record["answer"] is None)
         if not unparsed or not all(2 * sum(lost) > len(lost) for lost in by_expert.values()):
             continue
-        said = _said(task, len(unparsed), len(found), unparsed)
+        message = _message(task, len(unparsed), len(found), unparsed)
         if stop and len(unparsed) == len(found):
-            raise GenomeError(f"{said}; a search would find nothing (`unparsed: warn` in the config goes on)")
-        warn(said)
+            raise GenomeError(f"{message}; a search would find nothing (`unparsed: warn` in the config continues)")
+        warn(message)
 
 
-def _said(task: Task, lost: int, number: int, unparsed: Sequence[Mapping[str, Any]]) -> str:
-    """Return how many answers cannot be read, what one of them looks like, and what to change."""
+def _message(task: Task, lost: int, number: int, unparsed: Sequence[Mapping[str, Any]]) -> str:
+    """Return a message: how many answers cannot be read, an example, and what to change."""
     example = next((record for record in unparsed if record["response"].strip()), unparsed[0])
     response = " ".join(example["response"].split())
     response = response if len(response) <= 200 else f"{response[:80]} … {response[-119:]}"
     if task.pattern is not None:
-        sought = f"{_SOUGHT[task.kind]} in group 1 of the pattern {task.pattern!r}"
+        expected = f"{_EXPECTED[task.kind]} in group 1 of the pattern {task.pattern!r}"
     elif task.kind == "program":
-        sought = _SOUGHT[task.kind]
+        expected = _EXPECTED[task.kind]
     else:
-        sought = f"{_SOUGHT[task.kind]} behind “Answer:” (or “the answer is”, \\boxed{{…}}, ####)"
+        expected = f"{_EXPECTED[task.kind]} after “Answer:” (or “the answer is”, \\boxed{{…}}, ####)"
     empty = sum(not record["response"].strip() for record in unparsed)
     empties = f", {empty} of them empty" if empty else ""
     return (
-        f"task {task.name}: {lost} of {number} responses of the experts hold no answer that can be read{empties}; "
-        f"sought is {sought}, and sample {example['sample']} got {response!r}; say in `prompt` how to answer, name the "
-        "form in `pattern`, let `fallback` take what stands there, or raise "
+        f"task {task.name}: {lost} of {number} responses of the experts have no readable answer{empties}; "
+        f"expected {expected}, and sample {example['sample']} got {response!r}; describe the form of an answer in "
+        "`prompt`, match it by `pattern`, accept other forms by `fallback`, or raise "
         f"max_tokens ({task.max_tokens}) if responses are cut off"
     )

@@ -1,7 +1,7 @@
-"""The stage that tells whether an engine can be trusted: it answers as transformers does, and each adapter as itself.
+"""The stage that checks an engine: it must answer as transformers does, also with several adapters at once.
 
-Attention that leaves out a model's soft caps, a lost first token, or an adapter that answers for another raise no
-error: they give wrong scores. Here they are found before a run, on a few prompts.
+Attention without a model's soft caps, a lost first token, or a request answered by another adapter raise no error; they
+give wrong scores. This stage finds them before a run, on a few prompts.
 """
 
 import math
@@ -17,17 +17,17 @@ from genome.jobs.site import Site
 from genome.lora.store import store_genotypes
 
 PROMPTS, MAX_TOKENS = 20, 16
-"""Short answers: in 16-bit types a rounding may choose another token, and all that follows differs."""
+"""Answers are short: in 16-bit types rounding may choose another token, after which everything differs."""
 
 AGREEING = 0.8
-"""Least share of answers that must be the same text; wrong attention or a wrong adapter leaves next to none."""
+"""Minimum share of equal answers; with wrong attention or a wrong adapter hardly any are equal."""
 
 TOLERANCE = 0.02
-"""Most that perplexities may differ, as a share; 16-bit types differ by some thousandths."""
+"""Maximum relative difference of perplexities; 16-bit types differ by some thousandths."""
 
 
-def check_engine(site: Site, prompts: str, report: str) -> None:
-    """Compare the engine with transformers, and two experts' answers given alone with those given side by side."""
+def engine_check(site: Site, prompts: str, report: str) -> None:
+    """Compare the engine with transformers, and the answers of two experts alone with those of both at once."""
     experts = site.experts()
     tokens = [sample["tokens"] for sample in read_jsonl(prompts)[:PROMPTS]]
     engine = site.connect()
@@ -44,13 +44,13 @@ def check_engine(site: Site, prompts: str, report: str) -> None:
             alone.append(_stripped(engine.complete([Request(name, tokens, MAX_TOKENS)])[0]))
             total, number = engine.negative_log_likelihood(name, tokens)
             perplexities.append(math.exp(total / number))
-    # Not the base: no run asks for it beside adapters, and vLLM's CPU build then answers with one of them.
+    # Without the base: no run mixes it with adapters, and vLLM's CPU build then answers with one of the adapters.
     with engine.serving(folders):
         mixed = _side_by_side(engine, names[1:], tokens)
 
     n, least = len(tokens), AGREEING * len(tokens)
     lines = [
-        f"The engine ({site.engine['backend']}) beside transformers with eager attention; two experts side by side.",
+        f"The engine ({site.engine['backend']}) compared with transformers with eager attention; two experts at once.",
         f"{n} prompts of {prompts}, at most {MAX_TOKENS} tokens, greedy.",
     ]
     problems = []
@@ -67,27 +67,25 @@ def check_engine(site: Site, prompts: str, report: str) -> None:
     lines.append("")
     for own, label in enumerate(labels[1:]):
         as_itself, as_other = _same(mixed[own], alone[1 + own]), _same(mixed[own], alone[2 - own])
-        lines.append(
-            f"{label} beside {labels[2 - own]}: {as_itself} of {n} answers as alone, {as_other} as the other's"
-        )
+        lines.append(f"{label} with {labels[2 - own]}: {as_itself} of {n} answers as alone, {as_other} as the other's")
         if as_itself < least or as_itself <= as_other:
-            problems.append(f"{label} does not answer as itself beside {labels[2 - own]}, or answers as that one does")
-    lines += ["", *(problems or ["All of this holds."])]
+            problems.append(f"{label} does not answer as itself next to {labels[2 - own]}, or answers as that one does")
+    lines += ["", *(problems or ["All checks passed."])]
     log.info("%s", "\n".join(lines))
     if problems:
-        raise GenomeError(f"the engine cannot be trusted: {problems[0]} ({len(problems)} finding(s); see the log)")
+        raise GenomeError(f"engine check failed: {problems[0]} ({len(problems)} finding(s); see the log)")
     write_text(report, "\n".join(lines) + "\n")
 
 
 def _side_by_side(engine: Engine, names: Sequence[str], tokens: Sequence[Sequence[int]]) -> list[list[str]]:
-    """Return each model's answers, every prompt asked of all models in turn and everything in flight at once."""
+    """Return each model's answers: every prompt goes to all models in turn, with all requests in flight at once."""
     requests = [Request(name, [prompt], MAX_TOKENS) for prompt in tokens for name in names]
     answers = _stripped([text for [text] in engine.complete(requests)])
     return [answers[index :: len(names)] for index in range(len(names))]
 
 
 def _stripped(texts: Sequence[str]) -> list[str]:
-    """Servers differ in the space before a first word."""
+    """Return texts without surrounding space: servers differ in the space before the first word."""
     return [text.strip() for text in texts]
 
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,30 +9,31 @@ from genome.engine.state import STORE
 from genome.errors import GenomeError
 from genome.experts.peft import read_expert
 from genome.files import write_json, write_jsonl
-from genome.genotype import Genotype
 from genome.jobs import log
 from genome.jobs.site import Site
 from genome.lora.store import store_expert, store_genotypes
+from genome.scoring.answers import answers_by_genotype, read_model_answers
 from genome.scoring.ensemble import combine
 from genome.scoring.fitness import respond
-from genome.scoring.results import read_evaluations, read_origin, read_responses, read_samples
+from genome.scoring.results import read_evaluations, read_origin, read_samples, read_scored_task
 from genome.scoring.teams import choose_team
 from genome.search.population import Individual, Population, top
 from genome.search.records import check_engine, read_population
 from genome.search.records import origin as origin_of_experts
-from genome.tasks import Task, parse_task
+from genome.tasks import Task
 from genome.tasks.lengths import check_lengths
-from genome.tasks.scoring import extra_results, extract, for_base, judge, parts, standard_error
+from genome.tasks.scoring import extra_results, judge, parts, standard_error
 
 
 def answer_test(
     site: Site, settings: str, model: str, validation: Sequence[str], prompts: str, responses: str, origin: str
 ) -> None:
-    """Keep the responses of a run's chosen models to a test split: of its best, and of its top members or its team.
+    """Write the responses of a run's chosen models to a test split: its best, and its top members or its team.
 
-    `model` is a population file or the provenance file of an adapter of its own (Data Merge, DARE-TIES). `validation`
-    are the files that a team is chosen by: the run's `evaluations.jsonl`, each beside its population, and then each
-    task's samples. `origin` keeps which engine answered, what the models were made of, and how many members were asked.
+    `model` is a population file, or the provenance file of a merge that is a single adapter (Data Merge, DARE-TIES).
+    `validation` are the files that a team is chosen by: all `evaluations.jsonl` of the run, each next to its
+    population, and each task's samples, TASK/validation.jsonl. `origin` records which engine answered, the experts of
+    the models, and how many members answered.
     """
     resolved, samples = json.loads(settings), read_samples(prompts, asked=True)
     max_tokens = resolved["max_tokens"] or Task.max_tokens
@@ -62,73 +62,42 @@ def answer_test(
             for sample, response in zip(samples, by_folder[folder], strict=True)
         ),
     )
-    who = {"engine": engine.fingerprint, "members": resolved["members"], **origin_of_experts(experts)}
-    write_json(origin, who)
+    answered_by = {"engine": engine.fingerprint, "members": resolved["members"], **origin_of_experts(experts)}
+    write_json(origin, answered_by)
     log.info("%d responses of %d models", len(samples) * len(distinct), len(distinct))
-
-
-@dataclass(frozen=True)
-class Model:
-    """An individual of a run, by name, and the answers found in its responses to a test, one a sample."""
-
-    name: str
-    answers: list[str | None]
-
-
-def read_models(
-    task: Task, samples: Sequence[Mapping[str, Any]], responses: Path | str, members: int | None = None
-) -> list[Model]:
-    """Return what answered a test: the run's best, then its members, fittest first, `members` of them (None: all)."""
-    last = None if members is None else 1 + members
-    return [
-        Model(name, [extract(task, sample, text) for sample, text in zip(samples, texts, strict=True)])
-        for name, texts in list(read_responses(responses, samples).values())[:last]
-    ]
-
-
-def check_members(models: Sequence[Model], population: Population, k: int, responses: Path | str) -> None:
-    """Raise GenomeError unless the best and the k fittest of a population, or its whole, are who gave the responses."""
-    expected = [population.best.name, *(member.name for member in top(population, k))]
-    found = [model.name for model in models]
-    if found != expected:
-        raise GenomeError(
-            f"{responses}: responses of {' '.join(found)}, expected those of {' '.join(expected)}; "
-            "delete the file to have it made again"
-        )
 
 
 def _team(
     site: Site, population: Population, settings: Mapping[str, Any], validation: Sequence[str]
 ) -> list[Individual]:
-    """Return the members that answer together, chosen by the answers that the run has kept."""
-    tasks = settings["fitness"]["tasks"]
-    files = list(map(Path, validation))
-    objectives = [
-        (for_base(parse_task(entry["name"], entry["definition"]), site.base), read_samples(path), entry["weight"])
-        for entry, path in zip(tasks, files[-len(tasks) :], strict=True)
-    ]
+    """Return the members that answer together, chosen by the validation answers that the run has kept."""
+    prompts, evaluations = _validation_files(validation, [entry["name"] for entry in settings["fitness"]["tasks"]])
+    objectives = []
+    for entry in settings["fitness"]["tasks"]:
+        task, samples = read_scored_task(entry["name"], entry["definition"], site.base, prompts[entry["name"]])
+        objectives.append((task, samples, entry["weight"]))
     expected = {(task.name, sample["id"]) for task, samples, _ in objectives for sample in samples}
-    kept: dict[Genotype, dict[tuple[str, Any], str | None]] = {}
-    for path in files[: -len(tasks)]:
-        file = path.with_name("population.json")
+    populations: list[Population] = []
+    rows: list[Mapping[str, Any]] = []
+    for path in evaluations:
+        file = Path(path).with_name("population.json")
         evaluated = read_population(file)
         check_engine(file, evaluated.engine, population.engine)
-        genotypes = {x.name: x.genotype for x in (*evaluated.created, *evaluated.members)}
+        populations.append(evaluated)
         for row in read_evaluations(path):
             if (row["task"], row["sample"]) not in expected:
                 raise GenomeError(
                     f"{path}: an answer to {row['task']} {row['sample']}, which is not among the validation samples; "
                     "delete the file to have it made again"
                 )
-            # Whom a race has stopped is in no population.
-            if row["individual"] in genotypes:
-                kept.setdefault(genotypes[row["individual"]], {})[row["task"], row["sample"]] = row["answer"]
+            rows.append(row)
+    kept = answers_by_genotype(populations, rows)
     for member in population.members:
         missing = expected - kept.get(member.genotype, {}).keys()
         if missing:
             task, sample = min(missing, key=str)
             raise GenomeError(
-                f"{files[-len(tasks) - 1]}: it and those before it have no answer of {member.name} to {task} {sample}; "
+                f"{evaluations[-1]}: it and those before it have no answer of {member.name} to {task} {sample}; "
                 "delete the file to have it made again"
             )
     answers = {
@@ -140,17 +109,29 @@ def _team(
     return choose_team(population, settings["members"], objectives, answers, settings["similarity"])
 
 
+def _validation_files(validation: Sequence[str], tasks: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Return the prepared samples of each task, by their folder, and the evaluations of the run, in their order."""
+    prompts = {Path(path).parent.name: path for path in validation if Path(path).name == "validation.jsonl"}
+    evaluations = [path for path in validation if Path(path).name == "evaluations.jsonl"]
+    if {*prompts} != {*tasks} or len(prompts) + len(evaluations) != len(validation) or not evaluations:
+        raise GenomeError(
+            f"a team is chosen by evaluations.jsonl files and TASK/validation.jsonl of {', '.join(tasks)}; "
+            f"found {' '.join(validation)}"
+        )
+    return prompts, evaluations
+
+
 def score_test(settings: str, base: str, prompts: str, responses: str, origin: str, scores: str, answers: str) -> None:
     """Score a run's responses to a test split: its best individual, and the ensemble of its top k members.
 
-    `answers` keeps what the scores are made of, sample by sample, so that statistics need no test data.
-    `base` is the base model's folder, whose tokenizer cuts texts where the task's BLEU asks for it, and `origin` the
-    file that says which engine answered.
+    `answers` keeps answer and score of each sample, so that statistics need no test data. `base` is the base model's
+    folder, whose tokenizer splits texts for BLEU if the task asks for it, and `origin` records which engine answered.
     """
     resolved = json.loads(settings)
-    task, samples = for_base(parse_task(*resolved["task"]), base), read_samples(prompts)
+    name, definition = resolved["task"]
+    task, samples = read_scored_task(name, definition, base, prompts)
     engine = read_origin(origin)["engine"]
-    best, *members = (model.answers for model in read_models(task, samples, responses, resolved["k"]))
+    best, *members = (model.answers for model in read_model_answers(task, samples, responses, resolved["k"]))
     reported = {"best": best}
     if members:
         reported["ensemble"] = combine(task, samples, members, resolved["similarity"])

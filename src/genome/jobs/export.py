@@ -1,16 +1,17 @@
-"""Stages that hand a run's result on: its best individual as a PEFT folder with a model card, or merged."""
+"""Stages that export a run's result: its best individual as a PEFT folder with a model card, or merged."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from genome.errors import GenomeError
-from genome.experts.peft import CONFIG, PROVENANCE, load_experts
+from genome.experts.peft import CONFIG, PROVENANCE
 from genome.files import read_json, replacing_directory, write_json, write_text
 from genome.jobs import log
 from genome.lora.materialise import materialise
 from genome.report.card import Export, Report, card
-from genome.scoring.results import read_manifest, read_names, read_scores, read_split
+from genome.report.run_files import by_task, task_of_test
+from genome.scoring.results import read_experts, read_names, read_scores, read_split
 from genome.scoring.statistics import read_report
 from genome.search.population import Individual, Population, described
 from genome.search.records import check_engine, read_population, write_result
@@ -32,25 +33,33 @@ def export_adapter(
 ) -> None:
     """Write the best individual by validation as a PEFT folder, with its genotype and a model card.
 
-    `splits` (provenance files), `scores`, `answers` and `responses` are those of the run's tasks, in that order.
+    `splits` (provenance files), `scores`, `answers` and `responses` are those of the run's tasks, one file per task.
     """
     resolved = json.loads(settings)
-    experts = load_experts(read_manifest(manifest)["experts"])
+    experts = read_experts(manifest)
     evolved = read_population(population, experts)
-    best, members = evolved.best, _reported(evolved, responses[0], resolved["members"])
     tasks = [parse_task(*each) for each in resolved["tasks"]]
+    names = [task.name for task in tasks]
+    splits_of = by_task(splits, names)
+    scores_of, answers_of, responses_of = (
+        by_task(paths, names, task_of_test) for paths in (scores, answers, responses)
+    )
+    best, members = evolved.best, _reported(evolved, responses_of[names[0]], resolved["members"])
     tests = []
-    for task, rows, answered in zip(tasks, scores, answers, strict=True):
-        reports = read_scores(rows)
-        for row in reports:
-            check_engine(rows, row["engine"], evolved.engine)
+    for task in tasks:
+        rows = read_scores(scores_of[task.name])
+        for row in rows:
+            check_engine(scores_of[task.name], row["engine"], evolved.engine)
         tests.append(
-            [Report(row, read_report(answered, task.metric, row["report"], row["n"], row["score"])) for row in reports]
+            [
+                Report(row, read_report(answers_of[task.name], task.metric, row["report"], row["n"], row["score"]))
+                for row in rows
+            ]
         )
     with replacing_directory(out) as folder:
         folder.rmdir()
         materialise([best.genotype], experts, [folder])
-        # Experts name their base as their training did: a folder of somebody's machine, perhaps.
+        # Experts name their base as in their training, which may be a folder of another machine.
         base = {"base_model_name_or_path": resolved["base"]["reference"], "revision": resolved["base"].get("revision")}
         form = read_json(folder / CONFIG)
         write_json(folder / CONFIG, form | base)
@@ -69,7 +78,7 @@ def export_adapter(
             experts=experts,
             sources=[read_json(expert.path / PROVENANCE) for expert in experts],
             tasks=tasks,
-            splits=[read_split(path, "prompts_on_both_sides") for path in splits],
+            splits=[read_split(path, "prompts_on_both_sides") for path in splits_of.values()],
             engine=described(evolved.engine),
             tests=tests,
             folder=out,
@@ -85,7 +94,7 @@ def _reported(population: Population, responses: str, k: int) -> list[Individual
     unknown = [name for name in members if name not in by_name]
     if best != population.best.name or unknown:
         raise GenomeError(
-            f"{responses}: responses of {[best, *unknown][-1]}, which is none of this run's; "
+            f"{responses}: responses of {[best, *unknown][-1]}, which is not of this run; "
             "delete the file to have it made again"
         )
     return [by_name[name] for name in members[:k]]

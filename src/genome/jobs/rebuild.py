@@ -1,4 +1,4 @@
-"""Any adapter of any generation, from the population file that names it, or of an export from its genotype.json."""
+"""Rebuilds any adapter from the population file that names it, or from the genotype.json of an export."""
 
 import tempfile
 from pathlib import Path
@@ -15,15 +15,15 @@ from genome.search.records import check_numpy, experts_of, read_individuals
 def rebuild(population_file: Path, member: str, experts_folder: Path, out: Path, rank: int | None = None) -> float:
     """Write the PEFT folder of individual `member` (or `best`, the best ever) of a population file.
 
-    With `rank`, a wider adapter, as mixtures of products are, is compressed to it. Returns what that has lost: the
-    relative Frobenius norm of the difference (`genome.lora.products.compress`), 0 where nothing was compressed.
+    With `rank`, a wider adapter, such as a mixture of products, is compressed to that rank. Returns the loss: the
+    relative Frobenius norm of the difference (`genome.lora.products.compress`), 0 if nothing was compressed.
 
-    Raises GenomeError when the experts are not those of the run, when there is no such individual, when `out` exists,
-    or when noise would be drawn by another numpy than the run's: its streams may differ between versions.
+    GenomeError if the experts are not those of the run, if the individual does not exist, if `out` exists, or if noise
+    would be drawn by another version of numpy, whose streams may differ.
     """
     recorded = read_json(population_file)
     if not isinstance(recorded, dict) or not {"experts", "versions"} <= recorded.keys():
-        raise GenomeError(f"{population_file}: does not say what it was made from; expected a file of the workflow")
+        raise GenomeError(f"{population_file}: has no experts or versions; expected a file of the workflow")
     if out.exists():
         raise GenomeError(f"{out}: exists already; choose another folder or remove it")
     with fields.reading(population_file):

@@ -12,16 +12,14 @@ from genome.engine.client import Engine
 from genome.engine.launcher import connect
 from genome.engine.state import STORE
 from genome.errors import GenomeError
-from genome.experts.peft import Expert, load_experts
+from genome.experts.peft import Expert
 from genome.files import write_json, write_jsonl
 from genome.genotype import FACTORS, PRODUCT
 from genome.jobs import log
 from genome.scoring.fitness import Evaluator, Objective
-from genome.scoring.results import read_manifest, read_samples
+from genome.scoring.results import read_experts, read_manifest, read_scored_task
 from genome.search.population import Population
 from genome.search.records import check_engine, read_population, write_population
-from genome.tasks import parse_task
-from genome.tasks.scoring import for_base
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class Site:
 
     def experts(self) -> list[Expert]:
         """Return the run's experts, in the order of the manifest."""
-        return load_experts(read_manifest(self.manifest)["experts"])
+        return read_experts(self.manifest)
 
     def connect(self, start: Population | None = None, path: Path | str = "", space: str = FACTORS) -> Engine:
         """Return the workflow's engine, ready for adapters of the experts' rank or of the rank of all experts together.
@@ -75,9 +73,7 @@ class Site:
         `space` is where experts are merged. `start` is the population that the stage continues from, read from `path`.
         """
         objectives = [
-            Objective(
-                for_base(parse_task(task["name"], task["definition"]), self.base), read_samples(file), task["weight"]
-            )
+            Objective(*read_scored_task(task["name"], task["definition"], self.base, file), task["weight"])
             for task, file in zip(tasks, prompts, strict=True)
         ]
         return Evaluator(objectives, experts, STORE, partial(self.connect, start, path, space))

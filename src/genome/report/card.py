@@ -1,7 +1,6 @@
-"""Model cards of exported adapters: what one was made of, how sure its scores are, how to load it, and what not to read
-into it.
+"""Model cards of exported adapters: their experts, scores with intervals, how to load them, and their limits.
 
-Everything in a card follows from the run's files, so that the same run gives the same bytes. A card repeats no rows of
+Everything in a card follows from the run's files, so that the same run gives the same bytes. A card contains no rows of
 a data set.
 """
 
@@ -28,7 +27,7 @@ TEMPLATE = Path(__file__).with_name("card.md.jinja")
 
 @dataclass(frozen=True)
 class Report:
-    """A row of a test's scores.json (`best` or `ensemble`), with the answers that it was computed from."""
+    """A row of a test's scores.json (`best` or `ensemble`), with the answers behind it."""
 
     row: Mapping[str, Any]
     answered: Answered
@@ -41,19 +40,19 @@ class Report:
 
 @dataclass(frozen=True)
 class Export:
-    """What a card tells of.
+    """The contents of a card.
 
     label: the method's name for people
-    run: {method, seed, population_size, run}; seed and population_size are None for a method that has none
+    run: {method, seed, population_size, run}; seed and population_size are None for a method without them
     settings: all settings of the run's variant
-    base: {reference, hub, revision}: what `from_pretrained` takes, and the hub's id and revision where it has them
-    rank, alpha: of the exported adapter, whose rank is the sum of the experts' where their products are merged
-    best: the exported individual; `members` are those of the reported ensemble, fittest first
-    generations, evaluations: how many the run took, and how many genotypes it scored on validation samples
-    sources: where each expert came from, as its provenance says
-    tasks: what the run evolved on; `splits` are the provenance files of their splits, and `tests` their scores
-    folder: where the export stands, seen from the project's folder
-    engine: who answered, on validation and on test
+    base: {reference, hub, revision}: the argument of `from_pretrained`, and the hub's id and revision if it has them
+    rank, alpha: of the exported adapter, whose rank is the sum of the experts' if their products are merged
+    best: the exported individual; members: the reported ensemble, fittest first
+    generations, evaluations: of the run; an evaluation scores a genotype on the validation samples
+    sources: the source of each expert, from its provenance
+    tasks: the tasks that the run evolved on; splits: their splits' provenance; tests: their scores
+    folder: the path of the export, relative to the project
+    engine: the engine that answered, on validation and on test
     """
 
     label: str
@@ -102,7 +101,7 @@ def card(export: Export) -> str:
 
 
 def front_matter(export: Export) -> str:
-    """Return the hub's metadata. A base that is not on the hub is left out: the hub refuses what it does not know."""
+    """Return the hub's metadata. A base that is not on the hub is left out, since the hub refuses unknown ones."""
     fields: dict[str, Any] = {"library_name": "peft", "pipeline_tag": "text-generation"}
     if "hub" in export.base:
         fields = {"base_model": export.base["hub"], **fields}
@@ -118,7 +117,7 @@ def scores(export: Export) -> list[dict[str, str]]:
         validation = {"interval": "", "samples": split["validation"], "unparsed": ""}
         lines.append(
             {"what": f"{task.name}: this adapter on validation, which chose it", "metric": task.metric, **validation}
-            | {"score": percent(export.best.fitness.scores[task.name])}
+            | {"score": percent(export.best.required_fitness.scores[task.name])}
         )
         for test in tests:
             found = test.interval()
@@ -144,7 +143,7 @@ def percent(value: float) -> str:
 
 
 def source(provenance: Mapping[str, Any]) -> str:
-    """Return where an expert came from, for people: a hub id with its commit, a folder, or how it was trained."""
+    """Return an expert's source for people: a hub id with its commit, a folder, or how it was trained."""
     origin = provenance["source"]
     if isinstance(origin, str):
         return origin
@@ -154,13 +153,13 @@ def source(provenance: Mapping[str, Any]) -> str:
 
 
 def fenced(text: str, language: str = "") -> str:
-    """Return `text` as a code block, whatever backticks it holds."""
+    """Return `text` as a code block, whatever backticks it contains."""
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     return f"{fence}{language}\n{text.strip()}\n{fence}"
 
 
 def snippet(export: Export) -> str:
-    """Return Python lines that load the adapter and ask it; they run in the project's folder as they stand."""
+    """Return Python lines that load the adapter and query it; they run unchanged in the project's folder."""
     pinned = f", revision={json.dumps(export.base['revision'])}" if "revision" in export.base else ""
     return f"""\
 from peft import PeftModel

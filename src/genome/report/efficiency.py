@@ -1,29 +1,64 @@
-"""What evolution costs: how far a method gets for the validation samples that it spends.
+"""What evolution costs: the fitness that a method reaches against the validation samples that it spends.
 
-A sample is one prompt answered by one candidate: the unit that every engine bills, and the only one in which a method
-that stops candidates early can be compared with one that does not.
+A sample is one prompt answered by one candidate. It is what engines charge for, and the only unit in which methods that
+stop candidates early can be compared with those that do not.
 """
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from genome.errors import GenomeError
+from genome.files import write_text
+from genome.report import tables
+from genome.report.figures.efficiency import draw_efficiency
+from genome.report.figures.style import pictures
+from genome.report.markdown import pipe_table, signed
 from genome.report.traces import answered_by
 from genome.rng import stream
+from genome.scoring.results import read_scores
 from genome.scoring.statistics import RESAMPLES, percentiles
 from genome.search.population import described
+from genome.search.records import read_contents
+
+log = logging.getLogger("genome")
+
+
+def write(settings: Mapping[str, Any], inputs: Mapping[str, Any], outputs: Mapping[str, str]) -> None:
+    """Write what each method spends and reaches, as a table and as a figure with its numbers (`curves`).
+
+    `settings["runs"]` are the runs, each with the paths of its scores and populations.
+    """
+    labels, reference = settings["labels"], settings["reference"]
+    runs = []
+    for run in settings["runs"]:
+        scores = {row["report"]: row["score"] for row in read_scores(run["scores"])}
+        if run["report"] not in scores:
+            raise GenomeError(
+                f"{run['scores']}: no score of the {run['report']}; delete the file to have it made again"
+            )
+        populations, test = map(read_contents, run["populations"]), scores[run["report"]]
+        runs.append(read_progress(run["label"], run["tasks"], run["seed"], populations, test, run["folder"]))
+    table, lines = efficiency(runs, labels, reference), curves(runs, labels)
+    tables.write_csv(table, outputs["table"])
+    folders = {label: " ".join(run.folder for run in runs if run.label == label) for label in labels}
+    tables.write_csv(lines.assign(runs=lines["method"].map(folders)), outputs["curves"])
+    write_text(outputs["markdown"], markdown(table, reference, runs))
+    draw_efficiency(lines, pictures(outputs))
+    log.info("%d runs of %d methods", len(runs), len(labels))
 
 
 @dataclass(frozen=True)
-class Run:
-    """One run of a method: what it had spent and reached after each generation, and the test score of its result.
+class Progress:
+    """What a run had spent and reached after each generation, and the test score of its result.
 
-    samples, fitness: one value a generation, the first of which is generation 0; fitness in [0, 1]
+    samples, fitness: one value per generation, from generation 0 on; fitness in [0, 1]
     test: in [0, 1]
-    engine: who answered
+    engine: the engine that answered
     """
 
     label: str
@@ -36,32 +71,32 @@ class Run:
     engine: str = ""
 
     def to_reach(self, fitness: float) -> float:
-        """Return the samples spent when the run had first reached a fitness; infinite when it never does."""
+        """Return the samples spent when the run first reached a fitness; infinite if it never does."""
         return next((s for s, f in zip(self.samples, self.fitness, strict=True) if f >= fitness), np.inf)
 
     def at(self, samples: float) -> float:
-        """Return the best fitness for so many samples; NaN before the first candidates are scored."""
+        """Return the best fitness after a number of samples; NaN before the first candidates are scored."""
         place = int(np.searchsorted(self.samples, samples, side="right"))
         return self.fitness[place - 1] if place else np.nan
 
 
-def read_run(
-    label: str, tasks: str, seed: int, populations: Sequence[Mapping[str, Any]], test: float, folder: str
-) -> Run:
+def read_progress(
+    label: str, tasks: str, seed: int, populations: Iterable[Mapping[str, Any]], test: float, folder: str
+) -> Progress:
     """Return a run from the contents of its population files, in any order."""
     ordered = sorted(populations, key=lambda population: population["generation"])
     samples = tuple(population["samples"] for population in ordered)
     fitness = tuple(population["best"]["fitness"] for population in ordered)
-    return Run(label, tasks, seed, samples, fitness, test, folder, described(ordered[-1].get("engine")))
+    return Progress(label, tasks, seed, samples, fitness, test, folder, described(ordered[-1].get("engine")))
 
 
-def efficiency(runs: Sequence[Run], labels: Sequence[str], reference: str) -> pd.DataFrame:
-    """Return a row a method: what it reached, what it spent, and what it spent to reach the reference's last fitness.
+def efficiency(runs: Sequence[Progress], labels: Sequence[str], reference: str) -> pd.DataFrame:
+    """Return a row per method: what it reached, what it spent, and its cost of reaching the reference's last fitness.
 
-    `relative` is the median over tasks and seeds of that cost divided by all that the reference spent on the same task
-    and seed; both are missing where half of the runs or more never reach it. Scores are in percent, means over tasks
-    and seeds; `difference` is that of the test score to the reference's, with a 95 % interval bootstrapped over the
-    pairs of runs (each task and seed once).
+    `relative` is the median over tasks and seeds of that cost, divided by all that the reference spent on the same task
+    and seed; both are missing if half of the runs or more never reach it. Scores are in percent, means over tasks and
+    seeds; `difference` is the test score minus the reference's, with a 95 % interval bootstrapped over the pairs of
+    runs (each task and seed once).
     """
     references = {(run.tasks, run.seed): run for run in runs if run.label == reference}
     rows = []
@@ -93,16 +128,16 @@ def efficiency(runs: Sequence[Run], labels: Sequence[str], reference: str) -> pd
 
 
 def _median(values: np.ndarray) -> float:
-    """Return the median, missing where it is infinite: the mean of a finite and an infinite one is no number."""
+    """Return the median, missing if it is infinite, or would be the mean of a finite and an infinite value."""
     middle = np.sort(values)[len(values) // 2]
     return float(np.median(values)) if np.isfinite(middle) else np.nan
 
 
-def curves(runs: Sequence[Run], labels: Sequence[str], points: int = 60) -> pd.DataFrame:
+def curves(runs: Sequence[Progress], labels: Sequence[str], points: int = 60) -> pd.DataFrame:
     """Return each method's best fitness against samples spent, in long form: median, lowest and highest over seeds.
 
-    A seed's value is the mean over its tasks, in percent; a run that has ended keeps its last. A method begins where
-    all of its runs have scored their first candidates.
+    A seed's value is the mean over its tasks, in percent; a run that has ended keeps its last value. A method's curve
+    begins when all of its runs have scored their first candidates.
     """
     end = max(run.samples[-1] for run in runs)
     rows = []
@@ -126,26 +161,26 @@ def curves(runs: Sequence[Run], labels: Sequence[str], points: int = 60) -> pd.D
     return pd.DataFrame(rows)
 
 
-def markdown(table: pd.DataFrame, reference: str, runs: Sequence[Run] = ()) -> str:
-    """Return the table for reading, with its caption."""
-    shown = pd.DataFrame(
-        {
-            "Method": table["method"],
-            "Validation": table["validation"].map("{:.2f}".format),
-            "Test": table["test"].map("{:.2f}".format),
-            f"Test − {reference}": [
-                "" if row.method == reference else _signed(row.difference, row.difference_low, row.difference_high)
-                for row in table.itertuples(index=False)
-            ],
-            "Samples": table["samples"].map("{:,.0f}".format),
-            f"To reach {reference}": table["samples_to_reach"].map(_count),
-            "Share of its samples": table["relative"].map(lambda value: "" if pd.isna(value) else f"{value:.2f}"),
-            "Runs that reach it": [
-                f"{round(row.reached * row.n / 100)} of {row.n}" for row in table.itertuples(index=False)
-            ],
-        }
-    )
-    text = shown.to_markdown(index=False, colalign=["left"] + ["right"] * 7, disable_numparse=True)
+def markdown(table: pd.DataFrame, reference: str, runs: Sequence[Progress] = ()) -> str:
+    """Return the table in Markdown, with its caption."""
+    heading = [
+        "Method", "Validation", "Test", f"Test − {reference}", "Samples", f"To reach {reference}",
+        "Share of its samples", "Runs that reach it",
+    ]  # fmt: skip
+    rows = [
+        [
+            row.method,
+            f"{row.validation:.2f}",
+            f"{row.test:.2f}",
+            "" if row.method == reference else _difference(row),
+            f"{row.samples:,.0f}",
+            "" if pd.isna(row.samples_to_reach) else f"{row.samples_to_reach:,.0f}",
+            "" if pd.isna(row.relative) else f"{row.relative:.2f}",
+            f"{round(row.reached * row.n / 100)} of {row.n}",
+        ]
+        for row in tables.rows_of(table)
+    ]
+    text = pipe_table(rows, heading)
     caption = (
         "Scores in percent, means over tasks and seeds; in brackets the 95 % interval of a difference, bootstrapped "
         "over pairs of runs (same task and seed). Samples are validation prompts answered by candidates, medians over "
@@ -158,10 +193,6 @@ def markdown(table: pd.DataFrame, reference: str, runs: Sequence[Run] = ()) -> s
     return f"{text}\n\n{(caption + answered).strip()}\n"
 
 
-def _count(value: float) -> str:
-    return "" if pd.isna(value) else f"{value:,.0f}"
-
-
-def _signed(*values: float) -> str:
-    value, low, high = (f"{value:+.2f}".replace("-", "−") for value in values)
-    return f"{value} [{low}, {high}]"
+def _difference(row: Any) -> str:
+    """Return a difference with its interval."""
+    return f"{signed(row.difference)} [{signed(row.difference_low)}, {signed(row.difference_high)}]"

@@ -1,10 +1,15 @@
-"""A table as a web page of its own, for `snakemake --report`, which shows pages and pictures but no Markdown."""
+"""A table as a web page, for `snakemake --report`, which shows web pages and pictures but not Markdown."""
 
+from collections.abc import Mapping
 from html import escape
+from pathlib import Path
+from typing import Any
 
 from markdown_it import MarkdownIt
 
-STYLE = """
+from genome.files import write_text
+
+CSS = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; margin: 1.5rem; }
 div { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
@@ -14,12 +19,18 @@ p { max-width: 46rem; }
 """
 
 
+def write(settings: Mapping[str, Any], inputs: Mapping[str, Any], outputs: Mapping[str, str]) -> None:
+    """Write a table's Markdown as a web page."""
+    [markdown], [out] = inputs["files"], outputs.values()
+    write_text(out, page(Path(markdown).stem, Path(markdown).read_text(encoding="utf-8")))
+
+
 def page(title: str, markdown: str) -> str:
-    """Return a self-contained HTML page of a table and its caption, as the Markdown of `results/tables` holds them."""
+    """Return a self-contained HTML page of a table and its caption, from the Markdown in `results/tables`."""
     body = MarkdownIt("commonmark").enable("table").render(markdown)
-    # A wide table scrolls by itself, so that its caption stays in sight.
+    # A wide table scrolls separately, so that its caption stays visible.
     body = body.replace("<table>", "<div><table>").replace("</table>", "</table></div>")
     return (
         f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f"<style>{STYLE}</style></head>\n<body>\n{body}</body>\n</html>\n"
+        f"<style>{CSS}</style></head>\n<body>\n{body}</body>\n</html>\n"
     )

@@ -1,13 +1,14 @@
-"""The same responses scored as the paper's public code scores them, and as we do: what each habit of it adds.
+"""The same responses scored by the rules of the paper's public code and by ours: what each of its rules adds.
 
-The public code (github.com/ZhangYiqun018/GENOME) lets test scores and references decide where an honest protocol must
-not. Each of its habits is a row of `ARTEFACTS`, applied alone to runs of ours, and a last row applies all at once. All
-else (answers, judging, ties, similarity) is the library's own. Nothing here enters another table.
+The public code (github.com/ZhangYiqun018/GENOME) uses test scores and references for decisions that should not depend
+on them. Each such rule is a row of `ARTEFACTS` and is applied alone to our runs; a last row applies all of them at
+once. Everything else (answers, judging, ties, similarity) is the library's. No other table uses this module.
 
-What cannot be told from responses is not in it: a search that was led by stale fitness, and decoding with temperature.
-Nor are the mean of sentences' BLEU in place of the corpus's, and votes of empty answers.
+Not included is what responses do not show: a search guided by stale fitness, and decoding with temperature. Neither
+are the mean of sentence BLEU instead of corpus BLEU, and votes of empty answers.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,29 +16,82 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from tabulate import tabulate
 
-from genome.report.traces import joined
+from genome.files import write_text
+from genome.report import tables
+from genome.report.layout import MEAN
+from genome.report.markdown import pipe_table, points
+from genome.report.run_files import answered_tests
+from genome.report.traces import answered_by, joined
 from genome.scoring import statistics
+from genome.scoring.answers import check_members
 from genome.scoring.ensemble import combine, combine_each
+from genome.scoring.results import origin_of, read_origin
 from genome.scoring.statistics import Answered
-from genome.search.population import Individual, Population
+from genome.search.population import Individual, Population, described
+from genome.search.records import check_engine, read_population
 from genome.tasks import KINDS, Task, metrics
 from genome.tasks.scoring import judge
 
+log = logging.getLogger("genome")
+
 Answers = Sequence[str | None]
-MEAN = "mean"
 ALL = "all"
-COLUMNS = ["artefact", "task", "variant", "theirs", "ours", "difference", "low", "high", "holds", "n", "seeds", "runs"]
+PROTOCOL_COLUMNS = [
+    "artefact",
+    "task",
+    "variant",
+    "theirs",
+    "ours",
+    "difference",
+    "low",
+    "high",
+    "holds",
+    "n",
+    "seeds",
+    "runs",
+]
+
+
+def write(settings: Mapping[str, Any], inputs: Mapping[str, Any], outputs: Mapping[str, str]) -> None:
+    """Write what the public code's rules of scoring add, for runs whose whole last population answered a test.
+
+    Inputs: `prompts` are the test samples of each task, `responses` those of each run, and `populations` all of each
+    run, since a member's fitness before succession is in earlier ones.
+    """
+    tests: dict[str, dict[str, AnsweredTest]] = {}
+    engines = []
+    for run, task, samples, models in answered_tests(settings, inputs):
+        populations = list(map(read_population, run.populations))
+        last = max(populations, key=lambda population: population.generation)
+        engine = read_origin(origin_of(run.responses))["engine"]
+        check_engine(run.responses, engine, last.engine)
+        check_members(models, last, len(last.members), run.responses)
+        engines.append((settings["variant"], task.name, described(engine)))
+        stale = stale_fitness(populations)
+        best, *members = models
+        tests.setdefault(task.name, {})[run.folder] = evaluate(
+            task,
+            samples,
+            best.answers,
+            [member.answers for member in members],
+            [stale[member.individual] for member in members],
+            settings["k"],
+            settings["similarity"],
+        )
+    table = compare(tests, settings["variant"], settings["seeds"])
+    tables.write_csv(table, outputs["table"])
+    write_text(outputs["markdown"], markdown(table, settings["k"], answered_by(engines)))
+    log.info("%d rows from %d runs on %d tests", len(table), len(engines), len(tests))
 
 
 @dataclass(frozen=True)
-class Run:
-    """What one run's models answered to a test, and what their answers are worth.
+class AnsweredTest:
+    """The answers of one run's models to a test, and their scores.
 
     best: the answers of the run's best individual by validation
     members: the answers of its last population, by falling validation fitness
-    stale: the fitness that the public code would still know of each member (see `stale_fitness`)
+    stale: the outdated fitness that the public code would still use for each member (see `stale_fitness`)
     k: how many members the ensemble has
     scores: the score of each answer that any of them gave, by sample number and answer
     by_test: the members' positions by falling test score
@@ -65,12 +119,12 @@ class Run:
         return 0.0 if answer is None else self.scores[sample, answer]
 
     def scored(self, answers: Answers) -> Answered:
-        """Return what answers are worth by the task's own metric."""
+        """Return the scores of answers by the task's own metric."""
         scores = [self.score(sample, answer) for sample, answer in enumerate(answers)]
         return statistics.of_answers(self.task, self.samples, answers, scores)
 
     def counted(self, scores: Sequence[float]) -> Answered:
-        """Return the mean of scores that belong to no one answer."""
+        """Return scores that are not those of single answers; their metric is the mean."""
         return statistics.in_columns("accuracy", [sample["id"] for sample in self.samples], scores, None)
 
 
@@ -82,7 +136,7 @@ def evaluate(
     stale: Sequence[float],
     k: int,
     similarity: Mapping[str, Any],
-) -> Run:
+) -> AnsweredTest:
     """Judge the answers of a run's best individual and of its members, each answer once, and combine ensembles."""
     named = [_with_c(task, answers) for answers in members] if task.kind in NAMED else []
     models = [best, *members, *named]
@@ -95,15 +149,15 @@ def evaluate(
     by_test = _falling([result.value for result in judged[1 : 1 + len(members)]])
     groups = [members[:k], [members[position] for position in by_test[:k]]]
     ours, theirs = combine_each(task, samples, groups, similarity)
-    return Run(task, samples, best, members, stale, k, scores, by_test, ours, theirs)
+    return AnsweredTest(task, samples, best, members, stale, k, scores, by_test, ours, theirs)
 
 
 def stale_fitness(populations: Sequence[Population]) -> dict[str, float]:
     """Return the fitness that each individual of a run had when it was made, by name.
 
-    `populations` are all of the run, in any order. In the public code succession changes weights in place and keeps the
-    score that is there, so that a member goes on with the fitness of the individual that it once was, however often
-    it has moved since. Here succession names the member that it moved as the parent.
+    `populations` are all of the run, in any order. In the public code, succession changes weights in place and keeps
+    the old score, so a member keeps the fitness of the individual that it originally was, however often it has moved.
+    Here succession names the member that it moved as the parent.
     """
     known = {x.name: x for population in populations for x in (*population.members, *population.created)}
 
@@ -114,11 +168,11 @@ def stale_fitness(populations: Sequence[Population]) -> dict[str, float]:
 
 
 NAMED = ("choice", "label")
-"""Kinds whose answer is one of the named options, C being the third."""
+"""Kinds whose answer is one of the named options, of which C is the third."""
 
 
 def _with_c(task: Task, answers: Answers) -> list[str]:
-    """Return answers with C, or the label that stands third, where there is none."""
+    """Return answers with C, or the third label, in place of missing ones."""
     third = [*task.labels.values(), *("C", "C", "C")][2] if task.labels else "C"
     return [third if answer is None else answer for answer in answers]
 
@@ -128,8 +182,8 @@ def _falling(values: Sequence[float]) -> list[int]:
     return sorted(range(len(values)), key=lambda position: -values[position])
 
 
-def _votes(run: Run, members: Sequence[Answers]) -> list[float]:
-    """Score votes: a right answer has a point if it wins alone, half a point if it is among the tied."""
+def _votes(run: AnsweredTest, members: Sequence[Answers]) -> list[float]:
+    """Score votes: a right answer gets a point if it wins alone, half a point if it is among the tied."""
     points = []
     for number, answers in enumerate(zip(*members, strict=True)):
         votes = Counter(answer for answer in answers if answer is not None)
@@ -139,8 +193,8 @@ def _votes(run: Run, members: Sequence[Answers]) -> list[float]:
     return points
 
 
-def _outcomes(run: Run, members: Sequence[Answers]) -> list[float]:
-    """Score votes on what the tests said of each member's program: half a point where as many passed as failed."""
+def _outcomes(run: AnsweredTest, members: Sequence[Answers]) -> list[float]:
+    """Score votes on the test outcomes of the members' programs: half a point if as many passed as failed."""
     passed = [
         sum(run.score(number, answer) for answer in answers)
         for number, answers in enumerate(zip(*members, strict=True))
@@ -148,7 +202,7 @@ def _outcomes(run: Run, members: Sequence[Answers]) -> list[float]:
     return [float(np.sign(2 * count - len(members)) + 1) / 2 for count in passed]
 
 
-def _highest(run: Run, members: Sequence[Answers]) -> list[float]:
+def _highest(run: AnsweredTest, members: Sequence[Answers]) -> list[float]:
     """Score each sample by the member that did best on it."""
     return [
         max(run.score(number, answer) for answer in answers)
@@ -156,8 +210,8 @@ def _highest(run: Run, members: Sequence[Answers]) -> list[float]:
     ]
 
 
-def _everything(run: Run) -> Answered:
-    """Return an ensemble's score with all habits at once: what the public code prints of such a population."""
+def _everything(run: AnsweredTest) -> Answered:
+    """Return an ensemble's score by all rules at once: what the public code prints for such a population."""
     members = [_with_c(run.task, answers) for answers in run.members] if run.task.kind in NAMED else run.members
     order = _falling([run.scored(answers).value for answers in members])
     chosen = [members[position] for position in order[: run.k]]
@@ -167,22 +221,22 @@ def _everything(run: Run) -> Answered:
 
 
 ORACLES = {"span": _highest, "program": _outcomes}
-"""Kinds of which the public code combines scores in place of answers."""
+"""Kinds for which the public code combines scores instead of answers."""
 
 
 @dataclass(frozen=True)
 class Artefact:
-    """A habit of the public code.
+    """A rule of the public code.
 
     label: in few words; about: what is done there, and what here
-    theirs, ours: a run's score with the habit, and without it
-    applies: which tasks it touches
+    theirs, ours: a run's score with the rule, and without it
+    applies: which tasks it affects
     """
 
     label: str
     about: str
-    theirs: Callable[[Run], Answered]
-    ours: Callable[[Run], Answered] = lambda run: run.scored(run.ensemble)
+    theirs: Callable[[AnsweredTest], Answered]
+    ours: Callable[[AnsweredTest], Answered] = lambda run: run.scored(run.ensemble)
     applies: Callable[[Task], bool] = lambda task: True
 
 
@@ -241,15 +295,15 @@ ARTEFACTS = {
     ),
     ALL: Artefact("all of an ensemble's together", "All of the above that touch an ensemble, at once.", _everything),
 }
-"""By name, in the table's order; the last is all of them together."""
+"""Rules by name, in the table's order; the last applies all of them."""
 
 
-def compare(tests: Mapping[str, Mapping[str, Run]], variant: str, seeds: Sequence[int]) -> pd.DataFrame:
+def compare(tests: Mapping[str, Mapping[str, AnsweredTest]], variant: str, seeds: Sequence[int]) -> pd.DataFrame:
     """Return the runs of one variant scored in both ways, in percent, and the paired difference of the two.
 
-    `tests` holds for each task its runs, one a seed, by folder. A row is an artefact and a task, or the mean over the
-    tasks that the artefact touches. Who was picked is part of what was found and is not drawn again: the interval is
-    that of the difference between the individuals that were picked.
+    `tests` contains the runs of each task, one per seed, by folder. A row is an artefact and a task, or the mean over
+    the tasks that the artefact affects. The choice of an individual is not bootstrapped: the interval is of the
+    difference between the individuals that were chosen.
     """
     found: dict[str, list[tuple[dict, np.ndarray]]] = {name: [] for name in ARTEFACTS}
     for task, runs in tests.items():
@@ -272,8 +326,13 @@ def compare(tests: Mapping[str, Mapping[str, Run]], variant: str, seeds: Sequenc
             drawn = np.mean([replicates for _, replicates in each], axis=0)
             names = {key: joined(row[key] for row, _ in each) for key in ("seeds", "runs")}
             each = [*each, ({"task": MEAN, **values, **names}, drawn)]
-        rows += [{"artefact": name, "variant": variant, **row, **_interval(drawn)} for row, drawn in each]
-    table = pd.DataFrame(rows, columns=COLUMNS).assign(difference=lambda table: table["theirs"] - table["ours"])
+        for row, drawn in each:
+            interval = statistics.percentiles(drawn)
+            cells = {"low": interval.low, "high": interval.high, "holds": interval.holds}
+            rows.append({"artefact": name, "variant": variant, **row, **cells})
+    table = pd.DataFrame(rows, columns=PROTOCOL_COLUMNS).assign(
+        difference=lambda table: table["theirs"] - table["ours"]
+    )
     table["n"] = table["n"].astype("Int64")
     return table
 
@@ -283,32 +342,24 @@ def _difference(
 ) -> tuple[dict, np.ndarray]:
     """Return the means over seeds of both ways, in percent, and their difference on each draw of samples and seeds."""
     values = {way: 100 * np.mean([run.value for run in runs]) for way, runs in (("theirs", theirs), ("ours", ours))}
-    by_seed = [[statistics.replicates(run, draws) for run in runs] for runs in (theirs, ours)]
-    return {**about, **values}, 100 * np.subtract(*map(statistics.over_seeds, by_seed))
-
-
-def _interval(drawn: np.ndarray) -> dict[str, Any]:
-    interval = statistics.percentiles(drawn)
-    return {"low": interval.low, "high": interval.high, "holds": "yes" if interval.excludes_zero else "no"}
+    return {**about, **values}, 100 * (statistics.seed_mean(theirs, draws) - statistics.seed_mean(ours, draws))
 
 
 def markdown(table: pd.DataFrame, k: int, answered: str = "") -> str:
-    """Return the table for reading: our scores, below them what each habit adds to one of them, in points."""
+    """Return the table in Markdown: our scores, and below them what each rule adds to one of them, in points."""
     tasks = list(table.loc[table["artefact"] == ALL, "task"])
-    cells = {(row.artefact, row.task): row for row in table.itertuples()}
+    cells: dict[tuple[str, str], Any] = {(row.artefact, row.task): row for row in tables.rows_of(table)}
     individual, ensemble = (
         [f"{cells[name, task].ours:.2f}" for task in tasks] for name in ("best_by_test", "members_by_test")
     )
     lines = [["Best individual, our way", *individual], [f"Ensemble of {k}, our way", *ensemble]]
     lines += [
-        [f"– {artefact.label}", *(_points(cells.get((name, task))) for task in tasks)]
+        [f"– {artefact.label}", *(_added(cells.get((name, task))) for task in tasks)]
         for name, artefact in ARTEFACTS.items()
         if name in {*table["artefact"]}
     ]
     lines.append([f"Ensemble of {k}, their way", *(f"{cells[ALL, task].theirs:.2f}" for task in tasks)])
-    text = tabulate(
-        lines, ["Scoring", *tasks], tablefmt="pipe", disable_numparse=True, colalign=["left"] + ["right"] * len(tasks)
-    )
+    text = pipe_table(lines, ["Scoring", *tasks])
     shown = [f"- *{ARTEFACTS[name].label}*: {ARTEFACTS[name].about}" for name in dict.fromkeys(table["artefact"])]
     return "\n".join(
         [
@@ -324,10 +375,6 @@ def markdown(table: pd.DataFrame, k: int, answered: str = "") -> str:
     )
 
 
-def _points(cell: Any) -> str:
-    if cell is None:
-        return ""
-    shown = f"{cell.difference:+.2f}"
-    if float(shown) == 0:
-        return "—"
-    return shown.replace("-", "−") + (" n.s." if cell.holds == "no" else "")
+def _added(cell: Any) -> str:
+    """Return what a rule adds to a score; nothing for a task that it does not affect."""
+    return "" if cell is None else points(cell.difference, cell.holds == "yes", zero="—")

@@ -1,11 +1,13 @@
-"""Tables for reading: Markdown, with the best scores, gains, and marks of what holds."""
+"""Comparisons in Markdown: the best scores, gains, and marks of significant differences."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pandas as pd
-from tabulate import tabulate
 
-from genome.report.tables import Column, Method, Style, chosen
+from genome.report.layout import Column, Method, Style
+from genome.report.markdown import pipe_table, signed
+from genome.report.tables import chosen, rows_of
 from genome.report.traces import answered_by, versus
 
 SYMBOLS = {"best_single": "†", "model_swarms": "‡"}
@@ -20,54 +22,56 @@ def markdown(
     style: Style,
     caption: str = "",
 ) -> str:
-    """Return a comparison for reading: two decimals, the best of each column bold, the second italic, gains with signs.
+    """Return a comparison in Markdown: two decimals, the best of each column bold, the second italic, gains with signs.
 
-    A score is marked where its difference from a reference holds, and a gain where it does not. Gains that every row
-    has beside its score need no mark at the score.
+    A score is marked if its difference from a reference is significant, a gain if it is not. If every row shows a gain
+    next to its score, the score needs no mark.
     """
-    differences = uncertainty[uncertainty["versus"] != ""]
-    holding = {(row.method, row.versus, row.test) for row in differences.itertuples() if row.holds == "yes"}
-    tested = {(row.method, row.versus, row.test) for row in differences.itertuples()}
+    differences = [row for row in rows_of(uncertainty) if row.versus]
+    holding = {(row.method, row.versus, row.test) for row in differences if row.holds == "yes"}
+    tested = {(row.method, row.versus, row.test) for row in differences}
     marked = {row["label"]: SYMBOLS[row["name"]] for row in marks(methods, style)}
     values = table.set_index("method").astype(float).round(2)
+    names = list(map(str, values.columns))
     labels = [row["label"] for row in methods]
     # Equal scores share their rank, so several may be bold; ranks count distinct scores.
     ranks = values.loc[labels].rank(method="dense", ascending=False)
 
+    def cell(numbers: pd.DataFrame, label: str, name: str) -> Any:
+        return numbers.loc[label, name]
+
     def score(label: str, name: str) -> str:
         symbols = [symbol for reference, symbol in marked.items() if (label, reference, name) in holding]
-        return _score_cell(values.loc[label, name], ranks.loc[label, name]) + "".join(symbols)
+        return _score_cell(cell(values, label, name), cell(ranks, label, name)) + "".join(symbols)
 
     def gain(label: str, reference: str, name: str) -> str:
         doubtful = (label, reference, name) in tested - holding
-        return _gain_cell(values.loc[versus(label, reference), name], doubtful)
+        return _gain_cell(cell(values, versus(label, reference), name), doubtful)
 
     gains = [(row["label"], reference["label"]) for row, reference in style.gains(methods)]
     lines = []
     for label in labels:
         own = [reference for compared, reference in gains if compared == label]
-        if style.beside:
-            lines.append([label, *(_beside(score(label, name), gain, label, own, name) for name in values)])
+        if style.inline:
+            lines.append([label, *(_with_gains(score(label, name), gain, label, own, name) for name in names)])
             continue
-        lines.append([label, *(score(label, name) for name in values)])
-        lines += [[f"– vs {reference}", *(gain(label, reference, name) for name in values)] for reference in own]
-    heading = ["Method", *values.columns]
+        lines.append([label, *(score(label, name) for name in names)])
+        lines += [[f"– vs {reference}", *(gain(label, reference, name) for name in names)] for reference in own]
+    heading = ["Method", *names]
     groups = {column["name"]: column.get("group") for column in columns}
     if any(groups.values()):
-        # Markdown has no headings over several columns: a group's name stands over its first.
-        lines.insert(0, ["", *values.columns])
-        named = [groups.get(name) or "" for name in values]
+        # A Markdown heading cannot span columns: a group's name is put over its first column.
+        lines.insert(0, ["", *names])
+        named = [groups.get(name) or "" for name in names]
         heading = ["Method", *("" if name in named[:place] else name for place, name in enumerate(named))]
-    text = tabulate(
-        lines, heading, tablefmt="pipe", disable_numparse=True, colalign=["left"] + ["right"] * (len(heading) - 1)
-    )
+    text = pipe_table(lines, heading)
     return f"{text}\n\n{caption}\n" if caption else f"{text}\n"
 
 
 def caption(
     scores: pd.DataFrame, methods: Sequence[Method], columns: Sequence[Column], seeds: Sequence[int], style: Style
 ) -> str:
-    """Return the sentences that say what a table's numbers are: seeds, test samples, gains, marks."""
+    """Return the sentences that explain a table's numbers: seeds, test samples, gains, marks."""
     shown = pd.concat([chosen(scores, row, column, seeds) for row in methods for column in columns])
     sizes = shown.groupby("test_task")["n"].max()
     tests = list(dict.fromkeys(column["test_task"] for column in columns))
@@ -96,17 +100,17 @@ def caption(
 
 
 def marks(methods: Sequence[Method], style: Style) -> list[Method]:
-    """Return the references whose differences are marked at scores: those that no gain beside every score shows."""
+    """Return the references whose differences are marked at scores: those whose gains are not next to every score."""
     gains = style.gains(methods)
-    beside = [reference for _, reference in gains] if style.beside and style.compared is None else []
-    return [row for row in style.references(methods) if row not in beside]
+    shown = [reference for _, reference in gains] if style.inline and style.compared is None else []
+    return [row for row in style.references(methods) if row not in shown]
 
 
 def _about_gains(methods: Sequence[Method], style: Style) -> list[str]:
     gains = style.gains(methods)
     if not gains:
         return []
-    if style.beside:
+    if style.inline:
         text = f"In parentheses: the relative gain over {gains[0][1]['label']}"
     else:
         text = "“vs” rows are relative gains in percent of the score compared with"
@@ -130,7 +134,9 @@ def _about_marks(methods: Sequence[Method], style: Style, seeds: Sequence[int]) 
     ]
 
 
-def _beside(score: str, gain: Callable[[str, str, str], str], label: str, references: Sequence[str], name: str) -> str:
+def _with_gains(
+    score: str, gain: Callable[[str, str, str], str], label: str, references: Sequence[str], name: str
+) -> str:
     shown = [text for reference in references if (text := gain(label, reference, name))]
     return f"{score} ({', '.join(shown)})" if shown and score else score
 
@@ -138,7 +144,7 @@ def _beside(score: str, gain: Callable[[str, str, str], str], label: str, refere
 def _score_cell(value: float, rank: float) -> str:
     if pd.isna(value):
         return ""
-    emphasis = {1: "**", 2: "*"}.get(rank, "") if value else ""  # nothing is best about 0
+    emphasis = {1.0: "**", 2.0: "*"}.get(rank, "") if value else ""  # a score of 0 is not marked as the best
     return f"{emphasis}{value:.2f}{emphasis}"
 
 
@@ -147,4 +153,4 @@ def _gain_cell(value: float, doubtful: bool) -> str:
         return ""
     if not value:
         return "—"
-    return f"{value:+.2f}%".replace("-", "−") + (" n.s." if doubtful else "")
+    return f"{signed(value)}%" + (" n.s." if doubtful else "")

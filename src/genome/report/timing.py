@@ -1,4 +1,4 @@
-"""What runs take: the records that their jobs leave, and Table 7, time and score by machine (paper, section 3.2.5)."""
+"""What runs cost: the records of their jobs, and Table 7, time and score by machine (paper, section 3.2.5)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,22 +6,34 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tabulate import tabulate
 
 from genome.errors import GenomeError
-from genome.report.tables import Column, Method, chosen, read_csv
+from genome.files import write_text
+from genome.report import tables
+from genome.report.layout import Column, Method
+from genome.report.markdown import pipe_table
+from genome.report.tables import chosen, read_csv
 from genome.report.traces import answered_by
 from genome.scoring.results import read_record
 
-COLUMNS = ["method", "task", "score", "seconds", "machine", "engine", "evaluations", "n_runs", "runs"]
+TIMING_COLUMNS = ["method", "task", "score", "seconds", "machine", "engine", "evaluations", "n_runs", "runs"]
 
 RECORDS = Path("results/benchmarks/runs")
 RUNS = "results/runs/"
 
 
+def write(settings: Mapping[str, Any], inputs: Mapping[str, Any], outputs: Mapping[str, str]) -> None:
+    """Write Table 7: time and score of the runs here, and the rows of other machines in `beside`."""
+    spent = costs(inputs["records"], settings["stages"])
+    layout = settings["methods"], settings["columns"], settings["seeds"]
+    table = with_others(table7(tables.collect(inputs["scores"]), spent, *layout), inputs["beside"])
+    tables.write_csv(table, outputs["table"])
+    write_text(outputs["markdown"], markdown(table, settings["seeds"]))
+
+
 @dataclass(frozen=True)
 class Cost:
-    """What a run took: wall time of its jobs in seconds, individuals scored in full, and the machines that answered."""
+    """The cost of a run: wall time of its jobs in seconds, fully scored individuals, and the machines that answered."""
 
     seconds: float
     evaluations: int
@@ -29,10 +41,10 @@ class Cost:
 
 
 def costs(record_files: Iterable[Path | str], stages: Mapping[str, Sequence[str]]) -> dict[str, Cost]:
-    """Return what each run took: the sum over the jobs of its `stages`, which are paths below results/runs.
+    """Return the cost of each run: the sum over the jobs of its `stages`, which are paths below results/runs.
 
-    A stage has one record beside Snakemake's own benchmark, STAGE.json, or one a generation, STAGE/generation_G.json.
-    Runs of one seed share their first stage, which counts in full for each. The answers of the test are not in it.
+    A stage has one record, STAGE.json, or one per generation, STAGE/generation_G.json. Runs of one seed share their
+    first stage, which counts in full for each. Answering the test is not included.
     """
     by_stage: dict[str, list[Mapping[str, Any]]] = {}
     for path in map(Path, record_files):
@@ -52,51 +64,51 @@ def _cost(records: Sequence[Mapping[str, Any]]) -> Cost:
 
 
 def named(machines: Iterable[str]) -> str:
-    """Return the machines of one or several runs in a cell."""
+    """Return the text of a cell that names the machines of one or several runs."""
     return " and ".join(sorted(machines))
 
 
 def table7(
     scores: pd.DataFrame,
-    costs: Mapping[str, Cost],
+    spent: Mapping[str, Cost],
     methods: Sequence[Method],
     columns: Sequence[Column],
     seeds: Sequence[int],
 ) -> pd.DataFrame:
-    """Return Table 7 in long form, a row a method and task: test score (percent) and seconds, means over seeds.
+    """Return Table 7 in long form, a row per method and task: test score (percent) and seconds, means over seeds.
 
-    Rows of a task that a seed is missing from are left out.
+    A row is left out if one of its seeds is missing.
     """
     rows = []
     for method in methods:
         for column in columns:
             cell = chosen(scores, method, column, seeds)
-            spent = [costs[run.removeprefix(RUNS)] for run in cell["run"]]
-            if spent:
+            costs = [spent[run.removeprefix(RUNS)] for run in cell["run"]]
+            if costs:
                 rows.append(
                     {
                         "method": method["label"],
                         "task": column["name"],
                         "score": float(cell["score"].mean()),
-                        "seconds": sum(cost.seconds for cost in spent) / len(spent),
-                        "machine": named({machine for cost in spent for machine in cost.machines}),
+                        "seconds": sum(cost.seconds for cost in costs) / len(costs),
+                        "machine": named({machine for cost in costs for machine in cost.machines}),
                         "engine": " and ".join(sorted({*cell["engine"]})),
-                        "evaluations": sum(cost.evaluations for cost in spent) / len(spent),
-                        "n_runs": len(spent),
+                        "evaluations": sum(cost.evaluations for cost in costs) / len(costs),
+                        "n_runs": len(costs),
                         "runs": " ".join(cell["run"]),
                     }
                 )
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=TIMING_COLUMNS)
 
 
 def with_others(table: pd.DataFrame, others: Iterable[Path | str]) -> pd.DataFrame:
-    """Return the table with the rows of others that were made elsewhere; two of one machine cannot be told apart."""
-    tables = [table]
+    """Return the table with the rows of tables made elsewhere; GenomeError for two rows of one machine."""
+    parts = [table]
     for path in others:
         numbers = ("score", "seconds", "evaluations", "n_runs")
-        tables.append(read_csv(path, COLUMNS, numbers, "name a table7.csv in table7.beside")[COLUMNS])
-    # One that was itself shown beside another comes twice.
-    together = pd.concat(tables, ignore_index=True).drop_duplicates(ignore_index=True)
+        parts.append(read_csv(path, TIMING_COLUMNS, numbers, "name a table7.csv in table7.beside")[TIMING_COLUMNS])
+    # A table that already contains another's rows repeats them.
+    together = pd.concat(parts, ignore_index=True).drop_duplicates(ignore_index=True)
     twice = together[together.duplicated(["method", "task", "machine"])]
     if len(twice):
         row = twice.iloc[0]
@@ -106,27 +118,25 @@ def with_others(table: pd.DataFrame, others: Iterable[Path | str]) -> pd.DataFra
     return together
 
 
-def table7_markdown(table: pd.DataFrame, seeds: Sequence[int]) -> str:
-    """Return Table 7 for reading, as the paper has it: score and time of each machine side by side."""
+def markdown(table: pd.DataFrame, seeds: Sequence[int]) -> str:
+    """Return Table 7 in Markdown, in the paper's form: score and time of each machine side by side."""
     machines = list(dict.fromkeys(table["machine"]))
-    cells = table.set_index(["method", "task", "machine"])
+    cells = {(row.method, row.task, row.machine): row for row in tables.rows_of(table)}
     rows, last = [["", "", *machines, *machines]], None
     for method, task in dict.fromkeys(zip(table["method"], table["task"], strict=True)):
-        found = [(method, task, machine) if (method, task, machine) in cells.index else None for machine in machines]
+        found = [cells.get((method, task, machine)) for machine in machines]
         rows.append(
             [
                 method if method != last else "",
                 task,
-                *(f"{cells.loc[key, 'score']:.2f}" if key else "" for key in found),
-                *(_seconds(cells.loc[key, "seconds"]) if key else "" for key in found),
+                *(f"{cell.score:.2f}" if cell else "" for cell in found),
+                *(_seconds(cell.seconds) if cell else "" for cell in found),
             ]
         )
         last = method
     blank = [""] * (len(machines) - 1)
     heading = ["Method", "Task", "Score", *blank, "Time (s)", *blank]
-    text = tabulate(
-        rows, heading, tablefmt="pipe", disable_numparse=True, colalign=["left"] * 2 + ["right"] * 2 * len(machines)
-    )
+    text = pipe_table(rows, heading, ["left"] * 2 + ["right"] * 2 * len(machines))
     listed = ", ".join(map(str, seeds))
     return (
         f"{text}\n\nTable 7: time and score by machine. Test scores in percent and seconds of a run, "

@@ -1,4 +1,4 @@
-"""Which runs are behind a row: every table names them, so that anyone can trace its numbers to files."""
+"""The runs behind a row: every table names them, so that its numbers can be traced to files."""
 
 from collections.abc import Iterable
 
@@ -6,12 +6,12 @@ import pandas as pd
 
 
 def joined(cells: Iterable[str]) -> str:
-    """Return lists of names, separated by spaces, as one such list; what stands in several stands once."""
+    """Return lists of names, separated by spaces, as one such list without repeats."""
     return " ".join(dict.fromkeys(name for cell in cells for name in cell.split()))
 
 
 def answered_by(rows: Iterable[tuple[str, str, str]]) -> str:
-    """Return the sentence that says which engine answered rows (method, test, engine); of several, which did what."""
+    """Return the sentence that names the engine of rows (method, test, engine); several engines with their rows."""
     by_engine: dict[str, tuple[dict, dict]] = {}
     for method, test, engine in rows:
         methods, tests = by_engine.setdefault(engine, ({}, {}))
@@ -28,8 +28,8 @@ def versus(label: str, reference: str) -> str:
 
 
 def with_runs(table: pd.DataFrame, uncertainty: pd.DataFrame) -> pd.DataFrame:
-    """Return a comparison with a last column `runs`: the folders of the tests behind a row, of a gain those of both."""
+    """Return a comparison with a last column `runs`: the folders of the tests behind a row, or behind a gain."""
     scores = uncertainty[uncertainty["versus"] == ""]
-    own = {label: joined(rows["runs"]) for label, rows in scores.groupby("method")}
+    own = {str(label): joined(rows["runs"]) for label, rows in scores.groupby("method")}
     both = {versus(one, other): joined([own[one], own[other]]) for one in own for other in own}
     return table.assign(runs=[(own | both).get(name, "") for name in table["method"]])

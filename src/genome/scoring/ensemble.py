@@ -1,8 +1,8 @@
-"""An ensemble's answers: from what several models answered to one answer a sample.
+"""The answers of an ensemble: one per sample, from the answers of several models.
 
-Kinds of tasks with one right answer vote; free text takes the answer that is most like the others (paper,
-appendix 6.2.1). Only answers are looked at: no reference, no score and no outcome of a test comes in here. The
-models are given fittest first, and every tie goes to the fittest.
+Tasks with one right answer are decided by vote; for free text, the answer most similar to the others is chosen (paper,
+appendix 6.2.1). Only answers are used here: no reference, score or test outcome. Models are given fittest first, and
+ties go to the fittest.
 """
 
 import math
@@ -18,19 +18,18 @@ Answers = Sequence[str | None]
 Pair = tuple[str, str]
 
 CHRF_ORDER, CHRF_BETA = 6, 2
-# Digits that BERTScore's float32 arithmetic holds whatever the make-up of a batch: below them is a tie.
+# Digits of BERTScore that do not depend on the batch in float32 arithmetic: smaller differences are ties.
 BERTSCORE_DIGITS = 5
 
 
 def combine(
     task: Task, samples: Sequence[Any], answers_by_model: Sequence[Answers], similarity: Mapping[str, Any]
 ) -> list[str | None]:
-    """Return the ensemble's answer to each sample, None where no model has one.
+    """Return the ensemble's answer to each sample, None if no model has one.
 
-    answers_by_model: for each model, fittest first, one answer a sample (of `samples` only the number is
-    used); None is a missing answer and takes no part. similarity: {"metric": "chrf"} or {"metric":
-    "bertscore", "model": folder or hub id, "layer": number}, for the kinds that do not vote; GenomeError
-    names a setting that is wrong.
+    answers_by_model: one answer per sample for each model, fittest first; None is a missing answer and is ignored. Only
+    the number of `samples` is used. similarity: {"metric": "chrf"} or {"metric": "bertscore", "model": folder or hub
+    id, "layer": number}, for the kinds that do not vote; GenomeError names a wrong setting.
     """
     return combine_each(task, samples, [answers_by_model], similarity)[0]
 
@@ -38,7 +37,7 @@ def combine(
 def combine_each(
     task: Task, samples: Sequence[Any], ensembles: Sequence[Sequence[Answers]], similarity: Mapping[str, Any]
 ) -> list[list[str | None]]:
-    """Return what `combine` does of each of several ensembles; answers that they share are compared once."""
+    """Return the answers of several ensembles, as `combine` does of one; shared answers are compared once."""
     by_sample = [answers for models in ensembles for _, *answers in zip(samples, *models, strict=True)]
     if KINDS[task.kind].combine == "vote":
         chosen = [_vote(answers) for answers in by_sample]
@@ -48,13 +47,13 @@ def combine_each(
 
 
 def _vote(answers: Answers) -> str | None:
-    """Return the most frequent answer; of equally frequent ones the first, which is the fittest model's."""
+    """Return the most frequent answer; among equally frequent ones the first, which is the fittest model's."""
     votes = Counter(answer for answer in answers if answer is not None)
     return max(votes, key=votes.__getitem__, default=None)  # a Counter keeps the order of first votes
 
 
 def _most_similar(by_sample: Sequence[Answers], similarity: Mapping[str, Any]) -> list[str | None]:
-    """Return for each sample the answer with the highest mean similarity to the others that are there.
+    """Return, for each sample, the answer with the highest mean similarity to the other answers.
 
     All pairs of all samples are scored in one call. Similarity is symmetric, so two answers always tie.
     """
@@ -64,8 +63,8 @@ def _most_similar(by_sample: Sequence[Answers], similarity: Mapping[str, Any]) -
     )
     scores = dict(zip(pairs, _similarities(list(pairs), similarity), strict=True))
 
-    def likeness(answer: str, answers: list[str]) -> float:
-        # The answer's likeness to itself adds the same to all; fsum, or equal means would not tie in every order.
+    def total_similarity(answer: str, answers: list[str]) -> float:
+        # An answer's similarity to itself adds the same to all. fsum: equal sums must tie in any order.
         return math.fsum(
             1.0 if other == answer else scores[min(answer, other), max(answer, other)] for other in answers
         )
@@ -73,21 +72,21 @@ def _most_similar(by_sample: Sequence[Answers], similarity: Mapping[str, Any]) -
     chosen: list[str | None] = []
     for answers in present:
         if len(answers) > 2:
-            chosen.append(max(answers, key=lambda answer, answers=answers: likeness(answer, answers)))
+            chosen.append(max(answers, key=lambda answer, answers=answers: total_similarity(answer, answers)))
         else:
             chosen.append(answers[0] if answers else None)
     return chosen
 
 
 def _similarities(pairs: list[Pair], similarity: Mapping[str, Any]) -> list[float]:
-    """Return how similar the texts of each pair are, in [0, 1], by the measure that the settings name."""
+    """Return the similarity of the texts of each pair, in [0, 1], by the measure in the settings."""
     match similarity:
         case {"metric": "chrf"}:
             return _chrf(pairs)
         case {"metric": "bertscore", "model": str(model), "layer": int(layer)}:
             return _bertscore(pairs, model, layer) if pairs else []
     raise GenomeError(
-        f"ensemble similarity: {dict(similarity)} is no measure; use {{metric: chrf}} or "
+        f"ensemble similarity: {dict(similarity)} is not a measure; use {{metric: chrf}} or "
         "{metric: bertscore, model: FOLDER OR HUB ID OF AN ENCODER, layer: NUMBER}"
     )
 
@@ -95,7 +94,7 @@ def _similarities(pairs: list[Pair], similarity: Mapping[str, Any]) -> list[floa
 def _chrf(pairs: list[Pair]) -> list[float]:
     """Return the mean of sentence-level chrF (Popović 2015) in both directions; sacrebleu's numbers / 100.
 
-    Written out because a text's n-grams serve all its pairs and both directions, which is five times faster.
+    Implemented here because a text's n-grams are shared by all its pairs, which is five times faster.
     """
     ngrams = {text: _character_ngrams(text) for text in dict.fromkeys(text for pair in pairs for text in pair)}
     scores = []
@@ -135,8 +134,9 @@ def _bertscore(pairs: list[Pair], model: str, layer: int) -> list[float]:
             f"ensemble similarity: layer {layer} of {model!r} cannot be used ({str(error).splitlines()[0]}); "
             "name the folder or hub id of an encoder and one of its layers"
         ) from error
-    # Tokenizers that name no maximum cut nothing off, and the encoder fails on longer texts.
+    # Tokenizers without a maximum length do not truncate, and the encoder fails on longer texts.
     positions = getattr(scorer._model.config, "max_position_embeddings", 512) - 2
     scorer._tokenizer.model_max_length = min(scorer._tokenizer.model_max_length, positions)
     first, second = zip(*pairs, strict=True)
-    return [round(score, BERTSCORE_DIGITS) for score in scorer.score(list(first), list(second))[2].tolist()]
+    f1: Any = scorer.score(list(first), list(second))[2]
+    return [round(score, BERTSCORE_DIGITS) for score in f1.tolist()]

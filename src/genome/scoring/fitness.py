@@ -1,4 +1,4 @@
-"""Validation fitness of genotypes: adapters into the store, prompts to the engine, responses to scores."""
+"""Validation fitness of genotypes: adapters are stored, prompts sent to the engine, and responses scored."""
 
 import itertools
 import time
@@ -31,10 +31,10 @@ class Objective:
 
 @dataclass
 class Evaluator:
-    """Scores individuals; keeps every response in `records`, a row for each individual and sample; counts `seconds`.
+    """Scores individuals, keeps every response in `records` (a row per individual and sample) and counts `seconds`.
 
-    `evaluations` are the individuals that have answered every sample: one that a race stops has had none.
-    `connect` is called once, when something must be scored: a job without evaluations needs no engine.
+    `evaluations` counts the individuals that answered every sample, so not those that a race stopped. `connect` is
+    called once, when something must be scored: a job without evaluations needs no engine.
     """
 
     objectives: Sequence[Objective]
@@ -47,18 +47,18 @@ class Evaluator:
     engine: Engine | None = None
 
     def __call__(self, individuals: Sequence[Individual]) -> list[Fitness]:
-        """Return the fitness of individuals with distinct genotypes; all of their prompts are in flight at once."""
+        """Return the fitness of individuals with distinct genotypes; all their prompts are in flight at once."""
         judged = self._judge(individuals, self.objectives)
         self.evaluations += len(individuals)
         return [self.fitness({task: scores.value for task, scores in by_task.items()}) for by_task in judged]
 
     def fitness(self, scores: Mapping[str, float]) -> Fitness:
-        """Return the fitness of these scores, one a task."""
+        """Return the fitness of these scores, one per task."""
         total = sum(x.weight for x in self.objectives)
         return Fitness(sum(x.weight * scores[x.task.name] for x in self.objectives) / total, dict(scores))
 
     def course(self, seed: int) -> Course | None:
-        """Return the tasks as a race runs on them; None where a metric is no mean of the samples' scores.
+        """Return the tasks as a race runs on them; None if a metric is not the mean of its samples' scores.
 
         The order of each task's samples is drawn from `seed`.
         """
@@ -122,7 +122,7 @@ class Evaluator:
         return values
 
     def spent(self) -> dict[str, Any]:
-        """Return what scoring has cost so far: the machine that answered (None: none was asked), and how much of it."""
+        """Return the cost of scoring so far: the machine that answered (None: no engine was used), and amounts."""
         usage = self.engine.usage if self.engine else dict.fromkeys(USAGE, 0)
         return {
             "machine": self.engine.machine if self.engine else None,
@@ -132,7 +132,7 @@ class Evaluator:
         }
 
     def _connected(self) -> Engine:
-        """Return the engine, which must be there before adapters are stored for it."""
+        """Return the engine, which must be running before adapters are stored for it."""
         if self.engine is None:
             self.engine = self.connect()
         return self.engine
@@ -143,8 +143,8 @@ def respond(
 ) -> list[list[list[str]]]:
     """Return the responses of stored adapters to all samples of all tasks: `[task][adapter][sample]`.
 
-    `tasks` are samples and the most tokens of a response. Every request is in flight at once: the engine is kept busy
-    by all adapters and tasks together.
+    `tasks` are samples and the maximum number of tokens of a response. All requests are in flight at once, so that all
+    adapters and tasks together keep the engine busy.
     """
     requests = [
         Request(folder.name, [sample["tokens"] for sample in samples], max_tokens)

@@ -1,4 +1,4 @@
-"""Responses that somebody already has, of one model or of an ensemble's members, are scored as a run's own are."""
+"""Scores responses from elsewhere, of one model or of an ensemble's members, as those of a run are scored."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,13 +8,14 @@ from typing import Any
 from genome.errors import GenomeError, nearest
 from genome.files import encodable, read_jsonl, read_numbered, write_jsonl
 from genome.scoring.ensemble import combine
-from genome.tasks import Task, parse_task
+from genome.tasks import Task
+from genome.tasks.file import check_task
 from genome.tasks.prompts import facts
 from genome.tasks.scoring import extra_results, extract, judge, standard_error
 from genome.yaml_files import read_yaml
 
 TASKS = Path("config/tasks")
-LINE = "each line holds `sample` (a row of the data set) and `response` (a text) or `responses` (texts, fittest first)"
+LINE = "each line has `sample` (a row of the data set) and `response` (a text) or `responses` (texts, fittest first)"
 
 
 def find_task(name: str) -> Task:
@@ -29,7 +30,7 @@ def find_task(name: str) -> Task:
     if file is None:
         known = sorted(path.stem for path in (project / TASKS).glob("*.yaml"))
         raise GenomeError(f"no task {name!r} ({nearest(name, known)})")
-    return parse_task(file.stem, read_yaml(file))
+    return check_task(file.stem, read_yaml(file))
 
 
 def score_responses(
@@ -38,16 +39,15 @@ def score_responses(
     """Return the metric of the responses in a JSON Lines file, in [0, 1], with n, unparsed and standard error.
 
     A line holds `sample`, a row in the columns of the task's data set, and `response`, or `responses` of an
-    ensemble's members, fittest first, which answer as `genome.scoring.ensemble` combines them. The file may also be one
-    JSON array of such mappings. `details` names a file for one line a sample: the answer found, the reference, the
-    score.
-    GenomeError names the line that is wrong.
+    ensemble's members, fittest first, which are combined by `genome.scoring.ensemble`. The file may also be one JSON
+    array of such mappings. `details` names a file for one line per sample: the answer found, the reference, the score.
+    GenomeError names the wrong line.
     """
     counted, numbered = read_numbered(path, LINE, any_value=True)
     if details is not None and Path(details).resolve() == Path(path).resolve():
-        raise GenomeError(f"{details}: holds the responses; name another file for the details")
+        raise GenomeError(f"{details}: contains the responses; name another file for the details")
     if details is not None and Path(details).is_file() and not _are_details(details):
-        raise GenomeError(f"{details}: exists and holds no details of scores; name another file for them")
+        raise GenomeError(f"{details}: exists and does not contain details of scores; name another file for them")
     if not numbered:
         raise GenomeError(f"{path}: no lines; {LINE}")
     places = [f"{path}, {counted} {number}" for number, _ in numbered]
@@ -55,7 +55,9 @@ def score_responses(
     texts = [_texts(where, row) for where, row in zip(places, rows, strict=True)]
     lengths = {len(each) for each in texts}
     if len(lengths) > 1:
-        raise GenomeError(f"{path}: lines hold {' or '.join(map(str, sorted(lengths)))} responses; give each as many")
+        raise GenomeError(
+            f"{path}: lines have {' or '.join(map(str, sorted(lengths)))} responses; give each the same number"
+        )
     samples = [_facts(where, task, row["sample"]) for where, row in zip(places, rows, strict=True)]
     by_model = [
         [extract(task, sample, text) for sample, text in zip(samples, model, strict=True)]
@@ -98,10 +100,10 @@ def _shown(given: Any) -> str:
 
 
 def _are_details(path: Path | str) -> bool:
-    """Tell whether a file is empty or holds what `score_responses` writes: only such a one is written again."""
+    """Whether a file is empty or was written by `score_responses`: no other file is overwritten."""
     try:
         rows = read_jsonl(path, any_value=True)
-    except GenomeError:  # no rows at all: somebody's own file
+    except GenomeError:  # not rows: the user's own file
         return False
     return all(isinstance(row, dict) and {"line", "answer", "reference", "score"} <= row.keys() for row in rows)
 
@@ -118,7 +120,7 @@ def _texts(where: str, row: Any) -> Sequence[str]:
     if not isinstance(given, list) or not given or not all(isinstance(text, str) for text in given):
         raise GenomeError(f"{where}: a response must be text, found {_shown(given)}")
     if not all(map(encodable, given)):
-        raise GenomeError(f"{where}: a response holds half of a surrogate pair; correct the text")
+        raise GenomeError(f"{where}: a response contains half of a surrogate pair; correct the text")
     return given
 
 

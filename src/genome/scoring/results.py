@@ -1,33 +1,36 @@
-"""Readers of what stages write: one for each kind of file, which every later stage and report uses.
+"""Readers of the files that stages write: one per kind of file, used by every later stage and report.
 
-Each checks the types, numbers and names that its readers rely on and returns plain rows. GenomeError names the file,
-what is wrong, and what to do. Populations have their own reader (`genome.search.population`).
+Each checks the types, numbers and names that its callers rely on and returns plain rows. GenomeError names the file,
+the problem and the remedy. Populations have a separate reader (`genome.search.population`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from genome.experts.peft import Expert, load_experts
 from genome.fields import UnexpectedError, mapping, number, reading, sequence, share, shown, text, whole
 from genome.files import REMAKE, read_json, read_jsonl
+from genome.tasks import Task, parse_task
+from genome.tasks.scoring import for_base
 
 Row = Mapping[str, Any]
 
 REPORTS = ("best", "ensemble")
-"""What of a run is scored on a test."""
+"""The results of a run that are scored on a test."""
 
 SCORE = (
     "method", "report", "population_size", "tasks", "test_task", "seed", "score", "n", "standard_error", "unparsed",
     "run",
 )  # fmt: skip
-"""The fields of a row of scores.json that every reader may rely on; some have more."""
+"""The fields that every row of scores.json has; some rows have more."""
 
 COUNTS = ("evaluations", "samples")
-"""What a record counts; all else is measured."""
+"""The counts in a record; its other numbers are measured."""
 
 
 def read_manifest(path: Path | str) -> dict[str, Any]:
-    """Return the `rank` of a base model's experts and the folders of these (`experts`), in their order."""
+    """Return the `rank` of a base model's experts and their folders (`experts`), in their order."""
     value = read_json(path, REMAKE)
     with reading(path):
         entries = sequence(mapping(value, "it")["experts"], "experts", 1)
@@ -35,8 +38,13 @@ def read_manifest(path: Path | str) -> dict[str, Any]:
         return {"rank": whole(value["rank"], "rank", 1), "experts": folders}
 
 
+def read_experts(manifest: Path | str) -> list[Expert]:
+    """Return the experts that a manifest lists, in its order."""
+    return load_experts(read_manifest(manifest)["experts"])
+
+
 def read_split(path: Path | str, *others: str) -> Row:
-    """Return what a split's provenance file says; `others` are fields that must be there beside the sides' sizes."""
+    """Return a split's provenance; `others` are fields that it must have in addition to the sizes of both sides."""
     value = read_json(path, REMAKE)
     with reading(path):
         for side in ("validation", "test"):
@@ -47,7 +55,7 @@ def read_split(path: Path | str, *others: str) -> Row:
 
 
 def read_samples(path: Path | str, asked: bool = False) -> list[dict[str, Any]]:
-    """Return prepared samples, each with an `id` of its own, and token ids where they are `asked`."""
+    """Return prepared samples, each with a unique `id`, and with token ids if they are `asked`."""
     samples = read_jsonl(path, REMAKE)
     with reading(path):
         sequence(samples, "its rows", 1)
@@ -67,11 +75,18 @@ def read_samples(path: Path | str, asked: bool = False) -> list[dict[str, Any]]:
     return samples
 
 
-def read_responses(path: Path | str, samples: Sequence[Row]) -> dict[str, tuple[str, list[str]]]:
-    """Return who has answered a test in each role, and the responses in the order of `samples`.
+def read_scored_task(
+    name: str, definition: Mapping[str, Any], base: Path | str, prompts: Path | str
+) -> tuple[Task, list[dict[str, Any]]]:
+    """Return a task as it is scored for the base model in folder `base`, and its prepared samples."""
+    return for_base(parse_task(name, definition), base), read_samples(prompts)
 
-    Roles are `best`, `member1`, `member2`, …. Rows may stand in any order; a sample without its row, with two, or of
-    another test is an error.
+
+def read_responses(path: Path | str, samples: Sequence[Row]) -> dict[str, tuple[str, list[str]]]:
+    """Return the individual in each role of a test, and its responses in the order of `samples`.
+
+    Roles are `best`, `member1`, `member2`, …. Rows may be in any order; a sample without a row, with two, or of another
+    test is an error.
     """
     by_role = _by_role(path)
     expected = [sample["id"] for sample in samples]
@@ -82,12 +97,12 @@ def read_responses(path: Path | str, samples: Sequence[Row]) -> dict[str, tuple[
 
 
 def read_names(path: Path | str) -> list[str]:
-    """Return who has answered a test, whichever its samples are: the best, then the members."""
+    """Return the names of the individuals that answered a test: the best, then the members."""
     return [name for name, _ in _by_role(path).values()]
 
 
 def _by_role(path: Path | str) -> dict[str, tuple[str, dict[Any, str]]]:
-    """Return who has answered a test in each role, the best first, and each one's responses by sample."""
+    """Return the individual in each role of a test, the best first, and its responses by sample."""
     rows = read_jsonl(path, REMAKE)
     found: dict[str, dict[Any, str]] = {}
     names: dict[str, str] = {}
@@ -110,7 +125,7 @@ def _by_role(path: Path | str) -> dict[str, tuple[str, dict[Any, str]]]:
 
 
 def read_origin(path: Path | str) -> Row:
-    """Return who gave responses: the `engine` that answered, the `experts`, and how many `members` were asked."""
+    """Return the origin of responses: the `engine` that answered, the `experts`, and the number of `members`."""
     value = read_json(path, REMAKE)
     with reading(path):
         for name in ("engine", "versions"):
@@ -123,12 +138,12 @@ def read_origin(path: Path | str) -> Row:
 
 
 def origin_of(responses: Path | str) -> Path:
-    """Return the file beside responses that says who gave them."""
+    """Return the file next to responses that records their origin."""
     return Path(responses).with_suffix(".json")
 
 
 def read_evaluations(path: Path | str) -> list[Row]:
-    """Return the validation answers of a stage, a row an individual, task and sample."""
+    """Return the validation answers of a stage, a row per individual, task and sample."""
     rows = read_jsonl(path, REMAKE)
     with reading(path):
         for index, row in enumerate(rows):
@@ -145,7 +160,7 @@ def read_evaluations(path: Path | str) -> list[Row]:
 
 
 def read_answers(path: Path | str) -> dict[str, list[Row]]:
-    """Return the scored answers of a test by what is reported (`best`, `ensemble`), a row a sample."""
+    """Return the scored answers of a test by what is reported (`best`, `ensemble`), a row per sample."""
     rows = read_jsonl(path, REMAKE)
     by_report: dict[str, list[Row]] = {}
     with reading(path):
@@ -160,9 +175,9 @@ def read_answers(path: Path | str) -> dict[str, list[Row]]:
 
 
 def read_scores(path: Path | str) -> list[Row]:
-    """Return the rows of a test's scores.json, a row for each that is reported of a run.
+    """Return the rows of a test's scores.json, one for each result that is reported of a run.
 
-    Where the file stands among a workflow's tests, they must be of that test and run.
+    If the file's path names a test and a run, rows must be of these.
     """
     rows = read_json(path, REMAKE)
     with reading(path):
@@ -192,7 +207,7 @@ def read_scores(path: Path | str) -> list[Row]:
 
 
 def read_record(path: Path | str, *numbers: str) -> Row:
-    """Return what a stage has cost: the `machine` that answered (None: nobody was asked), and the `numbers` named."""
+    """Return the cost of a stage: the `machine` that answered (None: no engine was used), and the given `numbers`."""
     value = read_json(path, REMAKE)
     with reading(path):
         mapping(value, "it")
@@ -207,13 +222,13 @@ def read_record(path: Path | str, *numbers: str) -> Row:
 
 
 def _test_of(path: Path | str) -> str | None:
-    """Return the test and run in the name of a file below `results/test`; None of files elsewhere."""
+    """Return the test and run in the path of a file below `results/test`; None for other files."""
     folders = Path(path).parent.as_posix().rpartition("results/test/")
     return folders[2] if folders[1] else None
 
 
 def _place(row: Row) -> str:
-    """Return where a row's test stands below `results/test`."""
+    """Return the folder of a row's test below `results/test`."""
     parts = [row["test_task"], row["tasks"], row["method"]]
     numbers = (("n", row["population_size"]), ("seed", row["seed"]))
     parts += [f"{letter}{value}" for letter, value in numbers if value is not None]
@@ -236,12 +251,12 @@ def _refuse_twice(keys: Iterable[Any], what: str) -> None:
     seen = set()
     for key in keys:
         if key in seen:
-            raise UnexpectedError(f"{what.format(key)} stands there twice")
+            raise UnexpectedError(f"{what.format(key)} occurs twice")
         seen.add(key)
 
 
 def _name(value: Any, place: str) -> str | int:
-    """Return what names a sample: text, or a number where rows have been numbered."""
+    """Return the name of a sample: text, or a number if rows are numbered."""
     return value if type(value) is int else text(value, place)
 
 
@@ -250,7 +265,7 @@ def _answer(value: Any, place: str) -> str | None:
 
 
 def _parts(value: Any, place: str) -> None:
-    """Check what a metric is made of: names, numbers, and lists of these."""
+    """Check the parts of a metric: names, numbers, and lists of these."""
     for part in sequence(value, place):
         if isinstance(part, list):
             _parts(part, place)

@@ -1,8 +1,8 @@
 """How sure a score is: 95 % intervals, and paired differences between methods, over test samples and seeds.
 
-Everything is computed from the answers that scoring keeps (answers.jsonl); no test data, no engine. The test samples of
-all runs are drawn alike, and so are their seeds, so that two methods are always compared on the same draws: paired.
-Metrics of all samples (BLEU, weighted F1) are computed anew on each draw.
+Everything is computed from the answers that scoring keeps (answers.jsonl), without test data or engine. All runs on a
+test get the same draws of its samples and of the seeds, so that comparisons of two methods are paired. Corpus metrics
+(BLEU, weighted F1) are recomputed on each draw.
 """
 
 import math
@@ -27,7 +27,7 @@ _Z = 1.959963984540054  # the normal quantile of LEVEL, on both sides
 
 @dataclass(frozen=True)
 class Answered:
-    """What one model scored on the samples of a test, sample by sample: columns that its metric is computed from."""
+    """The scores of one model on the samples of a test, and the columns that its metric is computed from."""
 
     metric: str
     samples: tuple
@@ -36,7 +36,7 @@ class Answered:
 
     @property
     def binary(self) -> bool:
-        """Whether the metric is the share of samples that were answered rightly."""
+        """Whether the metric is the share of correct answers."""
         return metrics.METRICS[self.metric] is None and {*self.scores} <= {0.0, 1.0}
 
     @property
@@ -47,33 +47,38 @@ class Answered:
 
 @dataclass(frozen=True)
 class Interval:
-    """A 95 % interval and how it was found: wilson or bootstrap."""
+    """A 95 % interval and its kind: wilson or bootstrap."""
 
     low: float
     high: float
     kind: str
 
     @property
-    def excludes_zero(self) -> bool:
-        """Whether a difference with this interval holds."""
+    def significant(self) -> bool:
+        """Whether a difference with this interval is significant: the interval excludes 0."""
         return self.low > 0 or self.high < 0
+
+    @property
+    def holds(self) -> str:
+        """Whether a difference is significant, in the words of the tables: yes or no."""
+        return "yes" if self.significant else "no"
 
 
 def read_report(path: Path | str, metric: str, report: str, n: int, score: float) -> Answered:
-    """Return the answers behind a row of a test's scores: of `report`, to `n` samples, worth `score` in [0, 1]."""
+    """Return the answers behind a row of a test's scores; GenomeError if their number or their metric is another."""
     answered = read_answers(path, metric)
     found = len(answered[report].scores) if report in answered else 0
     if found != n or abs(answered[report].value - score) > 1e-6:
         worth = f", worth {answered[report].value:.6g}" if found else ""
         raise GenomeError(
-            f"{path}: {found} answers of {report}{worth}, the scores beside it say {n}, worth {score:.6g}; "
+            f"{path}: {found} answers of {report}{worth}, its scores.json says {n}, worth {score:.6g}; "
             "delete both files to have them made again"
         )
     return answered[report]
 
 
 def read_answers(path: Path | str, metric: str) -> dict[str, Answered]:
-    """Return what an answers file holds of each model that it reports: best, ensemble."""
+    """Return the scores in an answers file by what is reported: best, ensemble."""
     answered = {}
     for report, rows in results.read_answers(path).items():
         sizes = {len(row.get("parts", ())) for row in rows}
@@ -84,19 +89,19 @@ def read_answers(path: Path | str, metric: str) -> dict[str, Answered]:
     return answered
 
 
-def in_columns(metric: str, samples: Sequence, scores: Sequence[float], parts: Sequence[Sequence] | None) -> Answered:
-    """Return what one model scored; `parts` is what a metric that is no mean is made of (`genome.tasks.metrics`)."""
+def in_columns(metric: str, samples: Sequence, scores: Sequence[float], parts: Sequence[Any] | None) -> Answered:
+    """Return one model's scores; corpus metrics are computed from `parts` (`genome.tasks.metrics`)."""
     if metrics.METRICS[metric] is None:
         columns = (np.array(scores, dtype=float),)
     else:
-        columns = tuple(np.array(column) for column in zip(*parts, strict=True))
+        columns = tuple(np.array(column) for column in zip(*(parts or ()), strict=True))
     return Answered(metric, tuple(samples), tuple(scores), columns)
 
 
 def of_answers(
     task: Task, samples: Sequence[Mapping[str, Any]], answers: Sequence[str | None], scores: Sequence[float]
 ) -> Answered:
-    """Return what one model scored on samples, from its answers and the score of each."""
+    """Return one model's scores on samples, from its answers and the score of each."""
     parts = metrics.parts(task, samples, answers)
     return in_columns(task.metric, [sample["id"] for sample in samples], scores, parts)
 
@@ -107,7 +112,7 @@ def of_ensembles(
     ensembles: Sequence[Sequence[Sequence[str | None]]],
     similarity: Mapping[str, Any],
 ) -> list[Answered]:
-    """Return what each ensemble scored on samples, from its members' answers, fittest first (`scoring.ensemble`)."""
+    """Return the scores of each ensemble on samples, from its members' answers, fittest first (`scoring.ensemble`)."""
     combined = combine_each(task, samples, ensembles, similarity)
     return [
         of_answers(task, samples, answers, result.scores)
@@ -128,13 +133,12 @@ def replicates(answered: Answered, draws: np.ndarray) -> np.ndarray:
 def over_seeds(by_seed: Sequence[np.ndarray]) -> np.ndarray:
     """Return the mean over seeds on each draw of samples and seeds, from each seed's replicates.
 
-    Seeds are drawn with replacement, as many as there are, and the same for every method, so that its runs stay paired
-    with those of the same seed. A draw of S seeds has (S - 1) / S of the variance that it stands for: with the few
-    seeds of a table that is too little, and the deviation from their mean is scaled up accordingly. One seed says
-    nothing about others: then samples alone are drawn.
+    Seeds are drawn with replacement, as many as there are. All methods get the same draws, so that runs of the same
+    seed stay paired. A bootstrap of S seeds underestimates the variance by (S - 1) / S, which matters for the few seeds
+    of a table; deviations from the mean are scaled up to correct it. With a single seed only samples are drawn.
 
-    Since what samples do to a seed's score is drawn along with the seeds, intervals over several seeds are rather too
-    wide than too narrow (the pigeonhole bootstrap: Owen 2007), save with two seeds that differ much.
+    Samples contribute to the variation between seeds and are drawn with them, so intervals over several seeds tend to
+    be too wide rather than too narrow (the pigeonhole bootstrap: Owen 2007), except for two seeds that differ widely.
     """
     values = np.stack(by_seed)
     count, draws = values.shape
@@ -143,6 +147,11 @@ def over_seeds(by_seed: Sequence[np.ndarray]) -> np.ndarray:
         return mean
     chosen = stream(0, "bootstrap", "seeds").integers(count, size=(count, draws))
     return mean + math.sqrt(count / (count - 1)) * (np.take_along_axis(values, chosen, axis=0).mean(axis=0) - mean)
+
+
+def seed_mean(runs: Sequence[Answered], draws: np.ndarray) -> np.ndarray:
+    """Return the mean of runs, one per seed, on each draw of samples and seeds (`over_seeds`)."""
+    return over_seeds([replicates(run, draws) for run in runs])
 
 
 def percentiles(values: np.ndarray) -> Interval:
@@ -159,20 +168,20 @@ def of_scores(values: np.ndarray) -> Interval:
 
 
 def wilson(successes: float, n: int) -> Interval:
-    """Return Wilson's interval of a share (Wilson 1927): unlike a bootstrap's, it has a width where all is right."""
+    """Return Wilson's interval of a share (Wilson 1927), which has a width even if all answers are correct."""
     share, spread = successes / n, _Z**2 / n
     centre = share + spread / 2
     width = math.sqrt(share * (1 - share) * spread + spread**2 / 4)
     low, high = (centre - width) / (1 + spread), (centre + width) / (1 + spread)
-    # Rounding must not leave the unit interval, nor leave out the share itself: n of n reach up to 1.
+    # Rounding must neither leave [0, 1] nor exclude the share itself: the interval of n of n ends at 1.
     return Interval(min(max(low, 0.0), share), max(min(high, 1.0), share), "wilson")
 
 
 def interval(runs: Sequence[Answered], values: np.ndarray) -> Interval:
-    """Return the interval of a mean over runs, one a seed, given its replicates.
+    """Return the interval of a mean over runs, one per seed, given its replicates.
 
-    A single run's share of right answers has Wilson's interval; so has what is right, or wrong, in every sample of
-    every run, where the bootstrap knows no other outcome. All else is bootstrapped over samples and seeds.
+    Wilson's interval is used for the share of correct answers of a single run, and if all samples of all runs are
+    correct, or all are wrong: the bootstrap then has no variance. Otherwise it is bootstrapped over samples and seeds.
     """
     scores = {score for run in runs for score in run.scores}
     if (len(runs) == 1 and runs[0].binary) or scores in ({0.0}, {1.0}):
@@ -181,7 +190,7 @@ def interval(runs: Sequence[Answered], values: np.ndarray) -> Interval:
 
 
 def same_samples(runs: Iterable[tuple[str, Answered]]) -> int:
-    """Return how many samples the named runs answered; GenomeError where they are not the same."""
+    """Return how many samples the named runs answered; GenomeError if they did not answer the same ones."""
     (first, answered), *others = runs
     for name, other in others:
         if other.samples != answered.samples:

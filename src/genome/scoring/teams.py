@@ -1,9 +1,9 @@
-"""Which members of a population answer together: a team chosen by what its ensemble does on validation data.
+"""The choice of an ensemble's members by the score of their ensemble on validation data.
 
 Not in the paper, whose ensemble is the k fittest. Those are often near copies, whose votes repeat each other; a less
-fit member that errs elsewhere may add more. Selection looks at validation answers only, which the run has kept, and
-asks nobody again. Members cannot be added one by one, as Caruana et al. (2004) do for averages: with three voters a
-pair decides nothing, and two copies outvote whoever joins them. So teams are compared whole.
+fit member with other errors may add more. The choice uses the validation answers that the run has kept and needs no
+evaluation. Members cannot be added one by one, as Caruana et al. (2004) do for averages: of three voters, a pair
+decides nothing, and two copies outvote any third member. So whole teams are compared.
 """
 
 import math
@@ -21,11 +21,11 @@ Team = tuple[int, ...]
 """Positions of members among all, fittest first."""
 
 TEAMS = 500
-"""How many teams are compared at most: three of ten are 120, of fifteen 455."""
+"""The maximum number of teams compared: three of ten are 120, of fifteen 455."""
 
 
 def teams(members: int, k: int) -> list[Team]:
-    """Return all teams of `k` among the fittest of `members`, as many as give no more than TEAMS; the fittest first."""
+    """Return all teams of `k` among as many of the fittest `members` as give at most TEAMS teams; the fittest first."""
     pool = max(k, max((n for n in range(1, members + 1) if math.comb(n, k) <= TEAMS), default=k))
     return list(combinations(range(min(pool, members)), min(k, members)))
 
@@ -37,10 +37,10 @@ def choose_team(
     answers: Mapping[Genotype, Mapping[str, Sequence[str | None]]],
     similarity: Mapping[str, Any],
 ) -> list[Individual]:
-    """Return the members of `population` whose ensemble of `k` has the best fitness; of equals the fitter.
+    """Return the members of `population` whose ensemble of `k` has the best fitness; the fittest of equal teams.
 
-    `objectives` are the tasks of the run with their validation samples and weights; `answers` holds, by genotype and
-    task, one answer a sample.
+    `objectives` are the tasks of the run with their validation samples and weights; `answers` are one per sample, by
+    genotype and task.
     """
     ranked = top(population, len(population.members))
 

@@ -34,6 +34,9 @@ TRIALS = "trials"
 """The part of a population's state in which races keep scores per sample, by identity and task: those of members, and
 those of stopped individuals, which have no fitness and are listed nowhere else."""
 
+VERSION = 2
+"""Raised when the results of runs with races change; 2: a run ends when its best individual scores 100 %."""
+
 Trial = dict[str, tuple[float, ...]]
 """Scores of one individual's answers to the first samples of each task, in the order of the race."""
 

@@ -7,14 +7,12 @@ number, letter or label are the same string, so a vote counts them together.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from genome.tasks import mathematics, metrics, options, programs, spans
 from genome.tasks.extraction import fenced, find_answer, find_program
 from genome.tasks.numbers import parse_number
-
-if TYPE_CHECKING:
-    from genome.tasks.task import Task
+from genome.tasks.task import Task
 
 Sample = Mapping[str, Any]
 Pairs = Sequence[tuple[Sample, str]]
@@ -31,18 +29,18 @@ class Kind:
     beside: task, samples, one model's answers -> what is reported beside the metric
     """
 
-    read: Callable[["Task", Sample, str], str | None]
-    reference: Callable[["Task", Sample, Any], Any]
-    score: Callable[["Task", Pairs], list[float]]
+    read: Callable[[Task, Sample, str], str | None]
+    reference: Callable[[Task, Sample, Any], Any]
+    score: Callable[[Task, Pairs], list[float]]
     metrics: tuple[str, ...]
     combine: str
     find: Callable[[str], str | None] = find_answer
     requires: tuple[str, ...] = ()
     allows: tuple[str, ...] = ()
-    beside: Callable[["Task", Sequence[Sample], Sequence[str | None]], dict[str, Any]] | None = None
+    beside: Callable[[Task, Sequence[Sample], Sequence[str | None]], dict[str, Any]] | None = None
 
 
-def _same(task: "Task", pairs: Pairs) -> list[float]:
+def _same(task: Task, pairs: Pairs) -> list[float]:
     """Score answers whose canonical text is all that counts."""
     return [float(sample["reference"] == answer) for sample, answer in pairs]
 
@@ -53,11 +51,11 @@ def _text(value: Any) -> str:
     return str(value).strip()
 
 
-def _read_choice(task: "Task", sample: Sample, text: str) -> str | None:
+def _read_choice(task: Task, sample: Sample, text: str) -> str | None:
     return options.choose(text, sample["options"])
 
 
-def _choice_reference(task: "Task", sample: Sample, value: Any) -> str:
+def _choice_reference(task: Task, sample: Sample, value: Any) -> str:
     letters = {letter.casefold(): letter for letter in sample["options"]}
     letter = letters.get(_text(value).casefold())
     if letter is None:
@@ -65,12 +63,12 @@ def _choice_reference(task: "Task", sample: Sample, value: Any) -> str:
     return letter
 
 
-def _read_label(task: "Task", sample: Sample, text: str) -> str | None:
+def _read_label(task: Task, sample: Sample, text: str) -> str | None:
     letter = options.choose(text, task.labels)
     return None if letter is None else task.labels[letter]
 
 
-def _label_reference(task: "Task", sample: Sample, value: Any) -> str:
+def _label_reference(task: Task, sample: Sample, value: Any) -> str:
     label = _read_label(task, sample, _text(value))
     if label is None:
         raise ValueError(f"{value!r} is none of the labels {', '.join(task.labels.values())}")
@@ -81,14 +79,14 @@ _POLAR = re.compile(r"(yes|no|true|false|valid|invalid)\b(?=\s*(?:[.,;:!*]|$))",
 _FIGURE = re.compile(r"[-+−]?\s?[$€£]?\d[\d,. ]*%?")
 
 
-def _read_text(task: "Task", sample: Sample, text: str) -> str | None:
+def _read_text(task: Task, sample: Sample, text: str) -> str | None:
     """Read a short text: an option where the row lists some, else a number, a yes or no, or words in order."""
     if sample.get("options"):
         return options.choose(text, sample["options"])
     return _read_words(task, sample, text)
 
 
-def _read_words(task: "Task", sample: Sample, text: str) -> str | None:
+def _read_words(task: Task, sample: Sample, text: str) -> str | None:
     plain = options.plain(text).strip(" .\n\"'")
     polar = _POLAR.match(plain)
     if polar:
@@ -100,7 +98,7 @@ def _read_words(task: "Task", sample: Sample, text: str) -> str | None:
     return (" ".join(words) if any(map(str.isalnum, plain)) else "".join(words)) or None
 
 
-def _text_reference(task: "Task", sample: Sample, value: Any) -> str:
+def _text_reference(task: Task, sample: Sample, value: Any) -> str:
     """Return an option's letter; a row whose options do not hold its reference is taken as one without options."""
     text = _text(value)
     read = _read_text(task, sample, text) or _read_words(task, sample, text)
@@ -109,38 +107,38 @@ def _text_reference(task: "Task", sample: Sample, value: Any) -> str:
     return read
 
 
-def _read_number(task: "Task", sample: Sample, text: str) -> str | None:
+def _read_number(task: Task, sample: Sample, text: str) -> str | None:
     number = parse_number(text, integers=task.integers)
     return None if number is None else str(number)
 
 
-def _number_reference(task: "Task", sample: Sample, value: Any) -> str:
+def _number_reference(task: Task, sample: Sample, value: Any) -> str:
     number = _read_number(task, sample, _text(value))
     if number is None:
         raise ValueError(f"{value!r} is no number")
     return number
 
 
-def _read_math(task: "Task", sample: Sample, text: str) -> str | None:
+def _read_math(task: Task, sample: Sample, text: str) -> str | None:
     simple = mathematics.simplify(text)
     number = mathematics.plain_number(simple)
     return (simple or None) if number is None else str(number)
 
 
-def _math_reference(task: "Task", sample: Sample, value: Any) -> str:
+def _math_reference(task: Task, sample: Sample, value: Any) -> str:
     return _read_math(task, sample, _text(value)) or _text("")
 
 
-def _score_math(task: "Task", pairs: Pairs) -> list[float]:
+def _score_math(task: Task, pairs: Pairs) -> list[float]:
     return [float(v) for v in mathematics.equal([(sample["reference"], answer) for sample, answer in pairs])]
 
 
-def _read_span(task: "Task", sample: Sample, text: str) -> str | None:
+def _read_span(task: Task, sample: Sample, text: str) -> str | None:
     quotes = " '’‘“”"
     return options.plain(text).strip(quotes).rstrip("." + quotes) or None
 
 
-def _span_reference(task: "Task", sample: Sample, value: Any) -> list[str | list[str]]:
+def _span_reference(task: Task, sample: Sample, value: Any) -> list[str | list[str]]:
     """Return the gold answers as a list; each is a span, or a list of spans that belong together."""
     golds = value if isinstance(value, list | tuple) else [value]
     if not golds or [] in golds:
@@ -148,24 +146,24 @@ def _span_reference(task: "Task", sample: Sample, value: Any) -> list[str | list
     return [[_text(span) for span in gold] if isinstance(gold, list | tuple) else _text(gold) for gold in golds]
 
 
-def _score_span(task: "Task", pairs: Pairs) -> list[float]:
+def _score_span(task: Task, pairs: Pairs) -> list[float]:
     return [spans.exact_match(answer, sample["reference"]) for sample, answer in pairs]
 
 
-def _read_translation(task: "Task", sample: Sample, text: str) -> str | None:
+def _read_translation(task: Task, sample: Sample, text: str) -> str | None:
     return text.strip() or None
 
 
-def _translation_reference(task: "Task", sample: Sample, value: Any) -> str | list[str]:
+def _translation_reference(task: Task, sample: Sample, value: Any) -> str | list[str]:
     return [_text(text) for text in value] if isinstance(value, list | tuple) and value else _text(value)
 
 
-def _score_translation(task: "Task", pairs: Pairs) -> list[float]:
+def _score_translation(task: Task, pairs: Pairs) -> list[float]:
     """Score each sentence by its own BLEU; the metric sums their counts, not these scores."""
     return [metrics.sentence_counts(task, sample, answer)[-1] for sample, answer in pairs]
 
 
-def _read_program(task: "Task", sample: Sample, text: str) -> str | None:
+def _read_program(task: Task, sample: Sample, text: str) -> str | None:
     # Blank lines around a program mean nothing, the indent of its first line does.
     program = fenced(text).rstrip()
     lines = program.splitlines()
@@ -174,11 +172,11 @@ def _read_program(task: "Task", sample: Sample, text: str) -> str | None:
     return "\n".join(lines) or None
 
 
-def _program_reference(task: "Task", sample: Sample, value: Any) -> str | None:
+def _program_reference(task: Task, sample: Sample, value: Any) -> str | None:
     return None if value is None else _text(value)
 
 
-def _score_program(task: "Task", pairs: Pairs) -> list[float]:
+def _score_program(task: Task, pairs: Pairs) -> list[float]:
     return programs.passed(task.prefix, pairs)
 
 

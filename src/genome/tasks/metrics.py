@@ -14,15 +14,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from genome.rng import stream
 from genome.tasks import spans
-
-if TYPE_CHECKING:
-    from genome.tasks.task import Task
+from genome.tasks.task import Task
 
 Sample = Mapping[str, Any]
 Answers = Sequence[str | None]
@@ -62,14 +60,14 @@ def weighted_f1(truth: np.ndarray, predicted: np.ndarray) -> float:
     return float(support @ (2 * hits / np.maximum(support + named, 1)) / len(truth))
 
 
-def sentence_counts(task: "Task", sample: Sample, answer: str | None) -> tuple[float, ...]:
+def sentence_counts(task: Task, sample: Sample, answer: str | None) -> tuple[float, ...]:
     """Return the `bleu_counts` of one answer to one sample of `task`."""
     reference = sample["reference"]
     references = reference if isinstance(reference, str) else tuple(reference)
     return bleu_counts(answer or "", references, tokenizer_of(task, sample))
 
 
-def tokenizer_of(task: "Task", sample: Sample) -> str:
+def tokenizer_of(task: Task, sample: Sample) -> str:
     """Return what cuts this sample's texts: one of sacrebleu's TOKENIZERS, or the path of a tokenizer.json.
 
     Without a base model at hand, `base` is sacrebleu's choice for the sample's `language`, that of its reference
@@ -140,7 +138,7 @@ def bleu(counts: np.ndarray) -> float:
     return min(score.score / 100, 1.0)
 
 
-def bleu_signature(task: "Task", samples: Sequence[Sample], answers: Answers) -> dict[str, str]:
+def bleu_signature(task: Task, samples: Sequence[Sample], answers: Answers) -> dict[str, str]:
     """Return sacrebleu's signature of the corpus BLEU: what it was made of, so that others can make the same.
 
     A tokenizer file stands in it by its folder, which is the model's name, and the beginning of its SHA-256.
@@ -162,17 +160,17 @@ def _signed(tokenizer: str) -> str:
     return f"{path.parent.name}-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
 
 
-def span_f1(task: "Task", samples: Sequence[Sample], answers: Answers) -> dict[str, float]:
+def span_f1(task: Task, samples: Sequence[Sample], answers: Answers) -> dict[str, float]:
     """Return DROP's mean F1, which it reports beside exact match; no answer, no credit."""
     pairs = zip(answers, samples, strict=True)
     return {"f1": mean([0.0 if answer is None else spans.f1(answer, sample["reference"]) for answer, sample in pairs])}
 
 
-def _f1_of(task: "Task", samples: Sequence[Sample], answers: Answers) -> tuple:
+def _f1_of(task: Task, samples: Sequence[Sample], answers: Answers) -> tuple:
     return confusion([sample["reference"] for sample in samples], answers)
 
 
-def _bleu_of(task: "Task", samples: Sequence[Sample], answers: Answers) -> tuple:
+def _bleu_of(task: Task, samples: Sequence[Sample], answers: Answers) -> tuple:
     return (np.array([sentence_counts(task, sample, answer) for sample, answer in zip(samples, answers, strict=True)]),)
 
 
@@ -193,12 +191,12 @@ METRICS: dict[str, tuple[Callable[..., tuple], Callable[..., float]] | None] = {
 }
 
 
-def evaluate(task: "Task", samples: Sequence[Sample], answers: Answers, scores: Sequence[float]) -> float:
+def evaluate(task: Task, samples: Sequence[Sample], answers: Answers, scores: Sequence[float]) -> float:
     """Return the task's metric in [0, 1]."""
     return of_parts(task.metric, _columns(task, samples, answers, scores))
 
 
-def parts(task: "Task", samples: Sequence[Sample], answers: Answers) -> list[list] | None:
+def parts(task: Task, samples: Sequence[Sample], answers: Answers) -> list[list] | None:
     """Return what a metric of all samples is made of, one list a sample; None where the samples' scores are all.
 
     Their columns are what `of_parts` takes: with them a score is resampled without samples, tokenizers or texts.
@@ -222,7 +220,7 @@ def resampled(metric: str, columns: Sequence[np.ndarray], draws: np.ndarray) -> 
     return np.array([of_parts(metric, [column[draw] for column in columns]) for draw in draws])
 
 
-def standard_error(task: "Task", samples: Sequence[Sample], answers: Answers, scores: Sequence[float]) -> float:
+def standard_error(task: Task, samples: Sequence[Sample], answers: Answers, scores: Sequence[float]) -> float:
     """Return the standard error of the metric over samples.
 
     For a mean it is s/√n with the unbiased s, 0 for a single sample; for weighted F1 and BLEU it is the standard
@@ -235,6 +233,6 @@ def standard_error(task: "Task", samples: Sequence[Sample], answers: Answers, sc
     return float(np.std(resampled(task.metric, _columns(task, samples, answers, scores), draws), ddof=1))
 
 
-def _columns(task: "Task", samples: Sequence[Sample], answers: Answers, scores: Sequence[float]) -> tuple:
+def _columns(task: Task, samples: Sequence[Sample], answers: Answers, scores: Sequence[float]) -> tuple:
     corpus = METRICS[task.metric]
     return (scores,) if corpus is None else corpus[0](task, samples, answers)

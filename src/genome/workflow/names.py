@@ -9,7 +9,7 @@ from genome.errors import GenomeError
 STATIC = "static"
 """Takes the place of the tasks of a merge that looks at none."""
 
-_FORM = re.compile(r"(?P<tasks>[^/]+)/(?P<variant>[^/]+)(/n(?P<n>[1-9][0-9]*))?(/seed(?P<seed>[0-9]+))?")
+_FORM = re.compile(r"(?P<tasks>[^/]+)/(?P<variant>[^/]+)(/n(?P<n>[1-9][0-9]*))?(/seed(?P<seed>0|[1-9][0-9]*))?")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class RunName:
     seed: int | None = None
 
     def __str__(self) -> str:
-        parts = ["+".join(self.tasks), self.variant]
+        parts = [self.task_names, self.variant]
         parts += [] if self.n is None else [f"n{self.n}"]
         parts += [] if self.seed is None else [f"seed{self.seed}"]
         return "/".join(parts)
@@ -48,22 +48,34 @@ class RunName:
         return self.tasks == (STATIC,)
 
     @property
+    def task_names(self) -> str:
+        """The tasks as a part of paths: joined by +."""
+        return "+".join(self.tasks)
+
+    @property
     def folder(self) -> str:
         """The folder of the run's validation part."""
         return f"results/runs/{self}"
 
-    def test_folder(self, task: str, results: str = "results") -> str:
-        """Return the folder of the run's test on a task, in this workflow's results or in another's."""
-        return f"{results}/test/{task}/{self}"
+    def generation(self, number: int) -> str:
+        """Return the population file of a generation; there is none of generation 0, which several variants share."""
+        return f"{self.folder}/generation_{number}/population.json"
 
 
 @dataclass(frozen=True)
 class TestName:
     """A run's test on a task, in the results folder of this workflow or of another."""
 
+    __test__ = False  # pytest takes classes of such names for its own
+
     results: str
     task: str
     run: RunName
+
+    @property
+    def folder(self) -> str:
+        """The folder of the test's files."""
+        return f"{self.results}/test/{self.task}/{self.run}"
 
     @classmethod
     def of(cls, file: str) -> "TestName":

@@ -45,16 +45,16 @@ def test_equal_means_share_their_rank():
 
 
 @given(st.lists(st.integers(0, 5).map(lambda count: count / 5), min_size=1, max_size=12))
-def test_ranks_are_scipys(scores):
+def test_ranks_equal_scipys(scores):
     assert [rank_of(score, scores) for score in scores] == list(rankdata(-np.array(scores)))
 
 
-def test_names_are_shortened_and_stay_apart():
+def test_short_names_stay_different():
     names = ["General Knowledge", "Mathematics", "Multilingual", "Mathematical Proofs", "Medical Practice", "Art"]
     assert short_names(names) == ["GK", "Math", "Mult", "Mathematical Proofs", "Medical Practice", "Art"]
 
 
-def test_a_radar_an_expert_with_the_best_outermost(drawn, tmp_path):
+def test_each_expert_has_a_radar_with_the_best_rank_outermost(drawn, tmp_path):
     rows = capabilities(TASKS, CATEGORIES)
     draw_capabilities(rows, [tmp_path / "figure.svg", tmp_path / "figure.png"])
     draw_capabilities(rows, [tmp_path / "again.svg"])

@@ -5,7 +5,8 @@ import pytest
 from builders import initial_population, next_generation, paper_settings
 from genome.genotype import Genotype, Noise
 from genome.lora.geometry import update_norms
-from genome.report.figures.diversity import answers_by_genotype, disagreement, diversity, draw_diversity
+from genome.report.figures.diversity import disagreement, diversity, draw_diversity
+from genome.scoring.answers import answers_by_genotype
 from genome.search.driver import score_experts
 from genome.search.population import Fitness, Individual, Population, new_population
 
@@ -50,7 +51,7 @@ def test_norms_are_those_of_the_best_and_the_members(make_experts):
     assert row["norm_experts"] == pytest.approx(sum(of_experts) / 2)
 
 
-def test_all_tasks_count():
+def test_answers_of_all_tasks_are_compared():
     a = individual("a", 1.0)
     answers = answers_by_genotype([new_population([a])], [*answered("a", "1", "2"), *answered("a", "x", task="u")])
     ours = {("t", "s0"): "1", ("t", "s1"): "2", ("u", "s0"): "x"}
@@ -91,7 +92,7 @@ def test_every_member_of_a_real_run_has_its_answers(make_experts, method, initia
         assert axes.get_ylim()[0] == 0
 
 
-def test_a_population_without_diversity_is_drawn_on_an_axis_of_some_height(drawn, tmp_path):
+def test_a_population_without_diversity_can_be_drawn(drawn, tmp_path):
     row = {"generation": 0, "coefficients": 0.0, "answers": 0.0, "best": "a"}
     row |= {"norm_best": 1.0, "norm_members": 1.0, "norm_experts": 1.0}
     draw_diversity([row], [tmp_path / "diversity.svg"])

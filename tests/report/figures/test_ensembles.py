@@ -1,4 +1,4 @@
-"""An ensemble's score by its size: the numbers, and a figure that shows them and says which size is configured."""
+"""An ensemble's score by its size: the numbers, and a figure of them with the configured size."""
 
 from contextlib import contextmanager
 
@@ -6,14 +6,13 @@ import matplotlib
 import pytest
 from matplotlib.figure import Figure
 
+from builders import make_task
 from genome.report.figures import ensembles
 from genome.report.figures.ensembles import by_size, draw, table
-from genome.tasks import parse_task
 
 CHRF = {"metric": "chrf"}
-FIELDS = {"category": "c", "source": {"path": "x"}, "prompt": "p", "reference": "r"}
-NUMBER = parse_task("sums", {**FIELDS, "kind": "number"})
-SPAN = parse_task("reading", {**FIELDS, "kind": "span"})
+NUMBER = make_task("number", "sums")
+SPAN = make_task("span", "reading")
 
 
 def samples(references):
@@ -33,7 +32,7 @@ def test_free_text_of_each_size_is_the_most_similar():
     assert [each.value for each in found] == [0, 0, 1]
 
 
-def test_a_smaller_population_is_its_own_largest_ensemble():
+def test_ensembles_larger_than_the_population_have_all_members():
     found = by_size(NUMBER, samples("12"), ["19", "92", "12"], 5, CHRF)
     assert [each.value for each in found] == [0.5, 0.5, 1, 1, 1]
 

@@ -1,4 +1,4 @@
-"""The evolution figure: what it shows, and that the same run gives the same bytes."""
+"""The evolution figure: its contents, and equal bytes for equal runs."""
 
 import xml.etree.ElementTree as ET
 from itertools import combinations
@@ -79,7 +79,7 @@ def test_a_run_that_never_moves_can_be_drawn(populations, drawn, tmp_path):
 @given(
     st.lists(st.integers(0, 200).map(lambda count: count / 200), min_size=1, max_size=60), st.sampled_from([0.0, 0.02])
 )
-def test_no_dot_hides_another_and_generations_stay_apart(values, height):
+def test_dots_and_generations_do_not_overlap(values, height):
     offsets = _swarm(values, height)
     assert max(map(abs, offsets)) < 0.5
     for one, other in combinations(range(len(values)), 2):

@@ -1,4 +1,4 @@
-"""The family tree: everybody stands in it once, and the best descends from whom it descends."""
+"""The family tree: every individual has one row, and the descent of the best is right."""
 
 from collections import Counter
 from itertools import pairwise
@@ -20,7 +20,7 @@ METHODS = ("genome", "genome_plus", "model_swarms", "cma_es")
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_created_individual_stands_in_it_once(run, method):
+def test_every_created_individual_has_one_row(run, method):
     populations = run(method)
     created = Counter(each["name"] for population in populations for each in population["created"])
     rows = family_tree(populations[::-1])
@@ -42,7 +42,7 @@ def test_survivors_are_the_members_that_a_generation_left(run, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_best_descends_from_its_parents_parents(run, method):
+def test_descent_contains_all_ancestors_of_the_best(run, method):
     populations = run(method)
     rows = family_tree(populations)
     parents = {each["name"]: each["parents"] for population in populations for each in population["created"]}
@@ -82,7 +82,7 @@ def test_a_line_runs_through_the_generations_that_kept_an_individual():
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_no_marker_hides_another_and_all_are_drawn(run, method, drawn, tmp_path):
+def test_markers_do_not_overlap_and_all_are_drawn(run, method, drawn, tmp_path):
     rows = family_tree(run(method))
     draw_family_tree(rows, [tmp_path / "tree.svg"], "a run")
     axes = drawn[0].axes[0]
@@ -100,7 +100,7 @@ def test_a_run_from_the_experts_and_their_mutants_can_be_drawn(run, tmp_path):
     draw_family_tree(rows, [tmp_path / "tree.svg"])
 
 
-def test_a_run_that_has_stopped_early_can_be_drawn(run, tmp_path):
+def test_a_run_that_stopped_early_can_be_drawn(run, tmp_path):
     populations = run("genome", patience=1, generations=8)
     assert populations[-1]["created"] == []
     rows = family_tree(populations)
@@ -108,7 +108,7 @@ def test_a_run_that_has_stopped_early_can_be_drawn(run, tmp_path):
     draw_family_tree(rows, [tmp_path / "tree.svg"])
 
 
-def test_a_mutant_of_a_child_that_a_race_has_stopped_has_no_parent_in_the_tree(tmp_path):
+def test_a_parent_stopped_by_a_race_is_left_out(tmp_path):
     a = {"name": "a", "operator": "initialisation", "parents": [], "fitness": 0.1}
     b = {"name": "b", "operator": "mutation", "parents": ["stopped"], "fitness": 0.3}
     rows = family_tree(

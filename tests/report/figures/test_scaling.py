@@ -1,7 +1,8 @@
-"""Figure 2: which runs stand where, and with which intervals."""
+"""Figure 2: the runs and the interval of each score."""
 
 import pytest
 
+from builders import score_row
 from genome.errors import GenomeError
 from genome.files import write_json, write_jsonl
 from genome.report.figures.scaling import draw_scaling, scaling
@@ -32,8 +33,7 @@ def write(tmp_path):
             folder / "answers.jsonl",
             [{"report": "best", "sample": i, "answer": "x", "score": score} for i, score in enumerate(scores)],
         )
-        row = {"method": method, "report": "best", "population_size": size, "tasks": task, "test_task": task}
-        row |= {"seed": seed, "score": right / 40, "n": 40, "standard_error": 0.1, "unparsed": 0, "run": f"{folder}"}
+        row = score_row(method, task, right / 40, population_size=size, seed=seed, n=40, run=f"{folder}")
         write_json(folder / "scores.json", [row])
         return folder / "scores.json"
 
@@ -66,7 +66,7 @@ def test_scores_are_means_over_seeds_at_each_size(files):
     assert [run.rpartition("/t/")[2] for run in genome.split()] == ["genome/n20/seed1", "genome/n20/seed2"]
 
 
-def test_one_seed_has_wilsons_interval(files):
+def test_one_seed_gets_wilsons_interval(files):
     table = scaling(collect(files), METHODS, columns("t"), [10], [2])
     [row] = table[table["method"] == "GENOME"].to_dict("records")
     expected = wilson(24, 40)
@@ -79,12 +79,12 @@ def test_a_missing_seed_leaves_a_gap(files):
     assert table[table["method"] == "GENOME"]["population_size"].to_list() == [10]
 
 
-def test_a_run_that_stands_twice_is_refused(files):
+def test_two_runs_in_one_cell_are_refused(files):
     with pytest.raises(GenomeError, match="3 scores where 2 belong"):
         scaling(collect([*files, files[0]]), METHODS, columns("t"), [10], [1, 2])
 
 
-def test_a_panel_a_test_and_a_line_a_method(write, drawn, tmp_path):
+def test_figure_has_a_panel_per_test_and_a_line_per_method(write, drawn, tmp_path):
     tests = [f"t{i}" for i in range(4)]
     files = [
         write("genome", size + i, task=test, size=size, seed=1) for i, test in enumerate(tests) for size in (10, 20)
@@ -107,7 +107,7 @@ def test_lines_differ_without_colour(files, drawn, tmp_path):
     assert len({line.get_xdata()[0] for line in lines}) == len(METHODS)
 
 
-def test_the_bar_of_a_score_beyond_its_interval_ends_at_the_score(files, drawn, tmp_path):
+def test_error_bar_is_clipped_at_a_score_outside_its_interval(files, drawn, tmp_path):
     table = scaling(collect(files), METHODS, columns("t"), [10, 20], [1, 2])
     table = table.assign(low=table["value"] - 2, high=table["value"] - 1e-13)
     draw_scaling(table, [tmp_path / "figure.svg"])

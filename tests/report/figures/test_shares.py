@@ -29,7 +29,7 @@ def test_the_shares_of_the_best_by_generation(run, method, drawn, tmp_path):
     [(0.0, ""), (0.004, "·"), (-0.004, "·"), (0.05, ".05"), (-0.125, "−.12"), (0.994, ".99"), (0.996, "1.0"),
      (1.0, "1.0"), (-1.26, "−1.3"), (10.04, "10.0")],
 )  # fmt: skip
-def test_numbers_are_short(value, text):
+def test_short_numbers_have_at_most_four_characters(value, text):
     assert short(value) == text
 
 

@@ -1,7 +1,7 @@
-"""How unlike the members of a population are, and how far from the base model, by generation."""
+"""How much the members of a population differ, and how far they are from the base model, by generation."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean
@@ -11,11 +11,24 @@ from genome.errors import GenomeError
 from genome.experts.peft import Expert
 from genome.genotype import Genotype, expert
 from genome.lora.geometry import update_norms
-from genome.report.figures.style import BEST, INK, LEGEND, MEAN, MUTED, Row, end_label, generation_axis, styled
-from genome.search.population import Individual, Population
-
-Answers = Mapping[tuple[str, Any], Any]
-"""A model's answers to the validation samples of all tasks, by task and sample; None where it gave none."""
+from genome.report.figures.portraits import with_runs
+from genome.report.figures.style import (
+    BEST,
+    INK,
+    LEGEND,
+    MEAN,
+    MUTED,
+    Row,
+    end_label,
+    generation_axis,
+    pictures,
+    styled,
+    write_rows,
+)
+from genome.scoring.answers import ValidationAnswers, answers_by_genotype
+from genome.scoring.results import read_evaluations, read_experts
+from genome.search.population import Population
+from genome.search.records import read_population
 
 PANELS = (
     ("coefficients", "Distance of\ncoefficients"),
@@ -23,20 +36,30 @@ PANELS = (
 )
 
 
+def write(settings: Mapping[str, Any], inputs: Mapping[str, Any], outputs: Mapping[str, str]) -> None:
+    """Draw how much the members of a run differ, and how far they are from the base."""
+    experts = read_experts(inputs["experts"])
+    contents = {path: read_population(path, experts) for path in inputs["populations"]}
+    evaluations = (row for path in inputs["evaluations"] for row in read_evaluations(path))
+    rows = diversity(contents.values(), evaluations, experts)
+    write_rows(outputs["table"], with_runs(rows, {path: content.generation for path, content in contents.items()}))
+    draw_diversity(rows, pictures(outputs), settings["title"])
+
+
 def diversity(
     populations: Iterable[Population], evaluations: Iterable[Mapping[str, Any]], experts: Sequence[Expert]
 ) -> list[Row]:
-    """Return a row for each generation of a run; of pairs of members, the mean over all pairs.
+    """Return a row per generation of a run; differences are means over all pairs of members.
 
-    coefficients: the Euclidean distance of two members' coefficients of experts; where groups of layers have their own,
-        the root of the mean square over groups
-    answers: the share of validation samples that two members answer differently; no answer is an answer of its own
-    norm_best, norm_members: the Frobenius norm of what the best so far, and a member on average, adds to the base
-    norm_experts: the same of an expert on average
+    coefficients: the Euclidean distance of two members' coefficients of experts; if groups of layers have separate
+        coefficients, the root of the mean square over groups
+    answers: the share of validation samples that two members answer differently; a missing answer differs from others
+    norm_best, norm_members: the Frobenius norm of the update of the best so far, and its mean over members
+    norm_experts: its mean over experts
 
-    `evaluations` are the rows of all the run's `evaluations.jsonl`. A genotype is evaluated once in a run: its answers
-    serve every individual that has it, in whatever generation. Races ask in an order of their own, and whoever goes on
-    where an equal one was stopped is asked the rest: pairs are compared on the samples that both answered.
+    `evaluations` are the rows of all the run's `evaluations.jsonl`. A genotype is evaluated once in a run; its answers
+    apply to every individual that has it, in any generation. Races ask samples in another order and may leave some
+    out, so pairs are compared on the samples that both answered.
     """
     populations = sorted(populations, key=lambda population: population.generation)
     answers = answers_by_genotype(populations, evaluations)
@@ -44,10 +67,10 @@ def diversity(
     rows = []
     for population in populations:
         genotypes = [member.genotype for member in population.members]
-        unheard = [member.name for member in population.members if member.genotype not in answers]
-        if unheard:
+        missing = [member.name for member in population.members if member.genotype not in answers]
+        if missing:
             raise GenomeError(
-                f"no answers of {unheard[0]}, a member of generation {population.generation}, in the run's "
+                f"no answers of {missing[0]}, a member of generation {population.generation}, in the run's "
                 "evaluations.jsonl; delete those of the generation that made it"
             )
         best, *members = update_norms([population.best.genotype, *genotypes], experts)
@@ -66,31 +89,18 @@ def diversity(
 
 
 def _in_all_groups(genotypes: Sequence[Genotype], n: int) -> list[list[float]]:
-    """Return coefficients in as many groups of layers for all, scaled so that distances are means over groups."""
+    """Return coefficients in equally many groups of layers, scaled so that distances are means over groups."""
     groups = max(len(genotype.coefficients) for genotype in genotypes) // n
     copies = [genotype.coefficients * (groups * n // len(genotype.coefficients)) for genotype in genotypes]
     return [[value / math.sqrt(groups) for value in each] for each in copies]
 
 
-def answers_by_genotype(
-    populations: Iterable[Population], evaluations: Iterable[Mapping[str, Any]]
-) -> dict[Genotype, Answers]:
-    """Return the validation answers of every genotype that a run has evaluated."""
-    created: dict[str, Individual] = {each.name: each for population in populations for each in population.created}
-    found: dict[Genotype, dict[tuple[str, Any], Any]] = {}
-    for row in evaluations:
-        if row["individual"] in created:
-            answered = found.setdefault(created[row["individual"]].genotype, {})
-            answered[row["task"], row["sample"]] = row["answer"]
-    return found
-
-
-def disagreement(first: Answers, second: Answers) -> float:
-    """Return the share of the samples that both models answered which they answer differently."""
+def disagreement(first: ValidationAnswers, second: ValidationAnswers) -> float:
+    """Return the share of samples with different answers, among those that both models answered."""
     return fmean(first[sample] != second[sample] for sample in first.keys() & second.keys())
 
 
-def _mean_of_pairs(distance, values: Sequence) -> float:
+def _mean_of_pairs(distance: Callable[[Any, Any], float], values: Sequence[Any]) -> float:
     return fmean(distance(one, other) for one, other in combinations(values, 2))
 
 

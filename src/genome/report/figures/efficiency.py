@@ -1,4 +1,4 @@
-"""How far methods get for what they spend: best validation fitness against samples."""
+"""Best validation fitness against the samples that methods spend."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,12 +10,12 @@ from genome.report.figures.style import LEGEND, SERIES, styled
 
 
 def draw_efficiency(table: pd.DataFrame, out: Iterable[Path | str]) -> None:
-    """Draw the rows of `genome.report.efficiency.curves`: a line a method, its band over seeds."""
+    """Draw the rows of `genome.report.efficiency.curves`: a line per method, with its band over seeds."""
     with styled(out, 2.7) as figure:
         axes = figure.add_subplot()
         for i, (method, curve) in enumerate(table.groupby("method", sort=False)):
             look = SERIES[i % len(SERIES)]
-            # A method of one stage is one point, which has no length to set markers along.
+            # A method of one stage is a single point, without a length to set markers along.
             line = {"markevery": 0.12 if len(curve) > 1 else 1, "ms": 3.6, "mec": "white", "mew": 0.4, "lw": 1.2}
             axes.plot(curve["samples"], curve["median"], **look, **line, label=method)
             axes.fill_between(curve["samples"], curve["low"], curve["high"], color=look["color"], alpha=0.15, lw=0)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,32 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from genome.report.figures import style
-from genome.report.figures.style import MUTED, styled
+from genome.report.figures.style import MUTED, pictures, styled
+from genome.report.layout import MEAN
+from genome.report.run_files import answered_tests
+from genome.report.tables import write_csv
+from genome.report.traces import joined
 from genome.scoring import statistics
 from genome.scoring.statistics import Answered
 from genome.tasks import Task
 
-MEAN = "mean"
 CONFIGURED = {"color": style.MEAN, "lw": 0.8, "ls": (0, (2, 2)), "zorder": 1}
+"""The line at the configured size."""
+
+
+def write(settings: Mapping[str, Any], inputs: Mapping[str, Any], outputs: Mapping[str, str]) -> None:
+    """Draw the score of the ensemble of the k fittest members for every k, and write its numbers."""
+    tests: dict[str, list[list[Answered]]] = {}
+    folders: dict[str, list[str]] = {}
+    for run, task, samples, (_, *members) in answered_tests(settings, inputs):
+        answers = [member.answers for member in members]
+        scored = by_size(task, samples, answers, settings["size"], settings["similarity"])
+        tests.setdefault(task.name, []).append(scored)
+        folders.setdefault(task.name, []).append(run.folder)
+    result = table(tests, settings["seeds"])
+    behind = {task: joined(each) for task, each in folders.items()} | {MEAN: joined(chain(*folders.values()))}
+    write_csv(result.assign(runs=result["task"].map(behind)), outputs["table"])
+    draw(result, settings["k"], pictures(outputs))
 
 
 def by_size(
@@ -27,10 +47,10 @@ def by_size(
     size: int,
     similarity: Mapping[str, Any],
 ) -> list[Answered]:
-    """Return what the ensembles of the 1, 2, … `size` fittest members of a run are worth on a test.
+    """Return the scores of the ensembles of the 1, 2, … `size` fittest members of a run on a test.
 
-    members: each member's answers, fittest first; where there are fewer than `size` distinct ones, all of them are the
-    ensemble from there on. An ensemble of one is the fittest member.
+    members: each member's answers, fittest first; if there are fewer than `size`, larger ensembles have all of them. An
+    ensemble of one is the fittest member.
     """
     return statistics.of_ensembles(task, samples, [members[:k] for k in range(1, size + 1)], similarity)
 
@@ -38,7 +58,7 @@ def by_size(
 def table(tests: Mapping[str, Sequence[Sequence[Answered]]], seeds: Sequence[int]) -> pd.DataFrame:
     """Return the score of each ensemble in percent, with its 95 % interval, by task and size, and the mean over tasks.
 
-    `tests` holds for each task, and for each seed of its runs, what `by_size` found.
+    `tests` contains the scores of `by_size` for each task and each seed of its runs.
     """
     rows, drawn = [], []
     for task, runs in tests.items():
@@ -46,7 +66,7 @@ def table(tests: Mapping[str, Sequence[Sequence[Answered]]], seeds: Sequence[int
         draws = statistics.draw_samples(task, n)
         drawn.append([])
         for k, by_seed in enumerate(zip(*runs, strict=True), start=1):
-            values = statistics.over_seeds([statistics.replicates(run, draws) for run in by_seed])
+            values = statistics.seed_mean(by_seed, draws)
             drawn[-1].append(values)
             interval = statistics.interval(by_seed, values)
             rows.append(
@@ -69,8 +89,8 @@ def _ends(interval: statistics.Interval) -> dict[str, float]:
 
 
 def draw(found: pd.DataFrame, k: int, out: Iterable[Path | str]) -> None:
-    """Draw a `table`: the mean over tasks with its interval, and below it what each task gains; size `k` is marked."""
-    scores = {task: rows.set_index("k") for task, rows in found.groupby("task", sort=False)}
+    """Draw a `table`: the mean over tasks with its interval, and the gains of each task below; size `k` is marked."""
+    scores = {str(task): rows.set_index("k") for task, rows in found.groupby("task", sort=False)}
     mean = scores.pop(MEAN)
     columns = min(4, len(scores))
     rows = math.ceil(len(scores) / columns)

@@ -23,7 +23,7 @@ DISCARDED = {"ls": "", "marker": "o", "ms": 2.8, "mfc": "white", "mec": MUTED, "
 
 
 def evolution(populations: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """Return a row for each dot, a member or a discarded candidate, with the best so far and the members' mean.
+    """Return a row per dot, a member or a discarded candidate, with the best so far and the members' mean.
 
     `populations` are the contents of a run's `population.json` files, in any order.
     """
@@ -72,7 +72,7 @@ def draw_evolution(rows: Sequence[Row], out: Iterable[Path | str], title: str = 
             chosen = [(x, y) for x, y, kept in placed if kept == shown]
             if chosen:
                 axes.plot(*zip(*chosen, strict=True), **look, label=label)
-        # Lines that end close together have their labels pushed apart.
+        # Labels of lines that end close together are moved apart.
         near = best[-1] - means[-1] <= 3 * height
         end_label(axes, best[-1], BEST, "bottom" if near else "center")
         end_label(axes, means[-1], MEAN, "top" if near else "center")
@@ -82,19 +82,19 @@ def draw_evolution(rows: Sequence[Row], out: Iterable[Path | str], title: str = 
 
 
 def _swarm(values: Sequence[float], height: float) -> list[float]:
-    """Return a horizontal offset for each dot of a generation, in generations, so that near values lie side by side.
+    """Return a horizontal offset for each dot of a generation, in generations, so that close values do not overlap.
 
-    Dots are seated from the highest down, each as near to the middle as those within `height` above it allow.
+    Dots are placed from the highest down, each as near to the middle as those within `height` above it allow.
     """
-    seats: list[int] = [0] * len(values)
-    seated: list[int] = []
+    places: list[int] = [0] * len(values)
+    placed: list[int] = []
     for index in sorted(range(len(values)), key=lambda index: -values[index]):
-        taken = {seats[other] for other in seated if values[other] - values[index] <= height}
-        seats[index] = next(seat for seat in _from_the_middle() if seat not in taken)
-        seated.append(index)
-    width = 2 * max(map(abs, seats)) + 1
-    # Neighbouring generations must stay apart however many dots share a seat row.
-    return [seat * min(0.2, 0.85 / width) for seat in seats]
+        taken = {places[other] for other in placed if values[other] - values[index] <= height}
+        places[index] = next(place for place in _from_the_middle() if place not in taken)
+        placed.append(index)
+    width = 2 * max(map(abs, places)) + 1
+    # Neighbouring generations must not overlap, however many dots share a row.
+    return [place * min(0.2, 0.85 / width) for place in places]
 
 
 def _from_the_middle() -> Iterator[int]:

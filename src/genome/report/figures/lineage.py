@@ -1,4 +1,4 @@
-"""Who came from whom: every individual of a run, by which operator, and the ancestors of the best."""
+"""The family tree: every individual of a run, the operator that made it, and the ancestors of the best."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -43,11 +43,11 @@ Node = tuple[int, str]
 
 
 def family_tree(populations: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """Return a row for each individual that a run created, and for each that a generation kept from the one before.
+    """Return a row for each individual that a run created, and for each that a generation kept from the previous one.
 
-    Rows stand by generation and falling fitness: `rank` is the place among those of a generation, from 1 on. `survived`
-    says whether an individual is in the population that the generation left, and `descent` whether it is the run's
-    `best` or an `ancestor` of that one. `populations` are the contents of a run's `population.json`, in any order.
+    Rows are ordered by generation and falling fitness: `rank` is the rank in a generation, from 1 on. `survived` is
+    "yes" for members of the population after the generation, and `descent` marks the run's `best` and each `ancestor`
+    of it. `populations` are the contents of a run's `population.json`, in any order.
     """
     rows = []
     for population in sorted(populations, key=lambda population: population["generation"]):
@@ -81,14 +81,14 @@ def family_tree(populations: Sequence[Mapping[str, Any]]) -> list[Row]:
 
 
 def node(row: Row) -> Node:
-    """Return whom a row is about, and when."""
+    """Return the individual and the generation of a row."""
     return row["generation"], row["individual"]
 
 
 def parents_of(rows: Sequence[Row]) -> dict[Node, list[Node]]:
-    """Return the parents of each node: as they stand in its own generation, else as they stood last before it.
+    """Return the parents of each node: their nodes in the same generation, or else in the last one before it.
 
-    A parent that a race has stopped stands nowhere, and is left out.
+    A parent that a race has stopped has no node and is left out.
     """
     last: dict[str, Node] = {}
     parents = {}
@@ -113,7 +113,7 @@ def descent(start: Node, parents: Mapping[Node, Sequence[Node]]) -> set[Node]:
 
 
 def draw_family_tree(rows: Sequence[Row], out: Iterable[Path | str], title: str = "") -> None:
-    """Draw a run's individuals by generation and rank, lines to their parents, and what the best one descends from."""
+    """Draw a run's individuals by generation and rank, lines to their parents, and the ancestors of the best."""
     places = {node(row): place(row) for row in rows}
     parents = parents_of(rows)
     edges: dict[str, list[Outline]] = {kind: [] for kind in LINES}
@@ -136,12 +136,12 @@ def draw_family_tree(rows: Sequence[Row], out: Iterable[Path | str], title: str 
 
 
 def place(row: Row) -> tuple[float, float]:
-    """Return where an individual stands: no other stands there."""
+    """Return the position of an individual, which no other one has."""
     return row["generation"] + OPERATORS[row["operator"]][2], row["rank"]
 
 
 def _edge(parent: tuple[float, float], child: tuple[float, float]) -> Outline:
-    """Return the curve from a parent to a child, level at both ends; an arc where they stand in one column."""
+    """Return the curve from a parent to a child, level at both ends; an arc if both are in one column."""
     (x0, y0), (x1, y1) = parent, child
     handles = [((x0 + x1) / 2, y0), ((x0 + x1) / 2, y1)] if x1 > x0 else [(x0 + 0.15, y0), (x0 + 0.15, y1)]
     return Outline([parent, *handles, child], [Outline.MOVETO, *[Outline.CURVE4] * 3])
@@ -178,7 +178,7 @@ def _operators(rows: Sequence[Row]) -> list[str]:
 
 
 def _legend(rows: Sequence[Row]) -> list[Line2D]:
-    """Return the legend's entries: the operators of this run, what a hollow marker says, and the best."""
+    """Return the legend's entries: the operators of this run, hollow markers, and the best."""
     plain = {"ls": "", "mec": MUTED, "mew": 0.6, "ms": 4.5}
     entries = []
     for operator in _operators(rows):

@@ -1,19 +1,33 @@
 """Test scores against the size of the population: the paper's Figure 2."""
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from genome.report import tables
-from genome.report.figures.style import COLUMN, LEGEND, PAGE, SERIES, styled
-from genome.report.tables import Column, Method, Style
+from genome.report.comparison import uncertainty
+from genome.report.figures.style import COLUMN, LEGEND, PAGE, SERIES, pictures, styled
+from genome.report.layout import Column, Method, Style
 
-STYLE = Style("Figure 2: test scores against population size.", over=())
+log = logging.getLogger("genome")
+
+WITHOUT_GAINS = Style("Figure 2: test scores against population size.", over=())
 WIDE = 3
-"""Panels side by side on a page; up to two fit into a column."""
+"""Panels in a row on a page; up to two fit into a column."""
+
+
+def write(settings: Mapping[str, Any], inputs: Mapping[str, Any], outputs: Mapping[str, str]) -> None:
+    """Draw test scores against population size; intervals are computed from the answers next to the score files."""
+    layout = settings["methods"], settings["columns"], settings["sizes"], settings["seeds"]
+    table = scaling(tables.collect(inputs["scores"]), *layout)
+    tables.write_csv(table, outputs["table"])
+    draw_scaling(table, pictures(outputs))
+    log.info("%d methods on %d tests at %d sizes", *map(len, layout[:3]))
 
 
 def scaling(
@@ -25,20 +39,20 @@ def scaling(
 ) -> pd.DataFrame:
     """Return the score of each method on each test by population size, with its 95 % interval and its runs, in percent.
 
-    A score is the mean over seeds. A method that has no population has the same score at all sizes. Scores of which a
-    seed is missing have no row.
+    A score is the mean over seeds. A method without population has the same score at all sizes. A score has no row if
+    one of its seeds is missing.
     """
     found = []
     for size in sizes:
         of_size = scores[(scores["population_size"] == size) | scores["population_size"].isna()]
-        sure = tables.uncertainty(of_size, methods, columns, seeds, STYLE)
+        sure = uncertainty(of_size, methods, columns, seeds, WITHOUT_GAINS)
         found.append(sure[sure["versus"] == ""].assign(population_size=size))
     order = ["test", "method", "population_size", "value", "low", "high", "interval", "n", "tasks", "seeds", "runs"]
     return pd.concat(found)[order].reset_index(drop=True)
 
 
 def draw_scaling(table: pd.DataFrame, out: Iterable[Path | str]) -> None:
-    """Draw a panel a test and a line a method; bars are 95 % intervals, set apart sideways."""
+    """Draw a panel per test and a line per method; bars are 95 % intervals, shifted sideways."""
     tests, methods = list(table["test"].unique()), list(table["method"].unique())
     sizes = sorted(table["population_size"].unique())
     wide = min(len(tests), WIDE)
@@ -52,7 +66,7 @@ def draw_scaling(table: pd.DataFrame, out: Iterable[Path | str]) -> None:
                 axes.errorbar(
                     line["population_size"] + apart * (2 * i - len(methods) + 1),
                     line["value"],
-                    # A bootstrap need not hold the score itself: BLEU's best is 100 and a last bit more.
+                    # A bootstrap interval may exclude the score itself: the best BLEU exceeds 100 by rounding.
                     yerr=[(line["value"] - line["low"]).clip(0), (line["high"] - line["value"]).clip(0)],
                     **SERIES[i % len(SERIES)],
                     lw=1.2, ms=4, mec="white", mew=0.4, elinewidth=0.7, capsize=1.5, capthick=0.7, label=method,

@@ -1,4 +1,4 @@
-"""How much of each expert is in the best individual, by generation."""
+"""The coefficient of each expert in the best individual, by generation."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,8 +18,8 @@ CELL = 0.245
 def expert_shares(populations: Sequence[Mapping[str, Any]]) -> list[Row]:
     """Return the coefficient of each expert in the best individual so far, by generation, in the experts' order.
 
-    `populations` are the contents of a run's `population.json` files, in any order. Where groups of layers have
-    coefficients of their own, it is their mean.
+    `populations` are the contents of a run's `population.json` files, in any order. If groups of layers
+    have separate coefficients, it is their mean.
     """
     return [
         {
@@ -41,8 +41,8 @@ def expert_shares(populations: Sequence[Mapping[str, Any]]) -> list[Row]:
 def draw_expert_shares(rows: Sequence[Row], out: Iterable[Path | str], title: str = "") -> None:
     """Draw the coefficients as a table of shaded numbers, experts by generations, with the fitness below.
 
-    The paper's operators are affine: their sum is 1, and some are negative where an individual has left the experts'
-    hull. A search for the coefficients themselves (CMA-ES) is bound by neither.
+    The paper's operators are affine: coefficients sum to 1, and some are negative if an individual is outside the
+    experts' hull. A search for the coefficients themselves (CMA-ES) is not bound by this.
     """
     generations = by_generation(rows)
     names = [row["expert"] for row in next(iter(generations.values()))]
@@ -57,7 +57,7 @@ def draw_expert_shares(rows: Sequence[Row], out: Iterable[Path | str], title: st
             list(map(list, zip(*table, strict=True))),
             cmap=SIGNS, norm=TwoSlopeNorm(0, -1.25 * largest, 1.25 * largest), aspect="auto",
         )  # fmt: skip
-        # Beyond that many columns numbers would run into each other: the shades remain, and the csv.
+        # With more columns numbers would overlap: only shades are drawn, and the csv has the numbers.
         if CELL * len(table) <= PAGE - 0.75:
             for x, column in enumerate(table):
                 for y, value in enumerate(column):
@@ -66,7 +66,7 @@ def draw_expert_shares(rows: Sequence[Row], out: Iterable[Path | str], title: st
         axes.axhline(len(names) - 0.45, color=INK, lw=0.6)
         axes.set(xlabel="Generation", title=title, ylim=(len(names) + 0.6, -0.5))
         step = 1 + len(table) // 30
-        axes.set_xticks(range(0, len(table), step), list(generations)[::step])
+        axes.set_xticks(range(0, len(table), step), list(map(str, generations))[::step])
         axes.set_yticks([*range(len(names)), len(names) + 0.15], [*names, "fitness"])
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
@@ -77,7 +77,7 @@ def _number(axes: Axes, x: float, y: float, text: str, colour: str) -> None:
 
 
 def short(value: float) -> str:
-    """Return a number in four signs at most: two decimals without the leading zero, one from 1 on; nothing for zero."""
+    """Return a number in at most four characters: two decimals without leading zero, one from 1 on; '' for 0."""
     if abs(value) < 0.005:
         return "·" if value else ""
     text = f"{value:.2f}".replace("0.", ".", 1) if abs(value) < 0.995 else f"{value:.1f}"

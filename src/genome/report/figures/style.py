@@ -28,11 +28,11 @@ SERIES = (
     {"color": "#8e4a86", "marker": "v", "ls": (0, (7, 2))},
     {"color": INK, "marker": "X", "ls": (0, (1, 2.5))},
 )
-"""Looks of lines that are told apart by colour, marker and dashes at once."""
+"""Looks of lines that differ in colour, marker and dashes."""
 
 LEGEND = {"fontsize": 6.5, "handlelength": 1.8, "handletextpad": 0.5, "columnspacing": 1.1}
 
-STYLE = {
+RC_PARAMS = {
     "font.family": "DejaVu Sans",
     "font.size": 7.5,
     "axes.titlesize": 8,
@@ -62,15 +62,20 @@ STYLE = {
     "hatch.linewidth": 0.4,
     "savefig.dpi": 300,
     "svg.fonttype": "path",
-    # SVG names its parts by hashes; without a fixed salt each run would name them anew.
+    # SVG names its parts by hashes; without a fixed salt the names would differ between runs.
     "svg.hashsalt": "genome",
 }
 
 METADATA = {".svg": {"Date": None, "Creator": None}, ".png": {"Software": None}}
-"""What matplotlib would write into the file by itself and we leave out: the same figure is the same bytes."""
+"""Metadata of matplotlib that is left out, so that the same figure is the same bytes."""
 
 Row = Mapping[str, Any]
-"""A row of the numbers that a figure draws, and of the csv beside it."""
+"""A row of the numbers that a figure draws, and of its csv."""
+
+
+def pictures(outputs: Mapping[str, str]) -> list[str]:
+    """Return the pictures among a result's outputs."""
+    return [outputs["svg"], outputs["png"]]
 
 
 @contextmanager
@@ -79,7 +84,7 @@ def styled(out: Iterable[Path | str], height: float, width: float = COLUMN) -> I
 
     A reader's own matplotlib settings have no effect. The format follows from a file's suffix, .svg or .png.
     """
-    with matplotlib.style.context(["default", STYLE]):
+    with matplotlib.style.context(["default", RC_PARAMS]):
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
         for path in map(Path, out):

@@ -1,0 +1,59 @@
+"""The whole config as a value."""
+
+from functools import cached_property
+from typing import Any
+
+from pydantic import Field, JsonValue
+
+from genome.config.bases import Base
+from genome.config.engine import AnyEngine, Transformers
+from genome.config.results import Results
+from genome.config.run import Run
+from genome.config.similarity import Chrf, Similarity
+from genome.config.variants import Variant, labelled, read_variants
+from genome.errors import GenomeError
+
+
+class Config(Results, Run):
+    """What a user's config says; made by `genome.config.read_config`."""
+
+    similarity: Similarity = Field(
+        default_factory=Chrf.model_construct,
+        description="How an ensemble compares answers of which no single form is right.",
+    )
+    engine: AnyEngine = Field(
+        default_factory=Transformers.model_construct, description="The server that answers for the models."
+    )
+    methods: dict[str, dict[str, JsonValue]] = Field(
+        {}, description="Changes to the defaults of methods, by their names."
+    )
+    changes: dict[str, dict[str, JsonValue] | None] = Field(
+        {},
+        alias="variants",
+        description="Further variants: a `method` and the settings that it changes. Every method is a variant already.",
+    )
+    bases: dict[str, Base] = Field(description="Base models with their experts, by name.")
+
+    @cached_property
+    def suite(self) -> Base:
+        """The base model to evolve, with its experts."""
+        return self.bases[self.base]
+
+    @cached_property
+    def variants(self) -> dict[str, Variant]:
+        """All variants by name: one per method, then those of the config."""
+        variants, problems = read_variants(self.methods, self.changes, self.labels)
+        if problems:
+            raise GenomeError("; ".join(problems))
+        return variants
+
+    def variant(self, name: str, method: str, **changes: Any) -> Variant:
+        """Return a variant that the config does not name, such as a point of the study."""
+        variants, problems = read_variants(self.methods, {name: {"method": method, **changes}}, self.labels)
+        if problems:
+            raise GenomeError("; ".join(problems))
+        return variants[name]
+
+    def label_of(self, variant: str) -> str:
+        """Return a variant's name for people."""
+        return labelled(variant, self.labels)

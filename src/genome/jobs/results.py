@@ -1,0 +1,46 @@
+"""Tables and figures: each is written by the function `write` of its module in `genome.report`.
+
+`write(settings, inputs, outputs)` gets the rule's settings and its input and output files by name. A rule names its
+module: a new table `ranking` is a rule `ranking` and a module `genome.report.ranking`.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
+from typing import Any, Protocol
+
+MODULES = {
+    "table1": "splits",
+    "compare": "comparison",
+    "correlate": "correlations",
+    "regress": "regressions",
+    "protocol": "public_scoring",
+    "across": "cross_base",
+    "figure2": "figures.scaling",
+    "figure3": "figures.capabilities",
+    "plot_ensemble": "figures.ensembles",
+    "portrait": "figures.portraits",
+    "portrait_diversity": "figures.diversity",
+    "table_page": "page",
+}
+"""The modules whose names differ from those of their rules."""
+
+
+class Files(Protocol):
+    """The input or output of a rule, as Snakemake gives it: paths, some of which have names."""
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over all paths."""
+        ...
+
+    def items(self) -> Iterable[tuple[str, Any]]:
+        """Return the names, each with a path or a list of paths."""
+        ...
+
+
+def write_result(rule: str, settings: str | None, inputs: Files, outputs: Files) -> None:
+    """Write the table or figure of a rule. `inputs["files"]` are all its inputs; a single output is its `table`."""
+    module = import_module(f"genome.report.{MODULES.get(rule, rule)}")
+    given: Mapping[str, Any] = {"files": list(inputs), **dict(inputs.items())}
+    made: Mapping[str, str] = dict(outputs.items()) or dict(zip(("table",), outputs, strict=True))
+    module.write(json.loads(settings or "{}"), given, made)

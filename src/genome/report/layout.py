@@ -1,0 +1,76 @@
+"""What a table or figure shows of methods: its rows, its columns, and which rows are compared (Tables 2 to 8)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+MEAN = "mean"
+"""The name of the row, or the column, of means over tasks."""
+
+COMPARED = ("genome", "genome_plus")
+REFERENCES = ("best_single", "model_swarms")
+"""Methods that all others are compared with, in every table that shows them."""
+
+Method = Mapping[str, str]
+"""A row of a table: {name, variant, label, report}. `name` is a variant of the config, and `variant` the one whose
+runs are shown: another one if its search is the same. `label` is the name for people; `report` is best or ensemble."""
+
+Column = Mapping[str, str]
+"""A column of a table: {name, tasks, test_task, metric} of runs that evolved on `tasks`; optionally its `group`."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a table compares its rows.
+
+    about: what the table shows, in a sentence
+    over: the variants that gains are relative to
+    over_first_row: gains, and all differences, are relative to the table's first row instead
+    compared: the variants that have gains; None: all but the one compared with
+    inline: in Markdown, gains follow scores in parentheses; otherwise they have rows of their own
+    mean: whether there is a mean over columns
+    """
+
+    about: str
+    over: tuple[str, ...] = ("best_single",)
+    over_first_row: bool = False
+    compared: tuple[str, ...] | None = None
+    inline: bool = True
+    mean: bool = False
+
+    def references(self, methods: Sequence[Method]) -> list[Method]:
+        """Return the rows that all others are tested against."""
+        return [methods[0]] if self.over_first_row else [row for row in methods if row["name"] in REFERENCES]
+
+    def gains(self, methods: Sequence[Method]) -> list[tuple[Method, Method]]:
+        """Return which rows' gains over which are shown, in the table's order."""
+        over = [methods[0]] if self.over_first_row else [row for row in methods if row["name"] in self.over]
+        return [
+            (row, reference)
+            for row in methods
+            if self.compared is None or row["name"] in self.compared
+            for reference in over
+            if row is not reference
+        ]
+
+
+STYLES = {
+    "table2": Style(
+        "Table 2: single tasks, each evolved on and tested by itself.",
+        over=REFERENCES,
+        compared=COMPARED,
+        inline=False,
+        mean=True,
+    ),
+    "table3": Style("Table 3: knowledge and reasoning."),
+    "table4": Style(
+        "Table 4: several tasks at once; one run a domain, whose fitness is the mean of its tasks, tested on each.",
+        over=("model_swarms",),
+        compared=COMPARED,
+        inline=False,
+    ),
+    "table5": Style("Table 5: transfer; evolved on one task, tested on another of which no sample was seen.", over=()),
+    "table6": Style("Table 6: languages that the base model has seen, and languages that it has not."),
+    "table8": Style(
+        "Table 8: ablations; a method, and the same without each of its parts.", over_first_row=True, mean=True
+    ),
+}

@@ -1,0 +1,102 @@
+"""Tests of runs: which models answer, what a team is chosen by, and what an export collects."""
+
+import json
+from collections.abc import Collection
+from functools import cache
+from pathlib import Path
+
+from genome.errors import GenomeError
+from genome.search.method import Method
+from genome.workflow.names import STATIC, RunName, TestName
+from genome.workflow.plan import Plan
+from genome.workflow.runs import evaluations_of, prompts_of, run_of
+
+
+def test_of(task: str, run: RunName) -> TestName:
+    """Return the test of a run on a task, in this workflow's results."""
+    return TestName("results", task, run)
+
+
+def model_of(plan: Plan, run: RunName) -> str:
+    """Return the file that describes the models that a run ends with; GenomeError if there can be no such run."""
+    if run.is_static and run.variant in plan.adapters and run.seed is None:
+        return f"resources/experts/{run.variant}/provenance.json"
+    method = plan.variant(run.variant).method
+    _require_form(run, method)
+    if method.stage == "generation":
+        return run.generation(plan.config.generations)
+    if method.stage == "merge":
+        return f"results/merges/{str(run).removeprefix('static/')}/provenance.json"
+    if method.stage == "adapter":
+        hint = f"add one, or leave {run.variant} out of the tables' variants"
+        raise GenomeError(f"config.bases.{plan.base} has no {method.name}; {hint}")
+    return f"{run.folder}/population.json"
+
+
+def _require_form(run: RunName, method: Method) -> None:
+    """Raise GenomeError unless a run's name has the parts that runs of its method have."""
+    evolves, is_static = method.stage == "generation", method.stage in ("merge", "adapter")
+    if (run.n is not None, run.seed is not None, run.is_static) != (evolves, method.seeded, is_static):
+        parts = [
+            STATIC if is_static else "TASKS",
+            run.variant,
+            *(["nN"] if evolves else []),
+            *(["seedS"] if method.seeded else []),
+        ]
+        raise GenomeError(f"{run} does not name a run of {run.variant}; its runs are named {'/'.join(parts)}")
+
+
+def members_of(plan: Plan, variant: str) -> int:
+    """Return how many members the ensemble of a variant has; 0 if it reports none, as single adapters do."""
+    return plan.variants[variant].ensemble_size if variant in plan.variants else 0
+
+
+def is_team(plan: Plan, variant: str) -> bool:
+    """Tell whether a variant's ensemble is chosen by its validation answers, not by its members' fitness."""
+    return variant in plan.variants and plan.variants[variant].is_team
+
+
+def chosen_by(plan: Plan, run: RunName) -> list[str]:
+    """Return the files that a run's team is chosen by: evaluations and validation samples; none for top members."""
+    if not is_team(plan, run.variant):
+        return []
+    return [*evaluations_of(plan, run), *prompts_of(plan, run.tasks)]
+
+
+@cache
+def whole_populations(plan: Plan) -> Collection[TestName]:
+    """Return the tests that whole populations answer, for the scoring of the public code: by task, then by seed."""
+    shown = plan.config.protocol
+    if shown is None:
+        return ()
+    runs = [(task, run_of(plan, shown.variant, task, seed)) for task in shown.tasks for seed in plan.config.seeds]
+    return {test_of(task, run): None for task, run in runs}.keys()
+
+
+def asked_members(plan: Plan, test: TestName) -> int:
+    """Return how many members answer a test beside the best: the ensemble's, or those of the whole population."""
+    run = test.run
+    members = (run.n or 0) if test in whole_populations(plan) else members_of(plan, run.variant)
+    return members if is_team(plan, run.variant) else max(members, answered_already(test))
+
+
+def answered_already(test: TestName) -> int:
+    """Return how many members have answered a test: fewer are among them, and need not be asked again."""
+    try:
+        return int(json.loads(Path(f"{test.folder}/responses.json").read_text())["members"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0  # none, as far as that file shows
+
+
+def tests_of(run: RunName, file: str) -> list[str]:
+    """Return a file of the tests of a run on each of the tasks that it evolved on."""
+    return [f"{test_of(task, run).folder}/{file}" for task in run.tasks]
+
+
+def exported_population(plan: Plan, run: RunName) -> str:
+    """Return the population whose best individual is exported; GenomeError for a merge, which is an adapter already."""
+    model = model_of(plan, run)
+    if run.is_static:
+        folder = Path(model).parent
+        raise GenomeError(f"{run} has no genotype to export; it is a PEFT folder already: {folder}")
+    return model

@@ -1,0 +1,220 @@
+"""The plan: a checked config, resolved. All that rules ask for is computed from it, without Snakemake."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, TypeVar
+
+from genome.config import Config, Variant, names, paths
+from genome.config.bases import Base, GeneratedModel
+from genome.config.references import named_tasks
+from genome.config.values import overlay
+from genome.errors import GenomeError, nearest
+from genome.search.method import Stage
+from genome.tasks import parse_task
+from genome.validation.section import Section
+from genome.workflow import study
+from genome.workflow.names import RunName
+
+Part = TypeVar("Part", bound=Section)
+
+JSON = Any
+"""A value that JSON has."""
+
+Definition = Mapping[str, Any]
+"""A task as its file defines it."""
+
+
+def canonical(value: JSON) -> str:
+    """Return the one JSON text of a value: Snakemake compares it to decide whether a job has to run again."""
+    return json.dumps(value, sort_keys=True, allow_nan=False)
+
+
+def unique(values: Iterable[str]) -> list[str]:
+    """Return values in their order, each once."""
+    return list(dict.fromkeys(values))
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What follows from a config: experts, variants with all their settings, tasks with all their changes.
+
+    `task_files` are the contents of config/tasks by their stems, `versions` those of stages (workflow/internal.yaml).
+    """
+
+    config: Config
+    task_files: Mapping[str, Definition]
+    versions: Mapping[str, int]
+
+    @property
+    def base(self) -> str:
+        """The name of the base model."""
+        return self.config.base
+
+    @property
+    def per_job(self) -> bool:
+        """Whether jobs that need an engine are submitted to a cluster, each with an engine of its own."""
+        return self.config.engine.per_job
+
+    @property
+    def trains_base(self) -> bool:
+        """Whether the base model is trained here; otherwise it is fetched: compute nodes may lack internet."""
+        return isinstance(self.suite.model, GeneratedModel)
+
+    @property
+    def engine_text(self) -> str:
+        """The engine's settings as one text."""
+        return canonical(self.of_scripts["engine"])
+
+    @cached_property
+    def of_scripts(self) -> Mapping[str, JSON]:
+        """What scripts and the report read of the config, with defaults: no result depends on it but through params."""
+        config = self.config
+        return {
+            "base": config.base,
+            "seeds": list(config.seeds),
+            "population_size": config.population_size,
+            "splits": config.splits.model_dump(),
+            "engine": {"backend": config.engine.backend, **config.engine.given()},
+            "data_dir": self.config.data_folder,
+            "unparsed": config.unparsed,
+            "adapters": config.adapters,
+            "generations": config.generations,
+        }
+
+    def submission_problem(self, *, local: bool) -> str | None:
+        """Return why jobs that are not `local` cannot be submitted: all nodes have to reach an engine."""
+        engine = self.config.engine
+        if local or engine.per_job or engine.slurm or engine.backend == "url":
+            return None
+        return (
+            "jobs are submitted, but engine.slurm is not set: use profiles/slurm; `--config` on the command line "
+            "replaces the profile's, so put settings into a `--configfile`"
+        )
+
+    def stacks(self, wildcards: Mapping[str, str]) -> bool:
+        """Tell whether the adapters of a job contain all experts next to each other, because it merges products."""
+        named = wildcards.get("variant") or (RunName.parse(wildcards["run"]).variant if "run" in wildcards else "")
+        settings = self.variants[named].settings if named in self.variants else None
+        space = wildcards.get("scheme") or getattr(settings, "merge_space", "")
+        return space.endswith("product")
+
+    @property
+    def generations(self) -> range:
+        """The generations of a run after generation 0."""
+        return range(1, self.config.generations + 1)
+
+    @property
+    def suite(self) -> Base:
+        """The base model with its experts, as the config has them."""
+        return self.config.suite
+
+    @cached_property
+    def own_corpora(self) -> Mapping[str, str]:
+        """The corpora that the workflow writes, by their resolved paths."""
+        return paths.own_corpora(self.config, self.task_files)
+
+    @cached_property
+    def adapters(self) -> Mapping[str, Mapping[str, Any]]:
+        """The sources of all adapters that can be made: experts, Data Merge, and the micro tasks' oracles."""
+        return paths.adapters_of(self.config, self.task_files)
+
+    @cached_property
+    def experts(self) -> Sequence[str]:
+        """The names of the experts."""
+        return [name for name in self.adapters if self.suite.experts.get(name)]
+
+    @cached_property
+    def trained(self) -> Sequence[str]:
+        """The names of adapters that are trained here."""
+        return [name for name, source in self.adapters.items() if "corpus" in source]
+
+    @cached_property
+    def fetched(self) -> Sequence[str]:
+        """The names of adapters that are fetched or copied."""
+        return [name for name in self.adapters if name not in self.trained]
+
+    @cached_property
+    def grid(self) -> Mapping[str, Mapping[str, float]]:
+        """The rates of all points that a study can run, by their names; empty without a study."""
+        return study.grid() if self.config.study else {}
+
+    @cached_property
+    def points(self) -> Sequence[str]:
+        """The points of the grid that the config's study runs; none without a study."""
+        shown = self.config.study
+        return study.drawn(shown.seed, shown.runs) if shown else []
+
+    @cached_property
+    def micro_tasks(self) -> Sequence[str]:
+        """The tasks whose rows are generated."""
+        return names.micro_tasks(self.task_files)
+
+    @cached_property
+    def variants(self) -> Mapping[str, Variant]:
+        """All variants with their settings: the config's, and the points of its study."""
+        return {**self.config.variants, **self._points()}
+
+    def _points(self) -> dict[str, Variant]:
+        """Return the study's points: its method's defaults with other rates, and an ensemble as a second outcome."""
+        shown = self.config.study
+        if shown is None:
+            return {}
+        common = self.config.variant("study", shown.method, ensemble={"k": 3})
+        return {
+            name: replace(common, name=name, label=name, settings=replace(common.settings, **rates))
+            for name, rates in self.grid.items()
+        }
+
+    def variant(self, name: str) -> Variant:
+        """Return a variant by its name; GenomeError if there is none."""
+        if name not in self.variants:
+            raise GenomeError(f"unknown variant {name!r}; {nearest(name, self.config.variants)}")
+        return self.variants[name]
+
+    def of_stage(self, stage: Stage, *, seeded: bool | None = None) -> list[str]:
+        """Return the variants whose methods a rule runs; `seeded` ones once per seed, others once, None for both."""
+        return [
+            name
+            for name, variant in self.variants.items()
+            if variant.method.stage == stage and seeded in (None, variant.method.seeded)
+        ]
+
+    def evolves(self, variant: str) -> bool:
+        """Tell whether a variant has a population and generations."""
+        return variant in self.variants and self.variants[variant].method.stage == "generation"
+
+    def definition(self, task: str) -> Definition:
+        """Return a task as its file defines it, with the config's changes; GenomeError unless it is complete."""
+        if task not in self._definitions:
+            self._definitions[task] = self._defined(task)
+        return self._definitions[task]
+
+    @cached_property
+    def _definitions(self) -> dict[str, Definition]:
+        return {}
+
+    def _defined(self, task: str) -> Definition:
+        changes = self.config.tasks.get(task)
+        if task not in self.task_files and changes is None:
+            raise GenomeError(f"unknown task {task!r}; {nearest(task, [*self.task_files, *self.config.tasks])}")
+        definition = overlay(self.task_files.get(task, {}), changes or {})
+        parse_task(task, definition)
+        return definition
+
+    def first_task(self) -> str:
+        """Return the first task that a table or figure names, Table 2 first; GenomeError if none names any."""
+        shown = self.config.table2
+        tasks = list(shown.tasks) if shown else named_tasks(self.config)
+        if not tasks:
+            raise GenomeError("no table or figure of this config names a task; give one, such as config.table2")
+        return tasks[0]
+
+    def section(self, part: str, kind: type[Part]) -> Part:
+        """Return the part of the config that describes a table or figure; GenomeError if it is null."""
+        found = getattr(self.config, part)
+        if not isinstance(found, kind):
+            noun = part.rstrip("0123456789")
+            raise GenomeError(f"config.{part} is null: this config has no such {noun}; say which tasks it shows")
+        return found

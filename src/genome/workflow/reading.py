@@ -1,0 +1,28 @@
+"""A plan from the config that Snakemake has read and from the project's own files; refused if no job could run."""
+
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from genome.config.check import check_files, check_paths, check_python, profile_files, read_config, read_task_files
+from genome.workflow.plan import Plan
+from genome.yaml_files import read_yaml
+
+
+def read_plan(
+    config: Mapping[str, Any], project: str | Path, files: Iterable[str | Path], *, check_sources: bool
+) -> Plan:
+    """Return the plan of a config; GenomeError, a problem per line, for a config or environment with which no job runs.
+
+    `files` are those that the config was read from; `check_sources` also looks at the files that the config names.
+    """
+    project = Path(project)
+    check_python(sys.executable)
+    check_files([*map(Path, files), *profile_files(sys.argv, project)])
+    tasks = read_task_files(project / "config/tasks")
+    versions = read_yaml(project / "workflow/internal.yaml")["versions"]
+    plan = Plan(read_config(config, tasks), tasks, versions)
+    if check_sources:
+        check_paths(plan.config, tasks)
+    return plan

@@ -1,0 +1,35 @@
+"""What the report contains and the default target makes, from the rows of tables and figures."""
+
+from genome.config.results import RunFigures
+from genome.workflow.figures import FIGURES, PORTRAITS
+from genome.workflow.names import RunName
+from genome.workflow.plan import Plan
+from genome.workflow.runs import run_of
+from genome.workflow.tables import TABLES
+
+FORMS = ("svg", "png", "csv")
+"""The files of a figure."""
+
+
+def drawn_runs(plan: Plan) -> list[RunName]:
+    """Return the runs whose figures are drawn: those of the first seed that the config names under `portraits`."""
+    shown = plan.section("portraits", RunFigures)
+    seed = plan.config.seeds[0]
+    runs = [run_of(plan, variant, tasks, seed) for tasks in shown.tasks for variant in shown.variants]
+    return list(dict.fromkeys(runs))
+
+
+def portraits(plan: Plan) -> list[str]:
+    """Return all figures of single runs."""
+    runs = drawn_runs(plan)
+    return [f"results/figures/{kind}/{run}.{form}" for kind in PORTRAITS for run in runs for form in FORMS]
+
+
+def everything(plan: Plan) -> list[str]:
+    """Return what the config's `all` names, except parts that are null: pages of tables for the report, and figures."""
+    asked = [part for part in plan.config.all if getattr(plan.config, part) is not None]
+    return [
+        *(f"results/tables/{table.name}.html" for table in TABLES.values() if table.part in asked),
+        *(f"results/figures/{figure.name}.svg" for figure in FIGURES.values() if figure.part in asked),
+        *(portraits(plan) if "portraits" in asked else []),
+    ]

@@ -1,0 +1,298 @@
+"""What rules ask the plan: functions of a job's wildcards, which read them and call the functions of this package.
+
+Nothing is decided here. `Inputs` return files, `Settings` the JSON text that a rule has in its params, `Patterns` what
+wildcards match, `Captions` the texts of the report.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from genome.config import paths
+from genome.search.method import Stage
+from genome.workflow import evaluation, results, runs, settings, sources, study, tables
+from genome.workflow.figures import EFFICIENCY, FIGURES, PORTRAITS
+from genome.workflow.names import RunName, TestName
+from genome.workflow.plan import Plan, canonical
+from genome.workflow.result import Files, Result
+from genome.workflow.tables import COMPARISONS, TABLES
+
+
+class Wildcards(Protocol):
+    """The wildcards of a job: texts by name."""
+
+    def __getattr__(self, name: str) -> str: ...
+
+
+RESULTS: Mapping[str, Result[Any]] = {**TABLES, **FIGURES}
+"""Tables and figures that have a rule of their own, by names that no two of them share."""
+
+
+def one_of(names: Iterable[str], *patterns: str) -> str:
+    """Return what matches just `names` and `patterns` (none of them: nothing)."""
+    return "|".join([*map(re.escape, names), *patterns]) or "(?!)"
+
+
+def run_of(wildcards: Wildcards) -> RunName:
+    """Return the run that a job names in its one wildcard `run`."""
+    return RunName.parse(wildcards.run)
+
+
+def evolving_run_of(wildcards: Wildcards) -> RunName:
+    """Return the run of an evolving variant that a job names in parts."""
+    return RunName(tasks_of(wildcards), wildcards.variant, int(wildcards.n), int(wildcards.seed))
+
+
+def tasks_of(wildcards: Wildcards) -> tuple[str, ...]:
+    """Return the tasks that a run is over."""
+    return tuple(wildcards.tasks.split("+"))
+
+
+def test_of(wildcards: Wildcards) -> TestName:
+    """Return the test that a job names."""
+    return evaluation.test_of(wildcards.test_task, run_of(wildcards))
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """Input functions."""
+
+    plan: Plan
+
+    def of(self, result: str) -> Callable[[Wildcards], Files]:
+        """Return the input function of a table or figure."""
+        return lambda wildcards: RESULTS[result].inputs_of(self.plan)
+
+    def table(self, wildcards: Wildcards) -> Files:
+        """Return what a table is made from."""
+        return TABLES[wildcards.table].inputs_of(self.plan)
+
+    def everything(self, wildcards: Wildcards) -> list[str]:
+        """Return what the default target makes."""
+        return results.everything(self.plan)
+
+    def portraits(self, wildcards: Wildcards) -> list[str]:
+        """Return all figures of single runs."""
+        return results.portraits(self.plan)
+
+    def study(self, wildcards: Wildcards) -> Files:
+        """Return what the list of the study's runs is made from."""
+        return tables.study_files(self.plan)
+
+    def reachable(self, wildcards: Wildcards) -> list[str]:
+        """Return the scores of Data Merge and of the micro tasks' oracles."""
+        return tables.reachable_files(self.plan)
+
+    def engine_check(self, wildcards: Wildcards) -> str:
+        """Return the prompts that an engine is checked with."""
+        return runs.prompts_of(self.plan, [self.plan.first_task()])[0]
+
+    def base_files(self, wildcards: Wildcards) -> list[Path]:
+        """Return the files of a base given by path."""
+        return sources.base_files(self.plan, wildcards.base)
+
+    def adapter_files(self, wildcards: Wildcards) -> list[Path]:
+        """Return the files of an adapter given by path."""
+        return sources.adapter_files(self.plan, wildcards.adapter)
+
+    def corpora(self, wildcards: Wildcards) -> list[str]:
+        """Return the corpora of an adapter."""
+        return sources.corpora_of(self.plan, wildcards.adapter)
+
+    def corpus_files(self, wildcards: Wildcards) -> list[Path]:
+        """Return the files of a published corpus."""
+        return sources.corpus_files(self.plan, wildcards.corpus)
+
+    def task_rows(self, wildcards: Wildcards) -> list[Path]:
+        """Return the files of a task's rows."""
+        return sources.task_rows(self.plan, wildcards.task)
+
+    def prompts(self, wildcards: Wildcards) -> list[str]:
+        """Return the validation prompts of all tasks of a run."""
+        return runs.validation_of(self.plan, tasks_of(wildcards))
+
+    def previous(self, wildcards: Wildcards) -> str:
+        """Return the population that a generation starts from."""
+        return runs.previous_of(self.plan, evolving_run_of(wildcards), int(wildcards.generation))
+
+    def populations(self, wildcards: Wildcards) -> list[str]:
+        """Return the populations of a run, from the shared generation 0 to the last."""
+        return runs.populations_of(self.plan, evolving_run_of(wildcards))
+
+    def evaluations(self, wildcards: Wildcards) -> list[str]:
+        """Return all validation answers of a run."""
+        return runs.evaluations_of(self.plan, evolving_run_of(wildcards))
+
+    def model(self, wildcards: Wildcards) -> str:
+        """Return the file that describes the models that a run reports."""
+        return evaluation.model_of(self.plan, run_of(wildcards))
+
+    def validation(self, wildcards: Wildcards) -> list[str]:
+        """Return what a run's team is chosen by."""
+        return evaluation.chosen_by(self.plan, run_of(wildcards))
+
+    def exported_population(self, wildcards: Wildcards) -> str:
+        """Return the population whose best individual is exported."""
+        return evaluation.exported_population(self.plan, run_of(wildcards))
+
+    def exported_splits(self, wildcards: Wildcards) -> list[str]:
+        """Return the splits of an exported run's tasks."""
+        return [f"results/splits/{task}/provenance.json" for task in run_of(wildcards).tasks]
+
+    def exported_tests(self, file: str) -> Callable[[Wildcards], list[str]]:
+        """Return the input function of a file of the tests of an exported run on its own tasks."""
+        return lambda wildcards: evaluation.tests_of(run_of(wildcards), file)
+
+
+@dataclass(frozen=True, eq=False)
+class Settings:
+    """What the result of a rule depends on, as one canonical JSON text."""
+
+    plan: Plan
+
+    def of(self, result: str) -> Callable[[Wildcards], str]:
+        """Return the settings of a table or figure."""
+        return lambda wildcards: canonical(RESULTS[result].settings_of(self.plan))
+
+    def table(self, wildcards: Wildcards) -> str:
+        """Return the settings of a table."""
+        return canonical(TABLES[wildcards.table].settings_of(self.plan))
+
+    def study(self, wildcards: Wildcards) -> str:
+        """Return the settings of the list of the study's runs."""
+        return canonical(tables.study_settings(self.plan))
+
+    def base(self, wildcards: Wildcards) -> str:
+        """Return the settings of a base model."""
+        return canonical(settings.of_base(self.plan, wildcards.base))
+
+    def training(self, wildcards: Wildcards) -> str:
+        """Return the settings of a trained adapter."""
+        return canonical(settings.of_training(self.plan, wildcards.adapter))
+
+    def fetching(self, wildcards: Wildcards) -> str:
+        """Return the settings of a fetched adapter."""
+        return canonical(settings.of_fetching(self.plan, wildcards.adapter))
+
+    def corpus(self, wildcards: Wildcards) -> str:
+        """Return the settings of a published corpus."""
+        return canonical(settings.of_corpus(self.plan, wildcards.corpus))
+
+    def split(self, wildcards: Wildcards) -> str:
+        """Return the settings of a task's samples."""
+        return canonical(settings.of_split(self.plan, wildcards.task))
+
+    def prompts(self, wildcards: Wildcards) -> str:
+        """Return the settings of prepared prompts."""
+        return canonical(settings.of_prompts(self.plan, wildcards.base, wildcards.task))
+
+    def fitness(self, wildcards: Wildcards) -> str:
+        """Return the settings of the scored experts."""
+        return canonical(settings.of_fitness(self.plan, tasks_of(wildcards)))
+
+    def initial(self, wildcards: Wildcards) -> str:
+        """Return the settings of a generation 0."""
+        return canonical(settings.of_initial(self.plan, tasks_of(wildcards), wildcards.scheme))
+
+    def search(self, wildcards: Wildcards) -> str:
+        """Return the settings of a generation, or of a method of one stage."""
+        return settings.search_text(self.plan, tasks_of(wildcards), wildcards.variant)
+
+    def merge(self, wildcards: Wildcards) -> str:
+        """Return the settings of a merge that looks at no task."""
+        return canonical(runs.search_settings(self.plan, wildcards.variant))
+
+    def responses(self, wildcards: Wildcards) -> str:
+        """Return the settings of the responses to a test."""
+        return canonical(settings.of_responses(self.plan, test_of(wildcards)))
+
+    def scores(self, wildcards: Wildcards) -> str:
+        """Return the settings of the scores of a test."""
+        return canonical(settings.of_scores(self.plan, test_of(wildcards)))
+
+    def portrait(self, wildcards: Wildcards) -> str:
+        """Return the settings of a figure of one run."""
+        return canonical(settings.of_portrait(self.plan, evolving_run_of(wildcards)))
+
+    def export(self, wildcards: Wildcards) -> str:
+        """Return the settings of an exported adapter."""
+        return canonical(settings.of_export(self.plan, run_of(wildcards)))
+
+
+@dataclass(frozen=True, eq=False)
+class Patterns:
+    """What the wildcards of rules match."""
+
+    plan: Plan
+
+    def variants(self, stage: Stage, *, seeded: bool | None = None) -> str:
+        """Return what matches the variants whose methods a rule runs."""
+        names = self.plan.of_stage(stage, seeded=seeded)
+        # A thousand names in a pattern are slow: each of a job's files is matched with it.
+        listed = [name for name in names if name not in self.plan.grid]
+        return one_of(listed, *([study.PATTERN] if len(listed) < len(names) else []))
+
+    @property
+    def bases(self) -> str:
+        """What matches the names of bases."""
+        return one_of(self.plan.config.bases)
+
+    @property
+    def corpora(self) -> str:
+        """What matches the names of published corpora."""
+        return one_of(self.plan.suite.corpora)
+
+    @property
+    def micro_corpora(self) -> str:
+        """What matches the names of the corpora of the micro world."""
+        return one_of(paths.micro_corpora(self.plan.task_files))
+
+    @property
+    def trained(self) -> str:
+        """What matches the adapters that are trained here."""
+        return one_of(self.plan.trained)
+
+    @property
+    def fetched(self) -> str:
+        """What matches the adapters that are fetched or copied."""
+        return one_of(self.plan.fetched)
+
+    comparisons = one_of(COMPARISONS)
+    """What matches the tables that compare methods."""
+
+    tables = one_of(TABLES)
+    """What matches all tables."""
+
+    portraits = one_of(name for name, each in PORTRAITS.items() if not each.answers)
+    """What matches the figures of one run that need its populations only."""
+
+
+class Captions:
+    """Texts of the report: sections, and captions as params.
+
+    A caption's function takes the job's output, which it does not read: Snakemake leaves the params of such functions
+    out when it decides whether a job has to run again.
+    """
+
+    figures: Mapping[str, str] = {
+        **{figure.name: figure.text for figure in (*FIGURES.values(), EFFICIENCY)},
+        **{portrait.name: portrait.caption for portrait in PORTRAITS.values()},
+    }
+
+    def section(self, wildcards: Wildcards) -> str:
+        """Return the section of a table."""
+        return TABLES[wildcards.table].section
+
+    def table(self, wildcards: Wildcards, output: object) -> str:
+        """Return the caption of a table."""
+        return TABLES[wildcards.table].text
+
+    def portrait(self, wildcards: Wildcards, output: object) -> str:
+        """Return the caption of a figure of one run."""
+        return self.figures[wildcards.kind]
+
+    def of(self, figure: str) -> Callable[[Wildcards, object], str]:
+        """Return the function of a figure's caption."""
+        return lambda wildcards, output: self.figures[figure]

@@ -1,0 +1,122 @@
+"""Runs on validation data: their names, the stages and populations that they consist of, what their jobs record."""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+from genome.config import names
+from genome.errors import GenomeError
+from genome.search import racing
+from genome.search.method import deciding
+from genome.workflow.names import STATIC, RunName
+from genome.workflow.plan import Plan, unique
+
+
+def prompts_of(plan: Plan, tasks: Sequence[str], split: str = "validation") -> list[str]:
+    """Return the prepared prompts of tasks."""
+    return [f"results/prompts/{plan.base}/{task}/{split}.jsonl" for task in tasks]
+
+
+def validation_of(plan: Plan, tasks: Sequence[str]) -> list[str]:
+    """Return the validation prompts of a run over tasks; GenomeError if there can be no run over them."""
+    joined = "+".join(tasks)
+    if problems := names.joined_problems(f"target {joined[:60]}", tasks):
+        raise GenomeError("\n".join(problems))
+    return prompts_of(plan, tasks)
+
+
+def experts_of(tasks: str) -> str:
+    """Return the population of the scored experts on tasks."""
+    return f"results/runs/{tasks}/experts/population.json"
+
+
+def scheme_of(plan: Plan, variant: str) -> str:
+    """Return how generation 0 of a variant is made, and in which space if that is not the paper's."""
+    settings = plan.variant(variant).settings
+    return settings.initialisation + ("-product" if settings.merge_space == "product" else "")
+
+
+def initial_of(plan: Plan, run: RunName) -> str:
+    """Return the run (below results/runs) that is generation 0 of an evolving variant's: variants share it."""
+    return f"{run.task_names}/initial-{scheme_of(plan, run.variant)}/n{run.n}/seed{run.seed}"
+
+
+def previous_of(plan: Plan, run: RunName, generation: int) -> str:
+    """Return the population that a generation starts from; GenomeError for a generation that the config has not."""
+    if generation not in plan.generations:
+        raise GenomeError(
+            f"generation {generation} is out of range: the config's `generations` is {plan.config.generations}"
+        )
+    return populations_of(plan, run)[generation - 1]
+
+
+def populations_of(plan: Plan, run: RunName) -> list[str]:
+    """Return all populations of a run in their order: from generation 0 to the last, or a baseline's only one."""
+    if not plan.evolves(run.variant):
+        return [f"{run.folder}/population.json"]
+    initial = f"results/runs/{initial_of(plan, run)}/population.json"
+    return [initial, *(run.generation(number) for number in plan.generations)]
+
+
+def evaluations_of(plan: Plan, run: RunName) -> list[str]:
+    """Return all validation answers of an evolving variant's run; the experts' too if they are its generation 0."""
+    populations = populations_of(plan, run)
+    if plan.variant(run.variant).settings.initialisation == "experts":
+        populations = [experts_of(run.task_names), *populations]
+    return [population.replace("population.json", "evaluations.jsonl") for population in populations]
+
+
+def stages_of(plan: Plan, run: RunName) -> list[str]:
+    """Return the parts of a run on validation data, as paths below results/runs: first those that runs share."""
+    if run.is_static:
+        raise GenomeError(f"config.table7.variants: {run.variant} has no run on validation data; take it out")
+    experts = f"{run.task_names}/experts"
+    if not plan.evolves(run.variant):
+        return [experts, str(run)]
+    initial = initial_of(plan, run)
+    from_experts = plan.variant(run.variant).settings.initialisation == "experts"
+    return [experts, initial, str(run)] if from_experts else [initial, str(run)]
+
+
+def records_of(plan: Plan, runs: Iterable[RunName]) -> list[str]:
+    """Return what the jobs of runs have recorded of their cost; of a job that runs share once."""
+    return unique(record for run in runs for stage in stages_of(plan, run) for record in _records_of_stage(plan, stage))
+
+
+def _records_of_stage(plan: Plan, stage: str) -> list[str]:
+    folder = f"results/benchmarks/runs/{stage}"
+    _, variant, *_ = stage.split("/")
+    return (
+        [f"{folder}/generation_{number}.json" for number in plan.generations]
+        if plan.evolves(variant)
+        else [f"{folder}.json"]
+    )
+
+
+def search_settings(plan: Plan, variant: str) -> dict[str, object]:
+    """Return all that decides what a variant finds; how it is reported later is not part of it."""
+    found = plan.variant(variant)
+    settings = deciding(found.settings)
+    races = {"races": racing.VERSION} if settings.get("racing") else {}
+    return {"method": found.method.name, **settings, **races, "stage": found.method.version}
+
+
+@cache
+def searched_as(plan: Plan, variant: str) -> str:
+    """Return the variant whose runs serve `variant` too: its method's own if just the ensemble is left out."""
+    plain = plan.variant(variant).method.name
+    if plain not in plan.variants or search_settings(plan, plain) != search_settings(plan, variant):
+        return variant
+    ensembles = [getattr(plan.variant(name).settings, "ensemble", None) for name in (variant, plain)]
+    return plain if ensembles[0] in (False, None, ensembles[1]) else variant
+
+
+def run_of(plan: Plan, variant: str, tasks: str, seed: int, size: int | None = None) -> RunName:
+    """Return the run whose models a variant reports for a seed, of a population of `size` (None: the config's)."""
+    method, shared = plan.variant(variant).method, searched_as(plan, variant)
+    on_tasks = method.stage in ("generation", "baseline")
+    return RunName(
+        tuple(tasks.split("+")) if on_tasks else (STATIC,),
+        shared,
+        n=(size or plan.config.population_size) if method.stage == "generation" else None,
+        seed=seed if method.seeded else None,
+    )

@@ -1,0 +1,193 @@
+"""Which settings the result of each stage depends on, and nothing else.
+
+Rules have them in their params as one canonical JSON text; Snakemake runs a job again when its text changes. Tables and
+figures have theirs in `genome.workflow.results`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from functools import cache
+from pathlib import Path
+
+from genome.config import paths, rows
+from genome.config.bases import Chat
+from genome.config.values import overlay
+from genome.search.method import deciding, plain
+from genome.workflow import sources
+from genome.workflow.evaluation import asked_members, is_team, members_of, model_of
+from genome.workflow.names import RunName, TestName
+from genome.workflow.plan import JSON, Plan, canonical
+from genome.workflow.runs import search_settings
+
+OF_SCORING = ("category", "metric", "pattern", "fallback", "integers", "max_tokens", "tokenizer", "prefix", "version")
+"""The fields of a task that only scoring reads."""
+
+OF_REPEATS = ("gene_mutation_rate", "sigma", "coefficient_sigma")
+"""The settings of GENOME by which a generation 0 of experts is filled up with mutants of them."""
+
+
+def of_base(plan: Plan, base: str) -> Mapping[str, JSON]:
+    """Return what a base model depends on."""
+    source = plan.config.bases[base].model.given()
+    files = sources.fingerprint(sources.base_files(plan, base))
+    return {"version": plan.versions["base_model"], "source": source, **files}
+
+
+def of_training(plan: Plan, adapter: str) -> Mapping[str, JSON]:
+    """Return what a trained adapter depends on: also the order of its corpora, in which their rows are read."""
+    settings = overlay(plan.suite.training.given(), plan.adapters[adapter].get("training") or {})
+    # What the adapter calls its base: the model's own name, as fetched experts of it do; else the name of `base`.
+    model = plan.suite.model.given()
+    name = model.get("hub") or model.get("path")
+    named = {"base_name": name} if name else {}
+    corpora = paths.corpora_of(plan.adapters[adapter])
+    for name, source in plan.suite.corpora.items():
+        # If a corpus exists, Snakemake takes it even if the input function of its rule refuses the source.
+        if f"resources/datasets/corpora/{name}.jsonl" in corpora:
+            rows.files_of(source.given(), plan.config.data_folder)
+    return {
+        "version": plan.versions["adapter"],
+        "corpora": corpora,
+        "training": settings,
+        **chat_of(plan, plan.base),
+        **named,
+        **sources.fingerprint(sources.users_corpora(plan, adapter)),
+    }
+
+
+def of_fetching(plan: Plan, adapter: str) -> Mapping[str, JSON]:
+    """Return what a fetched adapter depends on."""
+    files = sources.fingerprint(sources.adapter_files(plan, adapter))
+    return {"version": plan.versions["adapter"], "source": plan.adapters[adapter], **files}
+
+
+def of_corpus(plan: Plan, corpus: str) -> Mapping[str, JSON]:
+    """Return what a corpus of published conversations depends on."""
+    files = sources.fingerprint(sources.corpus_files(plan, corpus))
+    return {"version": plan.versions["published_corpus"], "source": plan.suite.corpora[corpus].given(), **files}
+
+
+def of_split(plan: Plan, task: str) -> Mapping[str, JSON]:
+    """Return what the samples of a task depend on."""
+    files = sources.fingerprint(sources.task_rows(plan, task))
+    drawn = plan.config.splits.model_dump()
+    return {"version": plan.versions["split"], "task": asked_task(plan, task), **drawn, **files}
+
+
+def of_prompts(plan: Plan, base: str, task: str) -> Mapping[str, JSON]:
+    """Return what the prepared prompts of a task depend on."""
+    # If a split exists, Snakemake takes it even if the input function of its rule refuses the source.
+    sources.task_rows(plan, task)
+    return {"version": plan.versions["prompts"], "task": asked_task(plan, task), **chat_of(plan, base)}
+
+
+def chat_of(plan: Plan, base: str) -> Mapping[str, JSON]:
+    """Return how a base's chat template is used; nothing if it is the tokenizer's own, as it is by default."""
+    chat = plan.config.bases[base].chat
+    chat = chat.given() if isinstance(chat, Chat) else chat
+    return {"chat": chat} if chat else {}
+
+
+def named_task(plan: Plan, task: str) -> list[JSON]:
+    """Return a task without its category, which no computation uses."""
+    return [task, {key: value for key, value in plan.definition(task).items() if key != "category"}]
+
+
+def asked_task(plan: Plan, task: str) -> list[JSON]:
+    """Return a task without what only scoring reads: a better pattern must not ask the engine again."""
+    return [task, {key: value for key, value in plan.definition(task).items() if key not in OF_SCORING}]
+
+
+@cache
+def of_fitness(plan: Plan, tasks: tuple[str, ...]) -> Mapping[str, JSON]:
+    """Return what turns responses into the fitness of a run: its tasks, in order, and their weights."""
+    weights = plan.config.weights if len(tasks) > 1 else {}
+    entries = [
+        {"name": name, "definition": named_task(plan, name)[1], "weight": weights.get(name, 1)} for name in tasks
+    ]
+    return {"version": plan.versions["fitness"], "tasks": entries}
+
+
+def of_initial(plan: Plan, tasks: tuple[str, ...], scheme: str) -> Mapping[str, JSON]:
+    """Return what a generation 0 depends on: not on the method; repeats of experts are mutants by GENOME's rates."""
+    initialisation, _, space = scheme.partition("-")
+    genome = replace(plan.config.variant("genome", "genome").settings, merge_space=space or "factors")
+    repeats = OF_REPEATS if initialisation == "experts" else ()
+    decided = {key: value for key, value in deciding(genome).items() if key in ("merge_space", *repeats)}
+    return {
+        **of_fitness(plan, tasks),
+        "initialisation": initialisation,
+        "stage": plan.versions["initial"],
+        **decided,
+    }
+
+
+def of_search(plan: Plan, tasks: tuple[str, ...], variant: str) -> Mapping[str, JSON]:
+    """Return what a run's populations depend on."""
+    return {**of_fitness(plan, tasks), **search_settings(plan, variant)}
+
+
+@cache
+def search_text(plan: Plan, tasks: tuple[str, ...], variant: str) -> str:
+    """Return what a run's populations depend on as one text: the generations of all seeds ask for the same."""
+    return canonical(of_search(plan, tasks, variant))
+
+
+def of_run(plan: Plan, run: RunName) -> Mapping[str, JSON]:
+    """Return the parts of a run's name, as they are in its score files; None for a part that it does not have."""
+    # A merge that looks at no task has no run on validation data: its own folder can be looked at.
+    folder = Path(model_of(plan, run)).parent.as_posix() if run.is_static else run.folder
+    return {
+        "method": run.variant,
+        "tasks": run.task_names,
+        "seed": run.seed,
+        "population_size": run.n,
+        "run": folder,
+    }
+
+
+def of_responses(plan: Plan, test: TestName) -> Mapping[str, JSON]:
+    """Return what the responses to a test depend on: how many members answer, and how a team of them is chosen."""
+    settings: dict[str, JSON] = {
+        "version": plan.versions["responses"],
+        "members": asked_members(plan, test),
+        "max_tokens": plan.definition(test.task).get("max_tokens"),
+    }
+    if is_team(plan, test.run.variant):
+        settings |= {"fitness": of_fitness(plan, test.run.tasks), "similarity": plan.config.similarity.model_dump()}
+    return settings
+
+
+def of_scores(plan: Plan, test: TestName) -> Mapping[str, JSON]:
+    """Return what the scores of a test depend on."""
+    return {
+        "version": [plan.versions["scores"], plan.versions["fitness"]],
+        "task": named_task(plan, test.task),
+        "similarity": plan.config.similarity.model_dump(),
+        "k": members_of(plan, test.run.variant),
+        "run": of_run(plan, test.run),
+    }
+
+
+def of_portrait(plan: Plan, run: RunName) -> Mapping[str, JSON]:
+    """Return what a figure of one run depends on beside its populations."""
+    title = f"{run.task_names}, {plan.variant(run.variant).label}, N = {run.n}, seed {run.seed}"
+    return {"version": plan.versions["figures"], "title": title}
+
+
+def of_export(plan: Plan, run: RunName) -> Mapping[str, JSON]:
+    """Return what an exported adapter and its model card depend on."""
+    variant = plan.variant(run.variant)
+    entries = of_fitness(plan, run.tasks)["tasks"]
+    weights = {"weights": {entry["name"]: entry["weight"] for entry in entries}} if len(entries) > 1 else {}
+    settings = {each.name: plain(getattr(variant.settings, each.name)) for each in fields(variant.settings)}
+    model = plan.suite.model.given()
+    return {
+        "version": plan.versions["export"],
+        "run": of_run(plan, run),
+        "label": plan.variant(run.variant).label,
+        "settings": {"method": variant.method.name, **settings, **weights},
+        "members": members_of(plan, run.variant),
+        "base": {**model, "reference": model.get("hub") or model.get("path") or f"resources/models/{plan.base}"},
+        "tasks": [[task, plan.definition(task)] for task in run.tasks],
+    }

@@ -1,0 +1,65 @@
+"""Variants: every method is one, others change its settings, and all have a label."""
+
+import pytest
+
+from config.conftest import read
+from genome.search.method import deciding
+from genome.search.methods import METHODS
+from genome.search.settings import Ensemble
+
+
+def variant(changes, **more):
+    return read({"variants": {"mine": changes}, **more}).variants["mine"]
+
+
+def test_every_method_is_a_variant_with_its_defaults_and_label():
+    variants = read({}).variants
+    for name, method in METHODS.items():
+        assert (variants[name].method, variants[name].settings) == (method, method.settings())
+        assert variants[name].label == method.label + ("" if method.paper else " (not in the paper)")
+
+
+def test_variant_has_its_changes_over_those_of_methods_over_the_defaults():
+    methods = {"genome_plus": {"sigma": 0.5, "ensemble": {"k": 5}, "succession": {"step": 1}}}
+    settings = variant({"method": "genome_plus", "ensemble": {"choose": "team"}}, methods=methods).settings
+    assert settings.ensemble == Ensemble(5, "team")
+    assert (settings.sigma, settings.succession.step, settings.succession.phi_self) == (0.5, 1, 0.95)
+    assert variant({"method": "genome"}, methods=methods).settings == METHODS["genome"].settings()
+
+
+def test_setting_that_is_false_is_replaced_by_a_mapping_completed_with_defaults():
+    settings = variant({"method": "genome", "succession": {"phi_self": 1}}).settings
+    assert settings.succession == type(settings.succession)(phi_self=1)
+
+
+@pytest.mark.parametrize(("size", "team", "changes"), [(3, False, {}), (0, False, {"ensemble": False}),
+                                                      (3, True, {"ensemble": {"choose": "team"}})])  # fmt: skip
+def test_ensemble_of_a_variant(size, team, changes):
+    mine = variant({"method": "genome_plus", **changes})
+    assert (mine.ensemble_size, mine.is_team) == (size, team)
+    assert read({}).variants["dare_ties"].ensemble_size == 0
+
+
+def test_numbers_in_settings_keep_their_type():
+    assert repr(variant({"method": "genome", "crossover_rate": 0}).settings.crossover_rate) == "0"
+    assert deciding(variant({"method": "cma_es", "bounds": [-2, 1.0]}).settings)["bounds"] == [-2, 1.0]
+
+
+def test_labels():
+    config = read({"variants": {"mine": {"method": "genome"}, "genome": {"sigma": 1}}, "labels": {"cma_es": "C"}})
+    assert [config.variants[name].label for name in ("mine", "genome", "cma_es")] == ["mine", "GENOME", "C"]
+    assert config.label_of("genome_plus-product") == "GENOME+ on products (not in the paper)"
+
+
+def test_variant_of_the_study_has_the_config_s_defaults():
+    config = read({"methods": {"genome": {"sigma": 0.5}}})
+    settings = config.variant("study-x", "genome", ensemble={"k": 3}, crossover_rate=0.1).settings
+    assert (settings.sigma, settings.ensemble, settings.crossover_rate) == (0.5, Ensemble(3), 0.1)
+
+
+@pytest.mark.parametrize("looks", [[1], [5, 5]])
+def test_looks_of_a_race_are_different_and_at_least_two(refused, looks):
+    racing = {"looks": looks, "confidence": 0.9, "share": 1}
+    line = f"racing.looks: expected different whole numbers of at least 2, found {looks}"
+    assert refused({"variants": {"mine": {"method": "genome", "racing": racing}}}) == [f"config.variants.mine.{line}"]
+    assert refused({"methods": {"cma_es": {"racing": racing}}}) == [f"config.methods.cma_es.{line}"]

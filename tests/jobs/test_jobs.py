@@ -1,0 +1,45 @@
+"""How jobs start after one that was killed, and refuse to start."""
+
+import signal
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from genome.jobs import job
+
+KILLED = """
+import os, signal
+from pathlib import Path
+from genome.files import replacing, replacing_directory
+with replacing(Path("out/population.json")) as file, replacing_directory(Path("out/adapters")) as folder:
+    file.write_text("half")
+    (folder / "one").write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_unfinished_files_of_a_killed_job_are_removed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    others = ("out/.hidden", "out/.population.json.mine", "out/.populations.json.7.tmp", "out/population.json")
+    (tmp_path / "out").mkdir()
+    for name in others:
+        (tmp_path / name).touch()
+    assert subprocess.run([sys.executable, "-c", KILLED]).returncode == -signal.SIGKILL
+    assert len(list((tmp_path / "out").iterdir())) == len(others) + 2
+    rule = SimpleNamespace(output=["out/population.json", "out/adapters", "elsewhere/file"])
+    monkeypatch.setattr(sys.modules["__main__"], "snakemake", rule, raising=False)
+    with job(tmp_path / "log"):
+        left = sorted(path.relative_to(tmp_path).as_posix() for path in (tmp_path / "out").iterdir())
+    assert left == sorted(others)
+
+
+def test_a_misformed_owner_ends_a_job_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("GENOME_OWNER", "1:2")
+    with (
+        pytest.raises(SystemExit, match=r"^error: GENOME_OWNER is '1:2', expected HOST:PID:STARTTIME:TOKEN; "),
+        job(tmp_path / "log"),
+    ):
+        pytest.fail("it ran")
+    assert "error: GENOME_OWNER is '1:2'" in (tmp_path / "log").read_text()

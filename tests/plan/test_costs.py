@@ -1,0 +1,72 @@
+"""What a forecast is told of planned jobs."""
+
+import json
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from genome.forecast import Job, Setting
+from genome.workflow.costs import hand_over, jobs_of, setting_of
+from plan.plans import plan_of
+
+
+@dataclass
+class Planned:
+    """A job as Snakemake has it."""
+
+    name: str
+    wildcards_dict: dict[str, str]
+    params: Any = field(default_factory=lambda: SimpleNamespace(settings='{"method": "genome"}'))
+
+    @property
+    def rule(self):
+        return SimpleNamespace(name=self.name)
+
+
+PLANNED = [
+    Planned("generation", {"tasks": "sums+emotions", "variant": "genome", "n": "4", "seed": "1", "generation": "1"}),
+    Planned("answer_test", {"test_task": "translation", "run": "sums+emotions/genome/n4/seed1"}),
+    Planned("split", {"task": "sums"}),
+]
+
+
+def test_jobs_have_settings_only_if_these_decide_their_cost():
+    jobs = jobs_of(PLANNED)
+    assert [job.stage for job in jobs] == ["generation", "answer_test", "split"]
+    assert [job.settings for job in jobs] == ['{"method": "genome"}', '{"method": "genome"}', "{}"]
+    assert jobs[0].parts == PLANNED[0].wildcards_dict
+
+
+def test_a_setting_has_the_tasks_that_jobs_name(plan):
+    setting = setting_of(plan, jobs_of(PLANNED))
+    assert list(setting.tasks) == ["sums", "emotions", "translation"]
+    assert (setting.base, setting.generations, setting.adapters) == ("micro", 3, plan.config.adapters)
+    assert setting.splits == {"validation": 30, "test": 40, "seed": 42}
+    assert len(setting.experts) == 10
+
+
+def test_a_plan_that_is_handed_over_can_be_read_again(plan, tmp_path):
+    hand_over(plan, PLANNED, str(tmp_path / "plan.json"))
+    content = json.loads((tmp_path / "plan.json").read_text())
+    assert [Job(**job) for job in content["jobs"]] == jobs_of(PLANNED)
+    assert Setting(**content["setting"]).tasks == dict(setting_of(plan, jobs_of(PLANNED)).tasks)
+
+
+def test_jobs_that_merge_products_stack_all_experts(plan):
+    for wildcards, stacks in (
+        ({"variant": "cma_es-product"}, True),
+        ({"variant": "cma_es"}, False),
+        ({"scheme": "pairs-product"}, True),
+        ({"scheme": "pairs"}, False),
+        ({"run": "sums/genome_plus-product/n4/seed1"}, True),
+        ({"run": "static/add"}, False),
+        ({"task": "sums"}, False),
+    ):
+        assert plan.stacks(wildcards) is stacks, wildcards
+
+
+def test_jobs_are_submitted_only_if_all_nodes_reach_an_engine(plan):
+    assert plan.submission_problem(local=True) is None
+    assert "engine.slurm is not set" in plan.submission_problem(local=False)
+    for engine in ({"slurm": {"gpus": 1}}, {"per_job": True}):
+        assert plan_of(engine=engine).submission_problem(local=False) is None

@@ -1,0 +1,95 @@
+"""Tests of runs: their models, the members that answer, and refusals of runs that cannot be."""
+
+import json
+
+import pytest
+
+from genome.errors import GenomeError
+from genome.workflow import evaluation
+from genome.workflow.names import RunName
+from plan.plans import plan_of
+
+
+def run(text):
+    return RunName.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("sums/genome/n4/seed1", "results/runs/sums/genome/n4/seed1/generation_3/population.json"),
+        ("sums/best_single", "results/runs/sums/best_single/population.json"),
+        ("sums/lorahub/seed1", "results/runs/sums/lorahub/seed1/population.json"),
+        ("static/dare_ties/seed1", "results/merges/dare_ties/seed1/provenance.json"),
+        ("static/data_merge", "resources/experts/data_merge/provenance.json"),
+        ("static/add", "resources/experts/add/provenance.json"),
+        ("static/oracle_sums", "resources/experts/oracle_sums/provenance.json"),
+    ],
+)
+def test_model_of_is_the_file_that_a_run_ends_with(plan, name, model):
+    assert evaluation.model_of(plan, run(name)) == model
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("sums/genom/n4/seed1", "unknown variant 'genom'; did you mean 'genome'?"),
+        ("static/oracle_sumz", "unknown variant 'oracle_sumz'"),
+        ("sums/genome/seed1", "does not name a run of genome; its runs are named TASKS/genome/nN/seedS"),
+        ("sums/best_single/n4/seed1", "its runs are named TASKS/best_single"),
+        ("static/genome/n4/seed1", "its runs are named TASKS/genome/nN/seedS"),
+        ("sums/dare_ties/seed1", "its runs are named static/dare_ties/seedS"),
+    ],
+)
+def test_a_run_that_cannot_be_is_refused(plan, name, message):
+    with pytest.raises(GenomeError) as refusal:
+        evaluation.model_of(plan, run(name))
+    assert message in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_base_without_data_merge_says_what_to_leave_out():
+    plan = plan_of(bases={"micro": {"data_merge": None}})
+    with pytest.raises(
+        GenomeError, match="has no data_merge; add one, or leave data_merge out of the tables' variants"
+    ):
+        evaluation.model_of(plan, run("static/data_merge"))
+
+
+def test_a_merge_is_not_exported_since_it_is_an_adapter(plan):
+    assert evaluation.exported_population(plan, run("sums/lorahub/seed1")).endswith("population.json")
+    with pytest.raises(GenomeError, match="it is a PEFT folder already: results/merges/dare_ties/seed1"):
+        evaluation.exported_population(plan, run("static/dare_ties/seed1"))
+
+
+def test_a_team_is_chosen_by_all_evaluations_and_prompts(plan):
+    chosen = evaluation.chosen_by(plan, run("sums/genome_plus-team/n4/seed1"))
+    assert len(chosen) == 5
+    assert chosen[-1] == "results/prompts/micro/sums/validation.jsonl"
+    assert evaluation.chosen_by(plan, run("sums/genome_plus/n4/seed1")) == []
+    assert evaluation.chosen_by(plan, run("static/add")) == []
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "members"),
+    [
+        ("sums", "sums/genome/n4/seed1", 0),
+        ("sums", "sums/genome_plus-no_crossover/n4/seed1", 3),
+        ("sums", "sums/genome_plus/n4/seed1", 4),  # all, for the public code's scoring
+        ("emotions", "sums/genome_plus/n4/seed1", 3),
+        ("sums", "static/add", 0),
+    ],
+)
+def test_asked_members_are_the_ensemble_or_the_whole_population(plan, task, name, members):
+    assert evaluation.asked_members(plan, evaluation.test_of(task, run(name))) == members
+
+
+def test_members_that_have_answered_are_not_asked_again(plan, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    test = evaluation.test_of("sums", run("sums/genome/n4/seed1"))
+    file = tmp_path / test.folder / "responses.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"members": 4}))
+    assert evaluation.asked_members(plan, test) == 4
+    file.write_text("half a fi")
+    assert evaluation.asked_members(plan, test) == 0

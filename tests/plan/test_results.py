@@ -1,0 +1,249 @@
+"""Tables and figures: what each is made from, that each can be null, and what the default target asks for."""
+
+import re
+
+import pytest
+
+from genome.config.results import PARTS
+from genome.errors import GenomeError
+from genome.workflow import results, tables
+from genome.workflow.figures import EFFICIENCY, FIGURES, PORTRAITS
+from genome.workflow.rules import RESULTS
+from genome.workflow.tables import TABLES
+from plan.plans import plan_of
+
+SEEDS = (1, 2)
+MADE = [name for name in RESULTS if name != "across"]
+
+
+def files_of(plan, name):
+    """Return all files that a result is made from."""
+    inputs = RESULTS[name].inputs_of(plan)
+    if not hasattr(inputs, "values"):
+        return list(inputs)
+    return [file for files in inputs.values() for file in ([files] if isinstance(files, str) else files)]
+
+
+def scored_in(plan, name):
+    """Return the tests whose scores a result is made from, as TASK/RUN."""
+    found = [re.fullmatch("results/test/(.*)/scores.json", file) for file in files_of(plan, name)]
+    return {match[1] for match in found if match}
+
+
+@pytest.mark.parametrize(
+    ("table", "tests"),
+    [
+        (
+            "table3",
+            {
+                f"{task}/{task}/{run}"
+                for task in ("facts_pro", "puzzles")
+                for run in ("best_single", *(f"genome_plus/n4/seed{seed}" for seed in SEEDS))
+            },
+        ),
+        (
+            "table4",
+            {
+                f"{task}/sums+emotions/{run}"
+                for task in ("sums", "emotions")
+                for run in (
+                    "expert_fusion",
+                    *(f"{variant}/n4/seed{seed}" for variant in ("model_swarms", "genome_plus") for seed in SEEDS),
+                )
+            },
+        ),
+        (
+            "table5",
+            {
+                f"translation/sums/{run}{seed}"
+                for run in ("lorahub/seed", "model_swarms/n4/seed", "genome_plus/n4/seed")
+                for seed in SEEDS
+            },
+        ),
+        (
+            "table6",
+            {"translation/translation/best_single"}
+            | {
+                f"translation/{run}{seed}"
+                for run in ("static/dare_ties/seed", "translation/genome_plus/n4/seed")
+                for seed in SEEDS
+            },
+        ),
+        # Without the ensemble the run is the full method's.
+        (
+            "table8",
+            {f"sums/sums/{run}/n4/seed{seed}" for run in ("genome_plus", "genome_plus-no_crossover") for seed in SEEDS},
+        ),
+        ("table7", {f"sums/sums/{run}{seed}" for run in ("lorahub/seed", "genome_plus/n4/seed") for seed in SEEDS}),
+        (
+            "figure2",
+            {
+                f"sums/sums/{variant}/n{size}/seed{seed}"
+                for variant in ("genome", "genome_plus")
+                for size in (4, 6)
+                for seed in SEEDS
+            },
+        ),
+        ("efficiency", {f"sums/sums/{run}{seed}" for run in ("lorahub/seed", "genome_plus/n4/seed") for seed in SEEDS}),
+    ],
+)
+def test_a_table_or_figure_asks_for_the_tests_of_its_runs(plan, table, tests):
+    assert scored_in(plan, table) == tests
+
+
+def test_table1_asks_for_splits_and_figure3_for_scored_experts(plan):
+    assert files_of(plan, "table1") == [f"results/splits/{task}/provenance.json" for task in ("sums", "emotions")]
+    assert files_of(plan, "figure3") == [
+        f"results/runs/{task}/experts/population.json" for task in ("sums", "emotions")
+    ]
+
+
+def test_public_scoring_asks_for_responses_and_all_populations_of_each_run(plan):
+    inputs = RESULTS["protocol"].inputs_of(plan)
+    assert list(inputs) == ["base", "prompts", "responses", "origins", "populations"]
+    assert len(inputs["responses"]) == len(inputs["origins"]) == 2 * len(SEEDS)
+    assert len(inputs["populations"]) == 2 * len(SEEDS) * (1 + 3)
+    assert list(RESULTS["ensemble_by_k"].inputs_of(plan)) == ["base", "prompts", "responses"]
+
+
+def test_table7_asks_for_the_records_of_all_jobs_of_its_runs(plan):
+    records = RESULTS["table7"].inputs_of(plan)["records"]
+    assert "results/benchmarks/runs/sums/initial-pairs/n4/seed2.json" in records
+    assert "results/benchmarks/runs/sums/genome_plus/n4/seed2/generation_3.json" in records
+    assert "results/benchmarks/runs/sums/experts.json" in records
+    assert len(records) == len(set(records)) == len(SEEDS) * (1 + 3) + 1 + len(SEEDS)
+
+
+def test_the_vote_asks_for_files_of_all_workflows_by_task_base_and_seed(tmp_path):
+    other = tmp_path / "other"
+    plan = plan_of(across={"tasks": ["sums"], "variant": "genome_plus", "beside": {"other": str(other)}})
+    with pytest.raises(GenomeError, match=r"config.across.beside: 1 of 1 files are missing"):
+        RESULTS["across"].inputs_of(plan)
+    run = "sums/genome_plus/n4"
+    names = ["splits/sums/test.jsonl"]
+    for seed in SEEDS:
+        names += [f"test/sums/{run}/seed{seed}/responses.jsonl", f"runs/{run}/seed{seed}/generation_3/population.json"]
+    for name in names:
+        (other / name).parent.mkdir(parents=True, exist_ok=True)
+        (other / name).write_text("{}")
+    inputs = RESULTS["across"].inputs_of(plan)
+    assert list(inputs) == ["base", "prompts", "splits", "responses", "origins", "populations"]
+    assert inputs["responses"] == [
+        f"{results}/test/sums/{run}/seed{seed}/responses.jsonl" for results in ("results", other) for seed in SEEDS
+    ]
+    assert inputs["populations"] == [
+        f"{results}/runs/{run}/seed{seed}/generation_3/population.json"
+        for results in ("results", other)
+        for seed in SEEDS
+    ]
+    assert RESULTS["across"].settings_of(plan)["bases"] == [("micro", "results"), ("other", str(other))]
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_a_result_whose_part_is_null_says_so_in_one_line(name):
+    row = RESULTS[name]
+    plan = plan_of(**{row.part: None})
+    for call in (row.inputs_of, row.settings_of):
+        with pytest.raises(GenomeError, match=f"^config.{row.part} is null: this config has no such"):
+            call(plan)
+
+
+def test_portraits_that_are_null_say_so():
+    with pytest.raises(GenomeError, match=r"config.portraits is null"):
+        results.portraits(plan_of(portraits=None))
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_part_of_the_config_can_be_null(part):
+    plan = plan_of(**{part: None})
+    assert results.everything(plan)
+    assert plan.first_task()
+
+
+def test_every_part_of_the_config_has_a_table_or_figure():
+    asked = {row.part for row in (*TABLES.values(), *FIGURES.values())} | {"portraits"}
+    assert asked == {*PARTS}
+
+
+def test_every_table_and_figure_has_a_title_and_a_caption():
+    rows = [*TABLES.values(), *FIGURES.values(), EFFICIENCY]
+    for row in rows:
+        assert row.title[0].isupper()
+        assert not row.title.endswith(".")
+        assert row.caption.endswith((".", "?"))
+    assert all(portrait.caption.endswith(".") for portrait in PORTRAITS.values())
+    assert len({row.text for row in rows}) == len(rows)
+
+
+def test_the_default_target_is_pages_of_tables_and_pictures(plan):
+    asked = results.everything(plan)
+    pages = [file for file in asked if file.endswith(".html")]
+    assert pages == [f"results/tables/{name}.html" for name in TABLES if name != "across"]
+    assert [file for file in asked if re.fullmatch(r"results/figures/\w+\.svg", file)] == [
+        "results/figures/figure2.svg",
+        "results/figures/figure3.svg",
+        "results/figures/ensemble_by_k.svg",
+    ]
+    assert len(asked) == len(pages) + 3 + len(PORTRAITS) * 3
+
+
+def test_the_default_target_skips_null_parts():
+    plan = plan_of(all=["table3", "table5", "study", "portraits"], table5=None, study=None, portraits=None)
+    assert results.everything(plan) == ["results/tables/table3.html"]
+
+
+def test_the_default_target_makes_both_tables_of_the_study():
+    plan = plan_of(all=["study"])
+    assert results.everything(plan) == ["results/tables/table10.html", "results/tables/table11.html"]
+
+
+def test_portraits_are_those_of_the_first_seed(plan):
+    assert [str(run) for run in results.drawn_runs(plan)] == ["sums/genome_plus/n4/seed1"]
+    assert "results/figures/diversity/sums/genome_plus/n4/seed1.csv" in results.portraits(plan)
+
+
+def test_a_study_of_more_runs_keeps_those_of_a_smaller_one():
+    six, nine = (tables.study_runs(plan_of(study={"runs": runs})) for runs in (6, 9))
+    assert (len(six), len(nine)) == (6, 9)
+    assert set(six) < set(nine)
+    assert all(run.seed == 3 for run in six)
+    other = tables.study_runs(plan_of(study={"seed": 4}))
+    assert {run.variant for run in other} != {run.variant for run in six}
+
+
+def test_the_study_of_a_method_has_its_settings_but_for_the_rates(plan):
+    run, rates = next(iter(tables.study_runs(plan).items()))
+    settings = plan.variant(run.variant).settings
+    assert {name: getattr(settings, name) for name in rates} == rates
+    assert settings.ensemble.k == 3
+    assert settings.sigma == plan.variant("genome").settings.sigma
+
+
+def test_reachable_is_of_the_micro_tasks_of_table2(plan):
+    assert tables.reachable_files(plan) == [
+        f"results/test/{task}/static/{adapter}/scores.json"
+        for task in ("sums", "emotions")
+        for adapter in ("data_merge", f"oracle_{task}")
+    ]
+
+
+def test_table7_refuses_a_merge_that_has_no_run():
+    plan = plan_of(table7={"variants": ["dare_ties"]})
+    with pytest.raises(
+        GenomeError, match=r"config.table7.variants: dare_ties has no run on validation data; take it out"
+    ):
+        RESULTS["table7"].inputs_of(plan)
+
+
+def test_table7_refuses_tables_of_other_machines_that_are_missing():
+    plan = plan_of(table7={"beside": ["away.csv"]})
+    with pytest.raises(GenomeError, match=r"config.table7.beside: 1 of 1 files are missing, first away.csv"):
+        RESULTS["table7"].inputs_of(plan)
+
+
+def test_first_task_is_of_table2_or_of_any_part():
+    assert plan_of(table2={"tasks": ["emotions", "sums"]}).first_task() == "emotions"
+    assert plan_of(table2=None, table1={"tasks": ["puzzles"]}).first_task() == "puzzles"
+    nothing = dict.fromkeys(PARTS)
+    with pytest.raises(GenomeError, match="no table or figure of this config names a task"):
+        plan_of(**nothing).first_task()

@@ -1,0 +1,130 @@
+"""The thin layer that rules see: wildcards in, files, texts and patterns out; and what rules may name."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from genome.errors import GenomeError
+from genome.workflow import rules
+from genome.workflow.rules import Captions, Inputs, Patterns, Settings
+from genome.workflow.tables import TABLES
+from plan.plans import PROJECT, plan_of, wildcards
+
+EVOLVED = "results/runs/sums+emotions"
+RULES = sorted((PROJECT / "workflow/rules").glob("*.smk"))
+SOURCE = "\n".join(path.read_text() for path in [PROJECT / "Snakefile", *RULES])
+GENERATION = {"tasks": "sums+emotions", "variant": "genome", "n": "4", "seed": "1"}
+TEST = {"test_task": "sums", "run": "sums+emotions/genome/n4/seed1"}
+
+
+@pytest.mark.parametrize(
+    ("function", "given", "files"),
+    [
+        ("prompts", GENERATION, [f"results/prompts/micro/{task}/validation.jsonl" for task in ("sums", "emotions")]),
+        ("previous", GENERATION | {"generation": "1"}, f"{EVOLVED}/initial-pairs/n4/seed1/population.json"),
+        ("previous", GENERATION | {"generation": "2"}, f"{EVOLVED}/genome/n4/seed1/generation_1/population.json"),
+        ("model", TEST, f"{EVOLVED}/genome/n4/seed1/generation_3/population.json"),
+        ("validation", TEST, []),
+        ("exported_splits", TEST, [f"results/splits/{task}/provenance.json" for task in ("sums", "emotions")]),
+        ("corpora", {"adapter": "add"}, ["resources/datasets/micro/experts/add.jsonl"]),
+        ("engine_check", {}, "results/prompts/micro/sums/validation.jsonl"),
+        ("base_files", {"base": "micro"}, []),
+        ("task_rows", {"task": "sums"}, []),
+    ],
+)
+def test_an_input_function_reads_the_wildcards_of_its_rule(plan, function, given, files):
+    assert getattr(Inputs(plan), function)(wildcards(**given)) == files
+
+
+def test_an_export_reads_the_tests_of_its_run_on_its_own_tasks(plan):
+    scores = Inputs(plan).exported_tests("scores.json")
+    assert scores(wildcards(**TEST)) == [
+        f"results/test/{task}/sums+emotions/genome/n4/seed1/scores.json" for task in ("sums", "emotions")
+    ]
+
+
+def test_settings_of_all_generations_of_a_run_are_one_text(plan):
+    texts = {Settings(plan).search(wildcards(**GENERATION, generation=str(number))) for number in (1, 2, 3)}
+    assert len(texts) == 1
+
+
+def test_a_run_that_does_not_parse_is_refused(plan):
+    with pytest.raises(GenomeError, match="expected TASKS/VARIANT"):
+        Inputs(plan).model(wildcards(run="sums"))
+
+
+@pytest.mark.parametrize(
+    ("stage", "seeded", "matched", "others"),
+    [
+        (
+            "generation",
+            None,
+            ["genome", "genome_plus-no_crossover", "study-cr01-imr10-gmr05"],
+            ["lorahub", "dare_ties"],
+        ),
+        ("baseline", False, ["best_single", "expert_fusion", "pack_of_llms"], ["lorahub", "genome"]),
+        ("baseline", True, ["lorahub"], ["best_single", "study-cr01-imr10-gmr05"]),
+        ("merge", None, ["dare_ties"], ["data_merge"]),
+    ],
+)
+def test_patterns_match_the_variants_of_a_rule(plan, stage, seeded, matched, others):
+    pattern = Patterns(plan).variants(stage, seeded=seeded)
+    for name in matched:
+        assert re.fullmatch(pattern, name), name
+    for name in [*others, "unknown", "study-cr11-imr01-gmr01", "study-cr00-imr01-gmr01"]:
+        assert not re.fullmatch(pattern, name), name
+
+
+def test_without_a_study_no_point_of_it_matches():
+    assert not re.fullmatch(Patterns(plan_of(study=None)).variants("generation"), "study-cr01-imr10-gmr05")
+
+
+def test_a_pattern_of_nothing_matches_nothing():
+    assert not re.fullmatch(rules.one_of([]), "")
+
+
+def test_names_are_matched_literally():
+    assert re.fullmatch(rules.one_of(["a.b"]), "a.b")
+    assert not re.fullmatch(rules.one_of(["a.b"]), "axb")
+
+
+def test_every_table_has_a_section_and_a_caption():
+    for name in TABLES:
+        assert Captions().section(wildcards(table=name))[0].isdigit()
+        assert Captions().table(wildcards(table=name), output=None)
+
+
+def test_captions_depend_on_the_output_so_that_they_rerun_nothing():
+    captions = Captions()
+    for function in (captions.table, captions.portrait, captions.of("figure2")):
+        assert "output" in inspect.signature(function).parameters
+
+
+@pytest.mark.parametrize("offered", [Inputs, Settings, Patterns, Captions], ids=lambda each: each.__name__)
+def test_rules_name_what_the_plan_offers_and_all_of_it(offered):
+    name = offered.__name__.lower()
+    named = set(re.findall(rf"\b{name}\.([a-z_]+)", SOURCE))
+    public = {each for each in vars(offered) if not each.startswith("_")} - {"figures"}
+    assert named == public
+
+
+def test_rules_hold_no_logic():
+    functions = re.findall(r"^def ", "".join(path.read_text() for path in RULES), flags=re.MULTILINE)
+    assert len(functions) <= 6
+    for path in RULES:
+        text = path.read_text()
+        assert len(text.splitlines()) <= 150, path.name
+        assert text.startswith("# Requires: "), path.name
+        assert "\n# Provides: " in text, path.name
+        if path.name != "hooks.smk":
+            assert not re.search(r"^(def|class|import|from) |\blambda\b", text, flags=re.MULTILINE), path.name
+
+
+def test_rules_have_a_message_a_log_a_benchmark_and_an_environment():
+    for path in RULES:
+        for rule in re.split(r"^(?=rule )", path.read_text(), flags=re.MULTILINE)[1:]:
+            if "script:" in rule:
+                assert all(f"    {part}:\n" in rule for part in ("log", "benchmark", "conda", "message")), rule[:40]
+                assert Path(PROJECT / "workflow/rules" / re.search(r'"(\.\./scripts/\w+\.py)"', rule)[1]).is_file()

@@ -1,0 +1,105 @@
+"""Runs: which populations, evaluations and records belong to them, and which variants share them."""
+
+import pytest
+
+from genome.errors import GenomeError
+from genome.workflow import runs
+from genome.workflow.names import RunName
+from plan.plans import plan_of
+
+RUN = RunName(("sums",), "genome_plus", 4, 1)
+
+
+@pytest.mark.parametrize(
+    ("variant", "expected"),
+    [
+        ("genome", "sums/genome/n4/seed1"),
+        ("best_single", "sums/best_single"),
+        ("lorahub", "sums/lorahub/seed1"),
+        ("dare_ties", "static/dare_ties/seed1"),
+        ("data_merge", "static/data_merge"),
+        ("genome_plus-no_crossover", "sums/genome_plus-no_crossover/n4/seed1"),
+        # Without its ensemble it is the same run.
+        ("genome_plus-no_ensemble", "sums/genome_plus/n4/seed1"),
+        ("cma_es-no_ensemble", "sums/cma_es/n4/seed1"),
+        # A team is another outcome of another run: whole populations are not asked twice.
+        ("genome_plus-team", "sums/genome_plus-team/n4/seed1"),
+        ("study-cr01-imr02-gmr10", "sums/study-cr01-imr02-gmr10/n4/seed1"),
+    ],
+)
+def test_run_of_names_the_parts_that_its_method_has(plan, variant, expected):
+    assert str(runs.run_of(plan, variant, "sums", 1)) == expected
+
+
+def test_run_of_takes_a_size_of_its_own(plan):
+    assert str(runs.run_of(plan, "genome", "sums+emotions", 7, 6)) == "sums+emotions/genome/n6/seed7"
+
+
+def test_variants_that_change_a_setting_of_the_search_share_no_run():
+    plan = plan_of(variants={"mine": {"method": "genome_plus", "ensemble": False, "sigma": 0.5}})
+    assert runs.searched_as(plan, "mine") == "mine"
+
+
+def test_populations_begin_with_the_shared_generation_0(plan):
+    assert runs.populations_of(plan, RUN) == [
+        "results/runs/sums/initial-pairs/n4/seed1/population.json",
+        *(f"results/runs/sums/genome_plus/n4/seed1/generation_{number}/population.json" for number in (1, 2, 3)),
+    ]
+    assert runs.populations_of(plan, RunName(("sums",), "lorahub", seed=1)) == [
+        "results/runs/sums/lorahub/seed1/population.json"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("variant", "scheme"),
+    [
+        ("genome", "pairs"),
+        ("genome_plus-no_initialisation", "experts"),
+        ("cma_es-product", "pairs-product"),
+        ("study-cr01-imr02-gmr10", "pairs"),
+    ],
+)
+def test_generation_0_depends_on_initialisation_and_space(plan, variant, scheme):
+    assert runs.scheme_of(plan, variant) == scheme
+
+
+def test_previous_is_the_population_before(plan):
+    previous = [runs.previous_of(plan, RUN, generation) for generation in (1, 2, 3)]
+    assert previous == runs.populations_of(plan, RUN)[:3]
+
+
+@pytest.mark.parametrize("generation", [0, 4])
+def test_a_generation_that_the_config_has_not_is_refused(plan, generation):
+    with pytest.raises(GenomeError, match=f"generation {generation} is out of range: the config's `generations` is 3"):
+        runs.previous_of(plan, RUN, generation)
+
+
+def test_evaluations_include_those_of_experts_that_are_generation_0(plan):
+    from_experts = RunName(("sums",), "genome_plus-no_initialisation", 4, 1)
+    assert runs.evaluations_of(plan, RUN)[0] == "results/runs/sums/initial-pairs/n4/seed1/evaluations.jsonl"
+    assert runs.evaluations_of(plan, from_experts)[:2] == [
+        "results/runs/sums/experts/evaluations.jsonl",
+        "results/runs/sums/initial-experts/n4/seed1/evaluations.jsonl",
+    ]
+
+
+def test_records_of_runs_count_shared_jobs_once(plan):
+    found = runs.records_of(plan, [RUN, RunName(("sums",), "genome", 4, 1), RunName(("sums",), "lorahub", seed=1)])
+    folder = "results/benchmarks/runs/sums"
+    assert found == [
+        f"{folder}/initial-pairs/n4/seed1.json",
+        *(f"{folder}/genome_plus/n4/seed1/generation_{number}.json" for number in (1, 2, 3)),
+        *(f"{folder}/genome/n4/seed1/generation_{number}.json" for number in (1, 2, 3)),
+        f"{folder}/experts.json",
+        f"{folder}/lorahub/seed1.json",
+    ]
+
+
+def test_a_run_over_a_task_twice_is_refused(plan):
+    with pytest.raises(GenomeError, match="task 'sums'"):
+        runs.validation_of(plan, ["sums", "sums"])
+
+
+def test_a_run_over_too_many_tasks_is_refused(plan):
+    with pytest.raises(GenomeError, match="use fewer tasks or shorter names"):
+        runs.validation_of(plan, [f"a_task_with_a_long_name_{number}" for number in range(20)])

@@ -1,0 +1,240 @@
+"""What reruns what: which stages' settings change with a key of the config, and which do not."""
+
+from functools import cache
+
+import pytest
+
+from genome.errors import GenomeError
+from genome.search import racing
+from genome.workflow import runs, settings, tables
+from genome.workflow.evaluation import test_of as named_test
+from genome.workflow.names import RunName
+from genome.workflow.plan import canonical
+from genome.workflow.rules import RESULTS
+from plan.plans import plan_of
+
+SINGLE, BOTH = ("sums",), ("sums", "emotions")
+VARIANTS = ("genome", "genome_plus", "genome_plus-no_initialisation", "genome_plus-team", "cma_es", "model_swarms")
+BASELINES = ("expert_fusion", "lorahub", "pack_of_llms")
+
+
+def texts(plan):
+    """Return the settings of a job of each stage, by a name."""
+    found = {
+        "base": settings.of_base(plan, "micro"),
+        "adapter": settings.of_training(plan, "add"),
+        "split": settings.of_split(plan, "sums"),
+        "prompts": settings.of_prompts(plan, "micro", "sums"),
+        "experts": settings.of_fitness(plan, SINGLE),
+        "experts of both": settings.of_fitness(plan, BOTH),
+        "initial pairs": settings.of_initial(plan, SINGLE, "pairs"),
+        "initial experts": settings.of_initial(plan, SINGLE, "experts"),
+        "initial experts-product": settings.of_initial(plan, SINGLE, "experts-product"),
+        "dare_ties": runs.search_settings(plan, "dare_ties"),
+        **{f"run {name}": settings.of_search(plan, SINGLE, name) for name in (*VARIANTS, *BASELINES)},
+        **{name: row.settings_of(plan) for name, row in RESULTS.items() if name != "across"},
+        "study": tables.study_settings(plan),
+    }
+    for variant in ("genome_plus", "genome_plus-team"):
+        test = named_test("sums", RunName(SINGLE, variant, 4, 1))
+        found[f"responses {variant}"] = settings.of_responses(plan, test)
+        found[f"scores {variant}"] = settings.of_scores(plan, test)
+    found["portrait"] = settings.of_portrait(plan, RunName(SINGLE, "genome_plus", 4, 1))
+    found["export"] = settings.of_export(plan, RunName(SINGLE, "genome_plus", 4, 1))
+    return {name: canonical(value) for name, value in found.items()}
+
+
+@cache
+def unchanged():
+    return texts(plan_of())
+
+
+def changed(**changes):
+    """Return the stages whose settings a change of the config changes."""
+    after = texts(plan_of(**changes))
+    return {name for name, text in unchanged().items() if after[name] != text}
+
+
+SEARCHES = {f"run {name}" for name in (*VARIANTS, *BASELINES)}
+INITIAL = {"initial pairs", "initial experts", "initial experts-product"}
+OF_FITNESS = {"experts", "experts of both", *INITIAL, *SEARCHES, "responses genome_plus-team"}
+OF_SCORES = {"scores genome_plus", "scores genome_plus-team"}
+SHOWN = {f"table{number}" for number in (2, 3, 4, 5, 6, 7, 8)} | {"figure2", "efficiency"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "stages"),
+    [
+        # Nothing depends on where and how jobs run.
+        ({"engine": {"batch_size": 12}}, set()),
+        ({"adapters": "none"}, set()),
+        ({"unparsed": "warn"}, set()),
+        # A variant or task more is nobody else's business.
+        ({"variants": {"mine": {"method": "genome", "sigma": 0.5}}}, set()),
+        ({"all": ["table1"]}, set()),
+        ({"portraits": None}, set()),
+        # Data.
+        ({"splits": {"seed": 7}}, {"split"}),
+        ({"splits": {"test": "rest"}}, {"split"}),
+        ({"tasks": {"sums": {"category": "Arithmetic"}}}, {"table1", "figure3", "export"}),
+        (
+            {"tasks": {"sums": {"pattern": "(.*)"}}},
+            {*OF_FITNESS, *OF_SCORES, "table1", "protocol", "ensemble_by_k", "export"},
+        ),
+        (
+            {"tasks": {"sums": {"max_tokens": 9}}},
+            {
+                *OF_FITNESS,
+                *OF_SCORES,
+                "responses genome_plus",
+                "table1",
+                "protocol",
+                "ensemble_by_k",
+                "export",
+            },
+        ),
+        (
+            {"tasks": {"sums": {"prompt": "Add: {{ prompt }}"}}},
+            {
+                "split",
+                "prompts",
+                *OF_FITNESS,
+                *OF_SCORES,
+                "table1",
+                "protocol",
+                "ensemble_by_k",
+                "export",
+            },
+        ),
+        ({"weights": {"sums": 2}}, {"experts of both"}),
+        # The base and its experts.
+        ({"bases": {"micro": {"training": {"rank": 4}}}}, {"adapter"}),
+        ({"bases": {"micro": {"experts": {"add": {"training": {"epochs": 9}}}}}}, {"adapter"}),
+        ({"bases": {"micro": {"experts": {"sub": {"training": {"epochs": 9}}}}}}, set()),
+        ({"bases": {"micro": {"chat": {"system": "Be brief."}}}}, {"adapter", "prompts"}),
+        # Methods.
+        ({"methods": {"genome": {"crossover_rate": 0.5}}}, {"run genome"}),
+        ({"methods": {"genome": {"sigma": 0.5}}}, {"run genome", "initial experts"}),
+        ({"methods": {"genome": {"coefficient_sigma": 0.5}}}, {"initial experts-product"}),
+        (
+            {"methods": {"genome": {"gene_mutation_rate": 0.5}}},
+            {"run genome", "initial experts", "initial experts-product"},
+        ),
+        (
+            {"methods": {"genome_plus": {"sigma": 0.5}}},
+            {"run genome_plus", "run genome_plus-no_initialisation", "run genome_plus-team", "export"},
+        ),
+        ({"methods": {"cma_es": {"step": 0.3}}}, {"run cma_es"}),
+        ({"methods": {"cma_es": {"coefficients": "layer_group"}}}, {"run cma_es"}),
+        ({"methods": {"lorahub": {"evaluations": 9}}}, {"run lorahub"}),
+        ({"methods": {"dare_ties": {"density": 0.5}}}, {"dare_ties"}),
+        ({"methods": {"expert_fusion": {"merge_space": "product"}}}, {"run expert_fusion"}),
+        ({"methods": {"genome": {"racing": {"looks": [10], "confidence": 0.9, "share": 1}}}}, {"run genome"}),
+        # What is reported of a run, not what it finds.
+        (
+            {"variants": {"genome_plus-team": {"ensemble": {"k": 2}}}},
+            {"responses genome_plus-team", "scores genome_plus-team"},
+        ),
+        (
+            {"methods": {"genome": {"ensemble": {"k": 2}}}},
+            {"figure2", "table2"},
+        ),
+        ({"labels": {"genome_plus": "Ours"}}, {*SHOWN, "portrait", "export"}),
+        ({"labels": {"lorahub": "Hub"}}, {"table2", "table5", "table7", "efficiency"}),
+        (
+            {"similarity": {"metric": "bertscore", "model": "some/encoder", "layer": 3}},
+            {"responses genome_plus-team", *OF_SCORES, "protocol", "ensemble_by_k"},
+        ),
+        # Sizes of runs: in the names of runs, and in what shows them.
+        ({"seeds": [1]}, {*SHOWN, "protocol", "ensemble_by_k"}),
+        ({"generations": 2}, {"efficiency", "table10", "table11"}),
+        # The runs of four are no longer those whose whole populations answer.
+        (
+            {"population_size": 6},
+            {
+                "protocol",
+                "ensemble_by_k",
+                "efficiency",
+                "table7",
+                "study",
+                "table10",
+                "table11",
+                "responses genome_plus",
+            },
+        ),
+        # Tables.
+        ({"table2": {"tasks": ["sums"]}}, {"table2"}),
+        ({"table8": {"without": ["genome_plus-no_ensemble"]}}, {"table8"}),
+        ({"figure2": {"sizes": [4]}}, {"figure2"}),
+        ({"study": {"runs": 7}}, {"study"}),
+        ({"study": {"seed": 4}}, {"study", "table10", "table11"}),
+        ({"protocol": {"tasks": ["emotions"]}}, {"protocol", "ensemble_by_k", "responses genome_plus"}),
+    ],
+    ids=str,
+)
+def test_a_changed_key_changes_the_settings_of_its_stages(changes, stages):
+    assert changed(**changes) == stages
+
+
+@pytest.mark.parametrize("version", ["fitness", "split", "tables", "figures", "responses", "scores", "export"])
+def test_a_raised_version_changes_the_settings_of_its_stage(plan, version):
+    raised = plan_of()
+    raised.versions[version] += 1
+    after = texts(raised)
+    names = {name for name, text in unchanged().items() if after[name] != text}
+    expected = {
+        "fitness": {*OF_FITNESS, *OF_SCORES, "protocol", "ensemble_by_k"},
+        "split": {"split"},
+        "tables": {*SHOWN - {"figure2"}, "table1", "study", "table10", "table11"},
+        "figures": {"figure2", "figure3", "portrait"},
+        "responses": {"responses genome_plus", "responses genome_plus-team"},
+        "scores": {*OF_SCORES, "protocol", "ensemble_by_k"},
+        "export": {"export"},
+    }
+    assert names == expected[version]
+
+
+def test_settings_of_a_run_are_those_of_release_0_1(plan):
+    """The text of a run's settings is what decides whether a finished run is used again."""
+    given = settings.of_search(plan, SINGLE, "genome_plus")
+    assert given.pop("tasks")[0]["name"] == "sums"
+    assert given == {
+        "version": plan.versions["fitness"],
+        "method": "genome_plus",
+        "stage": 1,
+        "initialisation": "pairs",
+        "crossover_rate": 0.3,
+        "individual_mutation_rate": 0.3,
+        "gene_mutation_rate": 0.2,
+        "sigma": 0.001,
+        "elite_ratio": 0.1,
+        "selection": "proportional",
+        "patience": None,
+        "succession": {
+            "phi_self": 0.95,
+            "phi_best": 0.2,
+            "phi_current": 0.2,
+            "phi_worst": 0.1,
+            "step": 0.95,
+            "attractor": "weights",
+            "experience": "difference",
+            "keep_best": False,
+        },
+    }
+
+
+def test_settings_of_a_race_name_its_version(plan):
+    given = settings.of_search(plan, SINGLE, "genome_plus-racing")
+    assert given["races"] == racing.VERSION
+    assert given["racing"]["looks"] == [25, 50, 100]
+
+
+def test_settings_are_canonical_text():
+    assert canonical({"b": (1, 2.5), "a": None}) == '{"a": null, "b": [1, 2.5]}'
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        canonical(float("nan"))
+
+
+def test_an_unknown_task_is_refused_with_the_nearest_name(plan):
+    with pytest.raises(GenomeError, match="unknown task 'sumz'; did you mean 'sums'"):
+        settings.of_split(plan, "sumz")

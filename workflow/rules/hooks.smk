@@ -1,0 +1,55 @@
+# Requires: `plan`, Snakemake's workflow object, and the jobs that it has planned.
+# Provides: what happens at the start and the end of a run: the engine's owner, and a forecast of what the run costs; for
+#   `genome plan`, which makes a dry run with GENOME_PLAN in its environment, the planned jobs as a JSON file of that name.
+
+import atexit
+
+from snakemake.logging import logger
+
+from genome.forecast import forecast, headline, measure
+from genome.workflow.costs import hand_over, jobs_of, setting_of
+
+
+def engine_command(*arguments):
+    """Call `python -m genome.engine` in a process of its own, which imports the engine's libraries; return its output."""
+    # -P: a file called json.py in the working folder must not replace Python's.
+    command = [sys.executable, "-P", "-m", "genome.engine", *arguments]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def schedule_at_once():
+    """Lift Snakemake's limit of jobs per second.
+
+    With the limit, each scheduling pass schedules another one second later, and so does every job that ends: the
+    scheduler soon does nothing else. The limit protects queues of clusters; unless there is one engine per job, hardly
+    anything but engines is submitted. The attribute is private and may move: then the limit stays, and runs are slower.
+    """
+    if not plan.per_job and hasattr(getattr(workflow, "scheduler", None), "job_rate_limiter"):
+        workflow.scheduler.job_rate_limiter = None
+
+
+def own_engine():
+    """Make this process the owner of the run's engine: a job that needs it starts it, and it ends with its owner."""
+    if any(plan.stacks(job.wildcards_dict) for job in workflow.dag.needrun_jobs()):
+        # All jobs share one engine, whichever starts it.
+        config["engine"]["stacked"] = len(plan.experts)
+    if problem := plan.submission_problem(local=workflow.local_exec):
+        raise WorkflowError(problem)
+    os.environ.update(GENOME_OWNER=engine_command("own", str(os.getpid())))
+
+
+def stop_engine():
+    """Stop the run's engine at once; without this it would end soon after this process."""
+    engine_command("stop", os.environ.get("GENOME_OWNER", "").rpartition(":")[2])
+
+
+def announce_plan():
+    """Log what the run will cost."""
+    jobs = jobs_of(workflow.dag.needrun_jobs())
+    setting = setting_of(plan, jobs)
+    logger.info(headline(refusing(forecast, jobs, setting, refusing(measure, jobs, setting))))
+
+
+if asked_for := os.environ.get("GENOME_PLAN"):
+    # There is no hook for dry runs.
+    atexit.register(lambda: hand_over(plan, workflow.dag.needrun_jobs(), asked_for))
