@@ -7,8 +7,11 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+import genome
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -66,3 +69,8 @@ def test_a_dependency_is_capped_and_its_tested_version_is_within(name):
     specifier = ALL[name].specifier
     assert {"<", ">="} <= {part.operator for part in specifier}, "needs a lower bound and a cap"
     assert specifier.contains(pinned()[name], prereleases=True), "constraints.txt and pyproject.toml disagree"
+
+
+def test_the_citation_has_the_version_of_the_package():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == genome.__version__
