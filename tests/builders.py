@@ -39,7 +39,7 @@ def write_expert(folder: Path, seed: int, rank: int = 4, dtype: str = "F32", lay
 
 
 def fake_experts(n: int) -> list[Expert]:
-    """Return n experts that exist in name and hash only."""
+    """Return n experts without files: only names and hashes."""
     return [Expert(f"e{i}", Path(f"e{i}"), "tiny", 4, 8.0, ("q_proj",), f"{i:064x}", {}) for i in range(n)]
 
 
@@ -48,7 +48,7 @@ ENGINE = {"backend": "transformers", "version": "5.0", "dtype": "float32", "quan
 
 
 def scored(population: Population, experts: Sequence[Expert]) -> Population:
-    """Return a population that knows the fitness of everybody in it, as one that a run has made does."""
+    """Return a population with known fitness of all its individuals, like the population of a run."""
     digests = [each.sha256 for each in experts]
     everybody = (
         *population.members,
@@ -61,7 +61,7 @@ def scored(population: Population, experts: Sequence[Expert]) -> Population:
 
 
 def paper_settings(method: str, **changes) -> dict[str, Any]:
-    """Return a method's settings as `config.yaml` has them, with changes laid over (mappings merged)."""
+    """Return a method's settings in `config.yaml`, with changes laid over them (mappings are merged)."""
     config = yaml.safe_load((Path(__file__).parent.parent / "config.yaml").read_text())
     settings = {"method": method, **config["methods"][method]}
     for key, value in changes.items():
@@ -70,7 +70,7 @@ def paper_settings(method: str, **changes) -> dict[str, Any]:
 
 
 def tokenizer_in(folder: Path, template: str | dict[str, str] | None, habit: bool = False) -> Path:
-    """Save a word-level tokenizer; with `habit` it puts a BOS before every text by itself, as Gemma's does."""
+    """Save a word-level tokenizer; with `habit` it adds a BOS before every text, as Gemma's does."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 

@@ -163,7 +163,7 @@ def test_files_that_say_two_things_are_all_named(tmp_path):
         check_files([tmp_path / "a.yaml", PROJECT / "config.yaml", tmp_path / "b.yaml"])
     lines = str(error.value).splitlines()[1:]
     assert lines == [
-        f"  {tmp_path / name}, line 2: 'seeds' stands twice, first in line 1; keep one of them"
+        f"  {tmp_path / name}, line 2: 'seeds' is repeated, first in line 1; keep one of them"
         for name in ("a.yaml", "b.yaml")
     ]
 
@@ -186,7 +186,7 @@ def test_the_profiles_of_a_call_are_found(tmp_path):
         ("", "expected a mapping of fields"),
         ("labels: {no: x}\n", "a name is False here, as which YAML reads a bare no or off; put it in quotes"),
         ("max_tokens: .nan\n", "max_tokens: nan is no finite number"),
-        ("kind: number\nkind: math\n", "line 2: 'kind' stands twice, first in line 1"),
+        ("kind: number\nkind: math\n", "line 2: 'kind' is repeated, first in line 1"),
     ],
 )
 def test_a_task_file_that_is_none_is_named(tmp_path, text, said):

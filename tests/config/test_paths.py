@@ -156,10 +156,10 @@ def test_what_is_missing_is_named_at_once_with_what_is_there(refused):
     )
     assert lines == [
         "config.bases.own.model.path: mine/bse is not a folder; correct it",
-        "expert one: mine/on is not a folder; adapters beside it: one, two; correct `path` of this expert in the "
+        "expert one: mine/on is not a folder; adapters next to it: one, two; correct `path` of this expert in the "
         "config",
-        "expert three: folder mine/base lacks adapter_config.json or adapter_model.safetensors; it holds no adapter at "
-        "all; correct `path` of this expert in the config",
+        "expert three: folder mine/base lacks adapter_config.json or adapter_model.safetensors; it contains no "
+        "adapter; correct `path` of this expert in the config",
         "expert data_merge: nowhere is not a folder; correct `path` of this expert in the config",
         lines[-1],
     ]

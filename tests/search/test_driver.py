@@ -10,9 +10,10 @@ import pytest
 
 from builders import fake_experts, paper_settings
 from genome.errors import GenomeError
+from genome.experts.peft import WEIGHTS
 from genome.experts.tensors import open_tensors
 from genome.genotype import Genotype, Noise, identity
-from genome.lora.materialise import WEIGHTS, materialise, unit_noise
+from genome.lora.materialise import materialise, unit_noise
 from genome.rng import stream
 from genome.search.driver import drive, found_population, next_generation, score_experts
 from genome.search.methods import BASELINES, GENERATIONS

@@ -101,15 +101,15 @@ def swap(value, key):
 BROKEN = {
     "swapped genotypes": (lambda v: swap(v, "genotype"), "a: fitness 0.5 where its genotype has 0.75"),
     "swapped fitness": (lambda v: swap(v, "fitness"), "a: fitness 0.75 where its genotype has 0.5"),
-    "a NaN fitness": (lambda v: v["members"][0].update(fitness=float("nan")), "NaN is no number"),
+    "a NaN fitness": (lambda v: v["members"][0].update(fitness=float("nan")), "NaN is not a number"),
     "fitness as text": (lambda v: v["best"].update(fitness="0.75"), "b, fitness: expected a number in"),
     "a score above 1": (lambda v: v["worst"]["scores"].update(t=1.5), "a, score of t: expected a number in"),
     "a NaN that was scored": (
-        lambda v: next(iter(v["scored"].values())).update(fitness=float("nan")), "NaN is no number",
+        lambda v: next(iter(v["scored"].values())).update(fitness=float("nan")), "NaN is not a number",
     ),
     "a genotype nobody scored": (lambda v: v["members"][0]["genotype"].update(coefficients=[0.9, 0.1]), "never been"),
     "an infinite coefficient": (
-        lambda v: v["members"][0]["genotype"].update(coefficients=[float("inf"), 0.0]), "Infinity is no number",
+        lambda v: v["members"][0]["genotype"].update(coefficients=[float("inf"), 0.0]), "Infinity is not a number",
     ),
     "a coefficient that is text": (
         lambda v: v["members"][0]["genotype"].update(coefficients=["1", 0.0]), "a, genotype, coefficient 0",
@@ -125,8 +125,8 @@ BROKEN = {
     "no engine": (lambda v: v.pop("engine"), "no field 'engine'"),
     "the file of another generation": (lambda v: v.update(generation=2), "generation 2 in the folder of another"),
     "a generation as text": (lambda v: v.update(generation="1"), "generation: expected an integer"),
-    "a NaN in a race": (lambda v: v.update(trials={"x": {"t": [float("nan")]}}), "NaN is no number"),
-    "an infinity in a history": (lambda v: v.update(history=[[[1.0, 0.0], float("inf")]]), "Infinity is no number"),
+    "a NaN in a race": (lambda v: v.update(trials={"x": {"t": [float("nan")]}}), "NaN is not a number"),
+    "an infinity in a history": (lambda v: v.update(history=[[[1.0, 0.0], float("inf")]]), "Infinity is not a number"),
     "another task": (lambda v: v["scored"].update(x={"fitness": 0.1, "scores": {"u": 0.1}}), "on different tasks"),
 }  # fmt: skip
 

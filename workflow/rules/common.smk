@@ -17,8 +17,8 @@ from snakemake.exceptions import WorkflowError
 from genome.config import paths, references, variants
 from genome.config.check import check_config, check_files, check_paths, check_python, profile_files, read_task_files
 from genome.config.names import micro_tasks
-from genome.config.values import nearest, overlay, settled
-from genome.errors import GenomeError
+from genome.config.values import overlay, settled
+from genome.errors import GenomeError, nearest
 from genome.tasks import parse_task
 from genome.yaml_files import read_yaml
 

@@ -10,9 +10,9 @@ from genome.config.names import name_problems
 from genome.config.paths import missing_problems, overlap_problems
 from genome.config.references import named_tasks, reference_problems
 from genome.config.schema import schema_problems
-from genome.config.values import nearest, overlay, unreadable
+from genome.config.values import overlay, unreadable
 from genome.config.variants import resolve_variant, variant_problems
-from genome.errors import GenomeError
+from genome.errors import GenomeError, nearest
 from genome.tasks import parse_task
 from genome.yaml_files import check_yaml, read_yaml
 

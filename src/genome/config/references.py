@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from genome.config.names import joined_problems
-from genome.config.values import nearest
 from genome.config.variants import EVOLVING, SEARCHED, Settings, is_team, of_method
+from genome.errors import nearest
 
 COMPARISONS = ("table2", "table3", "table4", "table5", "table6", "table8")
 

@@ -8,11 +8,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from genome.errors import GenomeError
+from genome.errors import GenomeError, nearest
 from genome.tasks import Task, parse_task
 from genome.tasks.prompts import missing_columns
 from genome.tasks.sources import is_published, local_files
-from genome.tasks.task import nearest
 
 BLANK = 100
 """Lines without a row at the start of a file, after which its first row is not looked for any more."""
@@ -44,7 +43,9 @@ def _check_columns(task: Task, file: Path) -> None:
     absent = missing_columns(task, [{**row, **_added(task.source)}]) if row else None
     if absent:
         _, column = absent
-        raise GenomeError(f"task {task.name}: {file}: row 1 has no column {column!r}{nearest(column, map(str, row))}")
+        raise GenomeError(
+            f"task {task.name}: {file}: row 1 has no column {column!r} ({nearest(column, map(str, row))})"
+        )
 
 
 def _added(source: Mapping[str, Any]) -> dict[str, None]:

@@ -7,7 +7,8 @@ from typing import Any
 import jsonschema
 from jsonschema.validators import extend
 
-from genome.config.values import QUOTES, nearest
+from genome.config.values import QUOTES
+from genome.errors import nearest
 
 Schema = Mapping[str, Any]
 

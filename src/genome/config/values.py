@@ -1,8 +1,7 @@
 """The values of a config: what YAML makes of a text, and how one mapping is laid over another."""
 
 import math
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -11,13 +10,6 @@ QUOTES = "put it in quotes"
 
 LARGEST = 2**63 - 1
 """Of whole numbers: what all that reads a setting can hold."""
-
-
-def nearest(name: Any, known: Iterable[str]) -> str:
-    """Return the end of a message about an unknown name: the near match, else all that is known."""
-    known = list(known)
-    match = get_close_matches(str(name), known, n=1)
-    return f"did you mean {match[0]!r}?" if match else f"known are {', '.join(known)}"
 
 
 def overlay(defaults: Any, changes: Any) -> Any:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from genome.config.schema import method_problems
-from genome.config.values import nearest, overlay
+from genome.config.values import overlay
+from genome.errors import nearest
 
 EVOLVING = ("genome", "genome_plus", "model_swarms", "cma_es")
 FROM_EXPERTS = ("best_single", "expert_fusion", "pack_of_llms")

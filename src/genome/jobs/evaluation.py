@@ -13,7 +13,7 @@ from genome.files import write_json, write_jsonl
 from genome.genotype import Genotype
 from genome.jobs import log
 from genome.jobs.evolution import Site
-from genome.lora.materialise import store_expert, store_genotypes
+from genome.lora.store import store_expert, store_genotypes
 from genome.scoring.ensemble import combine
 from genome.scoring.fitness import respond
 from genome.scoring.results import read_evaluations, read_origin, read_responses, read_samples
@@ -22,7 +22,7 @@ from genome.search.population import Individual, Population, check_engine, read_
 from genome.search.population import origin as origin_of_experts
 from genome.tasks import Task, parse_task
 from genome.tasks.lengths import check_lengths
-from genome.tasks.scoring import beside, extract, for_base, judge, parts, standard_error
+from genome.tasks.scoring import extra_results, extract, for_base, judge, parts, standard_error
 
 
 def answer_test(
@@ -174,7 +174,7 @@ def score_test(settings: str, base: str, prompts: str, responses: str, origin: s
             "standard_error": standard_error(task, samples, by_report, result),
             "unparsed": result.unparsed,
             "engine": engine,
-            **beside(task, samples, by_report),
+            **extra_results(task, samples, by_report),
         }
         for (report, by_report), result in zip(reported.items(), judged, strict=True)
     ]

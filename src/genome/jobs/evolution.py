@@ -18,7 +18,7 @@ from genome.files import replacing_directory, write_json, write_jsonl
 from genome.genotype import FACTORS, PRODUCT
 from genome.jobs import log
 from genome.jobs.checks import check_answers, check_objectives
-from genome.lora.materialise import link_adapter, store_genotypes
+from genome.lora.store import link_adapter, store_genotypes
 from genome.scoring.fitness import Evaluator, Objective
 from genome.scoring.results import read_manifest, read_samples
 from genome.search.asking import space_of

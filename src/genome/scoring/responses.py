@@ -5,13 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from genome.errors import GenomeError
+from genome.errors import GenomeError, nearest
 from genome.files import encodable, read_jsonl, read_numbered, write_jsonl
 from genome.scoring.ensemble import combine
 from genome.tasks import Task, parse_task
 from genome.tasks.prompts import facts
-from genome.tasks.scoring import beside, extract, judge, standard_error
-from genome.tasks.task import nearest
+from genome.tasks.scoring import extra_results, extract, judge, standard_error
 from genome.yaml_files import read_yaml
 
 TASKS = Path("config/tasks")
@@ -29,7 +28,7 @@ def find_task(name: str) -> Task:
     file = next((file for file in files if file.is_file()), None)
     if file is None:
         known = sorted(path.stem for path in (project / TASKS).glob("*.yaml"))
-        raise GenomeError(f"no task {name!r}{nearest(name, known)}")
+        raise GenomeError(f"no task {name!r} ({nearest(name, known)})")
     return parse_task(file.stem, read_yaml(file))
 
 
@@ -89,7 +88,7 @@ def score_responses(
         "n": judged.n,
         "unparsed": judged.unparsed,
         "standard_error": standard_error(task, samples, answers, judged),
-        **beside(task, samples, answers),
+        **extra_results(task, samples, answers),
     }
 
 

@@ -2,11 +2,11 @@
 
 - `task`: a task file as a value, checked completely
 - `splits`: rows from files, the hub or the micro world; validation and test
-- `prompts`: templates, chat template, token ids (once, in a stage of its own)
-- `extraction`, `kinds`: responses to answers, answers to scores, one row a kind of answer
+- `prompts`: templates, chat template, token ids (once, in a separate stage)
+- `extraction`, `kinds`: responses to answers, answers to scores, one row per kind of answer
 - `scoring`, `metrics`: candidates' answers to their metric
 
-Importing this package costs the standard library only; libraries that define a score are imported where they score.
+Importing this package imports only the standard library; libraries that compute a score are imported when needed.
 """
 
 from genome.tasks.kinds import KINDS, Kind

@@ -5,14 +5,13 @@ prompt and a reference, and how a response is judged. Templates and expressions 
 in `genome.tasks.prompts` only, because every generation's job builds tasks and none of them renders a prompt.
 """
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
-from genome.errors import GenomeError
+from genome.errors import GenomeError, nearest
 from genome.tasks.extraction import FALLBACKS, find_answer
 from genome.tasks.kinds import KINDS
 from genome.tasks.metrics import BASE, METRICS, TOKENIZERS
@@ -78,7 +77,7 @@ def parse_task(name: str, mapping: Mapping[str, Any]) -> Task:
     if not isinstance(mapping, Mapping):
         raise GenomeError(f"task {name}: expected a mapping of fields, found {mapping!r}")
     given = {key: value for key, value in mapping.items() if value is not None}
-    problems = [f"unknown field {key!r}{nearest(key, _FIELDS)}" for key in given if key not in _FIELDS]
+    problems = [f"unknown field {key!r} ({nearest(key, _FIELDS)})" for key in given if key not in _FIELDS]
     problems += _kind_problems(given)
     for key, (accepts, expected) in _TYPES.items():
         if key in given and not accepts(given[key]):
@@ -98,13 +97,6 @@ def parse_task(name: str, mapping: Mapping[str, Any]) -> Task:
     return Task(name=name, **given)
 
 
-def nearest(name: Any, known: Iterable[str]) -> str:
-    """Return the end of an error message for an unknown `name`: the near match, else all that is known."""
-    known = list(known)
-    match = difflib.get_close_matches(str(name), known, n=1)
-    return f" (did you mean {match[0]!r}?)" if match else f" (known: {', '.join(known)})"
-
-
 def _kind_problems(given: Mapping[str, Any]) -> list[str]:
     """Return what is missing or misplaced, given the kind of answer and the metric."""
     name, metric = given.get("kind"), given.get("metric")
@@ -113,9 +105,9 @@ def _kind_problems(given: Mapping[str, Any]) -> list[str]:
     required = [key for key in _REQUIRED if not (key == "reference" and given.get("kind") == "program")]
     problems = [f"missing field {key!r}" for key in required if key not in given]
     if "kind" in given and kind is None:
-        problems.append(f"unknown kind {given['kind']!r}{nearest(given['kind'], KINDS)}")
+        problems.append(f"unknown kind {given['kind']!r} ({nearest(given['kind'], KINDS)})")
     if metric is not None and (not isinstance(metric, str) or metric not in METRICS):
-        problems.append(f"unknown metric {metric!r}{nearest(metric, METRICS)}")
+        problems.append(f"unknown metric {metric!r} ({nearest(metric, METRICS)})")
     elif kind is not None and metric is not None and metric not in kind.metrics:
         problems.append(f"metric {metric!r} does not suit kind {given['kind']!r} (use {' or '.join(kind.metrics)})")
     if kind is not None:
@@ -131,7 +123,7 @@ def _source_problems(source: Mapping[str, Any]) -> list[str]:
     if which is None:
         return [f"source must name one of {', '.join(_SOURCES)}, found {sorted(source)}"]
     problems = [
-        f"unknown field {key!r} in source{nearest(key, sorted(_SOURCES[which]))}"
+        f"unknown field {key!r} in source ({nearest(key, sorted(_SOURCES[which]))})"
         for key in source
         if key not in _SOURCES[which]
     ]

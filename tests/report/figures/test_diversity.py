@@ -4,7 +4,7 @@ import pytest
 
 from builders import paper_settings
 from genome.genotype import Genotype, Noise
-from genome.lora.norms import update_norms
+from genome.lora.geometry import update_norms
 from genome.report.figures.diversity import answers_by_genotype, disagreement, diversity, draw_diversity
 from genome.search.driver import found_population, next_generation, score_experts
 from genome.search.population import Fitness, Individual, Population, found
