@@ -61,7 +61,7 @@ def start_time(pid: int) -> str | None:
 
 
 def started(pid: int) -> str:
-    """Return `start_time`; of a process that has ended, a word that is no start time."""
+    """Return `start_time`, or a word that no process has as its start time if the process has ended."""
     return start_time(pid) or "ended"
 
 
