@@ -20,8 +20,9 @@ import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from genome.errors import GenomeError
 
@@ -278,7 +279,7 @@ def read_text(path: Path | str, remedy: str = CORRECT) -> str:
         raise GenomeError(f"{path}, line {line}: not UTF-8 ({found}); save it as UTF-8") from error
 
 
-def open_file(path: Path | str) -> BinaryIO:
+def open_file(path: Path | str) -> BufferedReader:
     """Open a file for reading; GenomeError as `check_file`, and if the system refuses."""
     check_file(path)
     try:
@@ -394,9 +395,14 @@ def _parse_array(decoder: json.JSONDecoder, text: str, path: str, remedy: str, e
         with suppress(ValueError, RecursionError):
             while True:
                 number += 1
-                position = decoder.raw_decode(text, SPACE.match(text, position + 1).end())[1]
-                position = SPACE.match(text, position).end()
+                position = decoder.raw_decode(text, _after_space(text, position + 1))[1]
+                position = _after_space(text, position)
         raise GenomeError(str(error).replace(path, f"{path}, row {number}", 1)) from error
+
+
+def _after_space(text: str, position: int) -> int:
+    found = SPACE.match(text, position)
+    return found.end() if found else position
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -34,12 +34,12 @@ def limited(seconds: float = SECONDS, memory: int | None = MEMORY) -> Iterator[N
     if threading.current_thread() is not threading.main_thread() or signal.getitimer(signal.ITIMER_PROF)[0]:
         yield
         return
-    bounded = memory is not None and sys.platform == "linux"
+    bound = memory if sys.platform == "linux" else None
     before = resource.getrlimit(resource.RLIMIT_AS)
     handler = signal.signal(signal.SIGPROF, _stop_after(seconds))
     try:
-        if bounded:
-            resource.setrlimit(resource.RLIMIT_AS, (_ceiling(before[0], memory), before[1]))
+        if bound is not None:
+            resource.setrlimit(resource.RLIMIT_AS, (_ceiling(before[0], bound), before[1]))
         # Repeatedly, because the block may catch and ignore the first error.
         signal.setitimer(signal.ITIMER_PROF, seconds, 0.5)
         yield
@@ -50,7 +50,7 @@ def limited(seconds: float = SECONDS, memory: int | None = MEMORY) -> Iterator[N
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, handler)
-        if bounded:
+        if bound is not None:
             resource.setrlimit(resource.RLIMIT_AS, before)
 
 

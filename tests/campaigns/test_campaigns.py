@@ -9,7 +9,7 @@ import pytest
 
 TESTS = Path(__file__).parent.parent
 
-pytestmark = [pytest.mark.campaign]
+pytestmark = [pytest.mark.campaign, pytest.mark.slow]
 
 
 @pytest.mark.parametrize("seed", range(1, 6))

@@ -76,7 +76,7 @@ def slurm_server(program: Callable[[], Program], base: Path, settings: Mapping[s
             state = state or next(filter(None, map(_reached, files[1:])), None)
             if state is not None:
                 _note_served(folder, files, state)
-                return address(state, base, Path(slurm.log_of(state.job)).absolute())
+                return address(state, base, Path(slurm.log_of(str(state.job))).absolute())
             if problem is not None:
                 raise problem
             if not owner.alive():

@@ -157,9 +157,10 @@ def _types_of_flags(flags: Sequence[str], base: Path) -> dict[str, str | None]:
     if dtype == "auto":
         stored = str(text.get("dtype") or text.get("torch_dtype") or "").removeprefix("torch.")
         dtype = stored if stored in ("bfloat16", "float16") else None
+    names: dict[str | None, str] = {"half": "float16", "float": "float32"}
     quantization = given.get("--quantization", given.get("-q"))
     return {
-        "dtype": {"half": "float16", "float": "float32"}.get(dtype, dtype),
+        "dtype": names.get(dtype, dtype),
         "quantization": quantization or (text.get("quantization_config") or {}).get("quant_method"),
         "kv_cache_dtype": given.get("--kv-cache-dtype", "auto"),
     }

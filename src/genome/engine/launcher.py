@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import urllib3
+from urllib3.util import parse_url
 
 from genome.engine import slurm, vllm
 from genome.engine.client import BASE, Address, Engine
@@ -95,15 +95,15 @@ def url_backend(settings: Mapping[str, Any], base: Path, rank: int | None) -> Ca
             key_name = f"the key in {variable}" if variable else "requests without a key"
             raise GenomeError(f"engine.url: {url} refuses {key_name}; correct the key or engine.key_variable")
         try:
-            names = [model["id"] for model in json.loads(answer.data)["data"]]
-        except (AttributeError, ValueError, KeyError, TypeError) as error:
+            names = [model["id"] for model in json.loads(answer.data if answer is not None else "")["data"]]
+        except (ValueError, KeyError, TypeError) as error:
             raise GenomeError(f"engine.url: {url}/v1/models lists no models; is this a vLLM server?") from error
         if name not in names:
             raise GenomeError(
                 f"engine.model_name: {url} serves {', '.join(names[:5])}, not {name!r}; give the name of its base model"
             )
         fingerprint = of_url(lambda path: get_json(url + path, key), name)
-        return Address(url, key, None, urllib3.util.parse_url(url).host, fingerprint)
+        return Address(url, key, None, parse_url(url).host or url, fingerprint)
 
     return find
 

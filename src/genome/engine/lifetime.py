@@ -8,14 +8,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from genome.engine.owner import HOST, parse_owner, start_time
+from genome.engine.owner import HOST, parse_owner, started
 from genome.engine.records import remove
 from genome.engine.state import State, clear_store, read_state
 
 
-def engine_parser(description: str) -> ArgumentParser:
+def engine_parser(description: str | None) -> ArgumentParser:
     """Return the parser of the arguments that all engines have in common."""
-    parser = ArgumentParser(description=description.partition("\n")[0])
+    parser = ArgumentParser(description=(description or "").partition("\n")[0])
     parser.add_argument("--model", required=True, help="folder of the base model")
     parser.add_argument("--owner", required=True, type=parse_owner, help="HOST:PID:STARTTIME:TOKEN; ends the engine")
     parser.add_argument("--state", required=True, type=Path, help="file to announce the server in")
@@ -35,7 +35,7 @@ def announce(arguments: Namespace, port: int, key: str, machine: str, fingerprin
     """Return the state that this process, an engine listening on `port` and computing on `machine`, has to publish."""
     job = None if arguments.idle is None else os.environ.get("SLURM_JOB_ID")
     url = f"http://{interface(arguments)[1]}:{port}"
-    process = HOST, os.getpid(), start_time(os.getpid())
+    process = HOST, os.getpid(), started(os.getpid())
     return State(url, key, *process, arguments.model, machine, fingerprint, job)
 
 

@@ -1,7 +1,8 @@
 """Loading of a base model from its folder, checked; errors name the folder, the reason and the remedy in one line."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
@@ -11,6 +12,7 @@ from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoModelForCausalLM,
     GenerationConfig,
+    PreTrainedModel,
     __version__,
 )
 
@@ -26,10 +28,18 @@ LOADING_ERRORS = (
 TYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 """The types of weights into which an adapter can be merged."""
 
+if TYPE_CHECKING:
+
+    class Network(PreTrainedModel):
+        """What AutoModelForCausalLM returns: a model that can generate."""
+
+        generate: Callable[..., torch.Tensor]
+
+
 AGAIN = "fetch the base model again"
 
 
-def load_network(base: Path) -> torch.nn.Module:
+def load_network(base: Path) -> "Network":
     """Load a transformers folder: safetensors only, no remote code, no adapter, in the stored type.
 
     Raises GenomeError unless the folder is one complete causal language model that transformers supports.
@@ -38,7 +48,7 @@ def load_network(base: Path) -> torch.nn.Module:
     _check_weights(base)
     _check_generation(base)
     try:
-        network, found = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             base,
             dtype="auto",
             attn_implementation="eager",
@@ -56,6 +66,7 @@ def load_network(base: Path) -> torch.nn.Module:
         raise GenomeError(
             f"{base}: transformers {__version__} cannot load this model ({one_line(error)}); {AGAIN}"
         ) from error
+    network, found = loaded  # two values because of output_loading_info
     if missing := sorted(found["missing_keys"]):
         raise GenomeError(
             f"{base}: the weights lack {len(missing)} tensors of the model, such as {missing[0]}, "
@@ -70,7 +81,7 @@ def load_network(base: Path) -> torch.nn.Module:
     return network.requires_grad_(False).eval()
 
 
-def end_tokens(base: Path, network: torch.nn.Module, tokenizer: Any) -> list[int]:
+def end_tokens(base: Path, network: "Network", tokenizer: Any) -> list[int]:
     """Return the token ids that end an answer, from the generation settings and the tokenizer, as in vLLM."""
     config = network.config.get_text_config()
     stated = network.generation_config.eos_token_id

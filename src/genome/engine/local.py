@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from genome.engine.client import Address, log_end
-from genome.engine.owner import HOST, Owner, current_owner, orphaned, start_time, this_process
+from genome.engine.owner import HOST, Owner, current_owner, orphaned, started, this_process
 from genome.engine.probe import healthy
 from genome.engine.program import KEY_VARIABLE, Program, command
 from genome.engine.records import FOLDER, lock, own_folder, read_record, remove, write_record
@@ -80,14 +80,16 @@ def _start(
     started again, up to STARTS times. A server that ended with its own error is not: it would fail again.
     """
     note, keep_store = file.with_suffix(".start"), ["--keep-store"] if settings.get("per_job") else []
-    for left in reversed(range(STARTS)):
+    left = STARTS
+    while True:
+        left -= 1
         if not owner.alive():
             raise orphaned()
         before = logfile.stat().st_size if logfile.exists() else 0
         starting, server = read_record(note, Starting), None
         if starting is None or not starting.alive():
             server = _launch(program(), owner, file, logfile, keep_store)
-            starting = Starting(HOST, server.pid, start_time(server.pid) or "")
+            starting = Starting(HOST, server.pid, started(server.pid))
             write_record(note, starting)
         state = _published(file, starting, owner, settings.get("timeout", 600), partial(log_end, logfile, before))
         remove(note)

@@ -141,14 +141,14 @@ class Model:
         """Serve `adapter` from now on; None means the plain base model."""
         if adapter is self._current:
             return
-        factors = adapter.factors if adapter else {}
+        factors, scale = (adapter.factors, adapter.scale) if adapter else ({}, 1.0)
         for name, weight in self._untouched.items():
             if name not in factors:
                 self.linear[name].copy_(weight)
         for name, (A, B) in factors.items():
             if name not in self._untouched:
                 self._untouched[name] = self.linear[name].clone()
-            merged = torch.addmm(self._untouched[name].float(), B, A, alpha=adapter.scale)
+            merged = torch.addmm(self._untouched[name].float(), B, A, alpha=scale)
             self.linear[name].copy_(merged)
         self._current = adapter
 
@@ -158,10 +158,11 @@ class Model:
 
         Decoding stops after the last answer has ended; finished rows leave the batch once they are half of it.
         """
-        if not self._padded(max(map(len, prompts)) + max_tokens):
+        layers = self._layers
+        if layers is None or not self._padded(max(map(len, prompts)) + max_tokens):
             return self._generate(prompts, max_tokens)
         width = max(2, *map(len, prompts))
-        cache = self._read(prompts, width)
+        cache = self._read(prompts, width, layers)
         tokens, mask, positions = _pad_left(prompts, width, room=max_tokens)
         tokens = tokens[:, -1]
         rows = torch.arange(len(prompts))
@@ -196,7 +197,7 @@ class Model:
             for row, length in zip(answers.tolist(), lengths.tolist(), strict=True)
         ]
 
-    def _read(self, prompts: Sequence[Sequence[int]], width: int) -> DynamicCache:
+    def _read(self, prompts: Sequence[Sequence[int]], width: int, layers: int) -> DynamicCache:
         """Return the keys and values of all tokens of the prompts except the last, padded left to `width` - 1.
 
         Prompts are read in parts, so that their activations stay in the processor's cache and use limited memory.
@@ -205,7 +206,7 @@ class Model:
         for places in _parts(prompts, range(len(prompts)), TOKENS_AT_ONCE):
             part = [prompts[place] for place in places]
             tokens, mask, positions = _pad_left(part, max(2, *map(len, part)))
-            cache = _KeysAndValues(self._layers)
+            cache = _KeysAndValues(layers)
             with suppress(_Read):
                 self.network(
                     input_ids=tokens[:, :-1],
@@ -216,10 +217,11 @@ class Model:
                     **{self._cache_name: cache},
                 )
             missing = (0, 0, width - tokens.shape[1], 0)
-            keys.append([pad(layer.keys, missing) for layer in cache.layers])
-            values.append([pad(layer.values, missing) for layer in cache.layers])
+            past: Any = cache.layers  # PLAIN_LAYERS all, whose keys and values are set by now
+            keys.append([pad(layer.keys, missing) for layer in past])
+            values.append([pad(layer.values, missing) for layer in past])
         merged = DynamicCache()
-        for layer in range(self._layers):
+        for layer in range(layers):
             merged.update(torch.cat([k[layer] for k in keys]), torch.cat([v[layer] for v in values]), layer)
         return merged
 
@@ -335,7 +337,12 @@ class Model:
                 )
         for field in ("r", "lora_alpha"):
             value = config.get(field)
-            if type(value) not in (int, float) or not 0 < value < 2**31 or (field == "r" and value != int(value)):
+            if not (
+                isinstance(value, int | float)
+                and not isinstance(value, bool)
+                and 0 < value < 2**31
+                and (field == "lora_alpha" or value == int(value))
+            ):
                 raise GenomeError(
                     f"{folder}/adapter_config.json: {field} is {_as_json(value)}, expected a positive number; "
                     "make the adapter again"
@@ -399,8 +406,9 @@ def _attention_layers(cache: Any, config: Any) -> int | None:
     """Return the number of layers if a cache of one token has only keys and values of attention for each, else None."""
     if type(cache) is not DynamicCache or len(cache.layers) != config.num_hidden_layers:
         return None
-    plain = all(type(layer) in PLAIN_LAYERS and layer.get_seq_length() == 1 for layer in cache.layers)
-    return len(cache.layers) if plain else None
+    plain = [layer for layer in cache.layers if isinstance(layer, PLAIN_LAYERS) and type(layer) in PLAIN_LAYERS]
+    whole = len(plain) == len(cache.layers) and all(layer.get_seq_length() == 1 for layer in plain)
+    return len(plain) if whole else None
 
 
 def _rope_switch(config: Any) -> int | None:

@@ -60,10 +60,15 @@ def start_time(pid: int) -> str | None:
     return None if fields[0] in "ZX" else fields[19]
 
 
+def started(pid: int) -> str:
+    """Return `start_time`, or a word that no process has as its start time if the process has ended."""
+    return start_time(pid) or "ended"
+
+
 def owner_token(pid: int | None = None) -> str:
     """Return a new GENOME_OWNER for a process (by default this one)."""
     pid = pid or os.getpid()
-    return str(Owner(HOST, pid, start_time(pid), secrets.token_hex(8)))
+    return str(Owner(HOST, pid, started(pid), secrets.token_hex(8)))
 
 
 def parse_owner(text: str) -> Owner:
@@ -83,7 +88,7 @@ def current_owner() -> Owner:
 
 def this_process(token: str) -> Owner:
     """Return this process as the owner of an engine."""
-    return Owner(HOST, os.getpid(), start_time(os.getpid()), token)
+    return Owner(HOST, os.getpid(), started(os.getpid()), token)
 
 
 def orphaned() -> GenomeError:

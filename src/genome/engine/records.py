@@ -8,9 +8,8 @@ import json
 import os
 import shutil
 from contextlib import AbstractContextManager, suppress
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 from filelock import FileLock
 
@@ -28,7 +27,8 @@ def read_record(file: Path, kind: type[Record]) -> Record | None:
         record = kind(**json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None
     except (OSError, ValueError, TypeError, RecursionError):
         return None
-    typed = record is not None and all(isinstance(getattr(record, each.name), each.type) for each in fields(kind))
+    types = get_type_hints(kind).items()
+    typed = record is not None and all(isinstance(getattr(record, name), each) for name, each in types)
     return record if typed else None
 
 

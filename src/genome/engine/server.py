@@ -110,7 +110,8 @@ class Engine:
         # With more than one thread, sums are split; the setting determines how, never the machine.
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(True)
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        # pyright: ignore below: the attribute is a property that torch gives the module when it runs.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
         self.base = base
         self.paths: dict[str, str] = {}
         self._adapters: OrderedDict[str, Any] = OrderedDict()
@@ -324,6 +325,7 @@ def handler(engine: Engine, key: str) -> type[BaseHTTPRequestHandler]:
     }
 
     class Handler(BaseHTTPRequestHandler):
+        rfile: io.BufferedReader
         protocol_version = "HTTP/1.1"
         # A request line without a version also gets a status.
         default_request_version = "HTTP/1.1"

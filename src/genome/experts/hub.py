@@ -22,8 +22,9 @@ def repository_files(repo: str, revision: str | None) -> list[str] | None:
         return [file.rfilename for file in HfApi().model_info(repo, revision=revision).siblings or ()]
     except (errors.HfHubHTTPError, errors.HFValidationError):
         raise
-    except (errors.HTTPError, OSError):  # no answer, or offline mode
-        return None
+    # pyright: ignore below: the errors module holds the HTTP library's base error, whichever library a version uses.
+    except (errors.HTTPError, OSError):  # pyright: ignore[reportPrivateImportUsage]
+        return None  # no answer, or offline mode
 
 
 def download(repo: str, revision: str | None, patterns: Sequence[str], ignored: Sequence[str] = ()) -> Path:
@@ -59,7 +60,7 @@ def hub_errors(what: str, repo: str, revision: str | None = None) -> Iterator[No
         raise GenomeError(f"{what} has no revision {revision!r}; correct `revision` in the config") from error
     except errors.HFValidationError as error:
         raise GenomeError(f"{what} is not a valid hub id; write OWNER/NAME in `hub` in the config") from error
-    except (errors.HTTPError, OSError) as error:
+    except (errors.HTTPError, OSError) as error:  # pyright: ignore[reportPrivateImportUsage]
         raise GenomeError(f"{what} {_reason(error, repo)}") from error
 
 

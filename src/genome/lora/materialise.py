@@ -141,7 +141,7 @@ def _tensor(
     for term in terms:
         noise = unit_noise(*term, name, size)
         for coefficients, total in zip(held, totals, strict=True):
-            if term in coefficients:
+            if total is not None and term in coefficients:  # products hold no noise
                 np.multiply(noise, np.float32(coefficients[term]), out=product)
                 total += product
     return [

@@ -10,6 +10,7 @@ and a product has one rounding instead of two.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -97,7 +98,13 @@ def truncate(factors: Factors, rank: int) -> Factors:
 
 def _norm(factors: Factors) -> float:
     """Return the Frobenius norm of the product of `factors`."""
-    return float(np.linalg.norm(np.linalg.qr(factors[0], mode="r") @ np.linalg.qr(factors[1].T, mode="r").T))
+    return float(np.linalg.norm(_triangle(factors[0]) @ _triangle(factors[1].T).T))
+
+
+def _triangle(matrix: np.ndarray) -> np.ndarray:
+    """Return R of the matrix's QR decomposition."""
+    r: Any = np.linalg.qr(matrix, mode="r")  # numpy's own types leave this mode out
+    return r
 
 
 def _is_a(name: str) -> bool:

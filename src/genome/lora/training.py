@@ -82,9 +82,7 @@ def train_lora(
     first_loss, last_loss}, with losses per token. Raises GenomeError for an empty corpus, a row without prompt or
     response, and target modules that the base does not have.
     """
-    rows = corpus
-    if isinstance(corpus, str | Path):
-        rows, source = corpus_rows(corpus), str(corpus)
+    rows, source = (corpus_rows(corpus), str(corpus)) if isinstance(corpus, str | Path) else (corpus, source)
     check_rows(rows, source)
     # These take seconds to import, so bad rows are reported first.
     from peft import LoraConfig, get_peft_model
@@ -107,12 +105,12 @@ def train_lora(
     losses = fit(model, encode(tokenizer, rows, settings.max_length, chat), settings)
     base_name = base_name or str(base)
     with replacing_directory(out_dir) as folder:
-        saved = model.peft_config["default"]
+        saved: Any = model.peft_config["default"]
         saved.base_model_name_or_path = base_name
         # PEFT stores a set, whose order differs between processes.
         saved.target_modules = sorted(settings.target_modules)
         with saving(out_dir):
-            model.save_pretrained(folder, save_embedding_layers=False)
+            model.save_pretrained(str(folder), save_embedding_layers=False)
         # PEFT's model card contains nothing that provenance.json does not.
         (folder / "README.md").unlink(missing_ok=True)
         write_provenance(folder, name, source, {"rows": len(rows), "training": asdict(settings)})

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
@@ -10,6 +10,9 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from genome.files import replacing_directory
 from genome.lora.training import Training, encode, fit, prepare_torch, saving
 from genome.micro import world
+
+if TYPE_CHECKING:
+    from transformers import Gemma2ForCausalLM
 
 SPECIAL = ("<pad>", "<eos>", "<bos>", "<unk>")
 CHAT_TEMPLATE = (
@@ -63,7 +66,7 @@ def build_tokenizer() -> Any:
     )
 
 
-def build_model(vocabulary_size: int, settings: Pretraining) -> torch.nn.Module:
+def build_model(vocabulary_size: int, settings: Pretraining) -> "Gemma2ForCausalLM":
     """Return an untrained Gemma-2 of the given size, with parameters drawn from the seed."""
     from transformers import Gemma2Config, Gemma2ForCausalLM
 
@@ -120,7 +123,7 @@ def orthogonalised(matrix: torch.Tensor) -> torch.Tensor:
     return wide if matrix.shape[0] <= matrix.shape[1] else wide.T
 
 
-def optimizers(model: torch.nn.Module, settings: Pretraining) -> list[torch.optim.Optimizer]:
+def optimizers(model: "Gemma2ForCausalLM", settings: Pretraining) -> list[torch.optim.Optimizer]:
     """Return Muon for the hidden matrices and AdamW for embeddings and norms."""
     matrices = [parameter for parameter in model.model.layers.parameters() if parameter.ndim == 2]
     hidden = {id(parameter) for parameter in matrices}

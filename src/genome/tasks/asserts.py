@@ -142,9 +142,9 @@ def _halves(test: ast.expr, message: ast.expr | None, names: _Names) -> tuple[di
     """Return a test's step, for the program's process, and the check of the step's answer."""
     calls = [node.func for node in ast.walk(test) if isinstance(node, ast.Call)]
     built_in = any(_is_the_programs(function, names) for function in calls)
-    compared = isinstance(test, ast.Compare) and _by_value(test)
-    sides = [test.left, *test.comparators] if compared else [test]
-    equal = compared and all(isinstance(op, ast.Eq) for op in test.ops)
+    compared = test if isinstance(test, ast.Compare) and _by_value(test) else None
+    sides = [compared.left, *compared.comparators] if compared else [test]
+    equal = compared is not None and all(isinstance(op, ast.Eq) for op in compared.ops)
 
     operands: list[_Operand] = []
     replaced: list[ast.expr] = []
@@ -154,11 +154,11 @@ def _halves(test: ast.expr, message: ast.expr | None, names: _Names) -> tuple[di
         else:
             replaced.append(_name(f"__operand{len(operands)}__"))
             operands.append(_operand(side, names, built_in, equal))
-    judged = ast.unparse(ast.Compare(replaced[0], test.ops, replaced[1:]) if compared else replaced[0])
+    judged = ast.unparse(ast.Compare(replaced[0], compared.ops, replaced[1:]) if compared else replaced[0])
 
     verdict, least = None, []
     if operands and all(operand.whole or _is_part(operand.template) for operand in operands):
-        if compared and len(sides) == 2 and isinstance(test.ops[0], ast.In | ast.NotIn):
+        if compared and len(sides) == 2 and isinstance(compared.ops[0], ast.In | ast.NotIn):
             if replaced[1] is not sides[1]:
                 verdict, least = judged, [EXACT, OPAQUE][-len(operands) :]
         elif len(operands) == len(sides):
@@ -181,7 +181,8 @@ def _halves(test: ast.expr, message: ast.expr | None, names: _Names) -> tuple[di
 
 def _plain_answer(test: ast.expr, check: dict) -> dict | None:
     """Return the one answer for which `assert PART == LITERAL` is known to be true, if there is one."""
-    if check["test"].startswith("__operand0__ == ") and [o["template"] for o in check["operands"]] == ["__part0__"]:
+    alone = [operand["template"] for operand in check["operands"]] == ["__part0__"]
+    if isinstance(test, ast.Compare) and alone and check["test"].startswith("__operand0__ == "):
         with contextlib.suppress(ValueError, TypeError, RecursionError, MemoryError):
             tree, kept = write(ast.literal_eval(test.comparators[-1]))
             if kept == EXACT and len(test.comparators) == 1:

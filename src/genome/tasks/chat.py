@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final, Literal
 
 from genome.errors import GenomeError, one_line
 from genome.files import read_object
@@ -21,7 +21,7 @@ from genome.limits import OverLimitError, limited
 DATE = datetime.date(2024, 7, 26)
 """The date that a chat template gets as today's. Llama's templates use this date if they get none."""
 
-PLAIN = "plain"
+PLAIN: Final = "plain"
 """The setting for a base without a chat template: a prompt, a line break, the response."""
 
 VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "tekken.json", "*.model", "*.tiktoken")
@@ -47,7 +47,7 @@ class Chat:
     plain: bool = False
 
 
-def parse_chat(value: str | Mapping[str, Any] | None) -> Chat:
+def parse_chat(value: Literal["plain"] | Mapping[str, Any] | None) -> Chat:
     """Return the setting `chat` of a base, "plain" or a mapping; None means the tokenizer's template unchanged."""
     if value == PLAIN:
         return Chat(plain=True)
@@ -236,6 +236,7 @@ def token_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     it.
     """
     begin = tokenizer.bos_token_id
-    habit = begin is not None and tokenizer("a").input_ids[:1] == [begin]
+    if begin is not None and tokenizer("a").input_ids[:1] != [begin]:
+        begin = None
     encoded = tokenizer(list(texts), add_special_tokens=False).input_ids if texts else []
-    return [[begin, *ids] if habit and ids[:1] != [begin] else list(ids) for ids in encoded]
+    return [[begin, *ids] if begin is not None and ids[:1] != [begin] else list(ids) for ids in encoded]

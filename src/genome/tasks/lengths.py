@@ -48,8 +48,10 @@ def check_lengths(
     length is unknown when prompts are made. The message names the longest prompt that does not fit.
     """
     limit = min((length for length in (context_length(base), served) if length), default=None)
+    if limit is None:
+        return
     needed = max_tokens or 1
-    over = [each for each in samples if limit is not None and len(each["tokens"]) + needed > limit]
+    over = [each for each in samples if len(each["tokens"]) + needed > limit]
     if not over:
         return
     longest = max(over, key=lambda each: len(each["tokens"]))

@@ -17,7 +17,9 @@ _MEMORY_BYTES = 4 << 30
 def equivalent(reference: str, answer: str) -> bool:
     """Return whether `answer` means the same as `reference`; False if either cannot be read as mathematics."""
     # Without dollar signs, math-verify searches for formulas in running text.
-    gold, found = parse(f"${reference}$", parsing_timeout=None), parse(f"${answer}$", parsing_timeout=None)
+    # pyright: ignore below: None switches the library's own alarm off, which its annotation does not say.
+    gold = parse(f"${reference}$", parsing_timeout=None)  # pyright: ignore[reportArgumentType]
+    found = parse(f"${answer}$", parsing_timeout=None)  # pyright: ignore[reportArgumentType]
     return bool(gold and found and verify(gold, found, timeout_seconds=None))
 
 

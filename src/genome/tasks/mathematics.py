@@ -87,8 +87,8 @@ def _at_once(reference: str, answer: str) -> bool | None:
     """Return the verdict if it needs no computation, else None."""
     if reference == answer or (_bare(reference) == _bare(answer) and not _DIGITS_APART.search(reference + answer)):
         return True
-    bases = [_BASE.search(text) for text in (reference, answer)]
-    if all(bases) and bases[0][1] != bases[1][1]:
+    base, other_base = _BASE.search(reference), _BASE.search(answer)
+    if base and other_base and base[1] != other_base[1]:
         return False
     number = plain_number(reference)
     if number is None:

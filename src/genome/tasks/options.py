@@ -119,7 +119,7 @@ def _table(options: tuple[tuple[str, str], ...]) -> _Table:
 def _by_letter(text: str, table: _Table) -> str | None:
     match = _LETTER.fullmatch(text)
     letter = table.letters.get(match[1].casefold()) if match else None
-    if letter is None or not match[3]:
+    if match is None or letter is None or not match[3]:
         return letter
     rest = _folded(match[3])
     # Also if the text begins with a character that separates letter and text: "(A) -5".

@@ -142,13 +142,13 @@ def _compiled(task: str, field: str, text: str, compiler: Callable[[], Any]) -> 
         raise GenomeError(f"task {task}: {field}: {one_line(error)}; simplify it") from error
 
 
-def columns(task: Task) -> set[str]:
+def columns(task: Task) -> frozenset[str]:
     """Return the names of the columns that the task's template and expressions use, after compiling all of these."""
     found, _ = _used(task)
     return found
 
 
-def _used(task: Task) -> tuple[set[str], set[str]]:
+def _used(task: Task) -> tuple[frozenset[str], frozenset[str]]:
     """Return the columns that a task needs, and the names that are columns only if rows have them."""
     of_prompt, of_expressions = _names_of(task)
     provided = {*(["options"] if task.options else []), *(["labels"] if task.labels else [])}
@@ -185,13 +185,9 @@ def _names(template: str) -> frozenset[str]:
         found = tree.find_all((nodes.Getitem, nodes.Getattr))
         of_row = [node for node in found if isinstance(node.node, nodes.Name) and node.node.name == _ROW]
         names |= {node.attr for node in of_row if isinstance(node, nodes.Getattr) and not hasattr(dict, node.attr)}
-        keys = [node.arg.value for node in of_row if isinstance(node, nodes.Getitem) and _is_constant(node.arg)]
-        names |= {key for key in keys if isinstance(key, str)}
+        keys = [node.arg for node in of_row if isinstance(node, nodes.Getitem)]
+        names |= {key.value for key in keys if isinstance(key, nodes.Const) and isinstance(key.value, str)}
     return frozenset(names)
-
-
-def _is_constant(node: nodes.Node) -> bool:
-    return isinstance(node, nodes.Const)
 
 
 def evaluate(task: Task, row: Row, field: str) -> Any:

@@ -24,6 +24,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from genome.errors import GenomeError
 from genome.tasks import asserts
@@ -135,7 +136,15 @@ def _request(program: str, start: int | None) -> _Request:
         return _Request(program, start, guessed, asserts.Split(json.dumps([{"run": tests}]), "[]", "[]"))
 
 
-def _judge(process: subprocess.Popen, request: _Request, patience_s: float) -> bytes | None:
+class _Runner(subprocess.Popen[bytes]):
+    """A process with three pipes."""
+
+    stdin: IO[bytes]
+    stdout: IO[bytes]
+    stderr: IO[bytes]
+
+
+def _judge(process: _Runner, request: _Request, patience_s: float) -> bytes | None:
     """Return `+` if a program passes its tests, `-` and the reason if not, None if its runner has ended."""
     head = request.program[: request.start]
     reply = _ask(process, b"R", json.dumps([head, request.tests.steps]).encode(), patience_s)
@@ -156,13 +165,13 @@ def _next(waiting: list[_Request]) -> _Request | None:
 
 
 @contextlib.contextmanager
-def _runner(mode: str, timeout_s: float, memory_mb: int, directory: str) -> Iterator[subprocess.Popen]:
+def _runner(mode: str, timeout_s: float, memory_mb: int, directory: str) -> Iterator[_Runner]:
     """Start a runner with an almost empty environment; it ends with the block."""
     environment = {"PYTHONHASHSEED": "0"}  # the order of sets must not change a verdict
     environment |= {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
     interpreter = [sys.executable, "-s", "-S", "-P", "-B", "-W", "ignore", "-X", "utf8", str(RUNNER)]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    with subprocess.Popen(
+    with _Runner(
         [*interpreter, mode, str(timeout_s), str(WALL_PER_CPU * timeout_s), str(memory_mb), directory],
         env=environment,
         start_new_session=True,
@@ -176,7 +185,7 @@ def _runner(mode: str, timeout_s: float, memory_mb: int, directory: str) -> Iter
             process.wait()
 
 
-def _ask(process: subprocess.Popen, kind: bytes, payload: bytes, patience_s: float) -> bytes | None:
+def _ask(process: _Runner, kind: bytes, payload: bytes, patience_s: float) -> bytes | None:
     """Return a runner's reply to a request (`sandbox_runner`), None if it has ended."""
     request = memoryview(struct.pack("=I", len(payload)) + kind + payload)
     with contextlib.suppress(BrokenPipeError):  # if the runner has ended, the read below returns None
@@ -185,7 +194,7 @@ def _ask(process: subprocess.Popen, kind: bytes, payload: bytes, patience_s: flo
     return _reply(process, patience_s)
 
 
-def _reply(process: subprocess.Popen, patience_s: float) -> bytes | None:
+def _reply(process: _Runner, patience_s: float) -> bytes | None:
     """Return a runner's next reply, None if it has ended or is silent for `patience_s`."""
     descriptor = process.stdout.fileno()
     poll = select.poll()
@@ -204,7 +213,7 @@ def _reply(process: subprocess.Popen, patience_s: float) -> bytes | None:
     return data[4:]
 
 
-def _refusal(process: subprocess.Popen) -> GenomeError:
+def _refusal(process: _Runner) -> GenomeError:
     process.kill()
     complaint = " ".join(process.stderr.read().decode(errors="replace").split())[-300:]
     return GenomeError(

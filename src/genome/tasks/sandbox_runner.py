@@ -66,7 +66,7 @@ from typing import Any
 
 # Last on the path, because some modules of this folder have names of standard library modules.
 sys.path.append(os.path.dirname(os.path.abspath(__file__)))
-from sandbox_values import EXACT, read, write
+from sandbox_values import EXACT, read, write  # pyright: ignore[reportMissingImports]
 
 sys.path.pop()
 
@@ -190,7 +190,7 @@ def refuse_calls(program: bytes) -> None:
     """Apply a filter of system calls, if there is one, to this process and its forks, permanently."""
     if program:
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        address = ctypes.cast(program, ctypes.c_void_p).value
+        address = ctypes.cast(ctypes.c_char_p(program), ctypes.c_void_p).value
         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, struct.pack("@HP", len(program) // 8, address))
 
 
@@ -285,7 +285,8 @@ def confine(cpu_s: float, memory_mb: int, become_nobody: bool, rules: bytes) -> 
 
 def forget_foreign_calls() -> None:
     """Remove ctypes, which can access any memory: a program could read the proof from the stack with it."""
-    sys.modules.update(dict.fromkeys(("ctypes", "_ctypes")))
+    for name in ("ctypes", "_ctypes"):
+        sys.modules[name] = None  # pyright: ignore[reportArgumentType] # None makes an import fail
     for name in ("ctypes", "LIBC", "capset", "prctl"):
         globals().pop(name, None)
 
@@ -299,7 +300,10 @@ def watch() -> None:
     modules |= {"_testbuffer", "_testmultiphase", "_testsinglephase", "_xxtestfuzz"}
     modules |= {"_xxsubinterpreters", "_interpreters", "_xxinterpchannels", "_interpchannels"}
     # Bytecode can read any memory. Only imports and generators that become coroutines may create some.
-    imports = (_frozen_importlib_external._compile_bytecode, _frozen_importlib._call_with_frames_removed)
+    # pyright: ignore below: private functions of the interpreter, which its stubs leave out.
+    compiled = _frozen_importlib_external._compile_bytecode  # pyright: ignore[reportAttributeAccessIssue]
+    called = _frozen_importlib._call_with_frames_removed  # pyright: ignore[reportAttributeAccessIssue]
+    imports = (compiled, called)
     makers = {
         "marshal.loads": tuple(function.__code__ for function in imports),
         "code.__new__": (types.coroutine.__code__,),

@@ -108,7 +108,7 @@ def _write(value: Any, state: list[int]) -> Tree:
     return ["opaque"]
 
 
-def _pairs(parts: list) -> list[tuple]:
+def _pairs(parts: tuple) -> list[tuple]:
     return list(zip(parts[::2], parts[1::2], strict=True))
 
 

@@ -84,7 +84,7 @@ def judge(task: Task, samples: Sequence[Sample], answers_by_model: Sequence[Sequ
         )
     )
     found = KINDS[task.kind].score(task, [(samples[index], answer) for index, answer in wanted]) if wanted else []
-    scores = dict(zip(wanted, found, strict=True))
+    scores: dict[tuple[int, str | None], float] = dict(zip(wanted, found, strict=True))
     judged = []
     for answers in answers_by_model:
         each = tuple(

@@ -205,6 +205,7 @@ def _hub_rows(source: Source, table: Table) -> list[Row]:
         f"hf://datasets/{source['hub']}@{quote(source['revision'], safe='')}/{table.config}/{table.split}/*.parquet"
     )
     with _loading(f"{source['hub']} ({table.config or 'default'}, {table.split}) from the hub"):
+        loaded: Any
         if source["revision"] == CONVERTED:
             loaded = datasets.load_dataset("parquet", data_files=converted, split="train")
         else:

@@ -16,8 +16,8 @@ import numpy as np
 from genome import files
 from genome.errors import GenomeError, nearest
 from genome.tasks import prompts
-from genome.tasks.prompts import ORIGIN, columns_of, place_row
-from genome.tasks.sources import SIDES, Row, is_local, place, read_source
+from genome.tasks.prompts import ORIGIN, Row, columns_of, place_row
+from genome.tasks.sources import SIDES, is_local, place, read_source
 from genome.tasks.task import Task
 from genome.tasks.values import fault
 
@@ -58,7 +58,7 @@ def read_rows(task: Task, data_dir: Path | str | None = None) -> list[Row]:
     return rows
 
 
-def _checked(task: Task, rows: list[Row], where: str) -> list[Row]:
+def _checked(task: Task, rows: Sequence[Row], where: str) -> list[Row]:
     """Return the rows with their `ORIGIN`, after checking that they have all columns that the task uses."""
     if not rows:
         raise GenomeError(f"task {task.name}: {where} contains no rows")
@@ -94,11 +94,11 @@ def _check_values(task: Task, rows: Sequence[Row]) -> None:
 
 def split(
     task: Task,
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[Row],
     validation: int = 200,
     test: int | str | None = 1000,
     seed: int = SEED,
-) -> tuple[list[Row], list[Row]]:
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the rows of validation and test, each with its `id` and, for tasks with shots, its `examples`.
 
     Every drawn row has a prompt and a reference that its kind can read. The pool is permuted by
@@ -121,7 +121,7 @@ def split(
     free = [index for index, row in enumerate(rows) if keys[index] not in taken and row.get(_SIDE) != "test"]
     shots = _examples(task, rows, free, seed)
 
-    def placed(index: int) -> Row:
+    def placed(index: int) -> dict[str, Any]:
         row, examples = rows[index], shots(index)
         # Check the row here, where its file and number are known.
         prompts.render(task, row, [rows[example] for example in examples])
@@ -134,7 +134,7 @@ def split(
 
 def provenance(
     task: Task,
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[Row],
     validation: Sequence[Mapping[str, Any]],
     test: Sequence[Mapping[str, Any]],
     written: Mapping[str, Path | str],
@@ -163,7 +163,7 @@ def provenance(
     }
 
 
-def _keys(task: Task, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _keys(task: Task, rows: Sequence[Row]) -> list[str]:
     """Return the value of each row that must be unique in a split: `distinct`, or the prompt without examples."""
     if task.distinct is None:
         return [prompts.render(task, row) for row in rows]
@@ -180,11 +180,11 @@ def _published(task: Task, rows: Sequence[Any], seed: int) -> bool:
 
 
 def _sides(
-    task: Task, rows: Sequence[Mapping[str, Any]], keys: Sequence[str], validation: int, test: int | None, seed: int
+    task: Task, rows: Sequence[Row], keys: Sequence[str], validation: int, test: int | None, seed: int
 ) -> tuple[list[int], list[int]]:
     order = np.random.default_rng(seed).permutation(len(rows)).tolist()
     chosen: list[int] = []
-    if _published(task, rows, seed):
+    if task.draw is not None and _published(task, rows, seed):
         match task.draw:
             case {"validation": {"sample": size}}:
                 chosen = random.Random(SEED).sample(range(len(rows)), size)[:validation]
@@ -209,7 +209,7 @@ def _once(order: Sequence[int], keys: Sequence[str]) -> list[int]:
     return list(first.values())
 
 
-def _writable(row: Row) -> Row:
+def _writable(row: Row) -> dict[str, Any]:
     """Return a row without values that JSON cannot represent, such as pictures, which the task does not use."""
     return {key: value for key, value in row.items() if _is_json(value)}
 
