@@ -115,11 +115,11 @@ class Way:
 
 
 WAYS = {
-    "a": Way("one adapter at a time, one prompt a request, 64 threads", 1, together=False),
-    "prompts": Way("one adapter at a time, many prompts a request", None, together=False),
-    "candidates": Way("all adapters in flight, one prompt a request, 64 threads", 1, together=True),
-    "b": Way("ours: all adapters in flight, many prompts a request", None, together=True),
-    "c": Way("the plain base model, asked as in b", None, together=True, adapters=False),
+    "a": Way("one adapter at a time, one prompt per request, 64 threads", 1, together=False),
+    "prompts": Way("one adapter at a time, many prompts per request", None, together=False),
+    "candidates": Way("all adapters in flight, one prompt per request, 64 threads", 1, together=True),
+    "b": Way("ours: all adapters in flight, many prompts per request", None, together=True),
+    "c": Way("the plain base model, requests as in b", None, together=True, adapters=False),
 }
 RATIOS = (("b", "a"), ("b", "c"), ("prompts", "a"), ("candidates", "a"))
 
@@ -275,7 +275,7 @@ def summary(values: Sequence[float], digits: int) -> str:
 def table(seconds: Mapping[str, list[float]], arguments: argparse.Namespace, machine: str) -> str:
     """Return the figures as Markdown."""
     tokens = arguments.candidates * arguments.prompts * arguments.tokens
-    rows = [f"| {machine} | candidates a minute | tokens a second |", "|---|---:|---:|"]
+    rows = [f"| {machine} | candidates per minute | tokens per second |", "|---|---:|---:|"]
     for key, taken in seconds.items():
         candidates = summary([60 * arguments.candidates / second for second in taken], 1)
         rows.append(f"| {key}: {WAYS[key].name} | {candidates} | {summary([tokens / s for s in taken], 0)} |")
