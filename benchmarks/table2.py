@@ -1,6 +1,6 @@
-"""Time of the default Table 2 from scratch, and time of a generation's job without its evaluations.
+"""How long the default Table 2 takes from the beginning, and what a generation's job costs without its evaluations.
 
-It runs the workflow in a new temporary folder (with all cores of this machine) and reads its logs. Run it on an idle
+Runs the workflow cold in a temporary folder (`--cores` of this machine) and reads its logs. Run on an otherwise idle
 machine with `python benchmarks/table2.py`; it writes benchmarks/table2.md.
 """
 
@@ -20,7 +20,7 @@ PARTS = ("Snakefile", "config.yaml", "config", "workflow", "profiles", "envs")
 
 
 def run(folder: Path, target: str, cores: str = "all") -> float:
-    """Make a target in `folder`; return the wall time in seconds."""
+    """Make a target in `folder` and return the wall time in seconds."""
     command = [sys.executable, "-m", "snakemake", "--quiet", "all", "--cores", cores, "--", target]
     start = time.perf_counter()
     subprocess.run(command, cwd=folder, check=True)
@@ -28,7 +28,7 @@ def run(folder: Path, target: str, cores: str = "all") -> float:
 
 
 def overheads(folder: Path, runs: str) -> list[float]:
-    """Return, for each generation of `runs`, its job's wall time minus the time of scoring, in seconds."""
+    """Return, for each generation of `runs`, its job's wall time less what scoring took, in seconds."""
     found = []
     for log in folder.glob(f"logs/runs/{runs}/n10/seed1/generation_*.log"):
         scoring = float(re.search(r"\(([0-9.]+) s of it for scoring\)", log.read_text())[1])
@@ -52,14 +52,14 @@ def main() -> None:
         run(folder, "results/runs/sums/genome_plus/n10/seed1/generation_10/population.json", cores="1")
         alone = statistics.median(overheads(folder, "sums/genome_plus"))
     rows = {
-        "Table 2 from scratch: 12 tasks, all methods, one seed": f"{cold / 60:.1f} min",
+        "Table 2 from the beginning: 12 tasks, all methods": f"{cold / 60:.1f} min",
         "the same again, nothing to do": f"{again:.1f} s",
-        "a generation's job without its scoring, median of 360 in that run": f"{busy:.2f} s",
-        "the same, median of 10 jobs of a single run": f"{alone:.2f} s",
+        "a generation's job without its scoring, median over that run": f"{busy:.2f} s",
+        "the same, median of 10 jobs of a run without other jobs": f"{alone:.2f} s",
     }
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     table = "\n".join([f"| {machine} | |", "|---|---:|", *(f"| {name} | {value} |" for name, value in rows.items())])
-    (PROJECT / "benchmarks/table2.md").write_text(table + "\n")
+    (PROJECT / "benchmarks/table2.md").write_text(f"# How long does Table 2 take?\n\n{table}\n")
     print(table)
 
 
