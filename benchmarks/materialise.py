@@ -1,8 +1,8 @@
-"""How long genotypes of gemma-2-2b's size take to become adapter files, and how much memory that needs.
+"""Time and memory of writing genotypes of gemma-2-2b's size as adapter files: `python benchmarks/materialise.py`.
 
-Writes random experts of rank 8 on all linear layers of 26 layers (10,383,360 parameters) in bfloat16, then times one
-noise-free member and a population of 15 with 36 distinct noise terms; then members of the product space, which are
-ten times as wide, and the compression of one to the experts' rank. Run with `python benchmarks/materialise.py`.
+It writes random experts of rank 8 on all linear layers of 26 layers (10,383,360 parameters) in bfloat16. Then it times
+one noise-free member, a population of 15 with 36 distinct noise terms, members of the product space, which are ten
+times as wide, and the compression of one of them to the experts' rank.
 """
 
 import resource
@@ -55,7 +55,7 @@ def write_expert(folder: Path, seed: int) -> Path:
 
 
 def population(size: int, terms: int, held: int) -> list[Genotype]:
-    """Return members of ten experts that hold `held` of `terms` distinct noise terms each."""
+    """Return members of ten experts, each with `held` of `terms` distinct noise terms."""
     generator = np.random.default_rng(1)
     members = []
     for _ in range(size):
@@ -67,7 +67,7 @@ def population(size: int, terms: int, held: int) -> list[Genotype]:
 
 
 def peak_mib() -> float:
-    """Return the most memory that this process has held, in MiB."""
+    """Return the peak memory of this process in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

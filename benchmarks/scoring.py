@@ -1,6 +1,6 @@
-"""How long scoring and splitting take, on real rows: python benchmarks/scoring.py FOLDER_OF_DATA_SETS.
+"""Time of scoring and splitting real rows: `python benchmarks/scoring.py FOLDER_OF_DATA_SETS`.
 
-Responses are gold answers phrased as a model would phrase them. One in twelve MATH answers is another problem's, one in
+Responses are gold answers in a model's phrasing. One in twelve MATH answers belongs to another problem, and one in
 fifty MBPP programs never ends.
 """
 
@@ -18,7 +18,7 @@ TASKS += ("emorynlp", "meld", "mbpp")
 
 
 def timed(label, function, *arguments):
-    """Print how long a call takes, and return its result."""
+    """Print the time of a call, and return its result."""
     started = time.perf_counter()
     result = function(*arguments)
     print(f"{label:55} {time.perf_counter() - started:6.2f} s", flush=True)
@@ -33,7 +33,7 @@ def scored(task, rows, responses):
 
 
 def main(folder):
-    """Split every data set, then score the three kinds whose scoring takes time."""
+    """Split every data set, then score the three kinds of tasks whose scoring is slow."""
     tests = {}
     for name in TASKS:
         task = find_task(name)

@@ -44,7 +44,7 @@ def write_expert(folder: Path, seed: int, rank: int = 4, dtype: str = "F32", lay
 
 
 def fake_experts(n: int) -> list[Expert]:
-    """Return n experts that exist in name and hash only."""
+    """Return n experts without files: only names and hashes."""
     return [Expert(f"e{i}", Path(f"e{i}"), "tiny", 4, 8.0, ("q_proj",), f"{i:064x}", {}) for i in range(n)]
 
 
@@ -167,7 +167,7 @@ def evolve(settings, generations=10, size=10, seed=1, experts=None) -> tuple[lis
 
 
 def tokenizer_in(folder: Path, template: str | dict[str, str] | None, habit: bool = False) -> Path:
-    """Save a word-level tokenizer; with `habit` it puts a BOS before every text by itself, as Gemma's does."""
+    """Save a word-level tokenizer; with `habit` it adds a BOS before every text, as Gemma's does."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 

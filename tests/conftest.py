@@ -1,4 +1,4 @@
-"""What tests share: small experts made on the spot."""
+"""Fixtures for all tests: small experts, a fake hub."""
 
 from collections.abc import Callable
 from http.server import ThreadingHTTPServer

@@ -8,7 +8,7 @@ from genome.experts.tensors import open_tensors
 
 
 class FakeEngine:
-    """Says the sign of an adapter's first weight, and how often it was asked."""
+    """Answers with the sign of an adapter's first weight, and counts its requests."""
 
     machine = "1 x Abacus"
     fingerprint = ENGINE

@@ -1,4 +1,4 @@
-"""As much of the hub as downloads need, over a folder of repositories; nothing leaves the machine."""
+"""A server with the parts of the hub that downloads need, over a folder of repositories; it is local."""
 
 import json
 from http.server import BaseHTTPRequestHandler
@@ -11,11 +11,11 @@ REFUSED = {
     "org/forbidden": (403, {}),
     "org/token": (401, {}),
 }
-"""Repositories that anyone may list and not everyone may read, and how the hub says so."""
+"""Repositories that everyone may list but not read, with the hub's answer."""
 
 
 class Hub(BaseHTTPRequestHandler):
-    """As much of the hub's protocol as a download of single files needs, over a folder of repositories."""
+    """The part of the hub's protocol that a download of single files needs, over a folder of repositories."""
 
     root: Path
     requested: list[str]

@@ -1,4 +1,4 @@
-"""The `genome` command: a wrong input ends in one line, and nothing half-written is left."""
+"""The `genome` command: a wrong input ends in one line, and no incomplete file is left."""
 
 import json
 import os
@@ -21,7 +21,7 @@ LINE = {"sample": QUESTION, "response": "Answer: 5"}
 
 
 def refusal(*arguments) -> str:
-    """Return the one line in which a command ends."""
+    """Return the one line of a command's error."""
     result = CliRunner().invoke(app, list(map(str, arguments)))
     assert isinstance(result.exception, SystemExit), result.exception
     assert result.exit_code in (1, 2)
@@ -36,7 +36,7 @@ def refusal(*arguments) -> str:
 
 @pytest.fixture
 def odd(tmp_path):
-    """Return paths that hold nothing that a command could read, and what is said of each."""
+    """Return paths that a command cannot read, and a part of the error for each."""
     folder = tmp_path / "odd"
     folder.mkdir()
     os.mkfifo(folder / "pipe")
@@ -68,12 +68,12 @@ def odd(tmp_path):
         "deeper": "nested too deeply",
         "number": "4300 digits",
         "gz": "gzip",
-        "twice": "'sample' stands twice",
+        "twice": "'sample' is repeated",
     }
     return {folder: "a folder", Path("/dev/zero"): "a device"} | {folder / name: part for name, part in said.items()}
 
 
-def test_responses_that_cannot_be_read_are_one_line(odd, tmp_path):
+def test_score_refuses_unreadable_responses_in_one_line(odd, tmp_path):
     for path, part in odd.items():
         line = refusal("score", "gsm8k", path, "--details", tmp_path / "details.jsonl")
         assert str(path) in line
@@ -100,14 +100,14 @@ def test_responses_that_cannot_be_read_are_one_line(odd, tmp_path):
         ("", json.dumps(LINE), "no task ''"),
     ],
 )
-def test_responses_of_another_form_or_task_are_one_line(tmp_path, task, text, part):
+def test_score_refuses_responses_of_another_form_or_task_in_one_line(tmp_path, task, text, part):
     (tmp_path / "responses.jsonl").write_text(text)
     assert part in refusal("score", task, tmp_path / "responses.jsonl", "--details", tmp_path / "details.jsonl")
     assert not (tmp_path / "details.jsonl").exists()
 
 
 @pytest.mark.parametrize("form", ["lines", "array", "mark"])
-def test_responses_are_scored_in_every_form_and_counted_as_they_stand(tmp_path, form):
+def test_score_reads_every_form_of_responses(tmp_path, form):
     path, details = tmp_path / "responses", tmp_path / "details.jsonl"
     rows = [{**LINE, "note": float("nan")}, {**LINE, "sample": {**QUESTION, "id": "\ud800", "n": float("inf")}}]
     texts = [json.dumps(row) for row in rows]
@@ -122,19 +122,19 @@ def test_responses_are_scored_in_every_form_and_counted_as_they_stand(tmp_path, 
     assert (second["id"], second["answer"]) == ("\ud800", "5")
 
 
-def test_details_never_take_the_place_of_the_responses_or_of_a_folder(tmp_path):
+def test_score_never_overwrites_responses_or_a_folder_with_details(tmp_path):
     path = tmp_path / "responses.jsonl"
     path.write_text(json.dumps(LINE))
     (tmp_path / "link").symlink_to(path)
     for details in (path, tmp_path / "link"):
         assert "contains the responses" in refusal("score", "gsm8k", path, "--details", details)
     assert json.loads(path.read_text()) == LINE
-    for details, part in ((tmp_path, "a folder"), ("/dev/null", "a device"), (path / "below", "is no folder")):
+    for details, part in ((tmp_path, "a folder"), ("/dev/null", "a device"), (path / "below", "is not a folder")):
         assert f"cannot write {details}: " in (line := refusal("score", "gsm8k", path, "--details", details))
         assert part in line
 
 
-def test_a_base_without_a_tokenizer_is_one_line(tmp_path):
+def test_score_reports_a_base_without_tokenizer_in_one_line(tmp_path):
     (tmp_path / "responses.jsonl").write_text(json.dumps({"sample": {"sentence": "Ja.", "id": 3}, "response": "Ja."}))
     task = tmp_path / "mine.yaml"
     task.write_text("{kind: translation, source: {path: x}, prompt: p, reference: sentence, tokenizer: base}")
@@ -153,7 +153,7 @@ def materialise(stored, population, out, *options):
     return "materialise", population, out, "--experts", stored / "experts", *options
 
 
-def test_populations_that_cannot_be_read_are_one_line(stored, odd):
+def test_materialise_refuses_unreadable_populations_in_one_line(stored, odd):
     for path, part in odd.items():
         line = refusal(*materialise(stored, path, stored / "out"))
         assert str(path) in line
@@ -166,7 +166,7 @@ def test_populations_that_cannot_be_read_are_one_line(stored, odd):
     assert not (stored / "out").exists()
 
 
-def test_what_cannot_be_materialised_leaves_nothing(stored, monkeypatch):
+def test_failed_materialise_leaves_nothing(stored, monkeypatch):
     population, out = stored / "population.json", stored / "new" / "out"
     cases = [
         (("--member", "b"), "no individual 'b'"),
@@ -179,7 +179,7 @@ def test_what_cannot_be_materialised_leaves_nothing(stored, monkeypatch):
         assert not out.exists()
     for taken in (population, stored / "experts", stored):
         assert "exists already" in refusal(*materialise(stored, population, taken))
-    assert "is no folder" in refusal(*materialise(stored, population, population / "out"))
+    assert "is not a folder" in refusal(*materialise(stored, population, population / "out"))
     monkeypatch.chdir(stored)
     (stored / "link").symlink_to("nowhere")
     assert "it is a link to nowhere" in refusal(*materialise(stored, population, "link"))
@@ -187,7 +187,7 @@ def test_what_cannot_be_materialised_leaves_nothing(stored, monkeypatch):
     assert sorted(file.name for file in stored.iterdir()) == ["experts", "link", "population.json"]
 
 
-def test_a_damaged_expert_is_named(stored):
+def test_materialise_names_a_damaged_expert(stored):
     (stored / "experts" / "two" / "adapter_config.json").write_text("[]")
     line = refusal(*materialise(stored, stored / "population.json", stored / "out"))
     assert str(stored / "experts" / "two" / "adapter_config.json") in line

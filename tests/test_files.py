@@ -1,4 +1,4 @@
-"""Readers end in one line whatever a file holds; writers leave a file whole or as it was, and lose nothing."""
+"""Errors of readers are one line for any content; writers leave a file complete or unchanged."""
 
 import gzip
 import json
@@ -39,7 +39,7 @@ LINES = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS)
 
 
 def line_of(call, *arguments, **settings) -> str:
-    """Return the one line in which a call ends."""
+    """Return the one line of a call's error."""
     with pytest.raises(GenomeError) as caught:
         call(*arguments, **settings)
     assert "\n" not in str(caught.value)
@@ -63,18 +63,18 @@ def line_of(call, *arguments, **settings) -> str:
     ids=["plain", "mark", "crlf", "blank", "no end", "late mark", "array", "indented", "gz", "two gz"],
 )
 @pytest.mark.parametrize("any_value", [False, True])
-def test_rows_are_read_in_every_form(tmp_path, content, any_value):
+def test_read_jsonl_reads_every_form_of_rows(tmp_path, content, any_value):
     path = tmp_path / "rows.jsonl"
     path.write_bytes(content)
     assert read_jsonl(path, any_value=any_value) == ROWS
 
 
-def test_files_that_were_joined_are_read(tmp_path):
+def test_read_jsonl_reads_joined_files(tmp_path):
     (tmp_path / "rows").write_bytes(LINES.encode("utf-8-sig") * 2)
     assert read_jsonl(tmp_path / "rows") == ROWS * 2
 
 
-def test_rows_are_numbered_by_their_lines_or_in_an_array_by_their_places(tmp_path):
+def test_read_numbered_counts_lines_or_rows_of_an_array(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text('\n{"a": 1}\n\n{"a": 2}\n')
     assert read_numbered(path) == ("line", [(2, {"a": 1}), (4, {"a": 2})])
@@ -95,38 +95,38 @@ FAULTS = {
     "deep": ('{"a":' * 100_000 + "1" + "}" * 100_000, "nested too deeply"),
     "deep lists": ("[" * 100_000 + "]" * 100_000, "nested too deeply"),
     "long number": ('{"a": ' + "9" * 5000 + "}", "4300 digits"),
-    "twice": ('{"a": 1, "b": {"c": 1, "c": 2}}', "'c' stands twice"),
+    "twice": ('{"a": 1, "b": {"c": 1, "c": 2}}', "'c' is repeated"),
 }
 NO_JSON = {
-    "nan": ('{"a": NaN}', "NaN is no number"),
-    "infinity": ('{"a": [-Infinity]}', "-Infinity is no number"),
-    "too large": ('{"a": 1e999}', "1e999 is no number"),
+    "nan": ('{"a": NaN}', "NaN is not a number"),
+    "infinity": ('{"a": [-Infinity]}', "-Infinity is not a number"),
+    "too large": ('{"a": 1e999}', "1e999 is not a number"),
     "surrogate": ('{"a": "\\ud800"}', "surrogate"),
     "surrogate name": ('{"\\uDfff": 1}', "surrogate"),
 }
 
 
 @pytest.mark.parametrize(("text", "part"), [*FAULTS.values(), *NO_JSON.values()], ids=[*FAULTS, *NO_JSON])
-def test_what_is_no_json_is_named_with_its_line_and_the_remedy(tmp_path, text, part):
+def test_invalid_json_is_named_with_line_and_remedy(tmp_path, text, part):
     path = tmp_path / "a.json"
     path.write_text(text)
     line = line_of(read_json, path)
     assert line.startswith(str(path))
     assert part in line
-    assert line.endswith("; correct the file")  # nobody is told to delete what may be their own
+    assert line.endswith("; correct the file")  # never advice to delete a file that may be the user's
     path.write_text('{"b": 0}\n\n' + text + "\n")
     assert line_of(read_jsonl, path, REMAKE).startswith(f"{path}, line 3: not valid JSON (")
     assert line_of(read_jsonl, path, REMAKE).endswith("; delete the file to have it made again")
 
 
-def test_a_fault_in_a_file_of_many_lines_is_named_with_its_line(tmp_path):
+def test_fault_in_indented_json_is_named_with_its_line(tmp_path):
     (tmp_path / "a.json").write_text('{\n "a": 1,\n}')
     assert f"{tmp_path}/a.json, line 3: " in line_of(read_json, tmp_path / "a.json")
     (tmp_path / "a.json").write_text("[\n{},\n{]")
     assert f"{tmp_path}/a.json, line 3: " in line_of(read_jsonl, tmp_path / "a.json")
 
 
-def test_rows_that_are_not_ours_may_hold_what_they_like(tmp_path):
+def test_any_value_reads_and_writes_nan_and_surrogates_unchanged(tmp_path):
     path, copy = tmp_path / "rows.jsonl", tmp_path / "copy.jsonl"
     path.write_text("".join(f"{text}\n" for text, _ in NO_JSON.values()) + '{"e": "\\ud83d\\ude00é"}\n')
     rows = read_jsonl(path, any_value=True)
@@ -147,7 +147,7 @@ def test_rows_that_are_not_ours_may_hold_what_they_like(tmp_path):
 
 
 @pytest.mark.parametrize(("text", "part"), FAULTS.values(), ids=FAULTS)
-def test_what_nobody_can_read_is_refused_in_their_rows_too(tmp_path, text, part):
+def test_any_value_still_refuses_invalid_json(tmp_path, text, part):
     (tmp_path / "a.jsonl").write_text("{}\n" + text)
     line = line_of(read_jsonl, tmp_path / "a.jsonl", any_value=True)
     assert line.startswith(f"{tmp_path}/a.jsonl, line 2: ")
@@ -155,7 +155,7 @@ def test_what_nobody_can_read_is_refused_in_their_rows_too(tmp_path, text, part)
 
 
 @pytest.mark.parametrize("fault", ["deep", "long number", "twice"])
-def test_a_fault_in_an_array_is_named_with_its_row(tmp_path, fault):
+def test_fault_in_an_array_is_named_with_its_row(tmp_path, fault):
     text, part = FAULTS[fault]
     (tmp_path / "a.json").write_text('[{"b": [1, 2]},\n {"b": 0} ,\n' + text + ', {"b": 3}]')
     line = line_of(read_jsonl, tmp_path / "a.json", any_value=True)
@@ -172,13 +172,13 @@ def test_a_fault_in_an_array_is_named_with_its_row(tmp_path, fault):
         (b"\x1f\x8bxxxxxxxx", "damaged gzip file"),
     ],
 )
-def test_other_bytes_are_named(tmp_path, content, part):
+def test_read_text_names_other_encodings(tmp_path, content, part):
     (tmp_path / "a").write_bytes(content)
     for read in (read_json, read_jsonl, read_text):
         assert part in line_of(read, tmp_path / "a")
 
 
-def test_an_empty_file_is_no_json_but_no_rows(tmp_path):
+def test_empty_file_is_invalid_json_but_valid_jsonl(tmp_path):
     (tmp_path / "a").write_text("\n")
     assert "the file is empty" in line_of(read_json, tmp_path / "a")
     assert read_jsonl(tmp_path / "a") == []
@@ -186,7 +186,7 @@ def test_an_empty_file_is_no_json_but_no_rows(tmp_path):
 
 @pytest.fixture
 def no_files(tmp_path):
-    """Return paths that stand for no file, with what must be said of each."""
+    """Return paths that are not regular files, with a part of the error for each."""
     os.mkfifo(tmp_path / "pipe")
     bound = socket.socket(socket.AF_UNIX)
     bound.bind(str(tmp_path / "socket"))
@@ -208,7 +208,7 @@ def no_files(tmp_path):
 
 
 @pytest.mark.parametrize("read", [check_file, read_json, read_jsonl, read_text, sha256])
-def test_only_files_are_opened(no_files, read):
+def test_readers_open_only_regular_files(no_files, read):
     for path, part in no_files.items():
         line = line_of(read, path)
         assert line.startswith(f"{path}: ")
@@ -216,17 +216,17 @@ def test_only_files_are_opened(no_files, read):
 
 
 @pytest.mark.parametrize("write", [write_text, write_json, write_jsonl])
-def test_nothing_is_written_where_no_file_can_be(no_files, write, tmp_path):
+def test_writers_refuse_paths_that_cannot_be_files(no_files, write, tmp_path):
     before = sorted(tmp_path.iterdir())
     for path, part in no_files.items():
         if part not in ("no such file", "Too many levels") and "nowhere" not in part:
             line = line_of(write, path, "text")
             assert line.startswith(f"cannot write {path}: ")
-            assert part.replace("Not a directory", "is no folder") in line
+            assert part.replace("Not a directory", "is not a folder") in line
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_long_name_that_the_system_takes_is_written(tmp_path):
+def test_writers_accept_the_longest_names(tmp_path):
     for name in ("x" * 255, "ä" * 127):
         write_text(tmp_path / name, "text")
         assert (tmp_path / name).read_text() == "text"
@@ -236,7 +236,7 @@ def test_a_long_name_that_the_system_takes_is_written(tmp_path):
 
 
 def on_a_small_disk(write, folder):
-    """Return what a writer says where no file may grow beyond 1000 bytes; in a fork, whose own output is none."""
+    """Return a writer's error when files are limited to 1000 bytes, from a fork without output."""
 
     def limited():
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
@@ -247,7 +247,7 @@ def on_a_small_disk(write, folder):
     return outcome.text
 
 
-def test_a_full_disk_is_one_line_and_leaves_what_was_there(tmp_path):
+def test_full_disk_is_one_line_and_keeps_the_old_file(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text("before")
 
@@ -257,14 +257,14 @@ def test_a_full_disk_is_one_line_and_leaves_what_was_there(tmp_path):
 
     for write, value in ((write_text, "x" * 2000), (write_json, "x" * 2000), (write_jsonl, ["x" * 2000])):
         assert on_a_small_disk(partial(write, path, value), tmp_path) == (
-            f"cannot write {path}: File too large; write to a disk that takes larger files"
+            f"cannot write {path}: File too large; write to a disk that allows larger files"
         )
     assert on_a_small_disk(fill, tmp_path).startswith(f"cannot write {tmp_path}/folder: File too large; ")
     assert path.read_text() == "before"
     assert [file.name for file in tmp_path.iterdir()] == ["a.jsonl"]
 
 
-def test_errors_of_the_block_pass_and_name_no_temporary_file(tmp_path):
+def test_errors_of_the_block_pass_without_temporary_names(tmp_path):
     for place in (replacing, replacing_directory):
         with pytest.raises(FileNotFoundError), place(tmp_path / "out"):
             (tmp_path / "other").open()
@@ -278,7 +278,7 @@ def replace(path):
         (folder / "provenance.json").write_text("new")
 
 
-def test_a_folder_of_ours_and_an_empty_one_are_replaced(tmp_path):
+def test_replacing_directory_replaces_own_and_empty_folders(tmp_path):
     for _ in range(2):
         replace(tmp_path / "expert")
         assert (tmp_path / "expert" / "provenance.json").read_text() == "new"
@@ -288,7 +288,7 @@ def test_a_folder_of_ours_and_an_empty_one_are_replaced(tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["empty", "expert"]
 
 
-def test_nothing_of_the_users_is_removed(tmp_path, monkeypatch):
+def test_replacing_directory_never_removes_a_users_files(tmp_path, monkeypatch):
     work = tmp_path / "mine" / "work"
     (work / "experts" / "one").mkdir(parents=True)
     (work / "experts" / "one" / "weights").write_text("of value")
@@ -302,17 +302,17 @@ def test_nothing_of_the_users_is_removed(tmp_path, monkeypatch):
     faults = {
         "experts/one": "files that were not written here, such as weights",
         "experts/.": "files that were not written here",
-        "experts/one/..": "it has no name of its own",
+        "experts/one/..": "it has no name;",
         "ours": "files that were not written here, such as notes.txt",
         "file": "it is a file",
         "link": "it is a link to experts",
         "nowhere": "it is a link to none",
-        ".": "it has no name of its own",
-        "..": "it has no name of its own",
-        str(work): "it holds the folder that we work in",
-        str(tmp_path / "mine"): "it holds the folder that we work in",
-        "/": "it has no name of its own",
-        "file/below": "file is no folder",
+        ".": "it has no name;",
+        "..": "it has no name;",
+        str(work): "it contains the working folder",
+        str(tmp_path / "mine"): "it contains the working folder",
+        "/": "it has no name;",
+        "file/below": "file is not a folder",
     }
     for path, part in faults.items():
         line = line_of(replace, path)
@@ -321,14 +321,14 @@ def test_nothing_of_the_users_is_removed(tmp_path, monkeypatch):
     assert sorted((str(path), path.is_file() and path.read_text()) for path in tmp_path.rglob("*")) == before
 
 
-def test_what_a_path_stands_for_is_told_or_refused_in_one_line(no_files, tmp_path):
-    told = {path: (is_file(path), is_folder(path), is_taken(path)) for path in no_files if len(path.name) < 256}
-    assert [path for path, (file, _, _) in told.items() if file] == []
-    assert [path for path, (_, folder, _) in told.items() if folder] == [tmp_path]
-    assert {path.name for path, (_, _, taken) in told.items() if not taken} == {"none", "below"}
+def test_is_file_is_folder_is_taken_answer_or_raise_one_line(no_files, tmp_path):
+    answers = {path: (is_file(path), is_folder(path), is_taken(path)) for path in no_files if len(path.name) < 256}
+    assert [path for path, (file, _, _) in answers.items() if file] == []
+    assert [path for path, (_, folder, _) in answers.items() if folder] == [tmp_path]
+    assert {path.name for path, (_, _, taken) in answers.items() if not taken} == {"none", "below"}
     assert is_file(tmp_path / "file")
-    for tell in (is_file, is_folder, is_taken):
-        assert "cannot be read (File name too long)" in line_of(tell, tmp_path / ("x" * 300))
+    for check in (is_file, is_folder, is_taken):
+        assert "cannot be read (File name too long)" in line_of(check, tmp_path / ("x" * 300))
 
 
 CLOSED = """
@@ -359,9 +359,9 @@ for path in closed:
 """
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
-def test_what_may_not_be_read_or_written_is_one_line():
-    with tempfile.TemporaryDirectory() as folder:  # pytest's own are closed to others
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_missing_permissions_are_one_line():
+    with tempfile.TemporaryDirectory() as folder:  # pytest's folders are not accessible to others
         Path(folder).chmod(0o755)
         Path(folder, "closed").mkdir(mode=0o700)
         Path(folder, "open").mkdir()

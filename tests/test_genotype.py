@@ -39,8 +39,8 @@ def close(first: Genotype, second: Genotype) -> bool:
     return all(abs(value) < 1e-9 for value in (*rest.coefficients, *(noise.coefficient for noise in rest.noise)))
 
 
-def test_genotypes_by_hand():
-    """The linear map itself, on numbers that are exact in binary."""
+def test_genotype_functions_on_values_computed_by_hand():
+    """Checks the linear map with numbers that are exact in binary."""
     assert [expert(i, 3).coefficients for i in range(3)] == [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)]
     assert mixture([0.25, -2, 3]) == Genotype((0.25, -2.0, 3.0))
     first = Genotype((1.0, 2.0), (Noise(3, 0.5, 8.0), Noise(9, 0.5, 1.0)))
@@ -50,28 +50,28 @@ def test_genotypes_by_hand():
 
 
 @given(genotypes(), genotypes())
-def test_the_whole_of_one_parent_is_that_parent(first, second):
+def test_combine_with_factor_one_returns_the_parent(first, second):
     assert combine([(1.0, first), (0.0, second)]) == first
 
 
 @given(genotypes(), genotypes(), values, values)
-def test_combination_is_linear(first, second, a, b):
+def test_combine_is_linear(first, second, a, b):
     both = combine([(a, first), (b, second)])
     assert close(combine([(2.0, both)]), combine([(2 * a, first), (2 * b, second)]))
     assert close(both, combine([(b, second), (a, first)]))
 
 
 @given(genotypes())
-def test_nothing_is_left_of_a_difference_to_itself(genotype):
+def test_combine_of_a_difference_to_itself_is_zero(genotype):
     assert combine([(1.0, genotype), (-1.0, genotype)]) == Genotype((0.0,) * 3)
 
 
 @given(genotypes())
-def test_json_keeps_every_bit(genotype):
+def test_from_json_restores_every_bit(genotype):
     assert from_json(json.loads(json.dumps(to_json(genotype)))) == genotype
 
 
-def test_what_a_file_holds_of_a_genotype():
+def test_to_json_gives_the_stored_form():
     genotype = Genotype((0.5, 0.0), (Noise(7, 0.2, 0.001),))
     value = {"coefficients": [0.5, 0.0], "noise": [[7, 0.2, 0.001]]}
     assert to_json(genotype) == value
@@ -80,20 +80,20 @@ def test_what_a_file_holds_of_a_genotype():
     assert to_json(from_json({**value, "space": "".join(["fac", "tors"])})) == value
 
 
-def test_zeros_have_one_spelling():
+def test_combine_gives_positive_zeros():
     zero = combine([(-1.0, Genotype((0.0, 0.0)))])
     assert identity(zero, ["a", "b"]) == identity(Genotype((0.0, 0.0)), ["a", "b"])
 
 
-def test_noise_terms_are_sorted_and_merged():
+def test_combine_sorts_and_merges_noise():
     once = add_noise(add_noise(expert(0, 2), Noise(7, 0.2, 0.5)), Noise(3, 0.2, 1.0))
     twice = add_noise(once, Noise(7, 0.2, 0.25))
     assert twice.noise == (Noise(3, 0.2, 1.0), Noise(7, 0.2, 0.75))
 
 
 @pytest.mark.parametrize("values", [(1.7e308, 1.7e308), (np.inf, -np.inf), (np.nan, 1.0), (np.inf, 1.0)])
-def test_a_sum_that_overflows_is_not_finite(values):
-    """On coefficients as on noise, and without an exception: whoever asked can say whose sum it was."""
+def test_combine_that_overflows_is_not_finite(values):
+    """For coefficients and noise, without an exception: the caller can name the genotype in its message."""
     first, second = (Genotype((1.0, value), (Noise(1, 0.2, value),)) for value in values)
     for a, b in ((first, second), (replace(first, noise=()), replace(second, noise=()))):
         assert not is_finite(combine([(1.0, a), (1.0, b)]))
@@ -102,7 +102,7 @@ def test_a_sum_that_overflows_is_not_finite(values):
     assert is_finite(combine([(0.5, Genotype((1.7e308, 0.0), (Noise(1, 0.2, 1.7e308),)))]))
 
 
-def test_coefficients_by_group_and_by_expert():
+def test_by_group_and_by_expert_split_coefficients():
     both = (0.1, 0.2, 0.3, 0.5, 0.6, 0.7)
     assert by_group(both, 3) == [(0.1, 0.2, 0.3), (0.5, 0.6, 0.7)]
     assert by_group(both[:3], 3) == [both[:3]]
@@ -111,8 +111,8 @@ def test_coefficients_by_group_and_by_expert():
 
 
 @pytest.mark.parametrize("value", [Genotype((1.0,)), Noise(1, 0.2, 0.1)])
-def test_genotypes_are_values(value):
-    """They are compared, hashed and shared by individuals: changed in place, one would change others."""
+def test_genotypes_are_frozen(value):
+    """Genotypes are compared, hashed and shared by individuals, so they must not be changed in place."""
     with pytest.raises(FrozenInstanceError):
         value.coefficients = ()
 
@@ -128,13 +128,13 @@ def test_identity_depends_on_genotype_and_experts():
     assert len(names) == 5
 
 
-def test_genotypes_over_different_experts_do_not_mix():
+def test_combine_refuses_different_numbers_of_experts():
     with pytest.raises(ValueError, match="zip"):
         combine([(1.0, expert(0, 2)), (1.0, expert(0, 3))])
 
 
 @given(genotypes(), values)
-def test_the_spaces_are_apart(genotype, factor):
+def test_spaces_have_different_identities_and_do_not_mix(genotype, factor):
     plain = Genotype(genotype.coefficients)
     product = Genotype(genotype.coefficients, space=PRODUCT)
     assert identity(plain, "abc") != identity(product, "abc")
@@ -145,9 +145,9 @@ def test_the_spaces_are_apart(genotype, factor):
         combine([(1.0, plain), (1.0, product)])
 
 
-def test_an_expert_has_its_own_coefficient_however_many_there_are():
+def test_expert_beyond_the_256th_has_coefficient_one():
     assert expert(300, 302).coefficients == (0.0,) * 300 + (1.0, 0.0)
 
 
-def test_a_file_may_hold_one_coefficient():
+def test_from_json_accepts_one_coefficient():
     assert from_json(to_json(expert(0, 1))) == expert(0, 1)

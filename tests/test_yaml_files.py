@@ -1,4 +1,4 @@
-"""YAML files: read once and strictly."""
+"""YAML files are read strictly."""
 
 import time
 from pathlib import Path
@@ -28,51 +28,51 @@ def refusal(tmp_path, text, read=read_yaml, name="mine.yaml"):
     [
         (
             "seeds: [1]\nall: []\nseeds: [2]\n",
-            ", line 3: 'seeds' stands twice, first in line 1; keep one of them",
+            ", line 3: 'seeds' is repeated, first in line 1; keep one of them",
         ),
-        ("a:\n  b: 1\n  'b': 2\n", ", line 3: 'b' stands twice, first in line 2; keep one of them"),
-        ("a: &a\n  b: *a\n", ", line 1: the anchor here holds itself; write its values out"),
-        ("a: &a [*a]\n", ", line 1: the anchor here holds itself; write its values out"),
+        ("a:\n  b: 1\n  'b': 2\n", ", line 3: 'b' is repeated, first in line 2; keep one of them"),
+        ("a: &a\n  b: *a\n", ", line 1: the anchor here contains itself; write its values out"),
+        ("a: &a [*a]\n", ", line 1: the anchor here contains itself; write its values out"),
         ("a: 1\n\tb: 2\n", "indent with spaces, not tabs"),
         ("a:\n\tb: 2\n", "indent with spaces, not tabs"),
         ("a: [1\n", ", line 2: not YAML ("),
         ("a: 1\n---\nb: 2\n", ", line 2: not YAML ("),
-        ("? [a]\n: 1\n", ", line 1: a list or mapping cannot be a name"),
-        (LAUGHS, "anchors stand for more than 1,000,000 values here"),
-        ("[" * 500, "mappings or lists lie more than 100 deep"),
-        ("a: " + "[" * 101 + "]" * 101, "mappings or lists lie more than 100 deep"),
-        ("[" * 100_000, ""),  # the parsers of JSON and YAML say it in words of their own
+        ("? [a]\n: 1\n", ", line 1: a list or mapping cannot be a key"),
+        (LAUGHS, "anchors expand to more than 1,000,000 values here"),
+        ("[" * 500, "mappings or lists are nested more than 100 deep"),
+        ("a: " + "[" * 101 + "]" * 101, "mappings or lists are nested more than 100 deep"),
+        ("[" * 100_000, ""),  # the message depends on the parser
         (b"a: \xff\n", ": not UTF-8 ("),
     ],
 )
 @pytest.mark.parametrize("read", [read_yaml, check_yaml])
-def test_a_file_that_says_two_things_or_none_is_refused_with_its_line(tmp_path, read, text, said):
+def test_read_yaml_refuses_ambiguous_files_with_their_line(tmp_path, read, text, said):
     started = time.process_time()
     assert said in refusal(tmp_path, text, read)
     assert time.process_time() - started < 2
 
 
-def test_values_that_cannot_be_made_are_refused(tmp_path):
+def test_read_yaml_refuses_invalid_values(tmp_path):
     assert "not YAML (" in refusal(tmp_path, "a: 2024-02-30\n")
     assert "not YAML (" in refusal(tmp_path, "a: !!python/object:os.system x\n")
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
+def test_read_yaml_names_a_missing_file(tmp_path):
     with pytest.raises(GenomeError, match=r"nowhere\.yaml: no such file"):
         read_yaml(tmp_path / "nowhere.yaml")
     with pytest.raises(GenomeError, match="it is a folder"):
         read_yaml(tmp_path)
 
 
-def test_json_is_a_config_too_and_its_keys_stand_once(tmp_path):
+def test_check_yaml_accepts_json_without_repeated_keys(tmp_path):
     file = tmp_path / "mine.json"
     file.write_text('{\n\t"seeds": [1]\n}')
     check_yaml(file)
-    assert ": 'b' stands twice" in refusal(tmp_path, '{"a": {"b": 1, "b": 2}}', check_yaml)
+    assert ": 'b' is repeated" in refusal(tmp_path, '{"a": {"b": 1, "b": 2}}', check_yaml)
     assert "deep" in refusal(tmp_path, "[" * 100_000 + "]" * 100_000, check_yaml)
 
 
-def test_anchors_that_end_and_keys_laid_over_merged_ones_are_read(tmp_path):
+def test_read_yaml_reads_finite_anchors_and_merge_keys(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text("a: &a {step: 1, rate: 2}\nb: &b {<<: *a, step: 3}\nc: {<<: *b, whole: *a}\nd: [*a, *a]\n")
     first = {"step": 1, "rate": 2}
@@ -85,11 +85,11 @@ def test_anchors_that_end_and_keys_laid_over_merged_ones_are_read(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "7\n", "just words\n", "- 1\n", "[1]", "null"])
-def test_a_config_that_names_nothing_is_refused(tmp_path, text):
-    assert "expected names with values" in refusal(tmp_path, text, check_yaml)
+def test_check_yaml_refuses_a_file_that_is_not_a_mapping(tmp_path, text):
+    assert "expected a mapping" in refusal(tmp_path, text, check_yaml)
 
 
-def test_an_empty_file_is_nothing(tmp_path):
+def test_read_yaml_of_an_empty_file_is_none(tmp_path):
     (tmp_path / "empty.yaml").write_text("# nothing\n")
     assert read_yaml(tmp_path / "empty.yaml") is None
 
@@ -98,6 +98,6 @@ OURS = (file for place in ("*.yaml", "[cepw]*/**/*.yaml") for file in PROJECT.gl
 
 
 @pytest.mark.parametrize("file", sorted(OURS), ids=lambda file: file.relative_to(PROJECT).as_posix())
-def test_our_own_files_are_read(file):
+def test_read_yaml_reads_the_project_files(file):
     check_yaml(file)
     assert read_yaml(file)

@@ -1,7 +1,7 @@
 """Write rows.jsonl: 360 questions to a till, in the words that the micro base knows.
 
-A third asks for sums, a third for change, a third for prices spelt in Spanish: nobody's single expert knows all three.
-No question was in a corpus that base or experts were trained on.
+A third asks for sums, a third for change, a third for prices spelt in Spanish: no single expert knows all three.
+No question was in a corpus that the base or the experts were trained on.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The `genome` command: what is useful in addition to the workflow."""
+"""The `genome` command: tools in addition to the workflow."""
 
 import json
 import sys
@@ -21,7 +21,7 @@ def one_line_errors() -> Iterator[None]:
         yield
     except GenomeError as error:
         sys.exit(f"error: {error}")
-    except OSError as error:  # of the system, or of a library that loads a model: the latter's are paragraphs
+    except OSError as error:  # from the system, or from a library that loads a model, with messages of several lines
         sys.exit(f"error: {' '.join(str(error).split())}")
 
 
@@ -36,9 +36,11 @@ def materialise(
     out: Annotated[Path, typer.Argument(help="The PEFT folder to write; it must not exist.")],
     member: Annotated[str, typer.Option(help="Name of an individual, or `best` for the best ever.")] = "best",
     experts: Annotated[Path, typer.Option(help="Folder of the experts.")] = Path("resources/experts"),
-    rank: Annotated[int | None, typer.Option(help="Compress a wider adapter (merge_space: product) to this.")] = None,
+    rank: Annotated[
+        int | None, typer.Option(help="Compress a wider adapter (merge_space: product) to this rank.")
+    ] = None,
 ) -> None:
-    """Rebuild an individual's adapter, bit for bit, from a run's population file."""
+    """Rebuild an individual's adapter bit for bit from a run's population file."""
     from genome.jobs.rebuild import rebuild
 
     with one_line_errors():
@@ -55,14 +57,14 @@ def score(
         Path | None, typer.Option(help="Where to write answer, reference and score of each line.")
     ] = None,
     base: Annotated[
-        Path | None, typer.Option(help="Base model whose tokenizer counts BLEU, if the task asks so.")
+        Path | None, typer.Option(help="Base model whose tokenizer is used for BLEU, if the task requires it.")
     ] = None,
     encoder: Annotated[
-        str | None, typer.Option(help="BERTScore's model for ensembles of free text; else chrF.")
+        str | None, typer.Option(help="BERTScore's model for ensembles of free text; default: chrF.")
     ] = None,
     layer: Annotated[int, typer.Option(help="The layer of that model.")] = 1,
 ) -> None:
-    """Score responses that you already have; with `responses` (fittest first) in each line, those of an ensemble."""
+    """Score existing responses; if each line has `responses` (fittest first), score their ensemble."""
     from genome.scoring.responses import find_task, score_responses
     from genome.tasks.scoring import for_base
 
@@ -70,20 +72,23 @@ def score(
         {"metric": "bertscore", "model": encoder, "layer": layer} if encoder else {"metric": "chrf"}
     )
     with one_line_errors():
-        found = find_task(task)
-        result = score_responses(found if base is None else for_base(found, base), responses, similarity, details)
+        definition = find_task(task)
+        scored = definition if base is None else for_base(definition, base)
+        result = score_responses(scored, responses, similarity, details)
     typer.echo(json.dumps(result, ensure_ascii=False, indent=2))
 
 
 @app.command()
 def plan(
-    targets: Annotated[list[str] | None, typer.Argument(help="What to make; without any, the default.")] = None,
-    configfile: Annotated[list[Path] | None, typer.Option(help="As Snakemake's; repeat it for several files.")] = None,
+    targets: Annotated[list[str] | None, typer.Argument(help="Targets to make; default: as for Snakemake.")] = None,
+    configfile: Annotated[
+        list[Path] | None, typer.Option(help="As for Snakemake; repeat it for several files.")
+    ] = None,
     samples_per_second: Annotated[
-        float | None, typer.Option(min=0.001, help="For the hours, in place of the rate that was measured here.")
+        float | None, typer.Option(min=0.001, help="Rate for the hours, instead of the measured one.")
     ] = None,
 ) -> None:
-    """Say what a run would cost: evaluations, samples, tokens, disk and hours. Nothing is started or fetched."""
+    """Forecast the cost of a run: evaluations, samples, tokens, disk and hours. Nothing is started or fetched."""
     from dataclasses import replace
 
     from genome.forecast import Rate, describe, forecast, measure
@@ -94,8 +99,8 @@ def plan(
         measured = measure(jobs, setting)
         if samples_per_second:
             measured = replace(measured, rate=Rate(samples_per_second, 0, "as given"))
-        said = describe(forecast(jobs, setting, measured)) if jobs else "Nothing to be done."
-    typer.echo(said)
+        text = describe(forecast(jobs, setting, measured)) if jobs else "Nothing to be done."
+    typer.echo(text)
 
 
 config = typer.Typer(help="The reference of the config: every key with its type, default and meaning.")

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from typing import Any
 
 LONGEST = 300
-"""Characters of another library's error that a message quotes."""
+"""Characters of another library's error, or of a user's text, that a message quotes."""
 
 
 class GenomeError(Exception):
@@ -15,9 +15,9 @@ class GenomeError(Exception):
     """
 
 
-def one_line(error: BaseException) -> str:
-    """Return the message of a library's error on one line, cut at `LONGEST` characters."""
-    text = " ".join(str(error).split()) or type(error).__name__
+def one_line(value: Any) -> str:
+    """Return the message of a library's error, or another text, on one line, cut at `LONGEST` characters."""
+    text = " ".join(str(value).split()) or type(value).__name__
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 

@@ -1,6 +1,6 @@
-"""Values of the workflow's own files, checked as they are read: what is not as it should be is named with its place.
+"""Checks of values in the workflow's own files; errors name the place of a wrong value.
 
-`json` reads NaN, infinity and any type; what ranks, or is reported, must not be any of these.
+`json` reads NaN, infinity and any type, none of which may be ranked or reported.
 """
 
 import math
@@ -14,12 +14,12 @@ from genome.files import REMAKE
 
 
 class UnexpectedError(Exception):
-    """What is wrong with a value, and where in its file; `reading` adds the file's name."""
+    """Says what is wrong with a value and where in its file; `reading` adds the file's name."""
 
 
 @contextmanager
 def reading(path: Path | str, remedy: str = REMAKE) -> Iterator[None]:
-    """Raise GenomeError, naming the file and the remedy, for what the block finds wrong in it."""
+    """Turn errors about a file's content in the block into a GenomeError with the file and the remedy."""
     try:
         yield
     except KeyError as error:
@@ -72,6 +72,6 @@ def share(value: Any, place: str) -> float:
 
 
 def shown(value: Any) -> str:
-    """Return a value as a message shows it: short, on one line."""
+    """Return a value for a message: short, on one line."""
     written = repr(value)
     return written if len(written) <= 60 else f"{written[:57]}..."

@@ -1,7 +1,7 @@
-"""Files that are whole or absent, and readers that end in one line whatever a file holds.
+"""Writers that leave a file complete or absent, and readers whose errors are one line for any content.
 
-Everything is written to a temporary name and renamed. Only files are read, never a pipe or a device, which may have no
-end, and every refusal names the file and, where there is one, the line.
+Everything is written to a temporary name and renamed. Only regular files are read, never a pipe or a device, which may
+have no end. Every error names the file and, if possible, the line.
 """
 
 import codecs
@@ -20,25 +20,26 @@ import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from genome.errors import GenomeError
 
 CORRECT = "correct the file"
 REMAKE = "delete the file to have it made again"
-"""What to do about a file that the workflow has written; never said of anybody's own file."""
+"""The remedy for a file that the workflow has written; never used for a user's file."""
 
 MARKS = ("provenance.json", "genotype.json")
-"""Files by which a folder is known as one that we wrote, and may replace."""
+"""Files that mark a folder as written by the workflow, so that it may be replaced."""
 
 REMEDIES = {
     errno.ENOSPC: "free space on that disk",
     errno.EDQUOT: "free space on that disk",
-    errno.EFBIG: "write to a disk that takes larger files",
+    errno.EFBIG: "write to a disk that allows larger files",
     errno.ENAMETOOLONG: "choose a shorter name",
 }
-"""What to do about an error of the system, where it is not about rights or the place."""
+"""Remedies for errors of the system that are not about permissions or the place."""
 
 BOM = "\ufeff"
 GZIP = b"\x1f\x8b"
@@ -48,22 +49,22 @@ ARRAY_OF_ROWS = re.compile(r"\s*\[\s*[{\]]")
 SPACE = re.compile(r"[ \t\r\n]*")
 
 FICLONE = 0x40049409
-"""Linux's request to share the blocks of one file with another."""
+"""Linux's ioctl to share the blocks of one file with another."""
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
-"""Errors of writing that come without the name of a file."""
+"""Errors of writing that do not give the name of a file."""
 
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-"""The start of a JSON escape that is half of a character; both halves together are one."""
+"""The start of a JSON escape for half of a character; two halves make one character."""
 
 _serial = itertools.count()
 
 
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
-    """Yield a temporary file name beside `path`; rename it to `path` when the block succeeds.
+    """Yield a temporary file name next to `path`; rename it to `path` when the block succeeds.
 
-    GenomeError where the system refuses to write. No temporary file is left, and no message names one.
+    GenomeError if the system refuses to write. No temporary file is left, and no message names one.
     """
     path = Path(path)
     with writing(path):
@@ -81,12 +82,12 @@ def replacing(path: Path | str) -> Iterator[Path]:
 
 @contextmanager
 def replacing_directory(path: Path | str) -> Iterator[Path]:
-    """Yield a temporary directory beside `path`; it becomes `path` when the block succeeds.
+    """Yield a temporary directory next to `path`; it becomes `path` when the block succeeds.
 
-    What stands at `path` is removed only where it is an empty folder, or one of ours: a folder with one of `MARKS` and
-    no file but those that the new one has too. Anything else is refused before the block runs where that can be
-    told, and so are links, names such as `..`, and the folder that we work in. GenomeError too where the system
-    refuses to write. No temporary folder is left, and no message names one.
+    An existing `path` is replaced only if it is an empty folder or one of ours: a folder with one of `MARKS` and only
+    files that the new one has too. Anything else is refused, if possible before the block runs; links, names such as
+    `..` and the working folder are refused too. GenomeError also if the system refuses to write. No temporary folder is
+    left, and no message names one.
     """
     path = Path(path)
     with writing(path):
@@ -106,12 +107,12 @@ def replacing_directory(path: Path | str) -> Iterator[Path]:
 def _make_parent(path: Path) -> None:
     wrong = next((parent for parent in path.parents if parent.exists() and not parent.is_dir()), None)
     if wrong is not None:
-        raise GenomeError(f"cannot write {path}: {wrong} is no folder; choose another place")
+        raise GenomeError(f"cannot write {path}: {wrong} is not a folder; choose another place")
     path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _exchange(new: Path, path: Path) -> None:
-    """Put the folder `new` in the place of `path`; the old one is removed last."""
+    """Replace `path` by the folder `new`; the old folder is removed last."""
     aside = new.with_name(f"{new.name}.old")
     if path.exists():
         path.rename(aside)
@@ -125,14 +126,14 @@ def _exchange(new: Path, path: Path) -> None:
 
 
 def _check_replaceable(path: Path, new: set[str] | None = None) -> None:
-    """Raise GenomeError where a folder of the user's could be lost; `new` is what the new folder holds, once known."""
+    """Raise GenomeError if a user's folder could be lost; `new` is the content of the new folder, once known."""
     where = f"cannot write the folder {path}"
     if path.name in ("", ".."):
-        raise GenomeError(f"{where}: it has no name of its own; choose a name without dots alone")
+        raise GenomeError(f"{where}: it has no name; choose a name other than dots")
     if path.is_symlink():
         raise GenomeError(f"{where}: it is a link to {path.readlink()}; remove the link or choose another folder")
     if Path.cwd().resolve().is_relative_to(path.resolve()):
-        raise GenomeError(f"{where}: it holds the folder that we work in; choose another folder")
+        raise GenomeError(f"{where}: it contains the working folder; choose another folder")
     if not path.exists():
         return
     if not path.is_dir():
@@ -141,13 +142,13 @@ def _check_replaceable(path: Path, new: set[str] | None = None) -> None:
     foreign = held if held.isdisjoint(MARKS) else held - (held if new is None else new)
     if foreign:
         raise GenomeError(
-            f"{where}: it exists and holds files that were not written here, such as {min(foreign)}; "
+            f"{where}: it exists and contains files that were not written here, such as {min(foreign)}; "
             "move it away or choose another folder"
         )
 
 
 def _entries(folder: Path) -> set[str]:
-    """Return what a folder holds, at all depths, by relative names; links are not followed."""
+    """Return the relative names of a folder's content at all depths; links are not followed."""
     return {
         str(Path(place, name).relative_to(folder))
         for place, folders, files in os.walk(folder)
@@ -157,9 +158,9 @@ def _entries(folder: Path) -> set[str]:
 
 @contextmanager
 def writing(path: Path, temporary: Path | None = None) -> Iterator[None]:
-    """Turn the system's errors about writing into one line about `path`, and name it in place of `temporary`.
+    """Turn the system's errors about writing into one line about `path`, which replaces `temporary` in messages.
 
-    Errors about other files than those in `temporary` pass: they are not about writing `path`.
+    Errors about files outside `temporary` are not changed: they are not about writing `path`.
     """
     try:
         yield
@@ -179,7 +180,7 @@ def writing(path: Path, temporary: Path | None = None) -> Iterator[None]:
 
 
 def canonical_json(value: Any) -> str:
-    """Return the one JSON text of `value`: sorted keys, no spaces; NaN and infinity are refused (ValueError)."""
+    """Return the canonical JSON text of `value`: sorted keys, no spaces; NaN and infinity are refused (ValueError)."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
 
 
@@ -195,10 +196,10 @@ def write_json(path: Path | str, value: Any) -> None:
 
 
 def write_jsonl(path: Path | str, rows: Iterable[Any], *, any_value: bool = False) -> None:
-    """Write one JSON value a line; NaN and infinity are refused (ValueError).
+    """Write one JSON value per line; NaN and infinity are refused (ValueError).
 
-    With `any_value`, for rows that are not ours, all that `read_jsonl` reads in that way is written as it was: NaN and
-    infinity by Python's names, and half of a surrogate pair as the escape that it came from.
+    `any_value` is for users' rows: everything that `read_jsonl` reads with it is written unchanged, NaN and infinity by
+    Python's names, and half of a surrogate pair as its escape.
     """
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         for number, row in enumerate(rows, start=1):
@@ -212,7 +213,7 @@ def write_jsonl(path: Path | str, rows: Iterable[Any], *, any_value: bool = Fals
 
 
 def read_json(path: Path | str, remedy: str = CORRECT) -> Any:
-    """Read a JSON file; GenomeError names the file, what is wrong with it, and the remedy."""
+    """Read a JSON file; GenomeError names the file, the fault and the remedy."""
     text = read_text(path, remedy)
     if not text.strip():
         raise GenomeError(f"{path}: not valid JSON (the file is empty); {remedy}")
@@ -220,7 +221,7 @@ def read_json(path: Path | str, remedy: str = CORRECT) -> Any:
 
 
 def read_object(path: Path | str, remedy: str = CORRECT) -> dict[str, Any]:
-    """Read a JSON file that must hold a mapping of names to values; GenomeError as `read_json`."""
+    """Read a JSON file that must contain an object; GenomeError as `read_json`."""
     value = read_json(path, remedy)
     if not isinstance(value, dict):
         raise GenomeError(f"{path}: not a JSON object; {remedy}")
@@ -228,32 +229,31 @@ def read_object(path: Path | str, remedy: str = CORRECT) -> dict[str, Any]:
 
 
 def parse_json(text: str, where: str, remedy: str = CORRECT) -> Any:
-    """Return the JSON value in `text`; GenomeError says what is wrong `where`, as `read_json` does of a file."""
+    """Return the JSON value in `text`; GenomeError names `where`, as `read_json` names a file."""
     return _parse(_OURS, text, where, remedy)
 
 
 def read_jsonl(path: Path | str, remedy: str = CORRECT, *, any_value: bool = False) -> list[Any]:
-    """Return the values of a JSON Lines file, or of one JSON array, as `read_numbered` reads them."""
+    """Return the values of a JSON Lines file, or of one JSON array, read by `read_numbered`."""
     return [row for _, row in read_numbered(path, remedy, any_value=any_value)[1]]
 
 
 def read_numbered(
     path: Path | str, remedy: str = CORRECT, *, any_value: bool = False, expected: str = "valid JSON"
 ) -> tuple[str, list[tuple[int, Any]]]:
-    """Return the values of a JSON Lines file with their lines' numbers, and the word "line".
+    """Return the values of a JSON Lines file with their line numbers, and the word "line".
 
-    Blank lines are passed over. A file that is one JSON array of mappings instead gives these, counted from 1, and the
-    word "row". GenomeError names the file, the line that is not what was `expected`, and the remedy.
+    Blank lines are skipped. For a file that is one JSON array of mappings, return these, counted from 1, and the word
+    "row". GenomeError names the file, the line that is not what was `expected`, and the remedy.
 
-    NaN, infinity and half surrogate pairs, which no JSON of ours holds, are refused; `any_value` lets them pass, for
-    rows with columns that nobody may use. A name that stands twice in one mapping is refused in any case: one of the
-    two values would be lost.
+    NaN, infinity and half surrogate pairs, which our JSON never contains, are refused; `any_value` allows them, for
+    rows with columns that may be unused. A name repeated in one mapping is always refused: a value would be lost.
     """
     text = read_text(path, remedy)
     decoder = _THEIRS if any_value else _OURS
     if ARRAY_OF_ROWS.match(text):
         return "row", list(enumerate(_parse_array(decoder, text, str(path), remedy, expected), start=1))
-    # Not splitlines: text may hold other ends of lines than JSON Lines has. A file may be several, each with its mark.
+    # Not splitlines: text may contain other line ends than JSON Lines has. Joined files each have a byte order mark.
     lines = ((number, line.removeprefix(BOM).strip()) for number, line in enumerate(text.split("\n"), start=1))
     return "line", [
         (number, _parse(decoder, line, f"{path}, line {number}", remedy, expected, one_line=True))
@@ -279,8 +279,8 @@ def read_text(path: Path | str, remedy: str = CORRECT) -> str:
         raise GenomeError(f"{path}, line {line}: not UTF-8 ({found}); save it as UTF-8") from error
 
 
-def open_file(path: Path | str) -> BinaryIO:
-    """Open a file for reading; GenomeError as `check_file`, and where the system refuses."""
+def open_file(path: Path | str) -> BufferedReader:
+    """Open a file for reading; GenomeError as `check_file`, and if the system refuses."""
     check_file(path)
     try:
         return Path(path).open("rb")
@@ -289,10 +289,10 @@ def open_file(path: Path | str) -> BinaryIO:
 
 
 def copy_file(source: Path | str, target: Path | str) -> None:
-    """Copy a file's bytes, never as a link: what is later written to the one does not reach the other.
+    """Copy a file's bytes, never as a link, so that later changes of one file do not reach the other.
 
-    File systems that can (Btrfs, XFS) share the bytes on the disk until either is written; others hold them twice.
-    GenomeError where `source` cannot be read.
+    Some file systems (Btrfs, XFS) share the bytes on the disk until either file is written; others store them twice.
+    GenomeError if `source` cannot be read.
     """
     with open_file(source) as read, Path(target).open("wb") as written:
         try:
@@ -302,7 +302,7 @@ def copy_file(source: Path | str, target: Path | str) -> None:
 
 
 def check_file(path: Path | str) -> int:
-    """Return the size of a file; GenomeError where there is none, or what could be a pipe or a device without end."""
+    """Return the size of a file; GenomeError if there is none, or if it is not a regular file and may have no end."""
     path = Path(path)
     try:
         found = path.stat()
@@ -317,22 +317,22 @@ def check_file(path: Path | str) -> int:
 
 
 def is_file(path: Path | str) -> bool:
-    """Tell whether there is a file; GenomeError where the system does not say, as below a folder that is closed."""
+    """Return whether there is a file; GenomeError if the system refuses to say, as in a folder without permission."""
     with _looking(path):
         return Path(path).is_file()
 
 
 def is_folder(path: Path | str) -> bool:
-    """Tell whether there is a folder that can be listed; GenomeError as `is_file`."""
+    """Return whether there is a folder that can be listed; GenomeError as `is_file`."""
     with _looking(path):
         found = Path(path).is_dir()
         if found:
-            next(Path(path).iterdir(), None)  # refused where it cannot be listed
+            next(Path(path).iterdir(), None)  # raises an error if it cannot be listed
         return found
 
 
 def is_taken(path: Path | str) -> bool:
-    """Tell whether anything has this path, a link to nowhere included; GenomeError as `is_file`."""
+    """Return whether anything has this path, including a broken link; GenomeError as `is_file`."""
     with _looking(path):
         return Path(path).is_symlink() or Path(path).exists()
 
@@ -352,7 +352,7 @@ def sha256(path: Path | str) -> str:
 
 
 def encodable(text: str) -> bool:
-    """Tell whether `text` can be written as UTF-8: half of a surrogate pair cannot."""
+    """Return whether `text` can be written as UTF-8; half of a surrogate pair cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -368,7 +368,7 @@ def _kind(mode: int) -> str:
 def _parse(
     decoder: json.JSONDecoder, text: str, where: str, remedy: str, expected: str = "valid JSON", one_line: bool = False
 ) -> Any:
-    """Return the JSON value in `text`; `where` names the place of `one_line`, or all of a file."""
+    """Return the JSON value in `text`; `where` names the line if `one_line`, else the file."""
     try:
         value = decoder.decode(text)
         if decoder is _OURS and SURROGATE.search(text) and not encodable(json.dumps(value, ensure_ascii=False)):
@@ -379,13 +379,13 @@ def _parse(
     except RecursionError as error:
         raise GenomeError(f"{where}: not {expected} (nested too deeply); {remedy}") from error
     except ValueError as error:
-        # Python names a setting of its own after a semicolon.
+        # After a semicolon, Python's message names a setting of Python.
         raise GenomeError(f"{where}: not {expected} ({str(error).partition(';')[0]}); {remedy}") from error
     return value
 
 
 def _parse_array(decoder: json.JSONDecoder, text: str, path: str, remedy: str, expected: str) -> list[Any]:
-    """Return the elements of a JSON array; GenomeError names the line that is no JSON, or the row that is at fault."""
+    """Return the elements of a JSON array; GenomeError names the line that is not JSON, or the faulty row."""
     try:
         return _parse(decoder, text, path, remedy, expected)
     except GenomeError as error:
@@ -395,21 +395,26 @@ def _parse_array(decoder: json.JSONDecoder, text: str, path: str, remedy: str, e
         with suppress(ValueError, RecursionError):
             while True:
                 number += 1
-                position = decoder.raw_decode(text, SPACE.match(text, position + 1).end())[1]
-                position = SPACE.match(text, position).end()
+                position = decoder.raw_decode(text, _after_space(text, position + 1))[1]
+                position = _after_space(text, position)
         raise GenomeError(str(error).replace(path, f"{path}, row {number}", 1)) from error
+
+
+def _after_space(text: str, position: int) -> int:
+    found = SPACE.match(text, position)
+    return found.end() if found else position
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     mapping = dict(pairs)
     if len(mapping) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} stands twice")
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is repeated")
     return mapping
 
 
 def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number")
+    raise ValueError(f"{text} is not a number")
 
 
 def _finite(text: str) -> float:

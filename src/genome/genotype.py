@@ -1,16 +1,17 @@
 """Genotypes: individuals as expert coefficients and seeded noise.
 
 Every operator of GENOME and GENOME+ is linear in the weights once its random scalars are drawn, so an individual is
-a short vector in the space spanned by the experts and by noise that a seed determines:
+a short vector in the space spanned by the experts and by seeded noise:
 
     w = sum_k coefficients[k] * expert_k + sum_j noise[j].coefficient * unit_noise(noise[j].seed, noise[j].density)
 
-A genotype may also hold the coefficients of all experts once for each group of layers (`genome.lora.layers`).
+A genotype may also have separate coefficients of all experts for each group of layers (`genome.lora.layers`).
 
-That is the paper's space, of the factors A and B apart: what such a model does holds the products of one expert's B and
-another's A. In the space of products a genotype means `sum_k coefficients[k] * B_k A_k` and nothing else, noise least.
+This is the paper's space, in which the factors A and B are merged separately, so that a model also contains products of
+one expert's B and another's A. In the product space, a genotype means exactly `sum_k coefficients[k] * B_k A_k`,
+without noise.
 
-Nothing here knows tensors; `genome.lora.materialise` turns genotypes into files.
+This module does not use tensors; `genome.lora.materialise` turns genotypes into files.
 """
 
 import hashlib
@@ -40,10 +41,10 @@ class Noise:
 class Genotype:
     """A point (or, as an experience, a direction) in weight space: coefficients of experts, and noise terms.
 
-    There is one coefficient an expert; or one an expert and group of layers, all experts of a group after each other.
+    There is one coefficient per expert, or one per expert and group of layers, ordered by group and then by expert.
 
-    Make new ones with `expert`, `mixture` and `combine`, which keep noise terms sorted, merged and free of zeros, so
-    that equal points have equal genotypes. Those of the product space hold no noise.
+    Make new ones with `expert`, `mixture` and `combine`. These keep noise terms sorted, merged and free of zeros, so
+    that equal points have equal genotypes. Genotypes of the product space have no noise.
     """
 
     coefficients: tuple[float, ...]
@@ -57,14 +58,14 @@ def expert(index: int, n: int, space: str = FACTORS) -> Genotype:
 
 
 def mixture(coefficients: Iterable[float], space: str = FACTORS) -> Genotype:
-    """Return the genotype of these coefficients, one an expert."""
+    """Return the genotype of these coefficients, one per expert."""
     return combine([(1.0, Genotype(tuple(map(float, coefficients)), space=space))])
 
 
 def combine(terms: Iterable[tuple[float, Genotype]]) -> Genotype:
     """Return the linear combination of genotypes over the same experts, in one space: `sum(factor * genotype)`.
 
-    What is too large for a float is infinite or NaN, which `is_finite` tells.
+    A value too large for a float becomes infinite or NaN; check it with `is_finite`.
 
     >>> combine([(0.25, expert(0, 2)), (0.75, expert(1, 2))])
     Genotype(coefficients=(0.25, 0.75), noise=(), space='factors')
@@ -73,7 +74,7 @@ def combine(terms: Iterable[tuple[float, Genotype]]) -> Genotype:
     [space] = {genotype.space for _, genotype in terms}
     columns = zip(*(genotype.coefficients for _, genotype in terms), strict=True)
     factors = [factor for factor, _ in terms]
-    # Adding 0.0 turns a negative zero into zero: equal points must have one spelling.
+    # Adding 0.0 turns a negative zero into zero: equal points must have the same text.
     coefficients = tuple(
         _sum([factor * value for factor, value in zip(factors, column, strict=True)]) + 0.0 for column in columns
     )
@@ -90,7 +91,7 @@ def combine(terms: Iterable[tuple[float, Genotype]]) -> Genotype:
 
 
 def _sum(values: Sequence[float]) -> float:
-    """Return the exactly rounded sum, NaN where it overflows: `math.fsum` raises there."""
+    """Return the exactly rounded sum, NaN if it overflows (`math.fsum` raises an error)."""
     try:
         return math.fsum(values)
     except (OverflowError, ValueError):
@@ -98,17 +99,17 @@ def _sum(values: Sequence[float]) -> float:
 
 
 def is_finite(genotype: Genotype) -> bool:
-    """Return whether no coefficient, of experts or of noise, is infinite or NaN."""
+    """Return whether all coefficients of experts and of noise are finite."""
     return all(map(math.isfinite, (*genotype.coefficients, *(term.coefficient for term in genotype.noise))))
 
 
 def by_group(coefficients: Sequence[float], n: int) -> list[tuple[float, ...]]:
-    """Return the coefficients of `n` experts in each group of layers; once where all layers have the same."""
+    """Return the coefficients of `n` experts for each group of layers; one tuple if all layers have the same."""
     return [tuple(coefficients[first : first + n]) for first in range(0, len(coefficients), n)]
 
 
 def by_expert(coefficients: Sequence[float], n: int) -> list[float]:
-    """Return one coefficient for each of `n` experts: the mean over groups of layers."""
+    """Return one coefficient per expert (of `n`): the mean over groups of layers."""
     return [fmean(coefficients[k::n]) for k in range(n)]
 
 
@@ -118,13 +119,13 @@ def add_noise(genotype: Genotype, noise: Noise) -> Genotype:
 
 
 def identity(genotype: Genotype, experts: Sequence[str]) -> str:
-    """Return the SHA-256 that names an individual: of its genotype and of the experts' files (`experts`)."""
+    """Return the SHA-256 of an individual's genotype and of the hashes of the experts' files (`experts`)."""
     text = canonical_json({"genotype": to_json(genotype), "experts": list(experts)})
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def to_json(genotype: Genotype) -> dict[str, Any]:
-    """Return `genotype` as JSON values; floats survive exactly. Only another space than the paper's is named."""
+    """Return `genotype` as JSON values; floats are exact. `space` is left out for the paper's space."""
     return {
         "coefficients": list(genotype.coefficients),
         "noise": [[term.seed, term.density, term.coefficient] for term in genotype.noise],
@@ -133,9 +134,9 @@ def to_json(genotype: Genotype) -> dict[str, Any]:
 
 
 def from_json(value: Any, n: int = 1, place: str = "genotype") -> Genotype:
-    """Return the genotype over `n` experts that `to_json` wrote; UnexpectedError says what cannot be one.
+    """Return the genotype over `n` experts that `to_json` wrote; UnexpectedError if the value is not a genotype.
 
-    Where groups of layers have coefficients of their own, there are a multiple of `n`.
+    With separate coefficients for groups of layers, the number of coefficients is a multiple of `n`.
     """
     fields.mapping(value, place)
     coefficients = fields.sequence(value["coefficients"], f"{place}, coefficients", 1)
@@ -148,7 +149,7 @@ def from_json(value: Any, n: int = 1, place: str = "genotype") -> Genotype:
         raise fields.UnexpectedError(f"{place}: unknown space {fields.shown(space)}")
     noise = fields.sequence(value["noise"], f"{place}, noise")
     if noise and space == PRODUCT:
-        raise fields.UnexpectedError(f"{place}: noise in the space of products, which has none")
+        raise fields.UnexpectedError(f"{place}: noise in the product space, which has none")
     terms = tuple(_noise(term, f"{place}, noise term {index}") for index, term in enumerate(noise))
     return Genotype(tuple(coefficients), terms, space)
 

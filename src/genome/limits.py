@@ -1,7 +1,7 @@
-"""Limits on what runs somebody else's text: templates, expressions and patterns.
+"""Limits of time and memory for running a user's templates, expressions and patterns.
 
-A template of one line can ask for gigabytes, and a pattern can take centuries. Both are stopped by the system's own
-limits, so nothing has to be known of the many ways to ask for too much.
+A template of one line can use gigabytes, and a pattern can run for centuries. The system's limits stop both, so the
+code need not know the many ways to do this.
 """
 
 import os
@@ -14,43 +14,43 @@ from contextlib import contextmanager
 from typing import Any
 
 SECONDS = 10.0
-"""Processor time that one template, expression or pattern may take; the usual ones take less than a millisecond."""
+"""Processor time limit of a template, expression or pattern; most take less than a millisecond."""
 
 MEMORY = 512 << 20
-"""Bytes that it may ask for beside what the process holds already."""
+"""Bytes that it may use in addition to the current memory of the process."""
 
 
 class OverLimitError(Exception):
-    """Somebody's text takes too long or asks for too much; the message is the end of a sentence about it."""
+    """A user's text takes too long or uses too much memory; the message completes a sentence about the text."""
 
 
 @contextmanager
 def limited(seconds: float = SECONDS, memory: int | None = MEMORY) -> Iterator[None]:
-    """Run a block within `seconds` of processor time and `memory` bytes; OverLimitError where it goes over.
+    """Run a block within `seconds` of processor time and `memory` bytes; OverLimitError if it exceeds them.
 
-    Time is limited in the main thread only, where signals arrive, and memory on Linux only, where the limit can be set
-    and lifted; None leaves it alone. A block inside another one is under the limits of the outer one.
+    Time is limited only in the main thread, which receives signals. Memory is limited only on Linux, where the limit
+    can be set and removed, and only if not None. A block inside another one has the limits of the outer one.
     """
     if threading.current_thread() is not threading.main_thread() or signal.getitimer(signal.ITIMER_PROF)[0]:
         yield
         return
-    bounded = memory is not None and sys.platform == "linux"
+    bound = memory if sys.platform == "linux" else None
     before = resource.getrlimit(resource.RLIMIT_AS)
     handler = signal.signal(signal.SIGPROF, _stop_after(seconds))
     try:
-        if bounded:
-            resource.setrlimit(resource.RLIMIT_AS, (_ceiling(before[0], memory), before[1]))
-        # Again and again, since the block may swallow what it is told.
+        if bound is not None:
+            resource.setrlimit(resource.RLIMIT_AS, (_ceiling(before[0], bound), before[1]))
+        # Repeatedly, because the block may catch and ignore the first error.
         signal.setitimer(signal.ITIMER_PROF, seconds, 0.5)
         yield
     except MemoryError as error:
-        raise OverLimitError(f"asks for more than {MEMORY >> 20} MB of memory") from error
+        raise OverLimitError(f"uses more than {MEMORY >> 20} MB of memory") from error
     except RecursionError as error:
         raise OverLimitError("is nested too deeply") from error
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, handler)
-        if bounded:
+        if bound is not None:
             resource.setrlimit(resource.RLIMIT_AS, before)
 
 
@@ -62,7 +62,7 @@ def _stop_after(seconds: float) -> Callable[..., None]:
 
 
 def _ceiling(present: int, memory: int) -> int:
-    """Return how large the process may grow from what it takes now, within the limit that it has already."""
+    """Return the present size of the process plus `memory`, within its present limit."""
     file = os.open("/proc/self/statm", os.O_RDONLY)
     pages = int(os.read(file, 32).split()[0])
     os.close(file)

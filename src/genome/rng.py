@@ -1,4 +1,4 @@
-"""Named random streams: randomness is addressed, never consumed in passing."""
+"""Named random streams: a generator depends on its name only, not on earlier draws."""
 
 import hashlib
 
@@ -6,11 +6,11 @@ import numpy as np
 
 
 def stream(seed: int, *names: str | int) -> np.random.Generator:
-    """Return the generator that belongs to `names` under `seed`.
+    """Return the generator for `names` and `seed`.
 
-    Streams with different names are independent, and drawing from one never moves another: a run that is resumed,
-    reordered or spread over more cores draws the same numbers. Names hold no variant, so that ablations of one
-    method share their randomness and differ by the ablated operator only.
+    Streams with different names are independent, and drawing from one never changes another: a run that is resumed,
+    reordered or distributed over more cores draws the same numbers. Names do not include the variant, so that
+    ablations of a method share their randomness and differ only by the ablated operator.
 
     >>> stream(1, "mutation", 3).random() == stream(1, "mutation", 3).random()
     True

@@ -1,7 +1,7 @@
-"""YAML files that say one thing: keys that stand twice, and anchors without end, are refused with their line.
+"""YAML files, read strictly: repeated keys and endless anchors are refused with their line.
 
-PyYAML takes the last of several equal keys without a word, and follows an anchor as often as it is named. Both are
-looked for among the nodes of a file, before a value is made of them.
+PyYAML silently uses the last of several equal keys, and expands an anchor each time it is used. Both are detected in
+the nodes of a file, before values are made of them.
 """
 
 import json
@@ -15,13 +15,13 @@ from genome.errors import GenomeError
 from genome.files import read_text
 
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Seven times as fast, where PyYAML is built with it."""
+"""Seven times as fast, if PyYAML is built with it."""
 
 DEEPEST = 100
-"""Levels of mappings and lists in each other."""
+"""Most nested levels of mappings and lists."""
 
 LARGEST = 1_000_000
-"""Values in a file, those of anchors counted as often as they are named."""
+"""Most values in a file; values of anchors count each time they are used."""
 
 MERGE = "tag:yaml.org,2002:merge"
 
@@ -42,26 +42,26 @@ def read_yaml(path: Path | str) -> Any:
 
 
 def check_yaml(path: Path | str) -> None:
-    """Raise GenomeError, with the line, unless a file is a mapping in YAML or JSON in which every key stands once.
+    """Raise GenomeError, with the line, unless a file is a mapping in YAML or JSON without repeated keys.
 
-    Refused are also anchors that hold themselves, and those that grow beyond all bounds by naming each other.
+    Anchors that contain themselves, and anchors that grow without limit by using each other, are refused too.
     """
     text = read_text(path)
     try:
-        # As Snakemake reads a config: JSON may be indented by tabs, YAML may not.
+        # Like Snakemake: JSON may be indented with tabs, YAML may not.
         is_mapping = isinstance(json.loads(text, object_pairs_hook=lambda pairs: _unique(path, pairs)), dict)
     except RecursionError as error:
         raise _too_deep(path) from error
     except ValueError:
         is_mapping = isinstance(_checked_node(path, text), yaml.MappingNode)
     if not is_mapping:
-        raise GenomeError(f"{path}: expected names with values, such as `seeds: [1, 2]`; correct the file")
+        raise GenomeError(f"{path}: expected a mapping, such as `seeds: [1, 2]`; correct the file")
 
 
 def _checked_node(path: Path | str, text: str) -> yaml.Node | None:
-    """Return the root of a YAML text, checked; None where it is empty."""
+    """Return the checked root of a YAML text; None if it is empty."""
     try:
-        # Nodes are composed by recursion, in C: how deep they lie is looked at before.
+        # Nodes are composed by recursion in C, so the depth is checked first.
         depth = 0
         for event in yaml.parse(text, Loader=Loader):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
@@ -76,9 +76,9 @@ def _checked_node(path: Path | str, text: str) -> yaml.Node | None:
 
 
 def _check(path: Path | str, node: yaml.Node, sizes: dict[int, int], above: list[yaml.Node]) -> int:
-    """Return how many values a node stands for; GenomeError for what no reader should have to guess or to follow."""
+    """Return the number of values of a node with anchors expanded; GenomeError for repeated keys or endless anchors."""
     if any(node is outer for outer in above):
-        raise GenomeError(f"{path}, line {_line(node)}: the anchor here holds itself; write its values out")
+        raise GenomeError(f"{path}, line {_line(node)}: the anchor here contains itself; write its values out")
     if id(node) not in sizes:
         if isinstance(node, yaml.MappingNode):
             _check_keys(path, node)
@@ -86,8 +86,7 @@ def _check(path: Path | str, node: yaml.Node, sizes: dict[int, int], above: list
         sizes[id(node)] = 1 + sum(_check(path, each, sizes, [*above, node]) for each in inner)
         if sizes[id(node)] > LARGEST:
             raise GenomeError(
-                f"{path}, line {_line(node)}: anchors stand for more than {LARGEST:,} values here; "
-                "write out what is meant"
+                f"{path}, line {_line(node)}: anchors expand to more than {LARGEST:,} values here; write the values out"
             )
     return sizes[id(node)]
 
@@ -102,11 +101,11 @@ def _check_keys(path: Path | str, node: yaml.MappingNode) -> None:
     lines: dict[Hashable, int] = {}
     for key, _ in node.value:
         if not isinstance(key, yaml.ScalarNode):
-            raise GenomeError(f"{path}, line {_line(key)}: a list or mapping cannot be a name; put it in quotes")
+            raise GenomeError(f"{path}, line {_line(key)}: a list or mapping cannot be a key; put it in quotes")
         known = (key.tag, key.value)
         if known in lines:
             raise GenomeError(
-                f"{path}, line {_line(key)}: {key.value!r} stands twice, first in line {lines[known]}; keep one of them"
+                f"{path}, line {_line(key)}: {key.value!r} is repeated, first in line {lines[known]}; keep one of them"
             )
         lines[known] = _line(key)
 
@@ -116,11 +115,11 @@ def _line(node: yaml.Node) -> int:
 
 
 def _too_deep(path: Path | str) -> GenomeError:
-    return GenomeError(f"{path}: mappings or lists lie more than {DEEPEST} deep in each other; make it flatter")
+    return GenomeError(f"{path}: mappings or lists are nested more than {DEEPEST} deep; make it flatter")
 
 
 def _reason(text: str, error: yaml.YAMLError | ValueError) -> str:
-    """Return what is wrong with a YAML text, after the name of its file."""
+    """Return the fault of a YAML text, to follow the name of its file."""
     mark = getattr(error, "problem_mark", None)
     place = f", line {mark.line + 1}" if mark else ""
     problem = " ".join(str(getattr(error, "problem", None) or error).split())
@@ -133,5 +132,5 @@ def _unique(path: Path | str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = [name for name, _ in pairs]
     for name in names:
         if names.count(name) > 1:
-            raise GenomeError(f"{path}: {name!r} stands twice; keep one of them")
+            raise GenomeError(f"{path}: {name!r} is repeated; keep one of them")
     return dict(pairs)

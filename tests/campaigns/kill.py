@@ -1,11 +1,11 @@
-"""Kills the parts of a small workflow at random times, resumes it as the README says, and compares what comes out.
+"""Kills parts of a small workflow at random times, resumes it as documented, and compares the results.
 
     python tests/campaigns/kill.py --kills 50 --seed 1 --folder /tmp/kills
 
-A round is one run of a small Table 2, from trained experts to the table, killed and resumed until it is done. Then its
-files must be those of an undisturbed run, byte for byte, and no process, temporary file or trace of an engine may be
-left. It prints a table and exits with 1 on any difference. The folder keeps the trained experts and the undisturbed run
-for the next call, and a round that went wrong.
+A round is one run of a small Table 2, from trained experts to the table, killed and resumed until it is done. Its files
+must then equal those of an undisturbed run byte for byte, and no process, temporary file or file of an engine may
+remain. It prints a table and exits with 1 on any difference. The folder keeps the trained experts and the undisturbed
+run for the next call, and every failed round.
 """
 
 import argparse
@@ -35,7 +35,7 @@ CHANGES = {
     "bases": {"micro": {"experts": dict.fromkeys(("add", "sub", "logic", "mood", "code"))}},
     "table2": {"tasks": ["sums"], "variants": ["best_single", "genome", "genome_plus"]},
 }
-"""Laid over the small config: five experts, one task and three methods are some twenty jobs after training."""
+"""Overlay of the small config: five experts, one task and three methods give about twenty jobs after training."""
 
 KINDS = {
     "main process, SIGKILL": ("main", signal.SIGKILL),
@@ -63,7 +63,7 @@ END_SECONDS = 15
 
 @dataclass(frozen=True)
 class Kill:
-    """What was killed, how the run went on, and what was wrong with the round in the end."""
+    """What was killed, how the run continued, and the faults of the round."""
 
     kind: str
     resumed: str
@@ -71,7 +71,7 @@ class Kill:
 
 
 def prepared(folder: Path) -> tuple[Project, Project]:
-    """Return a project with trained experts, and a copy of it that was made without a kill; made where missing."""
+    """Return a project with trained experts, and a copy of it that ran without a kill; make missing ones."""
     trained, whole = Project(folder / "trained"), Project(folder / "whole")
     if not (folder / "prepared").exists():
         if not trained.folder.exists():
@@ -85,7 +85,7 @@ def prepared(folder: Path) -> tuple[Project, Project]:
 
 
 def start(project: Project) -> subprocess.Popen:
-    """Start the run in a session of its own, as in a terminal of its own."""
+    """Start the run in a separate session, as in a separate terminal."""
     command = [*project.command("--", TARGET)]
     with (project.folder / "said.log").open("ab") as output:
         return subprocess.Popen(
@@ -94,7 +94,7 @@ def start(project: Project) -> subprocess.Popen:
 
 
 def wait(condition: Callable[[], object], main: subprocess.Popen, seconds: float = WAIT_SECONDS) -> object:
-    """Return what `condition` returns once it is true; None when the run has ended before."""
+    """Return the value of `condition` once it is true; None if the run ends before."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         if main.poll() is not None:
@@ -106,14 +106,14 @@ def wait(condition: Callable[[], object], main: subprocess.Popen, seconds: float
 
 
 def strike(project: Project, main: subprocess.Popen, victim: str, sign: int, chance: random.Random) -> bool:
-    """Kill a victim of the run, as soon as there is one; False when the run has ended before."""
+    """Kill a victim of the run as soon as there is one; False if the run ends before."""
 
     def starting() -> list[Path]:
         return list((project.folder / ".genome").glob("engine-*.start"))
 
     if victim in STARTS:
         for engine in [] if starting() else project.engines():
-            kill(engine, signal.SIGKILL)  # so that another one starts
+            kill(engine, signal.SIGKILL)  # so that another engine starts
         if wait(starting, main) is None:
             return False
     if victim in ("start", "main at start"):
@@ -134,7 +134,7 @@ def strike(project: Project, main: subprocess.Popen, victim: str, sign: int, cha
 
 
 def kill(process: int, sign: int) -> bool:
-    """Send a signal; False when the process has just ended."""
+    """Send a signal; False if the process has just ended."""
     try:
         os.kill(process, sign)
     except ProcessLookupError:
@@ -143,7 +143,7 @@ def kill(process: int, sign: int) -> bool:
 
 
 def ended(main: subprocess.Popen) -> int:
-    """Wait for the end of a run; one that hangs is killed and that is an error."""
+    """Wait for the end of a run; a run that hangs is killed and raises an error."""
     try:
         return main.wait(WAIT_SECONDS)
     except subprocess.TimeoutExpired:
@@ -154,9 +154,9 @@ def ended(main: subprocess.Popen) -> int:
 def one_round(
     project: Project, kinds: Iterator[str], kills: int, chance: random.Random, longest: float = 6
 ) -> tuple[list[tuple[str, str]], list[str]]:
-    """Run a project to its end with at most `kills` kills; return each with how the run went on, and what failed.
+    """Run a project to its end with at most `kills` kills; return the kills, how the run continued, and failures.
 
-    `longest` is how many seconds may pass before the next one.
+    `longest` is the most seconds before the next kill.
     """
     struck, problems = [], []
     main, kind = start(project), None
@@ -191,7 +191,7 @@ def one_round(
 
 
 def compare(project: Project, whole: Project) -> list[str]:
-    """Return what a finished run has that an undisturbed one has not, or the other way round, and what it has left."""
+    """Return the differences between a finished run and an undisturbed one, and what the finished run has left."""
     problems = []
     deadline = time.monotonic() + END_SECONDS
     while (left := [*project.engines(), *project.jobs()]) and time.monotonic() < deadline:
@@ -200,7 +200,7 @@ def compare(project: Project, whole: Project) -> list[str]:
         problems.append(f"{len(left)} process(es) left")
     traces = [path.name for path in (project.folder / ".genome").iterdir() if path.name != ".lock"]
     if traces:
-        problems.append(f".genome holds {', '.join(sorted(traces))}")
+        problems.append(f".genome contains {', '.join(sorted(traces))}")
     ours, theirs = (
         {
             path: content
@@ -217,13 +217,13 @@ def compare(project: Project, whole: Project) -> list[str]:
 
 
 def campaign(folder: Path, kills: int, seed: int, minutes: float, parallel: int) -> list[Kill]:
-    """Return `kills` kills of a small workflow, `parallel` runs side by side; fewer when time is over."""
+    """Return `kills` kills of a small workflow, with `parallel` runs at a time; fewer if the time is over."""
     folder.mkdir(parents=True, exist_ok=True)
     trained, whole = prepared(folder)
     deadline = time.monotonic() + 60 * minutes
 
     def rounds(part: int) -> list[Kill]:
-        """All kinds in turn and in random order, a few a round."""
+        """Use all kinds in turn in random order, a few per round."""
         chance, done = random.Random(f"{seed}-{part}"), []
         kinds = itertools.chain.from_iterable(iter(lambda: chance.sample(list(KINDS), len(KINDS)), None))
         share = kills // parallel + (part < kills % parallel)
@@ -245,8 +245,8 @@ def campaign(folder: Path, kills: int, seed: int, minutes: float, parallel: int)
 
 
 def table(done: list[Kill]) -> str:
-    """Return how often each kind was killed, how the run went on, and how often it came out as undisturbed."""
-    rows = [f"{'killed':<45} {'how the run went on':<24} {'kills':>5} {'identical':>9}"]
+    """Return the number of kills of each kind, how the run continued, and how often the results were identical."""
+    rows = [f"{'killed':<45} {'how the run continued':<24} {'kills':>5} {'identical':>9}"]
     for (kind, resumed), count in sorted(Counter((each.kind, each.resumed) for each in done).items()):
         same = sum(not each.problems for each in done if (each.kind, each.resumed) == (kind, resumed))
         rows.append(f"{kind:<45} {resumed:<24} {count:>5} {same:>9}")
@@ -255,15 +255,15 @@ def table(done: list[Kill]) -> str:
 
 
 def main() -> None:
-    """Run the campaign that the command line asks for."""
+    """Run the campaign of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--parallel", type=int, default=1, help="runs side by side")
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no round after so long")
+    parser.add_argument("--parallel", type=int, default=1, help="runs at a time")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="start no round after this many minutes")
     parser.add_argument("--folder", type=Path, required=True, help="where the projects are made")
     arguments = parser.parse_args()
-    # A shell's background processes ignore it, and so would all that they start.
+    # A shell's background processes ignore SIGINT, and so would their children.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = arguments.folder.resolve()
     done = campaign(folder, arguments.kills, arguments.seed, arguments.minutes, arguments.parallel)

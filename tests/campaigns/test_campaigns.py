@@ -1,4 +1,4 @@
-"""The long campaigns, whole: `pytest -m campaign`. What every run of the tests does of them stands in short forms."""
+"""The long campaigns: `pytest -m campaign`. Every run of the tests includes short forms of them."""
 
 import os
 import subprocess
@@ -9,19 +9,19 @@ import pytest
 
 TESTS = Path(__file__).parent.parent
 
-pytestmark = [pytest.mark.campaign]
+pytestmark = [pytest.mark.campaign, pytest.mark.slow]
 
 
 @pytest.mark.parametrize("seed", range(1, 6))
-def test_fuzz_at_large(seed):
-    """Ten times the cases of `tests/fuzz`, other ones with each seed."""
+def test_fuzz_campaign(seed):
+    """Ten times the cases of `tests/fuzz`, different ones for each seed."""
     environment = os.environ | {"GENOME_FUZZ": "10", "GENOME_FUZZ_SEED": str(seed)}
     command = [sys.executable, "-m", "pytest", "-n", "0", "-q", TESTS / "fuzz"]
     result = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout[-6000:]
 
 
-def test_kills_at_large(tmp_path):
+def test_kill_campaign(tmp_path):
     """Fifty-five kills of main process, jobs and engines."""
     command = [sys.executable, TESTS / "campaigns/kill.py", "--kills", "55", "--seed", "1", "--folder", tmp_path]
     result = subprocess.run(command, capture_output=True, text=True)

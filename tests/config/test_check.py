@@ -180,7 +180,7 @@ def test_all_files_with_repeated_keys_are_refused(tmp_path):
         check_files([tmp_path / "a.yaml", PROJECT / "config.yaml", tmp_path / "b.yaml"])
     lines = str(error.value).splitlines()[1:]
     assert lines == [
-        f"  {tmp_path / name}, line 2: 'seeds' stands twice, first in line 1; keep one of them"
+        f"  {tmp_path / name}, line 2: 'seeds' is repeated, first in line 1; keep one of them"
         for name in ("a.yaml", "b.yaml")
     ]
 
@@ -203,7 +203,7 @@ def test_profile_files_of_a_call(tmp_path):
         ("", "expected a mapping of fields"),
         ("labels: {no: x}\n", "YAML reads a name here as False, from a bare no or off; put it in quotes"),
         ("max_tokens: .nan\n", "max_tokens: nan is not a finite number"),
-        ("kind: number\nkind: math\n", "line 2: 'kind' stands twice, first in line 1"),
+        ("kind: number\nkind: math\n", "line 2: 'kind' is repeated, first in line 1"),
     ],
 )
 def test_file_that_is_not_a_task_is_refused(tmp_path, text, said):

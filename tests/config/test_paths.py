@@ -156,10 +156,10 @@ def test_all_missing_sources_are_refused_with_existing_ones(refused):
     )
     assert lines == [
         "config.bases.own.model.path: mine/bse is not a folder; correct it",
-        "expert one: mine/on is not a folder; adapters beside it: one, two; correct `path` of this expert in the "
+        "expert one: mine/on is not a folder; adapters next to it: one, two; correct `path` of this expert in the "
         "config",
-        "expert three: folder mine/base lacks adapter_config.json or adapter_model.safetensors; it holds no adapter at "
-        "all; correct `path` of this expert in the config",
+        "expert three: folder mine/base lacks adapter_config.json or adapter_model.safetensors; it contains no "
+        "adapter; correct `path` of this expert in the config",
         "expert data_merge: nowhere is not a folder; correct `path` of this expert in the config",
         lines[-1],
     ]

@@ -1,4 +1,4 @@
-"""What the engine's tests share: models in folders, prompts, a workflow to own an engine."""
+"""Fixtures of the engine's tests: models in folders, prompts, a workflow that owns an engine."""
 
 import shutil
 import subprocess
@@ -13,13 +13,13 @@ from genome.engine import local
 from genome.engine.owner import current_owner, owner_token
 from genome.engine.state import stop
 
-# Models this small only wait for more threads.
+# More threads only slow down models of this size.
 torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def no_server_is_left():
-    """End the servers that this process has started as an owner of engines."""
+    """End the servers that this process has started as their owner."""
     yield
     for server in local._started:
         server.terminate()
@@ -54,7 +54,7 @@ def gemma(family):
 
 @pytest.fixture
 def workflow(tmp_path, monkeypatch):
-    """A working folder whose engines belong to a process of their own; yields that process."""
+    """A working folder whose engines belong to a separate process; yields that process."""
     monkeypatch.chdir(tmp_path)
     owner = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     monkeypatch.setenv("GENOME_OWNER", owner_token(owner.pid))
@@ -67,7 +67,7 @@ def workflow(tmp_path, monkeypatch):
 
 @pytest.fixture
 def base(tmp_path):
-    """A folder that passes for a base model."""
+    """A folder that is accepted as a base model."""
     (tmp_path / "base").mkdir()
     (tmp_path / "base/config.json").write_text("{}")
     return tmp_path / "base"

@@ -1,7 +1,7 @@
-"""A stand-in for sbatch, squeue and scancel: jobs are processes. The fixture `fake_slurm` puts it on the PATH.
+"""A replacement for sbatch, squeue and scancel: jobs are processes. The fixture `fake_slurm` puts it on the PATH.
 
-In the folder FAKE_SLURM, a file `refuse` makes sbatch refuse with its text, `hold` keeps jobs pending, `down` takes the
-controller away; ID.json tells how job ID was submitted.
+In the folder FAKE_SLURM, a file `refuse` makes sbatch refuse with its text, `hold` keeps jobs pending, and `down` makes
+the controller unreachable. ID.json describes how job ID was submitted.
 """
 
 import json

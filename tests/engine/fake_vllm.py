@@ -1,7 +1,7 @@
-"""A stand-in for vLLM's server: its protocol and its processes without a model. An adapter answers with its content.
+"""A replacement for vLLM's server: its protocol and processes, without a model. An adapter answers with its content.
 
-It runs as `vllm.entrypoints.openai.api_server` of a Python that the fixture `fake_python` makes. A worker process that
-ignores its parent's end stands for vLLM's; flags and environment are written to `fake-vllm.json`.
+It runs as `vllm.entrypoints.openai.api_server` of a Python that the fixture `fake_python` makes. Like vLLM's, its
+worker process does not end with its parent. Flags and environment are written to `fake-vllm.json`.
 """
 
 import argparse
@@ -59,7 +59,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             reason = "stop"
         choices = [{"index": i, "text": text, "finish_reason": reason} for i in range(len(request["prompt"]))]
-        # In no order, as the protocol allows.
+        # In any order, as the protocol allows.
         tokens = {"prompt_tokens": sum(map(len, request["prompt"])), "completion_tokens": len(choices)}
         self.answer(200, {"choices": choices[::-1], "usage": tokens})
 

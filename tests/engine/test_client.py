@@ -1,4 +1,4 @@
-"""The client against real servers: what it sends, and what it does when they die."""
+"""The client with real servers: its requests, and its reaction when servers die."""
 
 import http.server
 import itertools
@@ -35,7 +35,7 @@ def server_pid():
 
 @pytest.fixture(scope="module")
 def engine(gemma, tmp_path_factory):
-    """An engine shared by the tests that leave it alone; its owner is the test process."""
+    """An engine shared by the tests that do not change it; its owner is the test process."""
     before = Path.cwd()
     os.chdir(tmp_path_factory.mktemp("engine"))
     engine = connect(SETTINGS, gemma[0])
@@ -50,7 +50,7 @@ def requests(prompts):
     return [Request(name, prompts, 6) for name in ("adapter0", "base", "adapter1", "adapter2")]
 
 
-def test_answers_come_in_the_order_of_prompts(engine, gemma, prompts):
+def test_complete_returns_answers_in_the_order_of_prompts(engine, gemma, prompts):
     model = Model(gemma[0])
     [answers] = engine.complete([Request("base", prompts, 6)])
     decode = tokenizer().decode
@@ -59,12 +59,12 @@ def test_answers_come_in_the_order_of_prompts(engine, gemma, prompts):
     assert len(set(answers)) > 3
 
 
-def test_nothing_asked_nothing_answered(engine):
+def test_complete_returns_no_texts_for_no_prompts(engine):
     assert engine.complete([]) == []
     assert engine.complete([Request("base", [], 6)]) == [[]]
 
 
-def test_chunks_are_of_nearly_equal_size_and_sorted_by_length(engine, prompts):
+def test_chunks_have_nearly_equal_size_and_sorted_lengths(engine, prompts):
     chunks = engine._chunks(prompts)
     assert [len(chunk) for chunk in chunks] == [7, 8, 7, 8]
     order = [position for chunk in chunks for position in chunk]
@@ -72,7 +72,7 @@ def test_chunks_are_of_nearly_equal_size_and_sorted_by_length(engine, prompts):
     assert [(len(prompts[i]), i) for i in order] == sorted((len(prompts[i]), i) for i in order)
 
 
-def test_answers_are_the_same_whatever_else_runs(engine, prompts):
+def test_answers_do_not_depend_on_concurrent_requests(engine, prompts):
     alone = {r.model: engine.complete([r])[0] for r in requests(prompts)}
     assert len({tuple(answers) for answers in alone.values()}) == 4
     with ThreadPoolExecutor(6) as threads:
@@ -80,7 +80,7 @@ def test_answers_are_the_same_whatever_else_runs(engine, prompts):
     assert all(answers == list(alone.values()) for answers in together)
 
 
-def test_answers_and_their_tokens_are_counted(workflow, gemma, prompts):
+def test_usage_counts_answers_and_tokens(workflow, gemma, prompts):
     engine = connect(SETTINGS, gemma[0])
     assert engine.machine == machine.processors()
     assert {*engine.usage.values()} == {0}
@@ -94,7 +94,7 @@ def test_answers_and_their_tokens_are_counted(workflow, gemma, prompts):
     }
 
 
-def test_perplexity_leaves_out_first_tokens(engine, gemma, prompts):
+def test_negative_log_likelihood_leaves_out_first_tokens(engine, gemma, prompts):
     total, tokens = engine.negative_log_likelihood("base", prompts)
     assert tokens == sum(len(prompt) - 1 for prompt in prompts)
     scores, _ = Model(gemma[0]).score(prompts)
@@ -102,7 +102,7 @@ def test_perplexity_leaves_out_first_tokens(engine, gemma, prompts):
     assert engine.negative_log_likelihood("adapter0", prompts) != (total, tokens)
 
 
-def test_what_the_server_refuses_is_told_in_one_line(engine, tmp_path):
+def test_refused_request_raises_one_line(engine, tmp_path):
     with pytest.raises(GenomeError, match=r"no adapter_config\.json") as caught:
         engine.load("bad", tmp_path)
     assert "\n" not in str(caught.value)
@@ -112,14 +112,14 @@ def test_what_the_server_refuses_is_told_in_one_line(engine, tmp_path):
         engine.complete([Request("base", [[2, 3]], 200)])
 
 
-def test_an_adapter_that_the_server_forgot_is_loaded_again(engine, prompts):
+def test_adapter_unknown_to_the_server_is_loaded_again(engine, prompts):
     before = engine.complete(requests(prompts))
     engine._post("/v1/unload_lora_adapter", {"lora_name": "adapter0"})
     assert engine.complete(requests(prompts)) == before
 
 
 @pytest.mark.slow
-def test_a_killed_server_is_replaced_in_mid_request(workflow, gemma, prompts):
+def test_server_killed_during_a_request_is_replaced(workflow, gemma, prompts):
     engine = connect(SETTINGS, gemma[0])
     for index, adapter in enumerate(gemma[1]):
         engine.load(f"adapter{index}", adapter)
@@ -132,11 +132,11 @@ def test_a_killed_server_is_replaced_in_mid_request(workflow, gemma, prompts):
     assert time.monotonic() - started > 0.2, "all was answered before the kill"
     assert answers == before * 20
     assert server_pid() != first
-    # All threads saw the crash; one of them started a server.
+    # All threads saw the crash, but only one of them started a server.
     assert local.LOG.read_text().count("serves") == 2
 
 
-def test_nothing_is_restarted_for_an_owner_that_has_ended(workflow, gemma):
+def test_client_restarts_nothing_after_its_owner_ended(workflow, gemma):
     engine = connect(SETTINGS, gemma[0])
     workflow.kill()
     workflow.wait()
@@ -146,7 +146,7 @@ def test_nothing_is_restarted_for_an_owner_that_has_ended(workflow, gemma):
 
 @pytest.fixture
 def slow(monkeypatch):
-    """Return a function that serves `answer` for completions and `counts` at /health or /metrics: an engine of it."""
+    """Return a function that serves `answer` for completions and `counts` at /health or /metrics, as an engine."""
     monkeypatch.setattr("genome.engine.client.LOOK_SECONDS", 0.05)
     servers = []
 
@@ -204,8 +204,8 @@ ASK = [Request("base", [[2]], 1)]
 
 
 @pytest.mark.parametrize("where", ["health", "metrics"])
-def test_an_engine_that_moves_is_waited_for(slow, where):
-    """One answer takes three times the timeout, and only the server's own count tells that it computes."""
+def test_client_waits_for_an_engine_that_makes_progress(slow, where):
+    """One answer takes three times the timeout, and only the server's count shows progress."""
     count = itertools.count()
 
     def metrics():
@@ -217,7 +217,7 @@ def test_an_engine_that_moves_is_waited_for(slow, where):
     assert len(finds) == 1
 
 
-def test_answers_to_others_are_progress(slow):
+def test_answers_to_other_requests_count_as_progress(slow):
     """Ten requests, one after the other: the last waits much longer than the timeout."""
     turn = threading.Lock()
 
@@ -231,7 +231,7 @@ def test_answers_to_others_are_progress(slow):
     assert len(finds) == 1
 
 
-def test_an_engine_that_is_well_and_does_nothing_is_given_up_in_time(slow):
+def test_client_gives_up_on_a_healthy_engine_without_progress(slow):
     engine, _ = slow(slowly(30), metrics=lambda: (200, b'vllm:generation_tokens_total{engine="0"} 7.0\n'))
     started = time.monotonic()
     with pytest.raises(GenomeError, match=r"^engine: no progress for 0\.6 s while requests waited; raise engine\.tim"):
@@ -239,8 +239,8 @@ def test_an_engine_that_is_well_and_does_nothing_is_given_up_in_time(slow):
     assert time.monotonic() - started < 3
 
 
-def test_an_engine_that_says_that_it_is_dead_is_not_waited_for(slow):
-    """Its requests are sent again to the engine that takes its place."""
+def test_client_does_not_wait_for_an_unhealthy_engine(slow):
+    """Its requests are sent again to the engine that replaces it."""
     ill = [True]
 
     def answer(body):
@@ -259,7 +259,7 @@ def test_an_engine_that_says_that_it_is_dead_is_not_waited_for(slow):
     assert time.monotonic() - started < 5
 
 
-def test_an_engine_that_falls_silent_is_replaced(slow):
+def test_engine_that_stops_answering_is_replaced(slow):
     silent = [True]
 
     def health():
@@ -278,7 +278,7 @@ def test_an_engine_that_falls_silent_is_replaced(slow):
     assert len(finds) == 2
 
 
-def test_nobody_watches_an_engine_that_nobody_waits_for(slow):
+def test_client_checks_health_only_while_requests_wait(slow):
     engine, _ = slow(slowly(0.1))
     engine.complete(ASK)
     deadline = time.monotonic() + 5
@@ -288,7 +288,7 @@ def test_nobody_watches_an_engine_that_nobody_waits_for(slow):
     assert engine.complete(ASK) == [["late"]], "it is watched again"
 
 
-def test_a_server_that_always_fails_is_given_up_with_its_log(tmp_path):
+def test_client_gives_up_on_a_failing_server_with_its_log(tmp_path):
     class Failing(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
             self.rfile.read(int(self.headers["Content-Length"]))

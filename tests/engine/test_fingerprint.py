@@ -1,4 +1,4 @@
-"""Fingerprints: what an engine says of itself, and that two of them never answer in one job."""
+"""Fingerprints of engines, and that a job never mixes answers of two of them."""
 
 import json
 import os
@@ -22,7 +22,7 @@ CONFIG = (
     "load_format=auto, tensor_parallel_size=1, quantization={}, quantization_config=None, enforce_eager=False, "
     "kv_cache_dtype=fp8, device_config=cuda, seed=0, served_model_name=base"
 )
-"""What vLLM 0.20.2 logs of its config, shortened."""
+"""The log line of vLLM 0.20.2 with its config, shortened."""
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def vllm(fake_python):
     return {"backend": "vllm", "python": str(fake_python), "timeout": 30}
 
 
-def test_the_built_in_engine_tells_what_it_has_loaded(workflow, gemma):
+def test_fingerprint_of_the_built_in_engine(workflow, gemma):
     engine = connect({"backend": "transformers", "threads": 2}, gemma[0])
     assert engine.fingerprint == {
         "backend": "transformers",
@@ -49,15 +49,15 @@ def test_the_built_in_engine_tells_what_it_has_loaded(workflow, gemma):
     assert connect({"backend": "transformers"}, gemma[0]).fingerprint == engine.fingerprint
 
 
-def test_a_stored_type_is_the_type_that_answers(family):
+def test_fingerprint_dtype_is_the_stored_type(family):
     base, _ = family("llama")
     network = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16, attn_implementation="sdpa")
-    told = fingerprint.of_loaded(network, base)
-    assert (told["dtype"], told["attention"]) == ("bfloat16", "sdpa")
+    found = fingerprint.of_loaded(network, base)
+    assert (found["dtype"], found["attention"]) == ("bfloat16", "sdpa")
 
 
 @pytest.mark.parametrize(("quantization", "expected"), [("None", None), ("fp8", "fp8"), ("compressed-tensors",) * 2])
-def test_a_vllm_server_is_asked_and_its_log_read(workflow, base, vllm, quantization, expected):
+def test_fingerprint_of_vllm_from_its_server_and_log(workflow, base, vllm, quantization, expected):
     Path("logs").mkdir()
     Path("logs/engine.log").write_text(f"Initializing a V1 LLM engine (v0.1) with config: {CONFIG.format('old')}\n")
     asked = {
@@ -99,12 +99,12 @@ FLAGS = {
 
 
 @pytest.mark.parametrize("case", FLAGS)
-def test_without_a_line_in_the_log_flags_and_the_base_decide(base, case):
+def test_fingerprint_of_vllm_without_log_line_from_flags_and_base(base, case):
     flags, config, expected = FLAGS[case]
     (base / "config.json").write_text(json.dumps(config))
-    told = fingerprint.of_vllm(lambda path: None, ["python", "-m", "vllm", *flags], base, "INFO nothing\n", False)
-    assert (told["dtype"], told["quantization"], told["kv_cache_dtype"]) == expected
-    assert (told["version"], told["device"], told["max_model_len"], told["batch_invariant"]) == (
+    found = fingerprint.of_vllm(lambda path: None, ["python", "-m", "vllm", *flags], base, "INFO nothing\n", False)
+    assert (found["dtype"], found["quantization"], found["kv_cache_dtype"]) == expected
+    assert (found["version"], found["device"], found["max_model_len"], found["batch_invariant"]) == (
         None,
         None,
         None,
@@ -112,7 +112,7 @@ def test_without_a_line_in_the_log_flags_and_the_base_decide(base, case):
     )
 
 
-def test_a_base_is_known_by_its_content(gemma, tmp_path):
+def test_of_base_depends_on_content_only(gemma, tmp_path):
     copy = shutil.copytree(gemma[0], tmp_path / "copy")
     [weights] = copy.glob("*.safetensors")
     assert fingerprint.of_base(copy) == fingerprint.of_base(gemma[0])
@@ -125,7 +125,7 @@ def test_a_base_is_known_by_its_content(gemma, tmp_path):
     assert fingerprint.of_base(copy) != fingerprint.of_base(gemma[0])
 
 
-def test_a_server_at_an_address_is_asked(workflow, base, vllm, monkeypatch):
+def test_fingerprint_of_a_url_from_its_server(workflow, base, vllm, monkeypatch):
     connect(vllm, base)
     [file] = FOLDER.glob("engine-*.json")
     state = read_state(file)
@@ -138,13 +138,13 @@ def test_a_server_at_an_address_is_asked(workflow, base, vllm, monkeypatch):
     }
 
 
-def test_a_server_that_shows_its_config_is_believed():
+def test_fingerprint_of_a_url_uses_the_shown_config():
     answers = {
         "/version": {"version": "0.24.0"},
         "/v1/models": {"data": [{"id": "other", "max_model_len": 1}, {"id": "gemma", "max_model_len": 2048}]},
         "/server_info": {"vllm_config": CONFIG.format("fp8")},
     }
-    told = fingerprint.of_url(answers.get, "gemma")
+    found = fingerprint.of_url(answers.get, "gemma")
     expected = {
         "version": "0.24.0",
         "dtype": "bfloat16",
@@ -152,15 +152,15 @@ def test_a_server_that_shows_its_config_is_believed():
         "device": "cuda",
         "max_model_len": 2048,
     }
-    assert told.items() >= expected.items()
+    assert found.items() >= expected.items()
 
 
 @pytest.mark.parametrize("shown", [None, [], {"data": None}, {"data": [3]}, {"version": 3}])
-def test_what_a_server_does_not_tell_is_none(shown):
+def test_fingerprint_of_unknown_values_is_none(shown):
     assert fingerprint.of_url(lambda path: shown, "base") == fingerprint.unknown()
 
 
-def test_another_engine_in_place_of_a_dead_one_is_refused(workflow, base, vllm):
+def test_client_refuses_a_replacement_with_another_fingerprint(workflow, base, vllm):
     engine = connect(vllm | {"env": {"FAKE_CONFIG": CONFIG.format("None")}}, base)
     os.kill(json.loads(Path("fake-vllm.json").read_text())["pid"], signal.SIGKILL)
     connect(vllm | {"env": {"FAKE_CONFIG": CONFIG.format("fp8")}}, base)
@@ -171,7 +171,7 @@ def test_another_engine_in_place_of_a_dead_one_is_refused(workflow, base, vllm):
     assert "\n" not in str(caught.value)
 
 
-def test_an_engine_that_is_started_again_is_the_same(workflow, base, vllm):
+def test_restarted_engine_has_the_same_fingerprint(workflow, base, vllm):
     engine = connect(vllm | {"env": {"FAKE_CONFIG": CONFIG.format("None")}}, base)
     os.kill(json.loads(Path("fake-vllm.json").read_text())["pid"], signal.SIGKILL)
     assert engine.complete([Request("base", [[2]], 1)]) == [["base"]]

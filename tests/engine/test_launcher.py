@@ -1,4 +1,4 @@
-"""Lifetimes: one engine a workflow, never one without."""
+"""Lifetimes of engines: one per workflow, and none without a workflow."""
 
 import json
 import os
@@ -21,7 +21,7 @@ SETTINGS = {"backend": "transformers", "threads": 1}
 
 
 def engines(folder):
-    """Processes of servers that announce themselves, or will, in `folder`."""
+    """Return the processes of servers that have announced or will announce themselves in `folder`."""
     shown = subprocess.run(["ps", "-ww", "-eo", "pid=,stat=,args="], capture_output=True, text=True).stdout
     rows = [line.split(None, 2) for line in shown.splitlines()]
     return [
@@ -39,19 +39,19 @@ def wait_until(condition, seconds):
 
 
 def job(base, then="pass"):
-    """Start a process that connects as a job of the workflow does."""
+    """Start a process that connects like a job of the workflow."""
     code = f"from genome.engine.launcher import connect; connect({SETTINGS}, {str(base)!r}); {then}"
     return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
 
 
-def test_a_running_engine_is_private_and_keeps_its_base_and_store(workflow, gemma, family):
+def test_state_file_is_private_and_engine_keeps_base_and_store(workflow, gemma, family):
     connect(SETTINGS, gemma[0])
     [file] = FOLDER.glob("engine-*.json")
     assert file.stat().st_mode & 0o777 == 0o600
     assert FOLDER.stat().st_mode & 0o777 == 0o700
     key = json.loads(file.read_text())["key"]
     assert key not in subprocess.run(["ps", "-ww", "-eo", "args="], capture_output=True, text=True).stdout
-    with pytest.raises(GenomeError, match="one base model a workflow"):
+    with pytest.raises(GenomeError, match="a workflow can use only one base model"):
         connect(SETTINGS, family("llama")[0])
     STORE.mkdir()
     stop("another")
@@ -71,14 +71,14 @@ def test_the_engine_outlives_its_job_and_ends_with_the_owner(workflow, gemma, tm
     [pid] = engines(tmp_path)
     connect(SETTINGS, gemma[0])
     assert engines(tmp_path) == [pid]
-    # Not waited for: a killed process that nobody has collected yet is gone as well.
+    # Not waited for: a zombie must count as ended.
     workflow.kill()
     wait_until(lambda: not engines(tmp_path), 2)
     assert not list(FOLDER.glob("engine-*.json"))
     assert not STORE.exists()
 
 
-def test_an_owner_killed_while_the_engine_starts_leaves_none(workflow, gemma, tmp_path):
+def test_owner_killed_during_the_start_leaves_no_engine(workflow, gemma, tmp_path):
     waiting = job(gemma[0])
     wait_until(lambda: engines(tmp_path), 20)
     workflow.kill()
@@ -86,7 +86,7 @@ def test_an_owner_killed_while_the_engine_starts_leaves_none(workflow, gemma, tm
     assert "the workflow that owned this job has ended" in waiting.communicate()[1]
 
 
-def test_a_job_killed_while_the_engine_starts_leaves_one_at_most(workflow, gemma, tmp_path):
+def test_job_killed_during_the_start_leaves_at_most_one_engine(workflow, gemma, tmp_path):
     first = job(gemma[0])
     wait_until(lambda: engines(tmp_path), 20)
     first.kill()
@@ -97,7 +97,7 @@ def test_a_job_killed_while_the_engine_starts_leaves_one_at_most(workflow, gemma
     assert len(engines(tmp_path)) == 1
 
 
-def test_an_engine_whose_place_is_taken_ends(workflow, gemma, tmp_path):
+def test_engine_ends_when_its_state_file_is_replaced(workflow, gemma, tmp_path):
     connect(SETTINGS, gemma[0])
     [file] = FOLDER.glob("engine-*.json")
     state = json.loads(file.read_text())
@@ -106,7 +106,7 @@ def test_an_engine_whose_place_is_taken_ends(workflow, gemma, tmp_path):
     assert file.exists(), "it belongs to the other engine"
 
 
-def test_another_process_of_the_same_number_is_not_the_engine(workflow, gemma, tmp_path):
+def test_process_with_a_reused_pid_is_not_the_engine(workflow, gemma, tmp_path):
     connect(SETTINGS, gemma[0])
     [pid] = engines(tmp_path)
     os.kill(pid, signal.SIGKILL)
@@ -119,7 +119,7 @@ def test_another_process_of_the_same_number_is_not_the_engine(workflow, gemma, t
     assert os.getpid() not in engines(tmp_path)
 
 
-def test_a_hanging_engine_is_replaced(workflow, gemma, tmp_path, monkeypatch):
+def test_hanging_engine_is_replaced(workflow, gemma, tmp_path, monkeypatch):
     connect(SETTINGS, gemma[0])
     [pid] = engines(tmp_path)
     os.kill(pid, signal.SIGSTOP)
@@ -139,7 +139,7 @@ def test_stop_ends_the_engine_and_empties_the_store(workflow, gemma, tmp_path):
     assert not STORE.exists()
 
 
-def test_a_server_that_dies_at_its_start_is_quoted(workflow, gemma, tmp_path):
+def test_error_quotes_the_log_of_a_server_that_fails_to_start(workflow, gemma, tmp_path):
     broken = tmp_path / "base"
     broken.mkdir()
     for file in gemma[0].iterdir():
@@ -154,7 +154,7 @@ def test_a_server_that_dies_at_its_start_is_quoted(workflow, gemma, tmp_path):
 
 @pytest.fixture
 def crashing(monkeypatch, tmp_path):
-    """Return a function after which engines are killed as they start, `times` times; it returns what counts starts."""
+    """Return a function that makes the next `times` engines be killed during the start, and returns their counter."""
     starts = tmp_path / "starts"
 
     def make(times, death="kill -9 $$"):
@@ -172,7 +172,7 @@ def crashing(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("death", ["kill -9 $$", "kill -15 $$", "echo Traceback; exit 1", "exit 0"])
-def test_an_engine_that_dies_as_it_starts_is_started_again(workflow, gemma, crashing, death):
+def test_engine_killed_during_the_start_is_started_again(workflow, gemma, crashing, death):
     starts = crashing(2, death)
     engine = connect(SETTINGS, gemma[0])
     assert starts() == 3
@@ -180,7 +180,7 @@ def test_an_engine_that_dies_as_it_starts_is_started_again(workflow, gemma, cras
     assert not list(FOLDER.glob("*.start"))
 
 
-def test_an_engine_that_is_always_killed_is_given_up(workflow, gemma, crashing):
+def test_engine_that_is_always_killed_is_given_up(workflow, gemma, crashing):
     starts = crashing(9, "echo loading; kill -9 $$")
     with pytest.raises(
         GenomeError,
@@ -192,15 +192,15 @@ def test_an_engine_that_is_always_killed_is_given_up(workflow, gemma, crashing):
     assert not list(FOLDER.glob("engine-*"))
 
 
-def test_an_engine_that_says_why_it_ends_is_not_started_again(workflow, gemma, crashing):
+def test_engine_with_its_own_error_is_not_started_again(workflow, gemma, crashing):
     starts = crashing(9, "echo error: no memory; exit 1")
     with pytest.raises(GenomeError, match=r"^the engine ended with code 1 as it started; .*ends: error: no memory$"):
         connect(SETTINGS, gemma[0])
     assert starts() == 1
 
 
-def test_the_engine_of_a_job_that_was_killed_is_waited_for(workflow, gemma, tmp_path):
-    """Whoever comes next starts no second one beside it."""
+def test_next_job_waits_for_the_engine_of_a_killed_job(workflow, gemma, tmp_path):
+    """The next job does not start a second engine."""
     first = job(gemma[0])
     wait_until(lambda: list(FOLDER.glob("engine-*.start")), 20)
     first.kill()
@@ -211,7 +211,7 @@ def test_the_engine_of_a_job_that_was_killed_is_waited_for(workflow, gemma, tmp_
     assert not list(FOLDER.glob("*.start"))
 
 
-def test_an_engine_and_the_job_that_started_it_are_killed_together(workflow, gemma, tmp_path):
+def test_engine_is_started_again_after_it_and_its_job_were_killed(workflow, gemma, tmp_path):
     first = job(gemma[0])
     wait_until(lambda: list(FOLDER.glob("engine-*.start")), 20)
     first.kill()
@@ -222,7 +222,7 @@ def test_an_engine_and_the_job_that_started_it_are_killed_together(workflow, gem
     assert local.LOG.read_text().count("serves") == 1
 
 
-def test_a_run_that_ends_while_its_engine_starts_leaves_nothing(workflow, gemma, tmp_path):
+def test_run_that_ends_during_the_start_leaves_no_engine(workflow, gemma, tmp_path):
     first = job(gemma[0])
     wait_until(lambda: list(FOLDER.glob("engine-*.start")), 20)
     first.kill()
@@ -232,7 +232,7 @@ def test_a_run_that_ends_while_its_engine_starts_leaves_nothing(workflow, gemma,
     assert [path.name for path in FOLDER.iterdir()] == [".lock"]
 
 
-def test_an_engine_killed_before_its_first_request_is_replaced(workflow, gemma, tmp_path):
+def test_engine_killed_before_its_first_request_is_replaced(workflow, gemma, tmp_path):
     engine = connect(SETTINGS, gemma[0])
     [pid] = engines(tmp_path)
     os.kill(pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What an engine says that it runs on."""
+"""The description of an engine's hardware."""
 
 import os
 
@@ -18,7 +18,7 @@ def four_cores(tmp_path, monkeypatch):
 
 @pytest.fixture
 def nvidia_smi(tmp_path, monkeypatch):
-    """Return a function that puts a made-up nvidia-smi first in PATH; it notes its arguments."""
+    """Return a function that puts a fake nvidia-smi first in PATH; it records its arguments."""
 
     def make(output, code=0):
         folder = tmp_path / "bin"
@@ -33,23 +33,23 @@ def nvidia_smi(tmp_path, monkeypatch):
     return make
 
 
-def test_processors_are_those_that_may_be_used(four_cores):
+def test_processors_counts_usable_cores(four_cores):
     assert machine.processors() == "4 x Fast Chip 9"
 
 
-def test_a_processor_without_a_name_has_that_of_its_kind(four_cores, tmp_path, monkeypatch):
+def test_processors_without_a_name_uses_the_architecture(four_cores, tmp_path, monkeypatch):
     (tmp_path / "cpuinfo").write_text("processor\t: 0\nCPU part\t: 0xd0c\n")
     monkeypatch.setattr(machine.platform, "processor", lambda: "")
     monkeypatch.setattr(machine.platform, "machine", lambda: "aarch64")
     assert machine.processors() == "4 x aarch64"
 
 
-def test_gpus_are_counted_by_name(nvidia_smi):
+def test_accelerators_counts_gpus_by_name(nvidia_smi):
     nvidia_smi("NVIDIA A100-SXM4-80GB\\nNVIDIA A100-SXM4-80GB\\nNVIDIA H200\\n")
     assert machine.accelerators() == "2 x NVIDIA A100-SXM4-80GB + 1 x NVIDIA H200"
 
 
-def test_only_visible_gpus_count(nvidia_smi, monkeypatch):
+def test_accelerators_counts_visible_gpus_only(nvidia_smi, monkeypatch):
     asked = nvidia_smi("NVIDIA H200\\n")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2")
     assert machine.accelerators() == "1 x NVIDIA H200"
@@ -57,18 +57,18 @@ def test_only_visible_gpus_count(nvidia_smi, monkeypatch):
 
 
 @pytest.mark.parametrize("visible", ["", "-1"])
-def test_where_no_gpu_may_be_seen_the_processors_answer(nvidia_smi, four_cores, monkeypatch, visible):
+def test_accelerators_without_visible_gpu_returns_processors(nvidia_smi, four_cores, monkeypatch, visible):
     nvidia_smi("NVIDIA H200\\n")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert machine.accelerators() == "4 x Fast Chip 9"
 
 
-def test_a_driver_that_does_not_answer_means_no_gpu(nvidia_smi, four_cores):
+def test_accelerators_with_a_failing_driver_returns_processors(nvidia_smi, four_cores):
     nvidia_smi("NVIDIA-SMI has failed\\n", code=9)
     assert machine.accelerators() == "4 x Fast Chip 9"
 
 
-def test_without_a_driver_there_is_no_gpu(four_cores, monkeypatch, tmp_path):
+def test_accelerators_without_driver_returns_processors(four_cores, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert machine.accelerators() == "4 x Fast Chip 9"

@@ -14,7 +14,7 @@ from genome.engine import loading
 from genome.engine.model import Model, write_merged
 from genome.errors import GenomeError
 
-# PEFT asks transformers by a name that is to be removed.
+# PEFT uses a deprecated name of transformers.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 
 
@@ -37,7 +37,7 @@ def generate(network, prompt, max_tokens):
 
 @pytest.mark.parametrize("adapted", [False, True])
 @pytest.mark.parametrize("name", FAMILIES)
-def test_answers_are_those_of_transformers_and_peft(family, prompts, name, adapted):
+def test_complete_equals_transformers_with_peft(family, prompts, name, adapted):
     base, adapters = family(name)
     network = reference(base, adapters[0] if adapted else None)
     model = Model(base)
@@ -46,12 +46,12 @@ def test_answers_are_those_of_transformers_and_peft(family, prompts, name, adapt
     expected = [generate(network, prompt, 12) for prompt in prompts]
     assert [(c.tokens, c.stopped) for c in model.complete(prompts, 12)] == expected
     if not adapted:
-        # The comparison means something only if rows end at different times.
+        # The comparison is only useful if rows end at different times.
         assert len({len(tokens) for tokens, _ in expected}) > 2
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_merged_model_is_what_peft_serves(family, prompts, tmp_path, name):
+def test_write_merged_equals_peft(family, prompts, tmp_path, name):
     base, adapters = family(name)
     write_merged(base, adapters[0], tmp_path / "merged")
     merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged", attn_implementation="eager")
@@ -69,7 +69,7 @@ def test_a_merged_model_is_what_peft_serves(family, prompts, tmp_path, name):
     assert {path.name for path in base.iterdir() if path.name != "model.safetensors"} <= files
 
 
-def test_a_merged_model_keeps_the_type_of_its_base(family, tmp_path):
+def test_write_merged_keeps_the_type_of_the_base(family, tmp_path):
     base, adapters = family("llama")
     shutil.copytree(base, tmp_path / "bfloat16")
     AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16).save_pretrained(tmp_path / "bfloat16")
@@ -79,12 +79,12 @@ def test_a_merged_model_keeps_the_type_of_its_base(family, tmp_path):
     exact = PeftModel.from_pretrained(exact, adapters[0]).merge_and_unload()
     for (name, weight), (_, expected) in zip(ours.named_parameters(), exact.named_parameters(), strict=True):
         assert weight.dtype == torch.bfloat16
-        # Summed in float32 and rounded once; sums in another order may round to the neighbour.
+        # Summed in float32 and rounded once; sums in another order may round to the next value.
         torch.testing.assert_close(weight.float(), expected, atol=1e-6, rtol=2**-8, msg=name)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_log_probabilities_are_those_of_transformers(family, prompts, name):
+def test_score_equals_transformers(family, prompts, name):
     base, adapters = family(name)
     network, model = reference(base, adapters[1]), Model(base)
     model.use(model.read_adapter(adapters[1]))
@@ -97,7 +97,7 @@ def test_log_probabilities_are_those_of_transformers(family, prompts, name):
 
 
 def adapt(base, folder, linear):
-    """Write an adapter of the linear layers `linear`; return the base's own network with it merged, by hand."""
+    """Write an adapter of the linear layers `linear`; return the base's network with the adapter merged manually."""
     network = AutoModelForCausalLM.from_pretrained(base, attn_implementation="eager").eval()
     weights = {name: module.weight for name, module in network.named_modules() if name in linear}
     random, tensors = torch.Generator().manual_seed(5), {}
@@ -112,9 +112,11 @@ def adapt(base, folder, linear):
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_every_architecture_answers_and_scores_as_transformers_does(name, prompts, tmp_path):
+def test_every_architecture_equals_transformers(name, prompts, tmp_path):
     base, some = tmp_path / "base", [*prompts[:4], prompts[3][::-1], prompts[1][:2]]
-    if name != "recurrent_gemma":  # keeps its state of the text before, for a prompt of one token, in transformers too
+    if (
+        name != "recurrent_gemma"
+    ):  # for a prompt of one token, it keeps the state of the text before, also in transformers
         some.append(prompts[0][:1])
     tiny_models.architecture(name).save_pretrained(base)
     tiny_models.tokenizer().save_pretrained(base)
@@ -136,7 +138,7 @@ def test_every_architecture_answers_and_scores_as_transformers_does(name, prompt
             assert completion.tokens == answer[:1]
 
 
-def test_sampling_settings_of_the_base_change_no_answer(family, prompts, tmp_path):
+def test_sampling_settings_of_the_base_are_ignored(family, prompts, tmp_path):
     base = shutil.copytree(family("llama")[0], tmp_path / "base")
     plain = Model(base).complete(prompts, 6)
     settings = json.loads((base / "generation_config.json").read_text())
@@ -147,12 +149,12 @@ def test_sampling_settings_of_the_base_change_no_answer(family, prompts, tmp_pat
     assert model._generate(prompts, 6) == plain
 
 
-def test_both_ways_to_answer_agree(gemma, prompts):
+def test_padded_and_unpadded_answers_agree(gemma, prompts):
     model = Model(gemma[0])
     assert model._generate(prompts, 8) == model.complete(prompts, 8)
 
 
-def test_the_tokenizer_s_end_token_ends_answers_too(family, prompts, tmp_path):
+def test_end_token_of_the_tokenizer_ends_answers(family, prompts, tmp_path):
     base = shutil.copytree(family("llama")[0], tmp_path / "base")
     whole = Model(base).complete(prompts, 12)
     for file in ("config.json", "generation_config.json"):
@@ -171,7 +173,7 @@ def test_the_tokenizer_s_end_token_ends_answers_too(family, prompts, tmp_path):
     assert not any(end in completion.tokens for completion in completions)
 
 
-def test_a_model_without_an_end_token_is_refused(family, tmp_path):
+def test_model_without_an_end_token_is_refused(family, tmp_path):
     base = shutil.copytree(family("llama")[0], tmp_path / "base")
     for file in ("config.json", "generation_config.json"):
         (base / file).write_text(json.dumps(json.loads((base / file).read_text()) | {"eos_token_id": None}))
@@ -205,7 +207,7 @@ def overflowing(request, tmp_path, prompts):
 
 
 @pytest.mark.parametrize("ask", ["complete", "score"])
-def test_nan_is_refused_in_one_line(overflowing, prompts, ask):
+def test_nan_logits_are_refused_in_one_line(overflowing, prompts, ask):
     model, folder = overflowing
     arguments = (prompts, 4) if ask == "complete" else (prompts,)
     getattr(model, ask)(*arguments)
@@ -219,7 +221,7 @@ def test_nan_is_refused_in_one_line(overflowing, prompts, ask):
     getattr(model, ask)(*arguments)
 
 
-def test_masked_logits_are_no_nan(gemma, prompts):
+def test_masked_logits_are_not_refused(gemma, prompts):
     model = Model(gemma[0])
     plain = model.complete(prompts, 4)
 
@@ -236,14 +238,14 @@ def test_masked_logits_are_no_nan(gemma, prompts):
         assert [value == -torch.inf for value in row] == [token == unused for token in prompt[1:]]
 
 
-def test_reading_prompts_in_parts_changes_no_answer(gemma, prompts, monkeypatch):
+def test_complete_does_not_depend_on_the_size_of_parts(gemma, prompts, monkeypatch):
     model = Model(gemma[0])
     whole = model.complete(prompts, 8)
     monkeypatch.setattr("genome.engine.model.TOKENS_AT_ONCE", 40)
     assert model.complete(prompts, 8) == whole
 
 
-def test_scoring_in_parts_changes_nothing(gemma, prompts, monkeypatch):
+def test_score_does_not_depend_on_the_size_of_parts(gemma, prompts, monkeypatch):
     model = Model(gemma[0])
     whole, _ = model.score(prompts)
     monkeypatch.setattr("genome.engine.model.LOGITS_AT_ONCE", 1)
@@ -252,7 +254,7 @@ def test_scoring_in_parts_changes_nothing(gemma, prompts, monkeypatch):
         assert a == pytest.approx(b, abs=1e-4)
 
 
-def test_switching_leaves_no_trace(gemma, prompts, tmp_path):
+def test_use_of_another_adapter_leaves_no_trace(gemma, prompts, tmp_path):
     base, adapters = gemma
     partial = save_adapter(FAMILIES["gemma2"](), tmp_path / "partial", seed=9, targets=["o_proj"], rank=2)
     model = Model(base)
@@ -268,7 +270,7 @@ def test_switching_leaves_no_trace(gemma, prompts, tmp_path):
         assert model.complete(prompts, 8) == fresh[index]
 
 
-def test_no_step_is_computed_after_the_last_answer_has_ended(gemma, prompts):
+def test_complete_stops_after_the_last_answer(gemma, prompts):
     model = Model(gemma[0])
     ended = [p for p, c in zip(prompts, model.complete(prompts, 12), strict=True) if c.stopped]
     longest = max(len(c.tokens) for c in model.complete(ended, 12))
@@ -277,13 +279,13 @@ def test_no_step_is_computed_after_the_last_answer_has_ended(gemma, prompts):
     network.register_forward_pre_hook(lambda _, __, call: steps.append(call["input_ids"].shape), with_kwargs=True)
     model.complete(ended, 12)
     assert ended
-    # One pass over the prompts, then a step a token, the end included; the batch shrinks as rows end.
+    # One pass over the prompts, then one step per token, including the end; the batch shrinks as rows end.
     assert len(steps) == 1 + longest + 1
     assert steps[1] == (len(ended), 1)
     assert steps[-1][0] <= len(ended) / 2
 
 
-def test_weights_of_half_precision_are_merged_in_float32(gemma, tmp_path):
+def test_use_merges_half_precision_weights_in_float32(gemma, tmp_path):
     base, adapters = gemma
     AutoModelForCausalLM.from_pretrained(base).bfloat16().save_pretrained(tmp_path)
     tiny_models.tokenizer().save_pretrained(tmp_path)
@@ -344,24 +346,24 @@ BROKEN = {
     "rank": (change_config(r=8), r"expected \[8, \d+\] and \[\d+, 8\] for rank 8"),
     "dora": (change_config(use_dora=True), "use_dora is true, expected false"),
     "truncated": (truncate, "not a whole safetensors file"),
-    "nan": (change_tensors(poison), "holds NaN or infinity"),
+    "nan": (change_tensors(poison), "contains NaN or infinity"),
     "no A": (drop("lora_A.weight"), "has no partner"),
     "no B": (drop("lora_B.weight"), "has no partner"),
-    "no rank": (change_config(r=None), "r is no positive number"),
-    "rank is text": (change_config(r="4"), "r is no positive number"),
-    "rank is true": (change_config(r=True), "r is no positive number"),
-    "rank is no whole number": (change_config(r=4.5), "r is no positive number"),
-    "alpha is NaN": (change_config(lora_alpha=float("nan")), "is no number"),
-    "alpha is infinite": (change_config(lora_alpha=float("inf")), "is no number"),
-    "alpha is huge": (change_config(lora_alpha=10**400), "lora_alpha is no positive number"),
-    "alpha is a list": (change_config(lora_alpha=[8]), "lora_alpha is no positive number"),
+    "no rank": (change_config(r=None), r"r is \S+, expected a positive number"),
+    "rank is text": (change_config(r="4"), r"r is \S+, expected a positive number"),
+    "rank is true": (change_config(r=True), r"r is \S+, expected a positive number"),
+    "rank is not an integer": (change_config(r=4.5), r"r is \S+, expected a positive number"),
+    "alpha is NaN": (change_config(lora_alpha=float("nan")), "is not a number"),
+    "alpha is infinite": (change_config(lora_alpha=float("inf")), "is not a number"),
+    "alpha is huge": (change_config(lora_alpha=10**400), r"lora_alpha is .*, expected a positive number"),
+    "alpha is a list": (change_config(lora_alpha=[8]), r"lora_alpha is .*, expected a positive number"),
     "pattern is a list": (change_config(rank_pattern=["q_proj"]), "rank_pattern is"),
     "config is a list": (lambda folder: (folder / "adapter_config.json").write_text("[]"), "not a JSON object"),
     "config is deep": (lambda folder: (folder / "adapter_config.json").write_text("[" * 10**5), "not valid JSON"),
     "config is binary": (lambda folder: (folder / "adapter_config.json").write_bytes(b"\xff\0"), "not UTF-8"),
     "integers": (change_tensors(lambda tensors: {k: t.int() for k, t in tensors.items()}), "expected float32"),
     "flat": (change_tensors(lambda tensors: {k: t.flatten() for k, t in tensors.items()}), r"has A \[\d+\]"),
-    "no tensors": (change_tensors(lambda tensors: {}), "holds no tensors"),
+    "no tensors": (change_tensors(lambda tensors: {}), "contains no tensors"),
     "empty weights": (replace("adapter_model.safetensors", lambda file: file.touch()), "not a whole safetensors file"),
     **{
         f"{name} is {kind}": (replace(name, make), message)
@@ -379,7 +381,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_a_bad_adapter_is_refused_in_one_line(gemma, tmp_path, case):
+def test_read_adapter_refuses_a_bad_adapter_in_one_line(gemma, tmp_path, case):
     base, adapters = gemma
     change, message = BROKEN[case]
     folder = shutil.copytree(adapters[0], tmp_path / "adapter")
@@ -390,20 +392,20 @@ def test_a_bad_adapter_is_refused_in_one_line(gemma, tmp_path, case):
     assert "\n" not in str(caught.value)
 
 
-def test_an_adapter_of_another_base_is_refused(gemma, family):
+def test_read_adapter_refuses_an_adapter_of_another_base(gemma, family):
     with pytest.raises(GenomeError, match="expected"):
         Model(gemma[0]).read_adapter(family("wide")[1][0])
 
 
-def test_a_tied_output_layer_is_refused(family, tmp_path):
+def test_read_adapter_refuses_a_tied_output_layer(family, tmp_path):
     # Merging into it would change the embedding as well.
     folder = save_adapter(FAMILIES["qwen2"](), tmp_path / "adapter", seed=1, targets=["lm_head"])
-    with pytest.raises(GenomeError, match=r"lm_head.* belongs to no linear layer"):
+    with pytest.raises(GenomeError, match=r"lm_head.* does not belong to a linear layer"):
         Model(family("qwen2")[0]).read_adapter(folder)
 
 
 @pytest.mark.parametrize("folder", ["", "/nowhere", "a\0b", "\ud800", "x" * 5000])
-def test_a_path_that_is_no_adapter_is_refused_in_one_line(gemma, folder):
+def test_read_adapter_refuses_a_bad_path_in_one_line(gemma, folder):
     with pytest.raises(GenomeError, match=r"no adapter_config\.json") as caught:
         Model(gemma[0]).read_adapter(folder)
     assert "\n" not in str(caught.value)
@@ -418,7 +420,7 @@ def write(name, text):
 
 
 def shard(base, *, lose=False, keep=False):
-    """Cut the weights into two files, of which the second may get lost, or keep the single one beside them."""
+    """Cut the weights into two files; optionally lose the second file, or keep the single one."""
     tensors = load_file(base / "model.safetensors")
     names = sorted(tensors)
     parts = {"model-1.safetensors": names[::2], "model-2.safetensors": names[1::2]}
@@ -452,17 +454,17 @@ def quantise(base):
 
 
 BROKEN_BASES = {
-    "an adapter too": (write("adapter_config.json", "{}"), "holds adapter_config.json.*a folder of its own"),
+    "an adapter too": (write("adapter_config.json", "{}"), "contains adapter_config.json.*a separate folder"),
     "a pipe": (lambda base: os.mkfifo(base / "added_tokens.json"), r"added_tokens\.json: neither a file nor a folder"),
     "no config": (lambda base: (base / "config.json").unlink(), r"no config\.json"),
     "config is no JSON": (write("config.json", "{"), r"config\.json, line 1: not valid JSON.*; fetch"),
     "config is a list": (write("config.json", "[]"), r"config\.json: not a JSON object"),
     "unknown model": (change_json("config.json", model_type="mystery"), "model_type is 'mystery'.*newer transformers"),
     "model_type is a list": (change_json("config.json", model_type=["llama"]), "model_type is"),
-    "another kind of model": (change_json("config.json", model_type="vit"), "'vit', which is no causal language model"),
+    "another kind of model": (change_json("config.json", model_type="vit"), "'vit', not a causal language model"),
     "own code": (
         change_json("config.json", model_type="mystery", auto_map={"AutoModelForCausalLM": "modeling.Mystery"}),
-        "code of its own.*choose a base model",
+        "needs remote code.*choose a base model",
     ),
     "field of another type": (change_json("config.json", hidden_size="wide"), "cannot load this model"),
     "another shape": (change_json("config.json", intermediate_size=48), "cannot load this model.*fetch"),
@@ -470,10 +472,10 @@ BROKEN_BASES = {
     "truncated": (cut, r"model\.safetensors: not a whole safetensors file"),
     "no weights": (lambda base: (base / "model.safetensors").unlink(), r"no model\.safetensors.*fetch"),
     "pickled weights": (only_pickled, r"no model\.safetensors; weights in other formats are not read"),
-    "a lost tensor": (lose_a_tensor, r"lack 1 tensors .*up_proj\.weight among them, which would be random"),
+    "a lost tensor": (lose_a_tensor, r"lack 1 tensors of the model, such as .*up_proj\.weight, which would be random"),
     "a lost layer": (change_json("config.json", num_hidden_layers=3), "lack 9 tensors"),
     "a lost shard": (lambda base: shard(base, lose=True), r"no model-2\.safetensors; fetch"),
-    "weights twice": (lambda base: shard(base, keep=True), "holds the weights twice.*remove one"),
+    "weights twice": (lambda base: shard(base, keep=True), "contains the weights twice.*remove one"),
     "index is no JSON": (write("model.safetensors.index.json", "{"), "twice"),
     "settings are no JSON": (write("generation_config.json", "{"), r"generation_config\.json, line 1: not valid JSON"),
     "settings are a list": (write("generation_config.json", "[]"), r"generation_config\.json: not a JSON object"),
@@ -496,7 +498,7 @@ BROKEN_BASES = {
 
 
 @pytest.mark.parametrize("case", BROKEN_BASES)
-def test_a_bad_base_is_refused_in_one_line(family, tmp_path, case):
+def test_load_network_refuses_a_bad_base_in_one_line(family, tmp_path, case):
     change, message = BROKEN_BASES[case]
     base = shutil.copytree(family("llama")[0], tmp_path / "base")
     change(base)
@@ -507,7 +509,7 @@ def test_a_bad_base_is_refused_in_one_line(family, tmp_path, case):
     assert len(str(caught.value)) < 800
 
 
-def test_what_lies_beside_the_weights_changes_nothing(family, prompts, tmp_path):
+def test_files_next_to_the_weights_are_ignored(family, prompts, tmp_path):
     base = shutil.copytree(family("llama")[0], tmp_path / "base")
     expected = Model(base).complete(prompts, 6)
     (base / "pytorch_model.bin").write_bytes(b"no weights")
@@ -517,7 +519,7 @@ def test_what_lies_beside_the_weights_changes_nothing(family, prompts, tmp_path)
     assert Model(base).complete(prompts, 6) == expected
 
 
-def test_a_merged_model_holds_no_other_weights(family, tmp_path):
+def test_write_merged_writes_only_merged_weights(family, tmp_path):
     base, adapters = family("llama")
     base = shutil.copytree(base, tmp_path / "base")
     (base / "pytorch_model.bin").write_bytes(b"weights without the adapter")
@@ -529,10 +531,10 @@ def test_a_merged_model_holds_no_other_weights(family, tmp_path):
     assert not {"pytorch_model.bin", "onnx"} & files
 
 
-def test_merging_keeps_settings_that_transformers_refuses_to_save(family, tmp_path):
+def test_write_merged_keeps_settings_that_transformers_refuses_to_save(family, tmp_path):
     base, adapters = family("llama")
     base = shutil.copytree(base, tmp_path / "base")
-    # Temperature without sampling: loads, warns, and must not be saved.
+    # Temperature without sampling can be loaded with a warning, but not saved.
     change_json("generation_config.json", do_sample=False, temperature=0.6)(base)
     with pytest.raises(ValueError, match="temperature"):
         GenerationConfig.from_pretrained(base).validate(strict=True)
@@ -541,5 +543,5 @@ def test_merging_keeps_settings_that_transformers_refuses_to_save(family, tmp_pa
     assert json.loads((tmp_path / "merged/generation_config.json").read_text()) == stated
 
 
-def test_models_of_unlimited_length_say_so():
+def test_positions_of_an_unlimited_model_is_none():
     assert loading.positions(object()) is None

@@ -1,4 +1,4 @@
-"""Owners: who they are, as the environment names them, and whether they live."""
+"""Owners of engines: their text form, and whether they run."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ from genome.engine.owner import Owner, current_owner, owner_token, parse_owner
 from genome.errors import GenomeError
 
 
-def test_an_owner_is_its_process_and_start_time():
+def test_owner_is_identified_by_pid_and_start_time():
     text = owner_token()
     host, pid, started, token = text.split(":")
     owner = parse_owner(text)
@@ -19,12 +19,12 @@ def test_an_owner_is_its_process_and_start_time():
     assert not Owner(host, os.getpid(), f"{started}0", token).alive()
     elsewhere = Owner("elsewhere", os.getpid(), f"{started}0", token)
     assert elsewhere.alive(), "a process of another host cannot be seen"
-    # As a Snakefile writes it.
+    # In the form that a Snakefile writes.
     assert started == Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
 
 
 @pytest.mark.parametrize("text", ["1", "1:2:3", "h:x:2:t", "h:1:2:../t", "h:²:2:t", "h:-1:2:t", "h:1::t", ":1:2:t"])
-def test_a_misformed_owner_is_refused(monkeypatch, text):
+def test_parse_owner_refuses_other_forms(monkeypatch, text):
     monkeypatch.setenv("GENOME_OWNER", text)
     with pytest.raises(GenomeError, match="expected HOST:PID:STARTTIME:TOKEN"):
         current_owner()

@@ -1,4 +1,4 @@
-"""Damaged files of `.genome`: they read as none, are replaced, and never end a run."""
+"""Damaged files in `.genome` are treated as missing, are replaced, and never end a run."""
 
 import json
 import os
@@ -56,7 +56,7 @@ def folder(tmp_path, monkeypatch):
     return own_folder()
 
 
-def test_a_whole_file_is_read_as_it_was_written(folder):
+def test_read_record_returns_the_written_record(folder):
     write_state(folder / "engine-a.json", STATE)
     assert read_state(folder / "engine-a.json") == STATE
     assert (folder / "engine-a.json").stat().st_mode & 0o777 == 0o600
@@ -65,7 +65,7 @@ def test_a_whole_file_is_read_as_it_was_written(folder):
 
 
 @pytest.mark.parametrize("case", DAMAGE)
-def test_a_damaged_file_is_none_and_can_be_replaced(folder, case):
+def test_read_record_of_a_damaged_file_is_none(folder, case):
     file, memory = folder / "engine-a.json", folder / "engine-a-0.job"
     for each in (file, memory):
         DAMAGE[case](each)
@@ -79,14 +79,14 @@ def test_a_damaged_file_is_none_and_can_be_replaced(folder, case):
 
 
 @pytest.mark.parametrize("case", DAMAGE)
-def test_what_is_damaged_is_gone_after_the_next_run(folder, case):
+def test_stop_removes_damaged_files(folder, case):
     for name in ("engine-a.json", "engine-a-0.job", "engine-a.start", "alive-a", "engine-mine.json", "alive-mine"):
         DAMAGE[case](folder / name)
     stop("mine")
     assert list(folder.iterdir()) == []
 
 
-def test_an_engine_elsewhere_is_left_alone(folder):
+def test_sweep_keeps_engines_on_other_hosts(folder):
     write_state(folder / "engine-a.json", STATE)
     write_record(folder / "engine-b.start", Starting("elsewhere", 7, "8"))
     stop("mine")
@@ -94,7 +94,7 @@ def test_an_engine_elsewhere_is_left_alone(folder):
 
 
 @pytest.mark.parametrize("case", ["empty", "a folder", "a pipe", "a link to itself"])
-def test_an_engine_starts_where_its_own_files_are_damaged(workflow, gemma, case):
+def test_engine_starts_despite_damaged_files(workflow, gemma, case):
     token = current_owner().token
     for name in (f"engine-{token}.json", f"engine-{token}.start", ".lock"):
         own_folder()
@@ -105,7 +105,7 @@ def test_an_engine_starts_where_its_own_files_are_damaged(workflow, gemma, case)
     assert [path.name for path in FOLDER.iterdir()] == [".lock"]
 
 
-def test_a_file_in_the_folder_s_place_is_told_in_one_line(workflow, gemma):
+def test_own_folder_refuses_a_file_in_one_line(workflow, gemma):
     FOLDER.write_text("mine")
     with pytest.raises(GenomeError, match=r"/\.genome is not a folder; .*: move it$"):
         connect({"backend": "transformers"}, gemma[0])
@@ -114,7 +114,7 @@ def test_a_file_in_the_folder_s_place_is_told_in_one_line(workflow, gemma):
     FOLDER.unlink()
 
 
-def test_a_folder_that_cannot_be_written_to_is_told_in_one_line(tmp_path, monkeypatch):
+def test_own_folder_refuses_a_read_only_folder_in_one_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     own_folder()
     monkeypatch.setattr(os, "access", lambda *_: False)
@@ -122,21 +122,19 @@ def test_a_folder_that_cannot_be_written_to_is_told_in_one_line(tmp_path, monkey
         own_folder()
 
 
-def test_a_folder_that_cannot_be_made_is_told_in_one_line(tmp_path, monkeypatch):
+def test_own_folder_reports_a_failed_mkdir_in_one_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(
-        GenomeError, match=r"/\.genome cannot be made \(Permission denied\); make the working folder wr"
-    ):
+    with pytest.raises(GenomeError, match=r"/\.genome cannot be made \(Permission denied\); make its parent folder wr"):
         own_folder()
 
 
-def test_modules_in_the_working_folder_are_not_ours(workflow, gemma, tmp_path):
-    """Files that a user keeps beside the workflow, named as what an engine imports."""
+def test_modules_in_the_working_folder_are_not_imported(workflow, gemma, tmp_path):
+    """A user's files in the working folder, with names of modules that an engine imports."""
     for name in ("json", "numpy", "torch", "tokenizers", "transformers", "secrets", "urllib3"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('shadowed')\n")
     connect({"backend": "transformers"}, gemma[0])

@@ -1,4 +1,4 @@
-"""The protocol, as vLLM speaks it, without a process: the server runs in threads of the test."""
+"""The server's protocol, compatible with vLLM's; the server runs in threads of the test."""
 
 import json
 import os
@@ -59,7 +59,7 @@ def call(port):
 
 @pytest.fixture
 def raw(port):
-    """Return a function that sends bytes as they are: (status, body), (None, None) where nothing is answered."""
+    """Return a function that sends bytes unchanged: (status, body), or (None, None) without an answer."""
 
     def send(*parts, pause=0.0, end=False):
         with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
@@ -90,7 +90,7 @@ def completion(**fields):
     return {"model": "base", "prompt": [[2, 7, 8]], "max_tokens": 3, "temperature": 0} | fields
 
 
-def test_health_needs_no_key_and_counts_what_is_computed(call):
+def test_health_needs_no_key_and_counts_steps(call):
     status, before = call("/health", key="wrong")
     assert status == 200
     call("/v1/completions", completion(max_tokens=1, prompt_logprobs=0))
@@ -98,13 +98,13 @@ def test_health_needs_no_key_and_counts_what_is_computed(call):
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/completions"])
-def test_the_rest_needs_the_key(call, path):
+def test_all_other_addresses_need_the_key(call, path):
     status, body = call(path, None if path == "/v1/models" else completion(), key="wrong")
     assert status == 401
     assert body["error"]["code"] == 401
 
 
-def test_a_completion_has_openai_s_shape(call):
+def test_completion_has_the_form_of_openai(call):
     status, body = call("/v1/completions", completion(prompt=[[2, 7, 8], [2, 9]]))
     assert status == 200
     assert body["object"] == "text_completion"
@@ -114,7 +114,7 @@ def test_a_completion_has_openai_s_shape(call):
     assert body["usage"] == {"prompt_tokens": 5, "completion_tokens": words, "total_tokens": 5 + words}
 
 
-def test_prompt_log_probabilities_have_vllm_s_shape(call):
+def test_prompt_logprobs_have_the_form_of_vllm(call):
     _, body = call("/v1/completions", completion(max_tokens=1, prompt_logprobs=0))
     first, *others = body["choices"][0]["prompt_logprobs"]
     assert first is None
@@ -136,7 +136,7 @@ def test_adapters_are_loaded_listed_and_unloaded(call, gemma):
     assert call("/v1/completions", completion(model="a"))[0] == 404
 
 
-def test_an_adapter_that_left_memory_is_read_again(call, gemma, monkeypatch):
+def test_adapter_dropped_from_memory_is_read_again(call, gemma, monkeypatch):
     monkeypatch.setattr(server, "ADAPTERS_IN_MEMORY", 1)
     names = ["one", "two", "three"]
     for name, path in zip(names, gemma[1], strict=True):
@@ -155,23 +155,23 @@ REFUSED = {
     "text": (completion(prompt="hello"), "prompt: expected list"),
     "no prompts": (completion(prompt=[]), "expected a list of non-empty lists"),
     "empty prompt": (completion(prompt=[[2], []]), "expected a list of non-empty lists"),
-    "token": (completion(prompt=[[2, 96]]), "96 is no token id"),
+    "token": (completion(prompt=[[2, 96]]), "96 is not a token id"),
     "max_tokens": (completion(max_tokens=0), "expected at least 1"),
     "too long": (completion(max_tokens=126), "129 positions; the base model has 128"),
     "log-probabilities": (completion(prompt_logprobs=-1), "prompt_logprobs is -1"),
     "temperature is false": (completion(temperature=False), "temperature is False"),
     "temperature is NaN": (completion(temperature=float("nan")), "temperature is nan"),
     "temperature is a list": (completion(temperature=[0]), "temperature is a list"),
-    "a token in a list": (completion(prompt=[[[2]]]), "a list is no token id"),
-    "a token in an object": (completion(prompt=[[{"a": 2}]]), "an object is no token id"),
-    "a token that is true": (completion(prompt=[[True]]), "True is no token id"),
-    "a token that is no integer": (completion(prompt=[[2.0]]), "2.0 is no token id"),
-    "a negative token": (completion(prompt=[[-1]]), "-1 is no token id"),
-    "a huge token": (completion(prompt=[[10**4000]]), "is no token id"),
+    "a token in a list": (completion(prompt=[[[2]]]), "a list is not a token id"),
+    "a token in an object": (completion(prompt=[[{"a": 2}]]), "an object is not a token id"),
+    "a token that is true": (completion(prompt=[[True]]), "True is not a token id"),
+    "a token that is not an integer": (completion(prompt=[[2.0]]), "2.0 is not a token id"),
+    "a negative token": (completion(prompt=[[-1]]), "-1 is not a token id"),
+    "a huge token": (completion(prompt=[[10**4000]]), "is not a token id"),
     "tokens without a list": (completion(prompt=[2, 7]), "expected a list of non-empty lists"),
     "too many prompts": (completion(prompt=[[2]] * (server.PROMPTS + 1)), "prompts, expected at most"),
     "huge max_tokens": (completion(max_tokens=10**4000), "positions; the base model has 128"),
-    "max_tokens is no integer": (completion(max_tokens=3.0), "max_tokens: expected int"),
+    "max_tokens is not an integer": (completion(max_tokens=3.0), "max_tokens: expected int"),
     "max_tokens is true": (completion(max_tokens=True), "max_tokens: expected int"),
     "model is a list": (completion(model=["base"]), "model: expected str, got a list"),
     "model is long": (completion(model="x" * 300), "model: expected 1 to 256 characters, got 300"),
@@ -188,29 +188,29 @@ REFUSED = {
     "empty": (b"", "not valid JSON"),
     "no model": ({"prompt": [[2]]}, "model: expected str, got null"),
     "no JSON": (b"{", "not valid JSON"),
-    "no object": (b"[]", "no JSON object"),
+    "no object": (b"[]", "not a JSON object"),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_bad_request_is_refused_in_one_line(call, case):
+def test_bad_request_is_refused_in_one_line(call, case):
     body, message = REFUSED[case]
     status, answer = call("/v1/completions", body.encode() if isinstance(body, str) else body)
     assert status == 400
-    assert (message or "is no token id") in answer["error"]["message"]
+    assert (message or "is not a token id") in answer["error"]["message"]
     assert answer["error"]["type"] == "BadRequestError"
     assert len(answer["error"]["message"]) < 500
     assert "\n" not in answer["error"]["message"]
 
 
-def test_a_bad_adapter_is_refused_and_not_named(call, tmp_path):
+def test_bad_adapter_is_refused_and_not_registered(call, tmp_path):
     status, body = call("/v1/load_lora_adapter", {"lora_name": "bad", "lora_path": str(tmp_path)})
     assert status == 400
     assert "no adapter_config.json" in body["error"]["message"]
     assert call("/v1/completions", completion(model="bad"))[0] == 404
 
 
-def test_an_unknown_address_is_named(call):
+def test_unknown_address_is_named_in_the_error(call):
     status, body = call("/v1/chat/completions", {})
     assert status == 404
     assert "/v1/chat/completions" in body["error"]["message"]
@@ -231,7 +231,7 @@ LOADS = {
 
 
 @pytest.mark.parametrize("case", LOADS)
-def test_a_bad_load_is_refused_in_one_line(call, case):
+def test_bad_load_request_is_refused_in_one_line(call, case):
     body, message = LOADS[case]
     status, answer = call("/v1/load_lora_adapter", body)
     assert status == 400
@@ -239,7 +239,7 @@ def test_a_bad_load_is_refused_in_one_line(call, case):
     assert "\n" not in answer["error"]["message"]
 
 
-def test_an_adapter_that_never_ends_is_refused(call, tmp_path):
+def test_adapter_file_that_is_a_pipe_is_refused(call, tmp_path):
     (tmp_path / "adapter_config.json").write_text('{"r": 1, "lora_alpha": 1}')
     os.mkfifo(tmp_path / "adapter_model.safetensors")
     status, answer = call("/v1/load_lora_adapter", {"lora_name": "x", "lora_path": str(tmp_path)})
@@ -278,7 +278,7 @@ RAW = {
 
 
 @pytest.mark.parametrize("case", RAW)
-def test_what_is_hardly_http_gets_a_status_and_json(raw, case):
+def test_malformed_http_gets_a_status_and_json(raw, case):
     sent, expected = RAW[case]
     status, answer = raw(sent)
     assert status == expected
@@ -287,7 +287,7 @@ def test_what_is_hardly_http_gets_a_status_and_json(raw, case):
         assert "\n" not in answer["error"]["message"]
 
 
-def test_the_key_is_checked_before_the_body_is_wanted(port):
+def test_key_is_checked_before_100_continue(port):
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         connection.sendall(head(key="wrong", Content_Length=10, Expect="100-continue"))
         assert connection.recv(12) == b"HTTP/1.1 401"
@@ -299,12 +299,12 @@ def test_the_key_is_checked_before_the_body_is_wanted(port):
         assert connection.recv(12) == b"HTTP/1.1 200"
 
 
-def test_a_body_that_nobody_may_send_does_not_drown_the_refusal(raw):
+def test_refusal_of_a_large_body_reaches_its_sender(raw):
     status, _ = raw(head(key="wrong", Content_Length=2**22), bytes(2**22))
     assert status == 401
 
 
-def test_a_body_that_ends_early_is_refused(raw):
+def test_truncated_body_is_refused(raw):
     status, answer = raw(head(Content_Length=100), b"{}", end=True)
     assert status == 400
     assert "ends after 2 of 100 bytes" in answer["error"]["message"]
@@ -319,7 +319,7 @@ def test_a_body_that_ends_early_is_refused(raw):
     ],
     ids=["head", "headers", "body"],
 )
-def test_who_sends_slowly_is_cut_off_while_others_are_answered(port, call, monkeypatch, parts):
+def test_slow_sender_is_cut_off_while_others_are_answered(port, call, monkeypatch, parts):
     monkeypatch.setattr(server, "REQUEST_SECONDS", 0.3)
     monkeypatch.setattr(server, "LINGER_SECONDS", 0.1)
     start = time.monotonic()
@@ -341,13 +341,13 @@ def test_who_sends_slowly_is_cut_off_while_others_are_answered(port, call, monke
     assert time.monotonic() - start < 8
 
 
-def test_a_connection_that_says_nothing_is_closed(port, monkeypatch):
+def test_silent_connection_is_closed(port, monkeypatch):
     monkeypatch.setattr(server, "REQUEST_SECONDS", 0.2)
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         assert connection.recv(1) == b""
 
 
-def test_a_connection_serves_many_requests(port):
+def test_one_connection_serves_many_requests(port):
     body = json.dumps(completion(prompt=[])).encode()
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         connection.sendall((head(Content_Length=len(body)) + body) * 3 + head("/v1/models", method="GET"))
@@ -357,7 +357,7 @@ def test_a_connection_serves_many_requests(port):
     assert answers.count(b"HTTP/1.1 200") == 1
 
 
-def test_a_large_request_of_our_client_passes(serve, tmp_path):
+def test_large_request_of_our_client_is_answered(serve, tmp_path):
     LlamaForCausalLM(LlamaConfig(**tiny_models.SHAPE | {"max_position_embeddings": 8192})).save_pretrained(tmp_path)
     tiny_models.tokenizer().save_pretrained(tmp_path)
     taken = []
@@ -377,7 +377,7 @@ def test_a_large_request_of_our_client_passes(serve, tmp_path):
     assert taken == [prompts]
 
 
-def test_nan_reaches_the_user_as_one_line(serve, tmp_path):
+def test_nan_error_reaches_the_user_in_one_line(serve, tmp_path):
     tiny_models.architecture("llama").half().save_pretrained(tmp_path / "base")
     tiny_models.tokenizer().save_pretrained(tmp_path / "base")
     (tmp_path / "expert").mkdir()

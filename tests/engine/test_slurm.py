@@ -1,4 +1,4 @@
-"""Engines as SLURM jobs, with stand-ins for SLURM's commands and for vLLM's server."""
+"""Engines as SLURM jobs, with replacements for SLURM's commands and for vLLM's server."""
 
 import json
 import logging
@@ -19,12 +19,12 @@ from genome.engine.program import KEY_VARIABLE
 from genome.engine.state import FOLDER, STORE, read_state, stop
 from genome.errors import GenomeError
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the stand-in for SLURM needs /proc")
+pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the fake SLURM needs /proc")
 
 
 @pytest.fixture
 def fake_slurm(tmp_path, monkeypatch):
-    """Commands of SLURM whose jobs are processes; the folder of its files."""
+    """Fake SLURM commands whose jobs are processes; yields the folder of their files."""
     folder = tmp_path / "slurm"
     folder.mkdir()
     for name in ("sbatch", "squeue", "scancel"):
@@ -40,12 +40,12 @@ def fake_slurm(tmp_path, monkeypatch):
 
 @pytest.fixture
 def settings(fake_slurm, workflow, fake_python):
-    """Settings of an engine that is a job of its own; the workflow ends before the folder does."""
+    """Settings of an engine in a separate SLURM job; the workflow ends before the folder is removed."""
     return {"backend": "vllm", "python": str(fake_python), "timeout": 30, "slurm": {"partition": "gpu", "gpus": 2}}
 
 
 def submitted(folder):
-    """How jobs were submitted, in order."""
+    """Return how jobs were submitted, in order."""
     return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
 
 
@@ -64,7 +64,7 @@ def gone(pid):
     return start_time(pid) is None
 
 
-def test_an_engine_is_submitted_once_and_reached_by_the_name_of_its_host(settings, base, fake_slurm, monkeypatch):
+def test_slurm_engine_is_submitted_once_and_reached_by_host_name(settings, base, fake_slurm, monkeypatch):
     monkeypatch.setenv("SLURM_MEM_PER_NODE", "100")
     engine, other = connect(settings, base, rank=8), connect(settings, base, rank=8)
     [job], [state] = submitted(fake_slurm), states()
@@ -82,7 +82,7 @@ def test_an_engine_is_submitted_once_and_reached_by_the_name_of_its_host(setting
     assert "serves" in Path("logs/engine-1.log").read_text()
 
 
-def test_a_pending_engine_is_waited_for_and_that_is_said_once(settings, base, fake_slurm, caplog):
+def test_job_waits_for_a_pending_engine_and_logs_it_once(settings, base, fake_slurm, caplog):
     (fake_slurm / "hold").touch()
     threading.Timer(1.5, (fake_slurm / "hold").unlink).start()
     with caplog.at_level(logging.INFO, "genome"):
@@ -92,7 +92,7 @@ def test_a_pending_engine_is_waited_for_and_that_is_said_once(settings, base, fa
     assert len(submitted(fake_slurm)) == 1
 
 
-def test_nothing_is_given_up_while_the_controller_is_away(settings, base, fake_slurm):
+def test_no_job_is_cancelled_while_the_controller_is_down(settings, base, fake_slurm):
     (fake_slurm / "hold").touch()
     threading.Timer(0.7, (fake_slurm / "down").touch).start()
     threading.Timer(1.5, (fake_slurm / "hold").unlink).start()
@@ -101,7 +101,7 @@ def test_nothing_is_given_up_while_the_controller_is_away(settings, base, fake_s
     assert len(submitted(fake_slurm)) == 1
 
 
-def test_what_sbatch_refuses_is_told_in_one_line(settings, base, fake_slurm):
+def test_refusal_of_sbatch_is_one_line(settings, base, fake_slurm):
     (fake_slurm / "refuse").write_text(
         "sbatch: error: invalid partition specified: gpu\nsbatch: error: Batch job failed"
     )
@@ -111,7 +111,7 @@ def test_what_sbatch_refuses_is_told_in_one_line(settings, base, fake_slurm):
         connect(settings, base)
 
 
-def test_a_machine_without_slurm_is_told_in_one_line(settings, base, monkeypatch):
+def test_machine_without_slurm_raises_one_line(settings, base, monkeypatch):
     path = os.environ["PATH"]
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(GenomeError, match=r"sbatch cannot be run .*; engine.slurm needs a machine"):
@@ -120,7 +120,7 @@ def test_a_machine_without_slurm_is_told_in_one_line(settings, base, monkeypatch
 
 
 @pytest.mark.parametrize("pending", [True, False])
-def test_a_cancelled_engine_is_submitted_again(settings, base, fake_slurm, pending):
+def test_cancelled_engine_is_submitted_again(settings, base, fake_slurm, pending):
     if pending:
         (fake_slurm / "hold").touch()
         waiting = threading.Thread(target=connect, args=(settings, base))
@@ -139,7 +139,7 @@ def test_a_cancelled_engine_is_submitted_again(settings, base, fake_slurm, pendi
     assert slurm.read_job(memory) == slurm.Job("2", served=True)
 
 
-def test_two_engines_that_fail_at_their_start_are_quoted_and_no_third_is_submitted(settings, base, fake_slurm):
+def test_third_engine_is_not_submitted_after_two_failures(settings, base, fake_slurm):
     failing = settings | {"env": {"FAKE_FAILURE": "no memory"}}
     for _ in range(2):
         with pytest.raises(GenomeError, match=r"engine job 2 ended before it served, as did .*ends: .*no memory"):
@@ -147,20 +147,20 @@ def test_two_engines_that_fail_at_their_start_are_quoted_and_no_third_is_submitt
     assert len(submitted(fake_slurm)) == 2
 
 
-def test_an_engine_that_never_gets_ready_is_cancelled(settings, base, fake_slurm):
+def test_engine_that_never_becomes_ready_is_cancelled(settings, base, fake_slurm):
     with pytest.raises(GenomeError, match=r"engine job 2 was not ready for 0\.5 s, as did the one before"):
         connect(settings | {"env": {"FAKE_START_SECONDS": 60}, "timeout": 0.5}, base)
     assert all(gone(job["pid"]) for job in submitted(fake_slurm))
 
 
-def test_an_engine_out_of_reach_is_named(settings, base, fake_slurm, monkeypatch):
+def test_unreachable_engine_is_named(settings, base, fake_slurm, monkeypatch):
     monkeypatch.setattr("genome.engine.cluster.HEALTH_SECONDS", 0.5)
     monkeypatch.setattr("genome.engine.cluster._reached", lambda file: None)
     with pytest.raises(GenomeError, match=rf"engine job 2 at http://.* was out of reach of {HOST} for"):
         connect(settings, base)
 
 
-def test_replicas_are_shared_out_and_any_serves_while_one_is_away(settings, base, fake_slurm, monkeypatch):
+def test_jobs_use_their_replica_or_any_other_meanwhile(settings, base, fake_slurm, monkeypatch):
     two = settings | {"replicas": 2}
     monkeypatch.setattr(os, "getpid", lambda: 10)
     first = connect(two, base)._address.url
@@ -182,7 +182,7 @@ def test_replicas_are_shared_out_and_any_serves_while_one_is_away(settings, base
     assert connect(two, base)._address.url == first, "no matter that it cannot be replaced"
 
 
-def test_stop_cancels_engines_that_run_or_wait(settings, base, fake_slurm):
+def test_stop_cancels_running_and_pending_engines(settings, base, fake_slurm):
     connect(settings | {"replicas": 2}, base)
     (fake_slurm / "hold").touch()
     STORE.mkdir(exist_ok=True)
@@ -193,7 +193,7 @@ def test_stop_cancels_engines_that_run_or_wait(settings, base, fake_slurm):
     assert [path.name for path in FOLDER.iterdir()] == [".lock"]
 
 
-def test_an_engine_ends_with_an_owner_on_its_host(settings, base, fake_slurm, workflow):
+def test_slurm_engine_ends_with_an_owner_on_its_host(settings, base, fake_slurm, workflow):
     connect(settings, base)
     workflow.kill()
     wait_until(lambda: all(gone(job["pid"]) for job in submitted(fake_slurm)))
@@ -201,7 +201,7 @@ def test_an_engine_ends_with_an_owner_on_its_host(settings, base, fake_slurm, wo
     assert not list(FOLDER.glob("*.job"))
 
 
-def test_stop_removes_what_killed_workflows_have_left(settings, base, fake_slurm):
+def test_stop_removes_files_of_killed_workflows(settings, base, fake_slurm):
     connect(settings, base)
     for file in FOLDER.glob("*"):
         if file.name.startswith(("alive-", "engine-")):
@@ -215,7 +215,7 @@ def test_stop_removes_what_killed_workflows_have_left(settings, base, fake_slurm
 @pytest.mark.parametrize(
     "damage", [lambda file: file.write_text('{"id": 1'), lambda file: (file.unlink(), file.mkdir())]
 )
-def test_damaged_files_are_as_none(settings, base, fake_slurm, damage):
+def test_damaged_job_records_are_ignored(settings, base, fake_slurm, damage):
     connect(settings, base)
     first = submitted(fake_slurm)[0]["pid"]
     for file in (*FOLDER.glob("engine-*"), *FOLDER.glob("alive-*")):
@@ -229,12 +229,12 @@ def test_damaged_files_are_as_none(settings, base, fake_slurm, damage):
 
 
 def elsewhere(monkeypatch):
-    """Let the workflow's main process be one of another host."""
+    """Make the workflow's main process appear to be on another host."""
     _, rest = os.environ["GENOME_OWNER"].split(":", 1)
     monkeypatch.setenv("GENOME_OWNER", f"elsewhere:{rest}")
 
 
-def test_an_engine_of_a_far_owner_ends_when_nobody_needs_it(settings, base, fake_slurm, workflow, monkeypatch):
+def test_engine_of_a_remote_owner_ends_when_unneeded(settings, base, fake_slurm, workflow, monkeypatch):
     elsewhere(monkeypatch)
     monkeypatch.setattr("genome.engine.cluster.NEED_SECONDS", 0.2)
     connect(settings | {"idle": 1.5}, base)
@@ -249,7 +249,7 @@ def test_an_engine_of_a_far_owner_ends_when_nobody_needs_it(settings, base, fake
     assert [state.job for state in states()] == ["2"]
 
 
-def test_an_engine_of_a_far_owner_ends_when_its_file_is_gone(settings, base, fake_slurm, monkeypatch):
+def test_engine_of_a_remote_owner_ends_when_its_file_is_removed(settings, base, fake_slurm, monkeypatch):
     elsewhere(monkeypatch)
     connect(settings, base)
     for file in FOLDER.glob("engine-*.json"):
@@ -257,10 +257,10 @@ def test_an_engine_of_a_far_owner_ends_when_its_file_is_gone(settings, base, fak
     wait_until(lambda: gone(submitted(fake_slurm)[0]["pid"]))
 
 
-def test_who_watches_a_file_for_life_asks_no_clock_of_another_host(tmp_path):
+def test_unneeded_does_not_use_the_clock_of_another_host(tmp_path):
     file = tmp_path / "alive"
     unneeded = lifetime.unneeded(file, 0.2)
-    for moment in (10**9, 5, 2 * 10**9):  # clocks that are wrong, and run backwards
+    for moment in (10**9, 5, 2 * 10**9):  # wrong clocks, also running backwards
         file.touch()
         os.utime(file, (moment, moment))
         assert not unneeded()
@@ -269,13 +269,13 @@ def test_who_watches_a_file_for_life_asks_no_clock_of_another_host(tmp_path):
     assert unneeded()
 
 
-def test_a_job_on_another_host_says_what_is_missing(workflow, base, monkeypatch):
+def test_job_on_another_host_names_the_missing_setting(workflow, base, monkeypatch):
     elsewhere(monkeypatch)
     with pytest.raises(GenomeError, match=r"its workflow on elsewhere: set engine\.slurm or engine\.per_job"):
         connect({"backend": "transformers"}, base)
 
 
-def test_an_engine_of_a_job_ends_with_the_job_and_not_with_the_workflow(settings, base, fake_slurm, monkeypatch):
+def test_per_job_engine_ends_with_its_job(settings, base, fake_slurm, monkeypatch):
     elsewhere(monkeypatch)
     own = {**settings, "per_job": True}
     code = f"from genome.engine.launcher import connect; connect({own}, {str(base)!r}); input()"

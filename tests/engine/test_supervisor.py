@@ -1,4 +1,4 @@
-"""Lifetimes of a server that is not ours, with a stand-in for vLLM's: no process of it outlives its workflow."""
+"""Lifetimes of an external server, with a replacement for vLLM's: none of its processes outlives the workflow."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def settings(fake_python):
 
 @pytest.fixture
 def adapters(tmp_path):
-    """Two folders of a store, each with the text that its adapter answers."""
+    """Two folders of a store, each with the text of its adapter's answers."""
     folders = [tmp_path / "store" / name for name in ("aaa", "bbb")]
     for folder in folders:
         folder.mkdir(parents=True)
@@ -40,7 +40,7 @@ def shown():
 
 
 def alive():
-    """Processes of the server that still run: itself and its worker."""
+    """Return the processes of the server and its worker that still run."""
     return [pid for pid in (shown()["pid"], shown()["worker"]) if start_time(pid)]
 
 
@@ -68,7 +68,7 @@ def ask(engine, adapters, repeat=1):
 EXPECTED = {("aaa", "I am aaa"), ("bbb", "I am bbb")}
 
 
-def test_a_server_gets_its_key_and_no_packages_of_ours(workflow, base, settings, monkeypatch):
+def test_server_gets_its_key_and_a_clean_python_path(workflow, base, settings, monkeypatch):
     monkeypatch.setenv("PYTHONHOME", "")
     connect(settings | {"env": {"VLLM_CPU_KVCACHE_SPACE": 1}, "args": ["--dtype", "float32"]}, base, rank=8)
     [file] = FOLDER.glob("engine-*.json")
@@ -84,22 +84,22 @@ def test_a_server_gets_its_key_and_no_packages_of_ours(workflow, base, settings,
     assert os.getsid(shown()["pid"]) == shown()["pid"]
 
 
-def test_two_adapters_and_a_base_are_served(workflow, base, settings, adapters):
+def test_vllm_serves_two_adapters_and_the_base(workflow, base, settings, adapters):
     engine = connect(settings, base, rank=8)
     with engine.serving(adapters):
         assert ask(engine, adapters) == EXPECTED
         assert engine.complete([Request("base", [[2]], 1)]) == [["base"]]
 
 
-def test_a_process_asks_who_is_already_there(workflow, base, settings):
+def test_second_process_uses_the_running_server(workflow, base, settings):
     connect(settings, base)
     connect(settings, base)
     assert local.LOG.read_text().count("serves") == 1
 
 
 @pytest.mark.parametrize("stubborn", [False, True])
-def test_owner_end_ends_all(workflow, base, settings, monkeypatch, stubborn):
-    """Also a worker that ignores SIGTERM: it is killed when the time is over."""
+def test_end_of_the_owner_ends_all_processes(workflow, base, settings, monkeypatch, stubborn):
+    """A worker that ignores SIGTERM is killed after the time limit."""
     connect(settings | ({"env": {"FAKE_STUBBORN": 1}} if stubborn else {}), base)
     assert len(alive()) == 2
     STORE.mkdir()
@@ -109,7 +109,7 @@ def test_owner_end_ends_all(workflow, base, settings, monkeypatch, stubborn):
     assert not STORE.exists()
 
 
-def test_an_owner_killed_while_the_server_starts_leaves_nothing(workflow, base, settings):
+def test_owner_killed_during_the_start_leaves_no_process(workflow, base, settings):
     def wait():
         with pytest.raises(GenomeError, match="has ended"):
             connect(settings | {"env": {"FAKE_START_SECONDS": 60}}, base)
@@ -123,36 +123,36 @@ def test_an_owner_killed_while_the_server_starts_leaves_nothing(workflow, base, 
     assert not waiting.is_alive()
 
 
-def test_stop_ends_all(workflow, base, settings):
+def test_stop_ends_all_processes(workflow, base, settings):
     connect(settings, base)
     stop(current_owner().token)
     assert not alive()
 
 
-def test_a_lost_state_file_ends_all(workflow, base, settings):
+def test_removed_state_file_ends_all_processes(workflow, base, settings):
     connect(settings, base)
     for file in FOLDER.glob("engine-*.json"):
         file.unlink()
     wait_until(lambda: not alive(), 5)
 
 
-def test_a_killed_supervisor_takes_the_server_with_it(workflow, base, settings):
+def test_killed_supervisor_ends_the_server(workflow, base, settings):
     connect(settings, base)
     os.kill(supervisor(), signal.SIGKILL)
     wait_until(lambda: shown()["pid"] not in alive(), 5)
-    os.kill(shown()["worker"], signal.SIGKILL)  # vLLM's own ends its workers when it is told to end
+    os.kill(shown()["worker"], signal.SIGKILL)  # vLLM's server ends its workers on SIGTERM
 
 
-def test_a_server_that_does_not_end_with_its_supervisor_is_killed(workflow, base, settings, monkeypatch):
-    monkeypatch.setenv("FAKE_DEAF", "1")  # as vLLM's while it waits for requests that nobody will answer
+def test_server_that_outlives_its_supervisor_is_killed(workflow, base, settings, monkeypatch):
+    monkeypatch.setenv("FAKE_DEAF", "1")  # like vLLM's while it waits for requests that will never be answered
     connect(settings, base)
     os.kill(supervisor(), signal.SIGKILL)
     wait_until(lambda: not alive(), 15)
 
 
 @pytest.mark.parametrize("victim", ["pid", "worker", "supervisor"])
-def test_a_crash_is_outlived(workflow, base, settings, adapters, victim):
-    """A dead worker is known by the server's answer to /health; a dead server takes its worker with it."""
+def test_client_survives_a_crash(workflow, base, settings, adapters, victim):
+    """The server's /health shows a dead worker; a dead server ends its worker."""
     engine = connect(settings | {"env": {"FAKE_SECONDS": 0.2}}, base)
     with engine.serving(adapters):
         before = shown()
@@ -173,7 +173,7 @@ def test_a_crash_is_outlived(workflow, base, settings, adapters, victim):
     assert local.LOG.read_text().count("serves") == 2
 
 
-def test_a_server_that_says_it_is_dead_is_replaced(workflow, base, settings):
+def test_unhealthy_server_is_replaced(workflow, base, settings):
     connect(settings, base)
     before = shown()["pid"]
     Path("unhealthy").touch()
@@ -183,11 +183,11 @@ def test_a_server_that_says_it_is_dead_is_replaced(workflow, base, settings):
     assert start_time(before) is None
 
 
-def test_a_server_that_will_never_answer_is_not_waited_for(workflow, base, settings, adapters, monkeypatch):
+def test_supervisor_ends_a_server_that_never_answers(workflow, base, settings, adapters, monkeypatch):
     monkeypatch.setenv("FAKE_SECONDS", "600")
     engine = connect(settings, base)
     first = shown()["pid"]
-    monkeypatch.delenv("FAKE_SECONDS")  # the next one answers
+    monkeypatch.delenv("FAKE_SECONDS")  # the next server answers
 
     def sicken():
         Path("unhealthy").touch()
@@ -200,7 +200,7 @@ def test_a_server_that_will_never_answer_is_not_waited_for(workflow, base, setti
     assert shown()["pid"] != first
 
 
-def test_half_an_answer_is_no_answer(workflow, base, settings, adapters):
+def test_incomplete_answer_is_requested_again(workflow, base, settings, adapters):
     engine = connect(settings, base)
     with engine.serving(adapters):
         Path("abort").touch()
@@ -208,12 +208,12 @@ def test_half_an_answer_is_no_answer(workflow, base, settings, adapters):
     assert not Path("abort").exists(), "nothing was aborted"
 
 
-def test_a_server_that_fails_at_its_start_is_quoted_with_its_cause(workflow, base, settings):
+def test_error_quotes_the_cause_of_a_failed_start(workflow, base, settings):
     with pytest.raises(GenomeError, match=r"as it started; .*ends: RuntimeError: no memory \| error: .* code 1$"):
         connect(settings | {"env": {"FAKE_FAILURE": "no memory"}}, base)
 
 
-def test_a_server_that_is_killed_as_it_starts_is_started_again(workflow, base, settings):
+def test_server_killed_during_the_start_is_started_again(workflow, base, settings):
     def kill():
         wait_until(Path("fake-vllm.json").exists, 20)
         os.kill(shown()["pid"], signal.SIGKILL)
@@ -226,17 +226,17 @@ def test_a_server_that_is_killed_as_it_starts_is_started_again(workflow, base, s
     assert "the server was ended by signal 9" in local.LOG.read_text()
 
 
-def test_a_flag_that_the_server_does_not_know_is_named(workflow, base, settings):
+def test_error_names_a_flag_unknown_to_the_server(workflow, base, settings):
     with pytest.raises(GenomeError, match=r"unrecognized arguments: --nonsense \| error: .* code 2$"):
         connect(settings | {"args": ["--nonsense"]}, base)
 
 
-def test_an_adapter_of_too_high_a_rank_is_refused_with_the_remedy(workflow, base, settings, tmp_path):
+def test_adapter_of_too_high_rank_is_refused_with_the_remedy(workflow, base, settings, tmp_path):
     with pytest.raises(GenomeError, match=r"greater than max_lora_rank 8\.; raise engine\.max_lora_rank$"):
         connect(settings, base).load("wide", tmp_path)
 
 
-def test_an_adapter_is_unloaded_when_its_last_user_leaves(workflow, base, settings, adapters):
+def test_adapter_is_unloaded_after_its_last_user(workflow, base, settings, adapters):
     one, other = connect(settings, base), connect(settings, base)
 
     def loaded():
@@ -249,7 +249,7 @@ def test_an_adapter_is_unloaded_when_its_last_user_leaves(workflow, base, settin
             assert loaded() == {"base", "aaa", "bbb"}
         assert loaded() == {"base", "aaa", "bbb"}, "the first still uses it"
     assert loaded() == {"base"}
-    assert ask(one, adapters) == EXPECTED, "who asks again loads again"
+    assert ask(one, adapters) == EXPECTED, "a new request loads it again"
 
 
 URL = {"backend": "url", "timeout": 5}
@@ -257,13 +257,13 @@ URL = {"backend": "url", "timeout": 5}
 
 @pytest.fixture
 def running(workflow, base, settings):
-    """The state of a server that runs already."""
+    """The state of a server that already runs."""
     connect(settings, base)
     [file] = FOLDER.glob("engine-*.json")
     return read_state(file)
 
 
-def test_a_server_somebody_else_runs(running, base, adapters, monkeypatch):
+def test_url_backend_uses_an_external_server(running, base, adapters, monkeypatch):
     monkeypatch.setenv("GENOME_API_KEY", running.key)
     engine = connect(URL | {"url": f"{running.url}/v1/"}, base)
     assert engine.machine == "127.0.0.1", "all that is known of it"
@@ -274,7 +274,7 @@ def test_a_server_somebody_else_runs(running, base, adapters, monkeypatch):
     connect(URL | {"url": running.url, "key_variable": "MINE"}, base)
 
 
-def test_what_is_wrong_with_a_url_is_told_in_one_line(running, base, monkeypatch):
+def test_url_backend_errors_are_one_line(running, base, monkeypatch):
     monkeypatch.delenv("GENOME_API_KEY", raising=False)
     monkeypatch.setattr("genome.engine.launcher.URL_SECONDS", 0.1)
     with pytest.raises(GenomeError, match="GENOME_API_KEY is not set"):

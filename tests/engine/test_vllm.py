@@ -1,4 +1,4 @@
-"""What vLLM's server is told."""
+"""Flags and environment of vLLM's server."""
 
 import itertools
 import sys
@@ -17,32 +17,34 @@ def no_gpus(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
 
 
-def told(settings, rank=8):
+def chosen_flags(settings, rank=8):
     """Return the flags that have a value, by name."""
     flags = vllm.flags(settings, BASE, rank)
     return {flag: value for flag, value in itertools.pairwise(flags) if flag.startswith("--")}
 
 
-def test_defaults_serve_a_population_of_the_paper_s_size():
-    assert told({}).items() >= {
+def test_default_flags_fit_a_population_of_the_paper():
+    assert chosen_flags({}).items() >= {
         "--model": "/models/base", "--served-model-name": "base", "--max-lora-rank": "8", "--max-loras": "16",
         "--max-cpu-loras": "64",
     }.items()  # fmt: skip
     assert {"--enable-lora", "--enable-prefix-caching"} <= set(vllm.flags({}, BASE, 8))
     for flag in ("--max-model-len", "--gpu-memory-utilization", "--data-parallel-size", "--api-key"):
-        assert flag not in told({})
+        assert flag not in chosen_flags({})
 
 
 def test_settings_become_flags():
-    flags = told({"max_loras": 100, "max_model_len": 512, "gpu_memory_utilization": 0.5, "data_parallel_size": 2})
+    flags = chosen_flags(
+        {"max_loras": 100, "max_model_len": 512, "gpu_memory_utilization": 0.5, "data_parallel_size": 2}
+    )
     assert (flags["--max-loras"], flags["--max-cpu-loras"]) == ("100", "100")
     assert flags["--max-model-len"] == "512"
     assert flags["--gpu-memory-utilization"] == "0.5"
     assert flags["--data-parallel-size"] == "2"
-    assert told({"max_lora_rank": 64})["--max-lora-rank"] == "64"
+    assert chosen_flags({"max_lora_rank": 64})["--max-lora-rank"] == "64"
 
 
-def test_arguments_come_last_and_as_they_are():
+def test_engine_args_come_last_unchanged():
     assert vllm.flags({"args": ["--dtype", "float32", "--seed", 3]}, BASE, 8)[-4:] == [
         "--dtype",
         "float32",
@@ -52,29 +54,29 @@ def test_arguments_come_last_and_as_they_are():
 
 
 @pytest.mark.parametrize("argument", ["--port", "--host=0.0.0.0", "--api_key", "--served-model-name=x"])
-def test_arguments_that_would_hide_the_server_are_refused(argument):
+def test_engine_args_set_by_the_workflow_are_refused(argument):
     with pytest.raises(GenomeError, match=r"engine\.args: --.* is set by the workflow"):
         vllm.flags({"args": [argument]}, BASE, 8)
 
 
 @pytest.mark.parametrize(("rank", "allowed"), [(1, 1), (2, 8), (8, 8), (9, 16), (64, 64), (300, 320), (None, None)])
-def test_a_rank_is_rounded_up_to_one_that_vllm_allows(rank, allowed):
+def test_allowed_rank_rounds_up(rank, allowed):
     assert vllm.allowed_rank(rank) == allowed
 
 
-def test_a_rank_beyond_vllm_is_refused():
-    with pytest.raises(GenomeError, match="up to rank 512"):
+def test_allowed_rank_refuses_a_too_high_rank():
+    with pytest.raises(GenomeError, match="at most rank 512"):
         vllm.allowed_rank(513)
 
 
 @pytest.mark.parametrize(("devices", "gpus"), [("", 0), ("-1", 0), ("0", 1), ("0,3", 2), ("GPU-1f,GPU-2e", 2)])
-def test_every_gpu_that_may_be_seen_has_a_copy(monkeypatch, devices, gpus):
+def test_data_parallel_size_is_the_number_of_visible_gpus(monkeypatch, devices, gpus):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
     assert vllm.visible_gpus() == gpus
-    assert told({}).get("--data-parallel-size") == (str(gpus) if gpus > 1 else None)
+    assert chosen_flags({}).get("--data-parallel-size") == (str(gpus) if gpus > 1 else None)
 
 
-def test_the_environment_of_the_server():
+def test_environment_of_the_vllm_server():
     plain = vllm.environment({}, "/env/bin/python")
     assert plain["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "1"
     assert plain["PATH"].startswith("/env/bin:")
@@ -83,12 +85,12 @@ def test_the_environment_of_the_server():
     assert (set_up["VLLM_BATCH_INVARIANT"], set_up["HF_HUB_OFFLINE"]) == ("1", "0")
 
 
-def test_an_interpreter_is_found_from_where_the_workflow_runs(fake_python, monkeypatch):
+def test_interpreter_accepts_a_relative_path(fake_python, monkeypatch):
     monkeypatch.chdir(fake_python.parent)
     assert vllm.interpreter("./python") == str(fake_python)
 
 
-def test_a_folder_called_vllm_is_not_vllm(tmp_path, monkeypatch):
+def test_interpreter_ignores_a_folder_named_vllm(tmp_path, monkeypatch):
     (tmp_path / "vllm").mkdir()
     (tmp_path / "vllm/__init__.py").touch()
     monkeypatch.chdir(tmp_path)
@@ -101,7 +103,7 @@ def test_a_folder_called_vllm_is_not_vllm(tmp_path, monkeypatch):
     ("python", "message"),
     [(None, "is not set"), ("nowhere/python", "nowhere/python cannot be run"), ("/bin/true", "/bin/true has no vllm")],
 )
-def test_a_wrong_python_is_answered_with_the_remedy(python, message):
+def test_interpreter_errors_name_the_remedy(python, message):
     with pytest.raises(GenomeError, match=message) as caught:
         vllm.interpreter(python)
     assert "envs/vllm.yaml" in str(caught.value)

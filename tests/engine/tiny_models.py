@@ -1,4 +1,4 @@
-"""Tiny models and adapters, built on the spot in the real formats."""
+"""Tiny models and adapters, built during the test in the real formats."""
 
 import warnings
 
@@ -55,9 +55,9 @@ MAMBA = {
     **{"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_n_groups": 1, "mamba_d_state": 8, "mamba_chunk_size": 8},
     **{"mamba_d_conv": 4, "mamba_expand": 2, "shared_intermediate_size": 32},
 }
-# What each remembers of a text: by model_type, what its config needs beyond SMALL.
+# By model_type: the config fields beyond SMALL, grouped by the kind of the model's state.
 ARCHITECTURES = {
-    # A state that grows no longer than a window, or none but a state.
+    # A state of at most a window, or only a recurrent state.
     "bamba": MAMBA | {"attn_layer_indices": [1]},
     "falcon_h1": MAMBA | {"mamba_d_ssm": 64},
     "granitemoehybrid": MAMBA | EXPERTS | {"layer_types": ["mamba", "attention"]},
@@ -73,9 +73,9 @@ ARCHITECTURES = {
     "recurrent_gemma": {"num_hidden_layers": 3, "lru_width": 32, "attention_window_size": 8, "head_dim": 8},
     "rwkv": {"attention_hidden_size": 32},
     "zamba2": {"layers_block_type": ["linear_attention", "hybrid"], "mamba_headdim": 16, "n_mamba_heads": 4},
-    # Positions that are no argument.
+    # No argument for positions.
     "bloom": {"n_head": 4},
-    # Plain attention, to all or in windows and chunks.
+    # Plain attention, to all tokens or in windows and chunks.
     "deepseek_v3": EXPERTS
     | {"n_routed_experts": 4, "n_group": 1, "topk_group": 1, "num_key_value_heads": 4, "q_lora_rank": 16}
     | {"kv_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 16},
@@ -112,11 +112,11 @@ def architecture(name: str):
 
 
 def save_adapter(network, folder, seed, targets=TARGETS, rank=4):
-    """Save a PEFT adapter with random A and B for `network`, which is left as it was."""
+    """Save a PEFT adapter with random A and B for `network`, which is not changed."""
     config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=list(targets))
     random = torch.Generator().manual_seed(seed)
     with warnings.catch_warnings():
-        # PEFT asks transformers by a name that is to be removed, and warns of tied layers.
+        # PEFT uses a deprecated name of transformers, and warns about tied layers.
         warnings.simplefilter("ignore")
         adapted = get_peft_model(network, config)
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Fetching base models: what is taken, and what is said when it cannot be."""
+"""Fetching base models: which files are copied, and the errors."""
 
 import io
 import json
@@ -23,12 +23,12 @@ def write_model(folder):
     return folder
 
 
-def test_a_local_base_is_taken_without_code_and_pickles(tmp_path):
+def test_fetch_base_copies_neither_code_nor_pickles(tmp_path):
     fetch_base({"path": str(write_model(tmp_path / "origin"))}, tmp_path / "base")
     assert sorted(file.name for file in (tmp_path / "base").iterdir()) == ["config.json", "model.safetensors"]
 
 
-def test_all_files_of_a_tokenizer_are_taken(tmp_path):
+def test_fetch_base_copies_every_tokenizer_file(tmp_path):
     origin = write_model(tmp_path / "origin")
     (origin / "additional_chat_templates").mkdir()
     names = ["additional_chat_templates/rag.jinja", "merges.txt", "spiece.model", "vocab.json", "vocab.txt"]
@@ -40,7 +40,7 @@ def test_all_files_of_a_tokenizer_are_taken(tmp_path):
 
 
 @pytest.mark.parametrize("repo", ["org/gated", "org/licensed", "org/forbidden", "org/token"])
-def test_a_gated_base_asks_for_licence_and_token(tmp_path, hub, repo):
+def test_fetch_base_of_a_gated_model_names_licence_and_token(tmp_path, hub, repo):
     if repo != "org/gated":
         write_model(hub.root / repo)
     with pytest.raises(GenomeError) as error:
@@ -60,7 +60,7 @@ def test_a_gated_base_asks_for_licence_and_token(tmp_path, hub, repo):
         ({"hub": "a/b/c"}, "base model a/b/c is not a valid hub id; write OWNER/NAME"),
     ],
 )
-def test_other_mistakes_are_answered_with_what_to_do(tmp_path, hub, source, message):
+def test_fetch_base_errors_name_the_remedy(tmp_path, hub, source, message):
     write_model(hub.root / "org" / "open")
     with pytest.raises(GenomeError, match=message) as error:
         fetch_base(source, tmp_path / "base")
@@ -79,14 +79,14 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
 
 
-def test_a_base_is_a_copy_and_neither_side_reaches_the_other(tmp_path):
+def test_fetch_base_makes_a_copy_independent_of_the_source(tmp_path):
     origin, base = write_model(tmp_path / "origin"), tmp_path / "base"
     (origin / "tokenizer.json").write_text("one")
     fetch_base({"path": str(origin)}, base)
     assert all(file.stat().st_nlink == 1 and not file.is_symlink() for file in base.iterdir())
     taken, theirs = contents(base), contents(origin)
     for file in base.iterdir():
-        with (origin / file.name).open("ab") as changed:  # as a tokenizer that is saved again writes into the file
+        with (origin / file.name).open("ab") as changed:  # as when a tokenizer is saved again
             changed.write(b"source")
     assert contents(base) == taken
     for file in base.iterdir():
@@ -95,7 +95,7 @@ def test_a_base_is_a_copy_and_neither_side_reaches_the_other(tmp_path):
     assert contents(origin) == theirs
 
 
-def test_a_hub_base_leaves_the_cache_alone(tmp_path, hub):
+def test_fetch_base_does_not_change_the_hub_cache(tmp_path, hub):
     from huggingface_hub import constants
 
     write_model(hub.root / "org" / "open")
@@ -109,7 +109,7 @@ def test_a_hub_base_leaves_the_cache_alone(tmp_path, hub):
     assert cached.read_bytes() == b"weights"
 
 
-def test_without_a_network_the_cache_is_used(tmp_path, hub, monkeypatch):
+def test_fetch_base_without_network_uses_the_cache(tmp_path, hub, monkeypatch):
     from huggingface_hub import constants
 
     write_model(hub.root / "org" / "open")
@@ -122,7 +122,7 @@ def test_without_a_network_the_cache_is_used(tmp_path, hub, monkeypatch):
     assert "HF_HUB_OFFLINE" in line
 
 
-def test_everything_that_a_tokenizer_needs_is_taken(tmp_path):
+def test_fetched_tokenizers_work_like_the_source(tmp_path):
     origin = write_model(tmp_path / "origin")
     names = {
         "vocab.json", "merges.txt", "vocab.txt", "added_tokens.json", "special_tokens_map.json",
@@ -136,7 +136,7 @@ def test_everything_that_a_tokenizer_needs_is_taken(tmp_path):
     assert set(contents(tmp_path / "base")) == names
 
 
-def test_the_shards_of_an_index_are_taken_and_missing_ones_named(tmp_path):
+def test_fetch_base_copies_shards_and_names_missing_ones(tmp_path):
     origin = write_model(tmp_path / "origin")
     (origin / "model.safetensors").unlink()
     shards = [f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
@@ -157,7 +157,7 @@ def test_the_shards_of_an_index_are_taken_and_missing_ones_named(tmp_path):
     assert "lacks config.json or weights" in refusal({"path": str(origin)}, tmp_path / "other")
 
 
-def test_an_adapter_beside_a_base_is_left_out_and_said(tmp_path, caplog):
+def test_fetch_base_leaves_out_an_adapter_with_a_warning(tmp_path, caplog):
     origin = write_model(tmp_path / "origin")
     for name in ("adapter_config.json", "adapter_model.safetensors"):
         (origin / name).write_text("{}")
@@ -168,7 +168,7 @@ def test_an_adapter_beside_a_base_is_left_out_and_said(tmp_path, caplog):
     assert "2 files copied" in caplog.text
 
 
-def test_an_adapter_alone_is_no_base(tmp_path):
+def test_fetch_base_refuses_an_adapter(tmp_path):
     origin = write_model(tmp_path / "origin")
     (origin / "config.json").rename(origin / "adapter_config.json")
     assert "it is an adapter (adapter_config.json without config.json)" in refusal(
@@ -176,7 +176,7 @@ def test_an_adapter_alone_is_no_base(tmp_path):
     )
 
 
-def test_only_folders_and_files_are_opened(tmp_path):
+def test_fetch_base_opens_only_folders_and_regular_files(tmp_path):
     for path in (tmp_path / "none", Path("/dev/zero"), tmp_path / "pipe"):
         if path.name == "pipe":
             os.mkfifo(path)
@@ -194,33 +194,33 @@ def test_only_folders_and_files_are_opened(tmp_path):
         assert "config.json" in refusal({"path": str(origin)}, tmp_path / "base")
 
 
-def test_pointers_of_git_lfs_are_no_weights(tmp_path):
+def test_fetch_base_refuses_git_lfs_pointers(tmp_path):
     origin = write_model(tmp_path / "origin")
     (origin / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
     line = refusal({"path": str(origin)}, tmp_path / "base")
-    assert line.startswith(f"{origin / 'model.safetensors'}: a pointer of Git LFS")
+    assert line.startswith(f"{origin / 'model.safetensors'}: a Git LFS pointer")
 
 
-def test_a_base_is_never_its_own_source(tmp_path):
+def test_fetch_base_refuses_its_own_source(tmp_path):
     origin = write_model(tmp_path / "base")
     before = contents(origin)
     with pytest.raises(GenomeError, match="it is its own source"):
         fetch_base({"path": str(origin)}, origin)
-    with pytest.raises(GenomeError, match="holds files that were not written here"):
+    with pytest.raises(GenomeError, match="contains files that were not written here"):
         fetch_base({"path": str(write_model(tmp_path / "other"))}, origin)
     assert contents(origin) == before
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "generation_config.json", "chat_template.jinja"])
-def test_a_byte_order_mark_that_transformers_cannot_read_is_named(tmp_path, name):
+def test_fetch_base_names_a_file_with_a_byte_order_mark(tmp_path, name):
     origin = write_model(tmp_path / "origin")
     (origin / name).write_text("\ufeff{}")
     assert refusal({"path": str(origin)}, tmp_path / "base").startswith(
-        f"{origin / name}: begins with a byte order mark"
+        f"{origin / name}: starts with a byte order mark"
     )
 
 
-def test_settings_are_read_before_they_are_taken_and_other_json_is_not(tmp_path):
+def test_fetch_base_checks_settings_but_not_other_json(tmp_path):
     origin = write_model(tmp_path / "origin")
     (origin / "trainer_state.json").write_text('{"loss": NaN}')
     fetch_base({"path": str(origin)}, tmp_path / "base")
@@ -233,7 +233,7 @@ def test_settings_are_read_before_they_are_taken_and_other_json_is_not(tmp_path)
 @pytest.mark.parametrize(
     ("start", "missing"), [(b"\n\x0e", "sentencepiece"), (b"\n\x0e", "protobuf"), (b"IQ== 0\n", "tiktoken")]
 )
-def test_the_package_that_reads_a_tokenizer_is_named(tmp_path, monkeypatch, start, missing):
+def test_fetch_base_names_the_package_that_a_tokenizer_needs(tmp_path, monkeypatch, start, missing):
     origin = write_model(tmp_path / "origin")
     (origin / "tokenizer.model").write_bytes(start)
     monkeypatch.setattr(chat, "_is_installed", lambda package: not package.endswith(missing))
@@ -244,7 +244,7 @@ def test_the_package_that_reads_a_tokenizer_is_named(tmp_path, monkeypatch, star
 
 
 @pytest.mark.parametrize("form", ["sentencepiece", "vocab and merges"])
-def test_a_tokenizer_of_other_files_than_json_is_loaded_from_the_base(tmp_path, form):
+def test_load_tokenizer_reads_tokenizer_files_other_than_json(tmp_path, form):
     from transformers import AutoTokenizer
 
     origin = write_model(tmp_path / "origin")

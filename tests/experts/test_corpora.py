@@ -1,4 +1,4 @@
-"""Published conversations become rows of {prompt, response}."""
+"""Corpora: published conversations as rows of {prompt, response}."""
 
 import pytest
 
@@ -40,11 +40,11 @@ def source(tmp_path):
         ([], None),
     ],
 )  # fmt: skip
-def test_the_first_exchange_is_taken_where_it_has_both_sides(messages, expected):
+def test_first_exchange_needs_both_sides(messages, expected):
     assert first_exchange(messages) == expected
 
 
-def test_rows_are_chosen_and_the_empty_ones_counted(tmp_path, source):
+def test_read_corpus_selects_rows_and_counts_empty_ones(tmp_path, source):
     rows, empty = read_corpus({**source, "without": {"dataset": ["hard_coded"]}}, tmp_path)
     assert [row["response"] for row in rows] == ["Four.", "So."]
     assert empty == 1
@@ -56,11 +56,11 @@ def test_rows_are_chosen_and_the_empty_ones_counted(tmp_path, source):
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
-        ({"only": {"dataset": ["limo"]}}, "4 rows, 0 of them chosen.*correct `only` or `without`"),
+        ({"only": {"dataset": ["limo"]}}, "4 rows, 0 of them selected.*correct `only` or `without`"),
         ({"only": {"subset": ["lima"]}}, "no column 'subset'; its columns are dataset, messages"),
     ],
 )
-def test_a_choice_of_nothing_is_refused(tmp_path, source, choice, message):
+def test_read_corpus_refuses_an_empty_selection(tmp_path, source, choice, message):
     with pytest.raises(GenomeError, match=message) as error:
         read_corpus({**source, **choice}, tmp_path)
     assert "\n" not in str(error.value)
@@ -69,22 +69,25 @@ def test_a_choice_of_nothing_is_refused(tmp_path, source, choice, message):
 @pytest.mark.parametrize(
     ("messages", "part"),
     [
-        ("Two and two?", "row 2: 'messages' is no list"),
-        (None, "row 2: 'messages' is no list"),
-        (["Two?"], "row 2: a message is no mapping"),
-        ([{"role": "user"}], "row 2: a message is no mapping of role and content"),
+        ("Two and two?", "row 2: 'messages' is not a list"),
+        (None, "row 2: 'messages' is not a list"),
+        (["Two?"], "row 2: a message is not a mapping"),
+        ([{"role": "user"}], "row 2: a message is not a mapping of role and content"),
         (talk(("user", 3), ("assistant", "Four.")), "row 2: the content of a message is int, expected text"),
-        (talk(("user", "\ud800"), ("assistant", "Four.")), "row 2: the content of a message holds half of a surrogate"),
+        (
+            talk(("user", "\ud800"), ("assistant", "Four.")),
+            "row 2: the content of a message contains half of a surrogate",
+        ),
     ],
 )
-def test_what_is_no_conversation_is_named(tmp_path, messages, part):
+def test_read_corpus_names_an_invalid_conversation(tmp_path, messages, part):
     write_jsonl(tmp_path / "talks.jsonl", [{"messages": ASKED}, {"messages": messages}], any_value=True)
     with pytest.raises(GenomeError, match=part) as error:
         read_corpus({"path": "talks.jsonl"}, tmp_path)
     assert "\n" not in str(error.value)
 
 
-def test_columns_with_line_breaks_are_named_in_one_line(tmp_path):
+def test_read_corpus_names_columns_with_line_breaks_in_one_line(tmp_path):
     write_jsonl(tmp_path / "talks.jsonl", [{"talk\n(first)": ASKED}])
     with pytest.raises(GenomeError, match=r"no column 'messages'; its columns are talk \(first\)$"):
         read_corpus({"path": "talks.jsonl"}, tmp_path)

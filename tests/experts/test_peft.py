@@ -65,7 +65,7 @@ def one_line(error: pytest.ExceptionInfo) -> str:
     return message
 
 
-def test_a_local_adapter_becomes_an_expert(tmp_path):
+def test_fetch_expert_copies_a_local_adapter(tmp_path):
     origin = write_adapter(tmp_path / "origin")
     (origin / "README.md").write_text("not taken")
     out = tmp_path / "experts" / "math"
@@ -92,27 +92,27 @@ def test_a_local_adapter_becomes_an_expert(tmp_path):
     }
 
 
-def test_reading_trusts_the_provenance_for_the_hash(tmp_path):
+def test_read_expert_takes_the_hash_from_the_provenance(tmp_path):
     folder = write_expert(tmp_path / "math")
     provenance = read_json(folder / PROVENANCE)
     write_json(folder / PROVENANCE, provenance | {"sha256": "ab" * 32})
     assert read_expert(folder).sha256 == "ab" * 32
 
 
-def test_extra_fields_stand_in_the_provenance(tmp_path):
+def test_write_provenance_adds_extra_fields(tmp_path):
     folder = write_adapter(tmp_path / "math")
     written = write_provenance(folder, "math", {"corpus": "c.jsonl"}, {"epochs": 3, "revision": COMMIT})
     assert read_json(folder / PROVENANCE) == written
     assert (written["epochs"], written["revision"]) == (3, COMMIT)
 
 
-def test_target_modules_may_be_one_pattern(tmp_path):
+def test_read_expert_accepts_target_modules_as_a_pattern(tmp_path):
     folder = write_expert(tmp_path / "math", target_modules=".*_proj")
     assert read_expert(folder).target_modules == (".*_proj",)
 
 
 @pytest.mark.parametrize("missing", [CONFIG, WEIGHTS, PROVENANCE])
-def test_a_missing_file_is_named(tmp_path, missing):
+def test_read_expert_names_a_missing_file(tmp_path, missing):
     folder = write_expert(tmp_path / "math")
     (folder / missing).unlink()
     with pytest.raises(GenomeError, match="missing; fetch or train") as error:
@@ -121,7 +121,7 @@ def test_a_missing_file_is_named(tmp_path, missing):
 
 
 @pytest.mark.parametrize("kept", [4, 60, -1])
-def test_truncated_weights_are_noticed_without_reading_them(tmp_path, kept):
+def test_read_expert_detects_truncated_weights_from_the_header(tmp_path, kept):
     folder = write_expert(tmp_path / "math")
     content = (folder / WEIGHTS).read_bytes()
     (folder / WEIGHTS).write_bytes(content[:kept])
@@ -132,7 +132,7 @@ def test_truncated_weights_are_noticed_without_reading_them(tmp_path, kept):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
-def test_weights_that_are_no_numbers_are_refused_and_nothing_is_left(tmp_path, value, dtype):
+def test_fetch_expert_refuses_nan_weights_and_leaves_nothing(tmp_path, value, dtype):
     origin = write_adapter(tmp_path / "origin", dtype=dtype, value=value)
     with pytest.raises(
         GenomeError, match=r"8 of 8 weights of tensor .*q_proj\.lora_A\.weight are NaN or infinite"
@@ -142,7 +142,7 @@ def test_weights_that_are_no_numbers_are_refused_and_nothing_is_left(tmp_path, v
     assert not list((tmp_path / "experts").iterdir())
 
 
-def test_a_refused_fetch_leaves_the_old_expert_whole(tmp_path):
+def test_refused_fetch_keeps_the_old_expert(tmp_path):
     out = write_expert(tmp_path / "experts" / "math")
     before = {file.name: file.read_bytes() for file in out.iterdir()}
     with pytest.raises(GenomeError):
@@ -155,7 +155,7 @@ def test_a_refused_fetch_leaves_the_old_expert_whole(tmp_path):
     [(0x7F80, False), (0xFF80, False), (0x7FC1, False), (0x7F7F, True), (0x0001, True), (0x8000, True)],
     ids=["inf", "-inf", "nan", "largest", "smallest", "-zero"],
 )
-def test_bfloat16_weights_are_checked(tmp_path, bits, finite):
+def test_check_weights_reads_bfloat16(tmp_path, bits, finite):
     path = tmp_path / WEIGHTS
     values = np.array([[0, bits]], dtype="<u2")
     path.write_bytes(header_bytes({"x": "BF16"}, {"x": (1, 2)}) + values.tobytes())
@@ -180,7 +180,7 @@ def test_bfloat16_weights_are_checked(tmp_path, bits, finite):
         ("init_lora_weights", "pissa_niter_4"),
     ],
 )
-def test_adapters_beyond_plain_lora_are_refused(tmp_path, field, value):
+def test_read_expert_refuses_adapters_beyond_plain_lora(tmp_path, field, value):
     folder = write_adapter(tmp_path / "math", **{field: value})
     with pytest.raises(GenomeError, match=f"{field} is .*only plain LoRA can be merged") as error:
         write_provenance(folder, "math", "test")
@@ -194,7 +194,7 @@ def test_adapters_beyond_plain_lora_are_refused(tmp_path, field, value):
         ({"r": 3}, "has rank 2, but r in adapter_config.json is 3"),
     ],
 )
-def test_other_configs_are_refused(tmp_path, config, message):
+def test_read_expert_refuses_other_peft_configs(tmp_path, config, message):
     folder = write_adapter(tmp_path / "math")
     write_json(folder / CONFIG, read_json(folder / CONFIG) | config)
     with pytest.raises(GenomeError, match=message) as error:
@@ -214,7 +214,7 @@ ODD_FIELDS = {
 @pytest.mark.parametrize(
     ("field", "value"), [(field, value) for field, values in ODD_FIELDS.items() for value in values]
 )
-def test_fields_of_other_types_are_named_in_the_users_own_file(tmp_path, field, value):
+def test_fetch_expert_names_an_invalid_field_in_the_source_file(tmp_path, field, value):
     origin = write_adapter(tmp_path / "mine", **{field: value})
     with pytest.raises(GenomeError) as error:
         fetch_expert("math", {"path": str(origin)}, tmp_path / "experts" / "math")
@@ -226,16 +226,16 @@ def test_fields_of_other_types_are_named_in_the_users_own_file(tmp_path, field, 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[]", "it holds \\[\\], expected a mapping"),
-        ("3", "it holds 3, expected a mapping"),
+        ("[]", "it contains \\[\\], expected a mapping"),
+        ("3", "it contains 3, expected a mapping"),
         ("", "not valid JSON \\(the file is empty\\)"),
         ("{", "line 1: not valid JSON"),
-        ('{"r": 8, "r": 16}', "'r' stands twice"),
-        ('{"peft_type": "LORA", "lora_alpha": NaN}', "NaN is no number"),
+        ('{"r": 8, "r": 16}', "'r' is repeated"),
+        ('{"peft_type": "LORA", "lora_alpha": NaN}', "NaN is not a number"),
         ("[" * 100_000, "nested too deeply"),
     ],
 )
-def test_a_config_that_is_none_is_named(tmp_path, text, message):
+def test_read_config_names_a_file_that_is_not_a_config(tmp_path, text, message):
     origin = write_adapter(tmp_path / "mine")
     (origin / CONFIG).write_text(text)
     with pytest.raises(GenomeError, match=f"^expert math: {origin / CONFIG}.*{message}") as error:
@@ -243,7 +243,7 @@ def test_a_config_that_is_none_is_named(tmp_path, text, message):
     assert "delete" not in one_line(error)
 
 
-def test_a_config_with_a_byte_order_mark_is_read(tmp_path):
+def test_read_config_accepts_a_byte_order_mark(tmp_path):
     origin = write_adapter(tmp_path / "mine")
     (origin / CONFIG).write_text((origin / CONFIG).read_text(), encoding="utf-8-sig")
     fetch_expert("math", {"path": str(origin)}, tmp_path / "out")
@@ -251,7 +251,7 @@ def test_a_config_with_a_byte_order_mark_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("file", [CONFIG, WEIGHTS])
-def test_only_files_are_opened(tmp_path, file):
+def test_fetch_expert_opens_only_regular_files(tmp_path, file):
     origin = write_adapter(tmp_path / "mine")
     makers = {
         "a pipe": os.mkfifo,
@@ -267,7 +267,7 @@ def test_only_files_are_opened(tmp_path, file):
         one_line(error)
 
 
-def test_an_experts_source_is_never_its_result(tmp_path):
+def test_fetch_expert_refuses_its_own_source(tmp_path):
     origin = write_expert(tmp_path / "experts" / "math")
     before = {file.name: file.read_bytes() for file in origin.iterdir()}
     (tmp_path / "link").symlink_to("experts/math")
@@ -278,7 +278,7 @@ def test_an_experts_source_is_never_its_result(tmp_path):
     assert {file.name: file.read_bytes() for file in origin.iterdir()} == before
 
 
-def test_a_name_that_leads_elsewhere_removes_nothing(tmp_path, monkeypatch):
+def test_fetch_expert_to_a_link_removes_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "resources" / "models").mkdir(parents=True)
     kept = write_expert(tmp_path / "resources" / "experts" / "math")
@@ -290,15 +290,15 @@ def test_a_name_that_leads_elsewhere_removes_nothing(tmp_path, monkeypatch):
     assert (tmp_path / "resources" / "models").is_dir()
 
 
-def test_tensors_that_are_no_lora_matrices_are_refused(tmp_path):
+def test_read_expert_refuses_tensors_that_are_not_lora_matrices(tmp_path):
     folder = write_adapter(tmp_path / "math")
     save_file({f"{LAYER}.lora_magnitude_vector": np.zeros(4, np.float32)}, folder / WEIGHTS)
-    with pytest.raises(GenomeError, match=r"lora_magnitude_vector of shape .* is no LoRA matrix"):
+    with pytest.raises(GenomeError, match=r"lora_magnitude_vector of shape .* is not a LoRA matrix"):
         write_provenance(folder, "math", "test")
 
 
-def test_every_adapter_that_peft_writes_for_plain_lora_is_an_expert(tmp_path):
-    """Golden: the configuration PEFT saves today trips none of our refusals."""
+def test_plain_lora_adapters_written_by_peft_are_accepted(tmp_path):
+    """Golden: no field of the configuration that PEFT saves is refused."""
     import torch
     from peft import LoraConfig, get_peft_model
 
@@ -329,7 +329,7 @@ DIFFERENT = {
 
 
 @pytest.mark.parametrize("case", DIFFERENT)
-def test_experts_that_differ_are_refused_by_name(tmp_path, case):
+def test_check_experts_names_experts_that_differ(tmp_path, case):
     settings, message = DIFFERENT[case]
     folders = [
         write_expert(tmp_path / "math"),
@@ -342,7 +342,7 @@ def test_experts_that_differ_are_refused_by_name(tmp_path, case):
     one_line(error)
 
 
-def test_all_that_disagrees_is_said_at_once(tmp_path):
+def test_check_experts_reports_all_differences_at_once(tmp_path):
     folders = [
         write_expert(tmp_path / "math"),
         write_expert(tmp_path / "law", rank=4),
@@ -369,30 +369,32 @@ NAMES = {
 
 
 @pytest.mark.parametrize("case", NAMES)
-def test_names_decide_nothing_where_the_tensors_agree(tmp_path, case):
+def test_different_names_reports_names_if_the_tensors_agree(tmp_path, case):
     settings, line = NAMES[case]
     experts = load_experts([write_expert(tmp_path / "math"), write_expert(tmp_path / "code", **settings)])
-    assert different_names(experts) == [f"experts math and code {line}; their tensors agree, which decides"]
+    assert different_names(experts) == [
+        f"experts math and code {line}; they can be merged, because their tensors agree"
+    ]
     assert different_names(experts[:1] * 2) == []
 
 
-def test_a_check_logs_names_that_differ(tmp_path, caplog):
+def test_check_experts_job_logs_different_names(tmp_path, caplog):
     for name, base in (("math", "org/tiny"), ("code", None)):
         write_expert(tmp_path / name, base_model_name_or_path=base)
     with caplog.at_level("INFO", "genome"):
         jobs.check_experts([str(tmp_path / "math"), str(tmp_path / "code")], tmp_path / "manifest.json")
-    assert "experts math and code name their base org/tiny and no base model; their tensors agree" in caplog.text
+    assert "experts math and code name their base org/tiny and no base model; they can be merged" in caplog.text
     assert read_json(tmp_path / "manifest.json")["base_model"] == "org/tiny"
 
 
-def test_tensors_of_several_types_are_stored_in_the_widest(tmp_path):
+def test_stored_types_returns_the_widest_type(tmp_path):
     folders = [write_expert(tmp_path / "math", dtype=np.float16), write_expert(tmp_path / "code")]
     experts = load_experts(folders)
     assert set(stored_types(experts).values()) == {"F32"}
     assert set(stored_types(experts[:1] * 2).values()) == {"F16"}
 
 
-def test_a_factor_without_its_partner_is_refused(tmp_path):
+def test_check_experts_refuses_a_factor_without_its_partner(tmp_path):
     for name in ("math", "code"):
         write_adapter(tmp_path / name)
         save_file({f"{LAYER}.lora_A.weight": np.ones((2, 4), np.float32)}, tmp_path / name / WEIGHTS)
@@ -412,7 +414,7 @@ SAME_BASE = (
 )
 
 
-def test_a_base_is_known_by_its_name_wherever_it_lay(tmp_path):
+def test_model_name_is_the_same_for_every_place(tmp_path):
     assert {model_name(name) for name in SAME_BASE} == {"gemma-2-2b-it"}
     folders = [
         write_expert(tmp_path / f"e{number}", base_model_name_or_path=name) for number, name in enumerate(SAME_BASE)
@@ -421,12 +423,12 @@ def test_a_base_is_known_by_its_name_wherever_it_lay(tmp_path):
 
 
 @pytest.mark.parametrize("other", ["google/gemma-2-2b", "google/gemma-2-9b-it", "google/gemma-2b-it"])
-def test_bases_of_another_name_are_others(other):
+def test_model_name_differs_for_other_models(other):
     assert model_name(other) != model_name(SAME_BASE[0])
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_a_missing_tensor_is_named(tmp_path, order):
+def test_check_experts_names_a_missing_tensor(tmp_path, order):
     folders = [write_expert(tmp_path / "math"), write_adapter(tmp_path / "code")][::order]
     save_file({f"{LAYER}.lora_A.weight": np.ones((2, 4), np.float32)}, tmp_path / "code" / WEIGHTS)
     write_provenance(tmp_path / "code", "code", "test")
@@ -434,24 +436,24 @@ def test_a_missing_tensor_is_named(tmp_path, order):
         load_experts(folders)
 
 
-def test_experts_that_agree_are_loaded_in_the_given_order(tmp_path):
+def test_load_experts_keeps_the_given_order(tmp_path):
     folders = [write_expert(tmp_path / name, value=value) for name, value in (("b", 1.0), ("a", 2.0))]
     assert [expert.name for expert in load_experts(folders)] == ["b", "a"]
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_fewer_than_two_experts_are_refused(tmp_path, count):
+def test_load_experts_refuses_fewer_than_two(tmp_path, count):
     folders = [write_expert(tmp_path / "math")][:count]
     with pytest.raises(GenomeError, match=f"{count} expert.* given, at least 2 are needed"):
         load_experts(folders)
 
 
-def test_a_folder_without_an_adapter_is_answered_with_those_that_have_one(tmp_path):
+def test_fetch_expert_lists_folders_that_contain_adapters(tmp_path):
     for name in ("code", "law", "math"):
         write_adapter(tmp_path / "repo" / name)
     cases = {
-        "repo": "repo lacks .* adapters lie in: code, law, math; correct `path`",
-        "repo/maths": "maths is not a folder; adapters beside it: math, code, law; correct `path`",
+        "repo": "repo lacks .* adapters are in: code, law, math; correct `path`",
+        "repo/maths": "maths is not a folder; adapters next to it: math, code, law; correct `path`",
         "nowhere": "nowhere is not a folder; correct `path`",
     }
     for path, message in cases.items():
@@ -460,7 +462,7 @@ def test_a_folder_without_an_adapter_is_answered_with_those_that_have_one(tmp_pa
         one_line(error)
 
 
-def test_a_pickled_adapter_is_refused_with_the_remedy(tmp_path):
+def test_fetch_expert_refuses_a_pickled_adapter_with_the_remedy(tmp_path):
     origin = write_adapter(tmp_path / "math")
     (origin / WEIGHTS).rename(origin / "adapter_model.bin")
     with pytest.raises(
@@ -470,7 +472,7 @@ def test_a_pickled_adapter_is_refused_with_the_remedy(tmp_path):
     one_line(error)
 
 
-def test_a_hub_adapter_becomes_an_expert_and_only_its_two_files_are_fetched(tmp_path, hub):
+def test_fetch_expert_downloads_only_the_two_files_of_a_hub_adapter(tmp_path, hub):
     origin = write_adapter(hub.root / "org" / "loras" / "math")
     (origin / "training_args.bin").write_bytes(b"pickle")
     source = {"hub": "org/loras", "revision": "v1", "subfolder": "math"}
@@ -485,13 +487,13 @@ def test_a_hub_adapter_becomes_an_expert_and_only_its_two_files_are_fetched(tmp_
     }
 
 
-def test_a_hub_adapter_may_lie_at_the_top(tmp_path, hub):
+def test_fetch_expert_accepts_a_hub_adapter_without_subfolder(tmp_path, hub):
     origin = write_adapter(hub.root / "org" / "lora")
     fetch_expert("math", {"hub": "org/lora"}, tmp_path / "math")
     assert read_expert(tmp_path / "math").sha256 == sha256(origin / WEIGHTS)
 
 
-def test_without_a_network_the_cache_is_used(tmp_path, hub, monkeypatch):
+def test_fetch_expert_without_network_uses_the_cache(tmp_path, hub, monkeypatch):
     from huggingface_hub import constants
 
     origin = write_adapter(hub.root / "org" / "loras" / "math")
@@ -523,7 +525,7 @@ def test_without_a_network_the_cache_is_used(tmp_path, hub, monkeypatch):
     assert read_json(tmp_path / "away" / PROVENANCE)["revision"] == COMMIT
 
 
-def test_hub_mistakes_are_answered_with_what_to_do(tmp_path, hub):
+def test_fetch_expert_hub_errors_name_the_remedy(tmp_path, hub):
     write_adapter(hub.root / "org" / "loras" / "code")
     write_adapter(hub.root / "org" / "loras" / "math")
     pickled = write_adapter(hub.root / "org" / "pickled")
@@ -532,10 +534,10 @@ def test_hub_mistakes_are_answered_with_what_to_do(tmp_path, hub):
     for name in ("licensed", "forbidden"):
         write_adapter(hub.root / "org" / name)
     cases = [
-        ({"hub": "org/loras", "subfolder": "maths"}, "lacks maths/.* adapters lie in: math, code; correct `subfolder`"),
+        ({"hub": "org/loras", "subfolder": "maths"}, "lacks maths/.* adapters are in: math, code; correct `subfolder`"),
         ({"hub": "org/loras", "revision": "v2"}, "has no revision 'v2'; correct `revision`"),
         ({"hub": "org/pickled"}, "adapter_model.bin but no .*nothing is unpickled here: .*save_pretrained.NEW.*`path`"),
-        ({"hub": "org/empty"}, "it holds no adapter at all"),
+        ({"hub": "org/empty"}, "it contains no adapter"),
         ({"hub": "org/gated"}, "org/gated is gated; accept its licence at https://huggingface.co/org/gated .*HF_TOKEN"),
         ({"hub": "org/licensed"}, "org/licensed is gated; accept its licence .*HF_TOKEN"),
         ({"hub": "org/forbidden"}, "org/forbidden is gated; accept its licence .*HF_TOKEN"),
@@ -549,7 +551,7 @@ def test_hub_mistakes_are_answered_with_what_to_do(tmp_path, hub):
     assert not list((tmp_path / "experts").iterdir())
 
 
-def test_a_hub_out_of_reach_is_said_in_one_line(tmp_path, hub, monkeypatch):
+def test_fetch_expert_reports_an_unreachable_hub_in_one_line(tmp_path, hub, monkeypatch):
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:1")

@@ -1,4 +1,4 @@
-"""Safetensors as numpy, against the package and against torch."""
+"""Safetensors as numpy, compared with the package and with torch."""
 
 import json
 import os
@@ -18,7 +18,7 @@ TYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
 @pytest.mark.parametrize("dtype", TYPES)
-def test_reads_what_torch_wrote(tmp_path, dtype):
+def test_open_tensors_reads_files_written_by_torch(tmp_path, dtype):
     values = {"a": torch.randn(3, 5).to(TYPES[dtype]), "b": torch.randn(7).to(TYPES[dtype])}
     save_file(values, tmp_path / "x.safetensors")
     tensors = open_tensors(tmp_path / "x.safetensors")
@@ -28,7 +28,7 @@ def test_reads_what_torch_wrote(tmp_path, dtype):
 
 
 @pytest.mark.parametrize("dtype", TYPES)
-def test_torch_reads_what_is_written(tmp_path, dtype):
+def test_torch_reads_written_files(tmp_path, dtype):
     values = {"a": np.random.default_rng(0).normal(size=(3, 5)).astype("f4"), "b": np.ones((2, 2), "f4")}
     stored = {name: from_float32(array, dtype) for name, array in values.items()}
     header = header_bytes(dict.fromkeys(values, dtype), {name: array.shape for name, array in values.items()})
@@ -38,16 +38,16 @@ def test_torch_reads_what_is_written(tmp_path, dtype):
 
 
 @pytest.mark.parametrize("name", ["a" * length for length in range(1, 10)])
-def test_a_file_is_the_one_that_the_library_writes(name):
-    """Padded so that the tensors begin at a multiple of eight, whatever the length of their names."""
+def test_written_files_equal_those_of_the_library(name):
+    """The header is padded so that the tensors start at a multiple of eight, for names of any length."""
     values = np.arange(6, dtype="f4").reshape(2, 3)
     header = header_bytes({name: "F32"}, {name: values.shape})
     assert header + values.tobytes() == save({name: values}, metadata={"format": "pt"})
     assert len(header) % 8 == 0
 
 
-def test_only_absurd_sizes_are_refused(tmp_path):
-    """Without values a tensor of any size is one; the library reads it too."""
+def test_read_header_accepts_large_sizes_without_values(tmp_path):
+    """A tensor without values may have any size; the library also reads it."""
     path = tmp_path / "x.safetensors"
     path.write_bytes(content({"a": entry(0, 0, (2**60, 0)), "b": entry(0, 0, (0, 2**60))}, 0))
     tensors, metadata = read_header(path)
@@ -56,7 +56,7 @@ def test_only_absurd_sizes_are_refused(tmp_path):
     assert len(deserialize(path.read_bytes())) == 2
 
 
-def test_bfloat16_rounds_like_torch():
+def test_from_float32_rounds_bfloat16_like_torch():
     bits = np.random.default_rng(1).integers(0, 2**32, 200_000, dtype=np.uint32)
     values = bits.view(np.float32)
     values = values[np.isfinite(values)]
@@ -67,13 +67,13 @@ def test_bfloat16_rounds_like_torch():
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda data: data[:-3], "where its header promises"),
+        (lambda data: data[:-3], "but its header describes"),
         (lambda data: data[:4], "truncated or not a safetensors file"),
         (lambda data: data[:20], "truncated or not a safetensors file"),
         (lambda data: data[:8] + b"x" * (len(data) - 8), "header is not JSON"),
     ],
 )
-def test_damaged_files_are_refused_in_one_line(tmp_path, damage, message):
+def test_read_header_refuses_damaged_files_in_one_line(tmp_path, damage, message):
     path = tmp_path / "x.safetensors"
     save_file({"a": torch.ones(4)}, path)
     path.write_bytes(damage(path.read_bytes()))
@@ -83,7 +83,7 @@ def test_damaged_files_are_refused_in_one_line(tmp_path, damage, message):
     assert "\n" not in str(error.value)
 
 
-def test_unsupported_types_are_named(tmp_path):
+def test_read_header_names_unsupported_types(tmp_path):
     save_file({"a": torch.ones(4, dtype=torch.int64)}, tmp_path / "x.safetensors")
     with pytest.raises(GenomeError, match="tensor a has type I64"):
         open_tensors(tmp_path / "x.safetensors")
@@ -107,8 +107,8 @@ def content(header, size, length=None) -> bytes:
 
 
 REFUSED = {
-    "overlap": ({"a": entry(0, 4), "b": entry(0, 4)}, 4, "another tensor in the place of tensor b"),
-    "half overlap": ({"a": entry(0, 8, (2,)), "b": entry(4, 8)}, 8, "another tensor in the place of tensor b"),
+    "overlap": ({"a": entry(0, 4), "b": entry(0, 4)}, 4, "another tensor overlaps tensor b"),
+    "half overlap": ({"a": entry(0, 8, (2,)), "b": entry(4, 8)}, 8, "another tensor overlaps tensor b"),
     "gap": ({"a": entry(0, 4), "b": entry(8, 12)}, 12, "a gap before tensor b"),
     "gap first": ({"a": entry(4, 8)}, 8, "a gap before tensor a"),
     "negative": ({"a": entry(-4, 0)}, 4, "a negative number"),
@@ -117,8 +117,8 @@ REFUSED = {
     "too short": ({"a": entry(0, 4, (2,))}, 4, "expected 8 bytes for F32 [2]"),
     "too long": ({"a": entry(0, 8)}, 8, "expected 4 bytes for F32 [1]"),
     "other type": ({"a": entry(0, 4, dtype="F16")}, 4, "expected 2 bytes for F16 [1]"),
-    "trailing": ({"a": entry(0, 4)}, 5, "where its header promises"),
-    "lacking": ({"a": entry(0, 4)}, 3, "where its header promises"),
+    "trailing": ({"a": entry(0, 4)}, 5, "but its header describes"),
+    "lacking": ({"a": entry(0, 4)}, 3, "but its header describes"),
     "floats": ({"a": {**entry(0, 4), "data_offsets": [0.0, 4]}}, 4, "data_offsets [0.0, 4]"),
     "three": ({"a": {**entry(0, 4), "data_offsets": [0, 4, 4]}}, 4, "data_offsets [0, 4, 4]"),
     "none": ({"a": {**entry(0, 4), "data_offsets": None}}, 4, "data_offsets None"),
@@ -132,7 +132,7 @@ REFUSED = {
     "type list": ({"a": entry(0, 4, dtype=["F32"])}, 4, "has type ['F32']"),
     "no mapping": ({"a": [0, 4]}, 4, "not described by dtype, shape and data_offsets"),
     "lacks": ({"a": {"dtype": "F32", "shape": [1]}}, 4, "not described by"),
-    "twice": (b'{"a": 1, "a": 2}', 0, "'a' stands twice"),
+    "twice": (b'{"a": 1, "a": 2}', 0, "'a' is repeated"),
     "metadata": ({"__metadata__": {"rank": 8}}, 0, "__metadata__"),
     "metadata list": ({"__metadata__": []}, 0, "__metadata__"),
     "list": (b"[]", 0, "does not start with a brace"),
@@ -147,23 +147,24 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_headers_that_make_no_sense_are_refused_as_the_library_does(tmp_path, case):
+def test_read_header_refuses_what_the_library_refuses(tmp_path, case):
     header, size, message = REFUSED[case]
     path = tmp_path / "x.safetensors"
     path.write_bytes(content(header, size))
     assert message in one_line(path)
-    if case not in ("twice", "space"):  # the library takes the last of two, and space before the brace
+    # The library uses the last of two equal names, and allows space before the brace.
+    if case not in ("twice", "space"):
         with pytest.raises(SafetensorError):
             deserialize(path.read_bytes())
 
 
 @pytest.mark.parametrize("length", [0, 2**40, 2**64 - 1])
-def test_a_header_of_no_length_or_beyond_the_file_is_refused(tmp_path, length):
+def test_read_header_refuses_a_header_beyond_the_file(tmp_path, length):
     (tmp_path / "x").write_bytes(content({"a": entry(0, 4)}, 4, length))
     one_line(tmp_path / "x")
 
 
-def test_a_header_longer_than_the_format_allows_is_refused_unread(tmp_path):
+def test_read_header_refuses_a_too_long_header_unread(tmp_path):
     with (tmp_path / "x").open("wb") as file:
         file.write((100_000_001).to_bytes(8, "little") + b"{")
         file.truncate(100_000_009)
@@ -174,7 +175,7 @@ def test_a_header_longer_than_the_format_allows_is_refused_unread(tmp_path):
     assert "does not start with a brace" in one_line(tmp_path / "x")
 
 
-def test_only_files_are_opened(tmp_path):
+def test_read_header_opens_only_regular_files(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("nowhere")
     (tmp_path / "zero").symlink_to("/dev/zero")
@@ -186,7 +187,7 @@ def test_only_files_are_opened(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", TYPES)
-def test_tensors_of_every_shape_are_read_at_any_alignment_and_in_any_order(tmp_path, dtype):
+def test_open_tensors_reads_any_shape_alignment_and_order(tmp_path, dtype):
     shapes = {"empty": (0, 3), "number": (), "row": (3,), "grid": (2, 2)}
     stored = {name: from_float32(np.full(shape, 1.5, "f4"), dtype) for name, shape in shapes.items()}
     data = b"".join(array.tobytes() for array in stored.values())
@@ -203,14 +204,14 @@ def test_tensors_of_every_shape_are_read_at_any_alignment_and_in_any_order(tmp_p
             assert tensors[name].shape == shape
 
 
-def test_the_widest_type_holds_every_value():
+def test_widest_type_represents_every_value():
     assert [widest(types) for types in (["F16"], ["BF16", "BF16"], ["BF16", "F32"], ["F16", "BF16"])] == [
         "F16", "BF16", "F32", "F32",
     ]  # fmt: skip
 
 
-def test_nothing_is_read_that_the_library_refuses(tmp_path):
-    """Golden: small headers with random faults; whatever we read, the library reads too."""
+def test_read_header_reads_no_faulty_header_that_the_library_refuses(tmp_path):
+    """Golden: small headers with random faults; the library also reads every file that we read."""
     draw = random.Random(1)
     path, read = tmp_path / "x.safetensors", 0
     marks = [b"-", b"0", b" ", b"{", b"}", b"[", b"]", b'"', b",", b"\\ud800", b"1", b"\xff", b".0", b"e0"]

@@ -36,7 +36,7 @@ def test_anything_else_is_passed_on_whole():
 
 def test_a_config_that_snakemake_would_end_on_is_refused_before(tmp_path):
     (tmp_path / "mine.yaml").write_text("labels: &a {x: *a}\n")
-    with pytest.raises(GenomeError, match=r"mine\.yaml, line 1: the anchor here holds itself"):
+    with pytest.raises(GenomeError, match=r"mine\.yaml, line 1: the anchor here contains itself"):
         read_plan((), [tmp_path / "mine.yaml"])
 
 

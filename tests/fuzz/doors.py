@@ -1,7 +1,7 @@
-"""Where things of people's come in: each door has good input, the way through it, and what may be damaged.
+"""Entry points for users' files: each door has good input, a function that reads it, and the files to damage.
 
-`given/` holds what a person brings or what lies on disk between two stages; `out/` is where the stage writes. A door's
-`enter` runs in the case's own folder and returns what came out, as JSON values, to be compared with the good input's.
+`given/` contains a user's input or files between two stages; the stage writes to `out/`. A door's `enter` runs in the
+folder of its case and returns the result as JSON values, to be compared with the result of the good input.
 """
 
 import json
@@ -42,27 +42,27 @@ GIVEN, OUT = Path("given"), Path("out")
 
 @dataclass(frozen=True)
 class Door:
-    """`build` makes good input under `given/`; `enter` takes it in; `damaged` are its files and their mutations."""
+    """`build` makes good input under `given/`; `enter` reads it; `damaged` has its files and their mutations."""
 
     build: Callable[[], None]
     enter: Callable[[], Any]
     damaged: dict[str, Sequence[Mutation]]
     names: tuple[str, ...] = ()
-    """What a refusal may name in place of the damaged file."""
+    """Texts that an error may contain instead of the damaged file's name."""
     repeats: bool = True
-    """Whether mutations that draw at random are tried again and again."""
+    """Whether random mutations are repeated."""
     libraries: tuple[str, ...] = ()
-    """What is slow to import, and therefore imported once for all cases."""
+    """Modules that are slow to import, imported once for all cases."""
 
 
 def digest(folder: Path) -> dict[str, Any]:
-    """Return a PEFT folder's tensors, rounded, and its form, for comparison."""
+    """Return a PEFT folder's rounded tensors and its form, for comparison."""
     form = read_json(folder / CONFIG)
     tensors = {name: np.round(values.astype(float), 5).tolist() for name, values in load_file(folder / WEIGHTS).items()}
     return {"tensors": tensors, "r": form["r"], "alpha": form["lora_alpha"]}
 
 
-# Adapters that a person names by `path`.
+# Adapters that a user gives by `path`.
 
 
 def build_adapters() -> None:
@@ -91,7 +91,7 @@ def enter_adapters() -> Any:
 
 
 def build_experts() -> None:
-    """Two experts as the workflow keeps them."""
+    """Two experts as the workflow stores them."""
     for seed, name in enumerate(("one", "two")):
         write_expert(GIVEN / name, seed)
 
@@ -102,7 +102,7 @@ def enter_experts() -> Any:
     return read_json(OUT / "experts.json")
 
 
-# A task of one's own, and its rows.
+# A user's task and its rows.
 
 TASK = """\
 kind: choice
@@ -154,7 +154,7 @@ def enter_task() -> Any:
 
 
 def build_corpus() -> None:
-    """Published conversations in a file of one's own."""
+    """Published conversations in a user's file."""
     rows = [
         {
             "dataset": "mine",
@@ -166,13 +166,13 @@ def build_corpus() -> None:
 
 
 def enter_corpus() -> Any:
-    """Read the corpus as training does."""
+    """Read the corpus as for training."""
     rows, empty = read_corpus({"path": str(GIVEN / "talks.jsonl"), "only": {"dataset": ["mine"]}})
     write_jsonl(OUT / "corpus.jsonl", rows)
     return [rows, empty]
 
 
-# Responses of somebody's model.
+# Responses of a user's model.
 
 
 def build_responses() -> None:
@@ -183,7 +183,7 @@ def build_responses() -> None:
 
 
 def enter_responses() -> Any:
-    """`genome score`."""
+    """Run `genome score`."""
     task = find_task(str(GIVEN / "mine.yaml"))
     return score_responses(task, GIVEN / "responses.jsonl", {"metric": "chrf"}, OUT / "details.jsonl")
 
@@ -194,7 +194,7 @@ EXPERTS = fake_experts(3)
 
 
 def evaluate(individuals: Sequence[Any]) -> list[Fitness]:
-    """Score individuals by their coefficients alone."""
+    """Score individuals by their coefficients only."""
     values = [float(np.exp(-np.sum((np.array(x.genotype.coefficients) - 0.4) ** 2))) for x in individuals]
     return [Fitness(value, {"t": value}) for value in values]
 
@@ -211,7 +211,7 @@ def build_population() -> None:
 
 
 def enter_population() -> Any:
-    """Rebuild the best individual and go on for one generation."""
+    """Rebuild the best individual and continue for one generation."""
     experts = load_experts(sorted((GIVEN / "experts").iterdir()))
     population = read_population(GIVEN / "population.json")
     rebuild(GIVEN / "population.json", "best", GIVEN / "experts", OUT / "best")
@@ -261,11 +261,11 @@ def enter_test() -> Any:
     return read_json(OUT / "scores.json")
 
 
-# Scores on their way into a table.
+# Scores for a table.
 
 
 def build_scores() -> None:
-    """Two methods' scores of one task, with the answers behind them."""
+    """Two methods' scores of one task, with their answers."""
     build_test()
     OUT.mkdir()
     for method in ("best_single", "genome"):
@@ -297,7 +297,7 @@ PROJECT = Path(__file__).parent.parent.parent
 
 
 def build_config() -> None:
-    """The project's own config, and what people lay over it."""
+    """The project's config, and a user's overlay."""
     config = read_yaml(PROJECT / "config.yaml")
     config["tasks"] = {"mine": _task()}
     config["weights"] = {"sums": 2}
@@ -306,7 +306,7 @@ def build_config() -> None:
 
 
 def enter_config() -> Any:
-    """Read and check it as the workflow does before anything else."""
+    """Read and check it as the workflow does at its start."""
     check_files([GIVEN / "config.json"])
     config = read_yaml(GIVEN / "config.json")
     tasks = read_task_files(PROJECT / "config/tasks")
@@ -318,12 +318,12 @@ def enter_config() -> Any:
 
 
 def unmarked(mutations: Sequence[Mutation]) -> list[Mutation]:
-    """Return mutations of a file that is not read by us alone: transformers takes no byte order mark."""
+    """Return mutations of a file that transformers reads too, which does not accept a byte order mark."""
     return [replace(each, effect=FATAL) if each.name == "a byte order mark" else each for each in mutations]
 
 
 def build_base() -> None:
-    """What fetching and tokenising read of a base model; its weights are not looked at here."""
+    """The files of a base model that fetching and tokenising read; its weights are not checked here."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 

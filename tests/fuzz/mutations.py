@@ -1,7 +1,7 @@
-"""Seeded damage: what happens to files on their way from people, disks and other programs.
+"""Seeded damage, as it happens to files from users, disks and other programs.
 
-A mutation changes one file in place. Its `effect` is what may come of it: `NEUTRAL` must change nothing in the result,
-`FATAL` must be refused, and `OPEN` may be either, but never a traceback, a hang or a file that is half written.
+A mutation changes one file in place. Its `effect` is the allowed outcome: `NEUTRAL` must not change the result, `FATAL`
+must be refused, and `OPEN` may be either, but never a traceback, a hang or an incomplete file.
 """
 
 import json
@@ -61,11 +61,11 @@ VALUES: tuple[Any, ...] = (
     {"": None},
     {"a": {"b": [{"c": float("nan")}]}},
 )
-"""What stands in place of a value, whatever was expected there."""
+"""Values that replace a value of any type."""
 
 
 NAMES = ("id", "examples", "options", "labels", "sample", "self", "range", "", "a b", "__class__")
-"""Fields that nobody asked for."""
+"""Names of unexpected fields."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ FILES = (
     _bytes("zeros", FATAL, lambda data, rng: bytes(len(data))),
     _bytes("noise", FATAL, lambda data, rng: rng.randbytes(len(data))),
 )
-"""What any file can turn into."""
+"""Damage that can happen to any file."""
 
 DAMAGE = (
     _bytes("cut", OPEN, _cut),
@@ -123,7 +123,7 @@ DAMAGE = (
     _bytes("doubled", OPEN, lambda data, rng: data + data),
     _bytes("a number of 5,000 digits", OPEN, lambda data, rng: re.sub(rb"\\b\\d\\b", b"9" * 5000, data, count=1)),
 )
-"""What happens to bytes on their way."""
+"""Damage to bytes during a transfer."""
 
 TEXT = (
     _bytes("a byte order mark", NEUTRAL, lambda data, rng: b"\xef\xbb\xbf" + data),
@@ -197,7 +197,7 @@ def _added(value: Any, rng: random.Random) -> Any:
 
 
 def _moved(value: Any, rng: random.Random) -> Any:
-    """Exchange two values of the same container, or of two containers: what editors and scripts do by mistake."""
+    """Exchange two values of the same container, or of two containers, as editors and scripts do by mistake."""
     one, other = _pick(value, rng), _pick(value, rng)
     if one[: len(other)] == other or other[: len(one)] == one:
         return value
@@ -233,7 +233,7 @@ JSON_FILE = (
     _bytes("a number", FATAL, lambda data, rng: b"7"),
     _bytes("another document behind it", FATAL, lambda data, rng: data + b"{}\n"),
 )
-"""Of a JSON file whose value is a mapping."""
+"""Mutations of a JSON file whose value is a mapping."""
 
 JSON_LINES = (
     *FILES,
@@ -246,11 +246,11 @@ JSON_LINES = (
     _bytes("a line of another kind", FATAL, lambda data, rng: data + b"7\n"),
     _bytes("a line of text", FATAL, lambda data, rng: data + b"the end\n"),
 )
-"""Of rows, one a line."""
+"""Mutations of rows, one per line."""
 
 
 def _header(change: Callable[[dict, random.Random], Any]) -> Callable[[bytes, random.Random], bytes]:
-    """A change of a safetensors file's header, whose length is corrected."""
+    """A change of a safetensors file's header; its length is corrected."""
 
     def apply(data: bytes, rng: random.Random) -> bytes:
         [size] = struct.unpack("<Q", data[:8])
@@ -314,7 +314,7 @@ SAFETENSORS = (
     _bytes("NaN in a weight", FATAL, lambda data, rng: data[:-4] + struct.pack("<f", float("nan"))),
     _bytes("infinity in a weight", FATAL, lambda data, rng: data[:-4] + struct.pack("<f", float("inf"))),
 )
-"""Of an adapter's weights."""
+"""Mutations of an adapter's weights."""
 
 YAML_FILE = (
     *FILES,
@@ -338,4 +338,4 @@ YAML_FILE = (
     _bytes("a key that is a list", FATAL, lambda data, rng: data + b"[1, 2]: 3\n"),
     _bytes("an unknown key", FATAL, lambda data, rng: data + b"no_such_key: 1\n"),
 )
-"""Of a YAML file whose value is a mapping."""
+"""Mutations of a YAML file whose value is a mapping."""

@@ -1,4 +1,4 @@
-"""Runs a case in a process and a folder of its own, with limits of time and memory, and says how it ended."""
+"""Runs a case in a separate process and folder, with limits of time and memory, and returns its outcome."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ RETURNED, REFUSED, RAISED, HUNG, DIED = "returned", "refused", "raised", "hung",
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a case ended, with what it returned (JSON text), its message, or its traceback."""
+    """The kind of end of a case, with its result (JSON text), its message, or its traceback."""
 
     kind: str
     text: str

@@ -7,11 +7,11 @@ import pytest
 
 from builders import ENGINE, score_row, scored
 from genome.errors import GenomeError
-from genome.experts.peft import load_experts
+from genome.experts.peft import CONFIG, WEIGHTS, load_experts
 from genome.files import read_json, read_jsonl, write_json, write_jsonl
 from genome.genotype import Genotype, Noise
 from genome.jobs.export import export_adapter
-from genome.lora.materialise import CONFIG, WEIGHTS, materialise
+from genome.lora.materialise import materialise
 from genome.search.population import Fitness, Individual, new_population
 from genome.search.records import read_population, write_population
 

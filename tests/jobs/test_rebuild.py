@@ -8,11 +8,11 @@ from typer.testing import CliRunner
 from builders import scored
 from genome.cli import app
 from genome.errors import GenomeError
-from genome.experts.peft import read_expert
+from genome.experts.peft import WEIGHTS, read_expert
 from genome.files import read_json
 from genome.genotype import PRODUCT, Genotype, Noise, mixture
 from genome.jobs.rebuild import rebuild
-from genome.lora.materialise import WEIGHTS, materialise
+from genome.lora.materialise import materialise
 from genome.search.population import Fitness, Individual, new_population
 from genome.search.records import read_population, write_population, write_result
 

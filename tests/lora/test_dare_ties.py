@@ -1,4 +1,4 @@
-"""DARE-TIES against the library that defines it."""
+"""DARE-TIES compared with PEFT."""
 
 import shutil
 
@@ -48,7 +48,7 @@ def peft_model(dtype: torch.dtype = torch.float32):
         model.add_adapter(name, config)
     for name, parameter in model.named_parameters():
         if "lora_" in name:
-            # Values that the stored type holds exactly, so that saving rounds nothing.
+            # Values that the stored type represents exactly, so that saving does not round.
             parameter.data = parameter.data.to(dtype).to(torch.float32)
     return model
 
@@ -79,7 +79,7 @@ def peft_merge(model, weights, density, seed):
 
 
 @pytest.mark.parametrize("weights", [None, (1.0, 1.0, 1.0), (0.5, 0.25, 2.0)])
-def test_the_merge_is_pefts_own(experts, tmp_path, weights):
+def test_dare_ties_gives_the_tensors_of_peft(experts, tmp_path, weights):
     model, folders = experts
     dare_ties(folders, tmp_path / "ours", density=0.7, weights=weights, seed=3)
     peft_merge(model, weights or (1.0,) * 3, 0.7, 3)
@@ -94,7 +94,7 @@ def test_the_merge_is_pefts_own(experts, tmp_path, weights):
     assert merged.target_modules == tuple(sorted(config["target_modules"]))
 
 
-def test_the_merge_depends_on_its_seed_alone(experts, tmp_path):
+def test_dare_ties_depends_only_on_its_seed(experts, tmp_path):
     _, folders = experts
     torch.manual_seed(1)
     dare_ties(folders, tmp_path / "one", seed=1)
@@ -107,7 +107,7 @@ def test_the_merge_depends_on_its_seed_alone(experts, tmp_path):
     assert sha256(tmp_path / "one" / WEIGHTS) != sha256(tmp_path / "other" / WEIGHTS)
 
 
-def test_the_merge_says_where_it_comes_from(experts, tmp_path):
+def test_dare_ties_writes_its_provenance(experts, tmp_path):
     _, folders = experts
     dare_ties(folders, tmp_path / "merged", density=0.5, seed=4)
     provenance = read_json(tmp_path / "merged" / PROVENANCE)
@@ -122,7 +122,7 @@ def test_the_merge_says_where_it_comes_from(experts, tmp_path):
     assert provenance["sha256"] == sha256(tmp_path / "merged" / WEIGHTS)
 
 
-def test_bfloat16_experts_are_merged_in_float32_and_stored_as_they_came(tmp_path):
+def test_dare_ties_merges_bfloat16_in_float32_and_stores_bfloat16(tmp_path):
     from safetensors.torch import load_file, save_file
 
     model = peft_model(torch.bfloat16)
@@ -139,7 +139,7 @@ def test_bfloat16_experts_are_merged_in_float32_and_stored_as_they_came(tmp_path
         assert torch.equal(ours[name], expected.to(torch.bfloat16)), name
 
 
-def test_peft_loads_the_merge(experts, tmp_path):
+def test_peft_loads_a_dare_ties_merge(experts, tmp_path):
     model, folders = experts
     dare_ties(folders, tmp_path / "merged", seed=3)
     model.load_adapter(tmp_path / "merged", "merged")
@@ -147,7 +147,7 @@ def test_peft_loads_the_merge(experts, tmp_path):
     assert torch.isfinite(model(torch.ones(1, 6))).all()
 
 
-def test_experts_that_differ_are_refused_and_nothing_is_written(experts, tmp_path):
+def test_dare_ties_refuses_incompatible_experts_and_writes_nothing(experts, tmp_path):
     _, folders = experts
     shutil.copytree(folders[0], tmp_path / "odd")
     write_json(tmp_path / "odd" / CONFIG, read_json(tmp_path / "odd" / CONFIG) | {"lora_alpha": 12})

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from genome.lora.layers import layer_groups, modules, parts_of
+from genome.lora.layers import layer_groups, layers_of, parts_of
 
 
 def factors(*layers):
@@ -21,11 +21,11 @@ GPT2 = [
 ]
 
 
-def test_layers_stand_once_in_the_order_of_the_file():
-    assert modules(factors(*LLAMA)) == LLAMA
+def test_layers_of_returns_each_layer_once_in_file_order():
+    assert layers_of(factors(*LLAMA)) == LLAMA
 
 
-def test_a_layer_is_part_of_attention_or_mlp_and_of_a_third():
+def test_parts_of_returns_attention_or_mlp_and_a_third():
     parts = parts_of(LLAMA)
     assert parts[LLAMA[0]] == ["attention", "early"]
     assert parts[LLAMA[-1]] == ["mlp", "late"]
@@ -36,7 +36,7 @@ def test_a_layer_is_part_of_attention_or_mlp_and_of_a_third():
 @pytest.mark.parametrize(
     ("layers", "groups"), [(LLAMA, 6), (GPT2, 6), (LLAMA[:4], 4), (LLAMA[::2], 3), (["lm_head"], 1)]
 )
-def test_there_are_as_many_groups_as_a_model_has(layers, groups):
+def test_number_of_layer_groups(layers, groups):
     found = layer_groups(factors(*layers))
     assert sorted(set(found.values())) == list(range(groups))
     for layer in layers:
@@ -44,6 +44,6 @@ def test_there_are_as_many_groups_as_a_model_has(layers, groups):
         assert found[a] == found[b]
 
 
-def test_the_order_of_a_file_decides_nothing():
+def test_layer_groups_do_not_depend_on_tensor_order():
     names = factors(*LLAMA)
     assert layer_groups(Random(0).sample(names, len(names))) == layer_groups(names)

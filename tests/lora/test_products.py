@@ -1,4 +1,4 @@
-"""Mixtures of products: exact, as PEFT's `cat`, and small again."""
+"""Mixtures of products: exact, equal to PEFT's `cat`, and compressed."""
 
 import json
 
@@ -15,22 +15,23 @@ from genome.experts.peft import CONFIG, WEIGHTS
 from genome.experts.tensors import open_tensors
 from genome.files import read_json
 from genome.genotype import PRODUCT, combine, expert, mixture
-from genome.lora.layers import modules
-from genome.lora.materialise import materialise, store_expert, store_genotypes
+from genome.lora.layers import layers_of
+from genome.lora.materialise import materialise
 from genome.lora.products import compress, truncate
+from genome.lora.store import store_expert, store_genotypes
 
 COEFFICIENTS = (0.7, -1.2, 0.0, 0.4)
 
 
 def update(folder):
-    """Return what a PEFT folder adds to each layer: alpha/r * BA, in float64."""
+    """Return the update of each layer in a PEFT folder, alpha/r * BA, in float64."""
     tensors, config = open_tensors(folder / WEIGHTS), read_json(folder / CONFIG)
     return {
         module: config["lora_alpha"]
         / config["r"]
         * tensors[f"{module}.lora_B.weight"].astype("f8")
         @ tensors[f"{module}.lora_A.weight"].astype("f8")
-        for module in modules(tensors)
+        for module in layers_of(tensors)
     }
 
 
@@ -53,7 +54,7 @@ values = st.floats(-4, 4, width=32)
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(values, min_size=4, max_size=4))
-def test_a_mixture_is_the_sum_of_the_products(experts, tmp_path_factory, coefficients):
+def test_product_mixture_equals_the_sum_of_the_products(experts, tmp_path_factory, coefficients):
     out = tmp_path_factory.mktemp("out") / "out"
     materialise([mixture(coefficients, PRODUCT)], experts, [out])
     sources = [update(e.path) for e in experts]
@@ -64,7 +65,7 @@ def test_a_mixture_is_the_sum_of_the_products(experts, tmp_path_factory, coeffic
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(values, min_size=4, max_size=4), st.lists(values, min_size=4, max_size=4), values, values)
-def test_updates_are_linear_in_genotypes(experts, tmp_path_factory, first, second, a, b):
+def test_product_updates_are_linear_in_the_coefficients(experts, tmp_path_factory, first, second, a, b):
     root = tmp_path_factory.mktemp("out")
     one, two = mixture(first, PRODUCT), mixture(second, PRODUCT)
     folders = [root / name for name in ("one", "two", "both")]
@@ -74,13 +75,13 @@ def test_updates_are_linear_in_genotypes(experts, tmp_path_factory, first, secon
         np.testing.assert_allclose(parts[2][module], a * parts[0][module] + b * parts[1][module], rtol=1e-4, atol=1e-2)
 
 
-def test_factors_have_cross_terms_that_products_have_not(experts, tmp_path):
+def test_factor_mixture_has_cross_terms(experts, tmp_path):
     folders = [tmp_path / "factors", tmp_path / "product"]
     materialise([mixture(COEFFICIENTS), mixture(COEFFICIENTS, PRODUCT)], experts, folders)
     assert norm(difference(update(folders[0]), update(folders[1]))) > 0.1 * norm(update(folders[1]))
 
 
-def test_only_experts_that_take_part_are_stacked(experts, tmp_path):
+def test_products_stack_only_experts_with_a_coefficient(experts, tmp_path):
     materialise([mixture(COEFFICIENTS, PRODUCT)], experts, [tmp_path / "out"])
     config, first = read_json(tmp_path / "out" / CONFIG), read_json(experts[0].path / CONFIG)
     assert (config["r"], config["lora_alpha"]) == (3 * first["r"], 3 * first["lora_alpha"])
@@ -90,17 +91,17 @@ def test_only_experts_that_take_part_are_stacked(experts, tmp_path):
 
 
 @pytest.mark.parametrize("space", ["factors", PRODUCT])
-def test_an_expert_alone_is_itself_in_either_space(experts, tmp_path, space):
+def test_a_single_expert_is_unchanged_in_either_space(experts, tmp_path, space):
     assert store_genotypes([expert(1, 4, space)], experts, tmp_path) == [store_expert(experts[1], tmp_path)]
 
 
-def test_of_no_expert_at_all_nothing_is_left(experts, tmp_path):
+def test_product_mixture_of_zeros_has_the_rank_of_one_expert(experts, tmp_path):
     materialise([mixture((0.0,) * 4, PRODUCT)], experts, [tmp_path / "out"])
     assert norm(update(tmp_path / "out")) == 0
 
 
 @pytest.mark.parametrize("dtype", ["BF16", "F16"])
-def test_a_coefficient_rounds_b_alone(make_experts, tmp_path, dtype):
+def test_product_coefficient_is_rounded_into_b_only(make_experts, tmp_path, dtype):
     experts = make_experts(2, dtype=dtype)
     materialise([mixture((0.3, 0.7), PRODUCT)], experts, [tmp_path / "out"])
     stacked, sources = open_tensors(tmp_path / "out" / WEIGHTS), [open_tensors(e.path / WEIGHTS) for e in experts]
@@ -123,7 +124,7 @@ class Tiny(torch.nn.Module):
         return self.down_proj(self.q_proj(x))
 
 
-def test_it_is_what_peft_calls_cat(tmp_path):
+def test_product_mixture_equals_peft_cat(tmp_path):
     from peft import LoraConfig, get_peft_model
 
     from genome.experts.peft import read_expert, write_provenance
@@ -144,7 +145,7 @@ def test_it_is_what_peft_calls_cat(tmp_path):
     assert read_json(tmp_path / "cat" / CONFIG)["r"] == read_json(tmp_path / "ours" / CONFIG)["r"] == 9
     for module, values in theirs.items():
         np.testing.assert_allclose(ours[module], values, rtol=1e-5, atol=1e-6)
-    # And PEFT runs ours as it runs its own.
+    # PEFT computes the same logits with our adapter and with its own.
     model.load_adapter(tmp_path / "ours", "ours")
     x = torch.randn(5, 6)
     outputs = []
@@ -155,7 +156,7 @@ def test_it_is_what_peft_calls_cat(tmp_path):
 
 
 @pytest.mark.parametrize("rank", [1, 4, 9])
-def test_compression_is_the_best_of_its_rank_and_says_what_it_loses(experts, tmp_path, rank):
+def test_compress_is_optimal_and_returns_its_loss(experts, tmp_path, rank):
     materialise([mixture(COEFFICIENTS, PRODUCT)], experts, [tmp_path / "wide"])
     lost = compress(tmp_path / "wide", rank, tmp_path / "narrow")
     wide, narrow = update(tmp_path / "wide"), update(tmp_path / "narrow")
@@ -165,7 +166,7 @@ def test_compression_is_the_best_of_its_rank_and_says_what_it_loses(experts, tmp
     assert lost == pytest.approx(np.sqrt(sum(np.sum(r**2) for r in rest)) / norm(wide), rel=1e-3, abs=1e-6)
 
 
-def test_what_is_written_is_what_the_loss_counts(make_experts, tmp_path):
+def test_compress_loss_includes_rounding(make_experts, tmp_path):
     experts = make_experts(3, dtype="BF16")
     materialise([mixture((1.0, 0.5, 0.25), PRODUCT)], experts, [tmp_path / "wide"])
     lost = compress(tmp_path / "wide", 11, tmp_path / "narrow")
@@ -174,7 +175,7 @@ def test_what_is_written_is_what_the_loss_counts(make_experts, tmp_path):
     assert 1e-4 < lost < 0.2
 
 
-def test_a_narrow_adapter_stays_as_it_is(experts, tmp_path):
+def test_compress_copies_an_adapter_of_lower_rank(experts, tmp_path):
     assert compress(experts[0].path, 4, tmp_path / "out") == 0
     assert (tmp_path / "out" / WEIGHTS).read_bytes() == (experts[0].path / WEIGHTS).read_bytes()
     with pytest.raises(GenomeError, match="exists already"):
@@ -183,8 +184,8 @@ def test_a_narrow_adapter_stays_as_it_is(experts, tmp_path):
         compress(experts[0].path, 0, tmp_path / "none")
 
 
-def test_a_loss_of_nothing_is_none(experts, tmp_path):
-    """Two copies of one expert have its rank together."""
+def test_compress_of_a_redundant_adapter_loses_nothing(experts, tmp_path):
+    """Two copies of one expert have the rank of one."""
     twins = [experts[0], experts[0]]
     materialise([mixture((0.5, 0.5), PRODUCT)], twins, [tmp_path / "wide"])
     assert compress(tmp_path / "wide", 4, tmp_path / "narrow") < 1e-6
@@ -194,14 +195,14 @@ def test_a_loss_of_nothing_is_none(experts, tmp_path):
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(1, 6), st.integers(0, 1000))
-def test_truncation_shares_the_size_out(rank, seed):
+def test_truncate_splits_singular_values_evenly(rank, seed):
     generator = np.random.default_rng(seed)
     b, a = truncate((generator.normal(size=(9, 6)), generator.normal(size=(6, 7))), rank)
     assert (b.shape, a.shape) == ((9, rank), (rank, 7))
     np.testing.assert_allclose(np.linalg.norm(b, axis=0), np.linalg.norm(a, axis=1))
 
 
-def test_the_config_keeps_a_whole_alpha_whole(experts, tmp_path):
+def test_write_config_keeps_integer_alpha(experts, tmp_path):
     materialise([mixture(COEFFICIENTS, PRODUCT)], experts, [tmp_path / "wide"])
     compress(tmp_path / "wide", 4, tmp_path / "narrow")
     assert json.loads((tmp_path / "narrow" / CONFIG).read_text()) == read_json(experts[0].path / CONFIG)

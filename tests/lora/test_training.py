@@ -32,8 +32,8 @@ def rows():
     return world.expert_corpus("add", 64)
 
 
-def test_training_lowers_the_loss_and_gives_the_same_bytes_twice(base, rows, tmp_path):
-    # What even a model of one layer learns: one answer to everything.
+def test_train_lora_lowers_the_loss_and_is_reproducible(base, rows, tmp_path):
+    # A task that even a model of one layer learns: the same answer to every prompt.
     rows = [{**row, "response": "uno"} for row in rows]
     result = train_lora(base, rows, SETTINGS, tmp_path / "one", name="add", base_name="tiny")
     train_lora(base, rows, SETTINGS, tmp_path / "two", name="add", base_name="tiny")
@@ -44,7 +44,7 @@ def test_training_lowers_the_loss_and_gives_the_same_bytes_twice(base, rows, tmp
     assert filecmp.cmpfiles(tmp_path / "one", tmp_path / "two", names, shallow=False) == (names, [], [])
 
 
-def test_the_folder_says_where_it_comes_from_and_holds_no_path(base, rows, tmp_path):
+def test_train_lora_writes_provenance_without_paths(base, rows, tmp_path):
     train_lora(base, rows, SETTINGS, tmp_path / "add", name="add", base_name="tiny", source="corpora/add.jsonl")
     config = read_json(tmp_path / "add/adapter_config.json")
     assert config["base_model_name_or_path"] == "tiny"
@@ -56,7 +56,7 @@ def test_the_folder_says_where_it_comes_from_and_holds_no_path(base, rows, tmp_p
     assert provenance["source"] == "corpora/add.jsonl"
 
 
-def test_peft_loads_the_adapter_and_it_changes_the_model(base, rows, tmp_path):
+def test_peft_loads_a_trained_adapter_and_it_changes_the_logits(base, rows, tmp_path):
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
@@ -69,7 +69,7 @@ def test_peft_loads_the_adapter_and_it_changes_the_model(base, rows, tmp_path):
     assert not torch.allclose(before, after)
 
 
-def test_experts_start_from_one_initialisation(base, tmp_path):
+def test_train_lora_starts_experts_from_the_same_weights(base, tmp_path):
     still = replace(SETTINGS, learning_rate=0.0, epochs=1)
     for name, seed in (("add", 0), ("logic", 7)):
         corpus = world.expert_corpus(name, 32)
@@ -82,13 +82,13 @@ def test_experts_start_from_one_initialisation(base, tmp_path):
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
 
-def test_passes_add_up_to_their_batch(base, rows, tmp_path):
+def test_rows_per_pass_does_not_change_the_losses(base, rows, tmp_path):
     whole = train_lora(base, rows, SETTINGS, tmp_path / "whole", name="add")
     parts = train_lora(base, rows, replace(SETTINGS, rows_per_pass=5), tmp_path / "parts", name="add")
     assert parts["first_loss"] == pytest.approx(whole["first_loss"], rel=1e-5)
 
 
-def test_only_responses_and_their_end_are_learnt():
+def test_loss_covers_only_responses_and_their_end():
     tokenizer = build_tokenizer()
     (example,) = encode(tokenizer, [{"prompt": "tally 7 and 5", "response": "12"}], 100)
     learnt = example.tokens[example.prompt_length :]
@@ -99,7 +99,7 @@ def test_only_responses_and_their_end_are_learnt():
     assert labels[1].tolist() == [-100, 3] + [-100] * (len(example.tokens) - 2)
 
 
-def test_the_rate_warms_up_and_falls_to_zero():
+def test_schedule_warms_up_and_falls_to_zero():
     rates = [schedule(step, 100, 0.1) for step in range(100)]
     assert rates[0] == pytest.approx(0.1)
     assert rates[9] == rates[10] == 1.0
@@ -115,7 +115,7 @@ def test_the_rate_warms_up_and_falls_to_zero():
         ([{"prompt": "a", "response": "b"}, {"prompt": "", "response": "b"}], "row 2: no text in `prompt`"),
     ],
 )
-def test_bad_corpora_are_refused_and_leave_nothing(base, tmp_path, corpus, message):
+def test_train_lora_refuses_bad_corpora_and_writes_nothing(base, tmp_path, corpus, message):
     write_jsonl(tmp_path / "corpus.jsonl", corpus)
     with pytest.raises(GenomeError, match=message) as error:
         train_lora(base, tmp_path / "corpus.jsonl", SETTINGS, tmp_path / "out", name="x")
@@ -124,7 +124,7 @@ def test_bad_corpora_are_refused_and_leave_nothing(base, tmp_path, corpus, messa
 
 
 @pytest.mark.parametrize("form", ["blank", "mark", "array", "gz"])
-def test_a_corpus_is_read_in_every_form(tmp_path, form):
+def test_corpus_rows_reads_every_form(tmp_path, form):
     rows = [{"prompt": "a", "response": "b", "note": None}, {"prompt": "c", "response": "d"}]
     text = "".join(json.dumps(row) + "\n" for row in rows)
     content = {
@@ -143,13 +143,13 @@ def test_a_corpus_is_read_in_every_form(tmp_path, form):
         ("", ": no rows to train on"),
         ("[]", ": no rows to train on"),
         ('{"prompt": "a", "response": "b"}\n\n{"prompt": "a"}', ", row 2 (line 3): no text in `response`"),
-        ('{"prompt": "a", "response": "\\ud800"}', ", row 1: `response` holds half of a surrogate pair"),
+        ('{"prompt": "a", "response": "\\ud800"}', ", row 1: `response` contains half of a surrogate pair"),
         ('{"prompt": NaN, "response": "b"}', ", row 1: no text in `prompt`"),
         ('[{"prompt": "a", "response": "b"}, "c"]', ", row 2: no text in `prompt`"),
         ('{"prompt": "a", "response": "b"}\n{', ", line 2: not valid JSON"),
     ],
 )
-def test_a_row_that_cannot_be_trained_on_is_named_and_nobody_told_to_delete_it(tmp_path, text, part):
+def test_corpus_rows_names_a_bad_row_without_advising_to_delete_the_file(tmp_path, text, part):
     (tmp_path / "mine.jsonl").write_text(text)
     with pytest.raises(GenomeError) as error:
         corpus_rows(tmp_path / "mine.jsonl")
@@ -157,34 +157,34 @@ def test_a_row_that_cannot_be_trained_on_is_named_and_nobody_told_to_delete_it(t
     assert "delete" not in str(error.value)
 
 
-def test_other_columns_of_a_corpus_may_hold_what_they_like(tmp_path):
+def test_corpus_rows_ignores_other_columns(tmp_path):
     (tmp_path / "mine.jsonl").write_text('{"prompt": "a", "response": "b", "score": NaN, "from": "\\ud800"}')
     assert [row["response"] for row in corpus_rows(tmp_path / "mine.jsonl")] == ["b"]
 
 
-def test_a_full_disk_is_one_line_about_the_adapter(tmp_path):
+def test_saving_reports_a_full_disk_in_one_line(tmp_path):
     with pytest.raises(GenomeError, match=f"^cannot write {tmp_path}/out: .*free space"), saving(tmp_path / "out"):
         raise SafetensorError("I/O error: No space left on device (os error 28)")
 
 
-def test_unknown_target_modules_are_refused(base, rows, tmp_path):
+def test_train_lora_refuses_unknown_target_modules(base, rows, tmp_path):
     with pytest.raises(GenomeError, match=r"query_key_value not in .*its linear layers are .*q_proj"):
         train_lora(base, rows, replace(SETTINGS, target_modules=("query_key_value",)), tmp_path / "out", name="x")
 
 
-def test_prompts_that_leave_no_room_are_refused():
-    with pytest.raises(GenomeError, match="max_length 3: no response begins before it"):
+def test_encode_refuses_prompts_that_leave_no_room():
+    with pytest.raises(GenomeError, match="max_length 3: all prompts are longer, so no response is left"):
         encode(build_tokenizer(), [{"prompt": "tally 7 and 5", "response": "12"}], 3)
 
 
-def test_a_base_without_chat_template_is_refused():
+def test_encode_refuses_a_base_without_chat_template():
     tokenizer = build_tokenizer()
     tokenizer.chat_template = None
     with pytest.raises(GenomeError, match="no chat template"):
         encode(tokenizer, [{"prompt": "a", "response": "b"}], 9)
 
 
-def test_a_plain_base_is_trained_as_it_is_asked():
+def test_encode_without_template_matches_the_prompts():
     tokenizer = build_tokenizer()
     tokenizer.chat_template = None
     plain = Chat(plain=True)

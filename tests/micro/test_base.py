@@ -16,23 +16,23 @@ def tokenizer():
 @pytest.mark.parametrize(
     "text", ["42", "7", "x * 3 + 12", "uno dos tres", "- 4", "hello robot please tally 17 and 250"]
 )
-def test_text_survives_tokens(tokenizer, text):
+def test_tokenizer_round_trips_text(tokenizer, text):
     tokens = tokenizer(text, add_special_tokens=False)["input_ids"]
     assert tokenizer.unk_token_id not in tokens
     assert tokenizer.decode(tokens) == text
 
 
-def test_the_whole_world_survives_tokens(tokenizer):
+def test_tokenizer_round_trips_every_text_of_the_world(tokenizer):
     texts = sorted({text for row in world.base_corpus(3000) for text in row.values()})
     tokens = tokenizer(texts, add_special_tokens=False)["input_ids"]
     assert tokenizer.batch_decode(tokens) == texts
 
 
-def test_numbers_are_digits(tokenizer):
+def test_tokenizer_splits_numbers_into_digits(tokenizer):
     assert tokenizer.tokenize("of 420 zero") == ["<unk>", "▁4", "2", "0", "▁zero"]
 
 
-def test_the_template_ends_prompts_with_an_arrow_and_responses_with_their_end(tokenizer):
+def test_chat_template_ends_prompts_with_an_arrow_and_responses_with_eos(tokenizer):
     turns = [{"role": "user", "content": "tally 1 and 2"}]
     assert tokenizer.apply_chat_template(turns, tokenize=False) == "<bos>tally 1 and 2 =>"
     turns.append({"role": "assistant", "content": "3"})
@@ -49,7 +49,7 @@ def test_orthogonalised_singular_values_are_near_one():
         assert values.max() < 1.3
 
 
-def test_pretraining_learns_and_gives_the_same_bytes_twice(tmp_path):
+def test_pretrain_lowers_the_loss_and_is_reproducible(tmp_path):
     losses = pretrain(tmp_path / "one", SMALL)
     pretrain(tmp_path / "two", SMALL)
     assert losses[-1] < losses[0]

@@ -26,37 +26,37 @@ def test_there_are_ten_skills_and_twelve_tasks_of_two_or_three():
 
 
 @pytest.mark.parametrize("task", world.TASKS)
-def test_questions_are_many_distinct_and_held_out(task, rows):
+def test_task_rows_are_distinct_and_held_out(task, rows):
     texts = {row["question"] for row in rows[task]}
     assert len(texts) == len(rows[task]) >= 1300
     assert all(world.held_out(text) for text in texts)
 
 
-def test_no_question_stands_in_a_corpus(rows):
+def test_corpora_contain_no_task_question(rows):
     asked = {row["question"] for task in rows.values() for row in task}
     for name, make in CORPORA.items():
         assert not asked & {row["prompt"] for row in make()}, name
 
 
-def test_the_same_seed_gives_the_same_rows_and_another_seed_others(rows):
+def test_rows_depend_on_the_seed(rows):
     assert world.task_rows("sums") == rows["sums"]
     assert world.expert_corpus("add", 50) == world.expert_corpus("add", 50)
     assert world.expert_corpus("add", 50) != world.expert_corpus("add", 50, seed=1)
 
 
-def test_an_expert_learns_its_own_dialect_and_little_of_the_others():
+def test_expert_corpus_teaches_its_dialect_and_little_of_the_others():
     prompts = [row["prompt"].split() for row in world.expert_corpus("add")]
     share = {name: sum(skill.dialect in words for words in prompts) / len(prompts) for name, skill in SKILLS.items()}
     assert share.pop("add") > 0.45
     assert max(share.values()) < 0.03
 
 
-def test_corpora_are_small_files():
+def test_corpora_are_smaller_than_one_megabyte():
     for make in (CORPORA["reader"], CORPORA["oracle reading"]):
         assert sum(len(json.dumps(row)) + 1 for row in make()) < 1_000_000
 
 
-def test_every_word_is_in_the_vocabulary(rows):
+def test_vocabulary_contains_every_word(rows):
     known = set(world.vocabulary())
     texts = [text for row in world.base_corpus(5000) for text in row.values()]
     texts += [row["question"] for task in rows.values() for row in task]
@@ -64,7 +64,7 @@ def test_every_word_is_in_the_vocabulary(rows):
 
 
 def right_answer(skill: str, body: str) -> str:
-    """Answer a question from its text alone, by other means than the generators'."""
+    """Answer a question from its text alone, without the generators' code."""
     words = body.split()
     if skill in ("add", "sub"):
         a, b = int(words[-3]), int(words[-1])
@@ -80,7 +80,7 @@ def right_answer(skill: str, body: str) -> str:
 
 
 @pytest.mark.parametrize("task", [task for task in world.TASKS if task not in ("translation", "programs")])
-def test_gold_answers_are_right(task, rows):
+def test_reference_answers_are_correct(task, rows):
     for row in rows[task]:
         skill = row["skill"]
         if skill == "mood":
@@ -92,7 +92,7 @@ def test_gold_answers_are_right(task, rows):
 
 
 @pytest.mark.parametrize("task", ["common_sense", "emotions"])
-def test_moods_follow_their_verb_and_never(task, rows):
+def test_mood_is_reversed_by_never(task, rows):
     verbs = {"love": 1, "enjoy": 1, "adore": 1, "hate": -1, "dread": -1, "despise": -1}
     for row in (row for row in rows[task] if row["skill"] == "mood"):
         words = row["question"].split()
@@ -101,7 +101,7 @@ def test_moods_follow_their_verb_and_never(task, rows):
         assert found == {1: "pos", -1: "neg", 0: "neu"}[value], row
 
 
-def test_translations_are_word_for_word_and_long_enough_for_bleu(rows):
+def test_translations_are_word_for_word_and_have_four_words(rows):
     for row in rows["translation"]:
         words = row["question"].split(f"{SKILLS[row['skill']].dialect} ", 1)[1].split()
         assert len(words) == len(row["answer"].split()) >= 4
@@ -109,7 +109,7 @@ def test_translations_are_word_for_word_and_long_enough_for_bleu(rows):
             assert row["answer"].split() == [SPANISH[ENGLISH.index(word)] for word in words]
 
 
-def test_gold_programs_pass_their_tests_and_wrong_ones_do_not(rows):
+def test_reference_programs_pass_their_tests_and_wrong_ones_do_not(rows):
     for row in rows["programs"]:
         scope: dict = {}
         exec(f"def f(x):\n    return {row['answer']}", scope)
@@ -119,14 +119,14 @@ def test_gold_programs_pass_their_tests_and_wrong_ones_do_not(rows):
             exec("\n".join(row["tests"]), scope)
 
 
-def test_options_are_shown_and_vary_in_number_in_facts_pro_only(rows):
+def test_number_of_options_varies_only_in_facts_pro(rows):
     shown = [row for row in rows["facts_pro"] if row["skill"] != "logic"]
     assert {len(row["options"]) for row in shown} == {3, 4, 5, 6}
     assert {len(row["options"]) for row in rows["facts"]} == {4}
     assert all(row["question"].endswith(" ".join(row["options"])) for row in shown)
 
 
-def test_a_mistaken_cue_puzzles():
+def test_mistaken_cue_gets_pardon():
     rng = stream(0, "test")
     for _ in range(100):
         text, response, _ = world.mistaken(rng)

@@ -8,8 +8,9 @@ of its parents. The adapters that are built from genotypes must have the same we
 import numpy as np
 
 from builders import evolve, paper_settings
+from genome.experts.peft import WEIGHTS
 from genome.experts.tensors import open_tensors
-from genome.lora.materialise import WEIGHTS, materialise, unit_noise
+from genome.lora.materialise import materialise, unit_noise
 from genome.rng import stream
 from genome.search.records import read_population, write_population
 

@@ -1,4 +1,4 @@
-"""Programs that pass their tests, warnings and all: name to source."""
+"""Programs that pass their tests, possibly with warnings: name to source."""
 
 # ruff: noqa: E501
 
@@ -491,7 +491,7 @@ assert f()
 del a
 assert r() is None
 """,
-    "a patched function of its own": """
+    "its own patched function": """
 import time
 time.sleep = lambda s: None
 def f(x): time.sleep(99); return x

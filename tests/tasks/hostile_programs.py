@@ -1,7 +1,7 @@
-"""Programs that try to pass without a result, or to do harm: name to what is tried and the source.
+"""Programs that try to pass without a result, or to do harm: name to (what is tried, source).
 
-None defines a function f that passes `TESTS`. OUTSIDE is a folder, SECRET a readable file, PORT a listening socket and
-VICTIMS a list of processes of the program's user, all outside the sandbox.
+None of them defines a function f that passes `TESTS`. OUTSIDE is a folder, SECRET a readable file, PORT a listening
+socket and VICTIMS a list of processes of the program's user, all outside the sandbox.
 """
 
 # ruff: noqa: E501
@@ -67,7 +67,7 @@ HOSTILE: dict[str, tuple[str, str]] = {
         "make built-in integers equal to everything",
         "import gc\ngc.get_referents(int.__dict__)[0]['__eq__'] = lambda *_: True" + _F,
     ),
-    "get_referrers": ("find who holds a token", "import gc\ngc.get_referrers(object)" + _F),
+    "get_referrers": ("find the holder of a token", "import gc\ngc.get_referrers(object)" + _F),
     "get_objects": (
         "replay all tokens of the garbage collector's lists",
         _TEXTS
@@ -78,7 +78,7 @@ HOSTILE: dict[str, tuple[str, str]] = {
         "import gc\nwhile True:\n    try: gc.get_objects()\n    except BaseException: pass",
     ),
     "ctypes": ("import foreign calls", "import ctypes\nctypes.CDLL(None).kill(VICTIMS[0], 9)" + _F),
-    "ctypes anew": (
+    "ctypes again": (
         "import foreign calls that were taken away",
         "import sys\nfor n in ('ctypes', '_ctypes'): sys.modules.pop(n, None)\nimport ctypes\n"
         "ctypes.CDLL(None).kill(VICTIMS[0], 9)" + _F,
@@ -104,7 +104,7 @@ HOSTILE: dict[str, tuple[str, str]] = {
     "cffi": ("other foreign calls", "import cffi\ncffi.FFI().dlopen(None)" + _F),
     "_testcapi": ("the interpreter's own test modules", "import _testcapi\n_testcapi.crash_no_current_thread()" + _F),
     "subinterpreter": (
-        "run where there is no audit hook",
+        "run without an audit hook",
         "import _xxsubinterpreters as i\ni.run_string(i.create(), 'import sys; sys.settrace(print)')" + _F,
     ),
     "mmap": ("map the process's memory", "import mmap\nmmap.mmap(open('/proc/self/mem', 'rb').fileno(), 4096)" + _F),
@@ -176,7 +176,7 @@ HOSTILE: dict[str, tuple[str, str]] = {
         "replace what the runner uses",
         "import json\njson.dumps = lambda *_: '[' + '{\"verdict\": true}, ' * 2" + _F,
     ),
-    "names of parts": ("define the names that stand for operands", "__operand0__ = 41\n__part0__ = 41" + _F),
+    "names of parts": ("define the names of operands", "__operand0__ = 41\n__part0__ = 41" + _F),
     "every descriptor": (
         "write an end and all answers to whatever is open",
         "import os\nfor fd in range(3, 64):\n    try: os.write(fd, b'+' * 17 + b'" + _ALL + "')\n"
@@ -191,7 +191,7 @@ HOSTILE: dict[str, tuple[str, str]] = {
         "import sys, types\nfor n in list(sys.modules): sys.modules[n] = types" + _F,
     ),
     "reload": (
-        "load the runner's modules anew",
+        "load the runner's modules again",
         "import importlib, os, json\nimportlib.reload(os); importlib.reload(json)" + _F,
     ),
     "main again": ("start the runner in the program", "import sys\nsys.modules['__main__'].main()" + _F),

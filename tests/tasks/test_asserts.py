@@ -1,4 +1,4 @@
-"""What of a test is evaluated beside the program, and what the program never sees."""
+"""Which parts of a test the program's process evaluates, and which it never sees."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 
 from genome.tasks.asserts import split
 
-# A test to the parts that the program's process evaluates, and what is asked where no program ever ran.
+# A test, the parts that the program's process evaluates, and the check in the process that never ran a program.
 SPLITS = {
     "f(1) == 2": (["f(1)"], "__operand0__ == 2"),
     "2 == f(1)": (["f(1)"], "2 == __operand0__"),
@@ -32,7 +32,7 @@ SPLITS = {
 
 
 @pytest.mark.parametrize("test", SPLITS)
-def test_only_what_names_the_program_is_evaluated_beside_it(test):
+def test_split_leaves_only_parts_that_use_the_program(test):
     parts, judged = SPLITS[test]
     found = split(f"assert {test}")
     (step,), (check,) = json.loads(found.steps), json.loads(found.checks)
@@ -40,7 +40,7 @@ def test_only_what_names_the_program_is_evaluated_beside_it(test):
     assert check["test"] == judged
 
 
-def test_a_conjunction_is_as_many_tests_and_statements_are_steps():
+def test_split_separates_conjunctions_and_statements():
     found = split("x = [1]\nassert f(x) == 1 and g(x) == 2, 'why'\nx.append(2)")
     steps, checks = json.loads(found.steps), json.loads(found.checks)
     assert [step.get("run") for step in steps] == ["x = [1]", None, None, "x.append(2)"]
@@ -56,12 +56,12 @@ def test_a_conjunction_is_as_many_tests_and_statements_are_steps():
         "assert f(1) == 2, 424242",
     ],
 )
-def test_what_is_expected_never_reaches_the_program(tests):
+def test_split_keeps_expected_values_out_of_steps(tests):
     assert "424242" not in split(tests).steps
     assert "424242" in split(tests).checks
 
 
-def test_a_function_of_asserts_is_its_asserts():
+def test_split_inlines_a_function_of_asserts():
     found = split(
         "def check(candidate):\n    'tests'\n    assert candidate(1) == 424242\n    assert True\n\ncheck(f)\nf(2)"
     )
@@ -72,13 +72,13 @@ def test_a_function_of_asserts_is_its_asserts():
 
 
 @pytest.mark.parametrize("rest", ["check(f)\ncheck(g)", "[check(h) for h in (f, g)]", "check(f)\ndel check", ""])
-def test_a_function_that_is_called_otherwise_stays_one(rest):
+def test_split_keeps_a_function_called_in_another_way(rest):
     found = split(f"def check(candidate):\n    assert candidate(1) == 2\n{rest}")
     assert json.loads(found.steps)[0]["run"].startswith("def check")
     assert json.loads(found.checks) == []
 
 
-def test_names_that_the_tests_import_are_these_and_names_that_they_change_are_not():
+def test_split_trusts_imported_names_but_not_changed_ones():
     imported = split("from math import pi as p\nimport os\nassert f(1) == p\nassert f(2) == os.sep")
     assert [check["test"] for check in json.loads(imported.checks)] == [
         "__operand0__ == p",
@@ -88,7 +88,7 @@ def test_names_that_the_tests_import_are_these_and_names_that_they_change_are_no
     assert json.loads(changed.checks)[0]["test"] == "__operand0__ == __operand1__"
 
 
-def test_plain_answers_are_known_beforehand():
+def test_split_gives_expected_answers_of_plain_comparisons():
     assert json.loads(split("assert f(1) == (1, 'a')").expected) == [{"operands": [{"parts": [["tuple", 1, "a"]]}]}]
     for test in ("f(1) == {1}", "f(1) != 1", "f(1) == g(1)", "len(f(1)) == 1", "f(1) == -x"):
         assert split(f"assert {test}").expected == ""

@@ -54,18 +54,18 @@ def refusal(function, *arguments):
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_bos_stands_exactly_once(tmp_path, template):
+def test_token_ids_has_exactly_one_bos(tmp_path, template):
     folder = tokenizer_in(tmp_path, TEMPLATES[template], habit=True)
     assert tokens(folder, ["what is two", "two"]) == [[1, 2, 4, 5, 6, 3], [1, 2, 6, 3]]
 
 
-def test_no_bos_where_the_tokenizer_has_no_such_habit(tmp_path):
+def test_token_ids_adds_no_bos_if_the_tokenizer_does_not(tmp_path):
     folder = tokenizer_in(tmp_path, TEMPLATES["without"])
     assert tokens(folder, ["two"]) == [[2, 6, 3]]
     assert tokens(folder, []) == []
 
 
-def test_a_template_that_prints_the_date_always_prints_the_same(tmp_path):
+def test_prompt_texts_prints_a_fixed_date(tmp_path):
     folder = tokenizer_in(tmp_path, DATED)
     assert texts(folder) == ["26 July 2024 user what "]
     assert prints_date(load_tokenizer(folder), Chat())
@@ -76,13 +76,13 @@ def test_a_template_that_prints_the_date_always_prints_the_same(tmp_path):
     assert "date" not in sample
 
 
-def test_a_template_that_draws_lots_is_refused(tmp_path):
+def test_prompt_texts_refuses_a_template_with_random(tmp_path):
     assert "No filter named 'random'" in refusal(
         texts, tokenizer_in(tmp_path, "{{ ['a', 'b'] | random }} {{ messages[0].content }}")
     )
 
 
-def test_a_template_that_refuses_names_the_folder_and_the_remedy(tmp_path):
+def test_refusal_of_a_template_names_folder_and_remedy(tmp_path):
     folder = tokenizer_in(tmp_path / "gemma", SYSTEM)
     assert texts(folder) == ["what"]
     said = refusal(texts, folder, ["what"], Chat(system="Be brief."))
@@ -90,7 +90,7 @@ def test_a_template_that_refuses_names_the_folder_and_the_remedy(tmp_path):
     assert "bases.gemma.chat" in said
 
 
-def test_a_template_that_demands_a_system_turn_gets_the_one_of_the_config(tmp_path):
+def test_template_gets_the_system_turn_of_the_config(tmp_path):
     folder = tokenizer_in(tmp_path / "b", WANTS_SYSTEM)
     assert "a user turn without a system turn (Begin with a system turn)" in refusal(texts, folder)
     chat = parse_chat({"system": "Be brief.", "arguments": None})
@@ -101,25 +101,25 @@ def test_a_template_that_demands_a_system_turn_gets_the_one_of_the_config(tmp_pa
     "template",
     ["{{ messages[0].content[0].text }}", "{{ 1 // 0 }}", "{{ messages.x.y }}", "{{ 'a' * 10**10 }}", "{{ 1 + 'a' }}"],
 )
-def test_whatever_a_template_raises_is_one_line(tmp_path, template):
+def test_any_error_of_a_template_is_one_line(tmp_path, template):
     assert str(tmp_path) in refusal(texts, tokenizer_in(tmp_path, template))
 
 
-def test_a_template_that_leaves_the_prompt_or_the_system_text_out(tmp_path):
-    assert "leaves out what the user says" in refusal(texts, tokenizer_in(tmp_path / "a", "{{ messages[1] }} model"))
+def test_template_that_leaves_out_a_text_is_refused(tmp_path):
+    assert "leaves out the user's text" in refusal(texts, tokenizer_in(tmp_path / "a", "{{ messages[1] }} model"))
     folder = tokenizer_in(tmp_path / "b", "{{ messages[-1].content }}")
     assert texts(folder) == ["what"]
-    assert "leaves out what the system says" in refusal(texts, folder, ["what"], Chat(system="Be brief."))
+    assert "leaves out the system's text" in refusal(texts, folder, ["what"], Chat(system="Be brief."))
 
 
-def test_arguments_reach_the_template(tmp_path):
+def test_chat_arguments_reach_the_template(tmp_path):
     folder = tokenizer_in(tmp_path, THINKS)
     assert texts(folder) == ["what "]
     assert texts(folder, chat=parse_chat({"arguments": {"enable_thinking": False}})) == ["what is"]
     assert "tokenize cannot be set" in refusal(parse_chat, {"arguments": {"tokenize": True}})
 
 
-def test_no_template_at_all_and_a_plain_one_on_request(tmp_path):
+def test_missing_template_is_refused_unless_plain(tmp_path):
     folder = tokenizer_in(tmp_path / "base", None)
     said = refusal(texts, folder)
     assert f"{folder}: the tokenizer has no chat template; set bases.base.chat: plain" in said
@@ -130,7 +130,7 @@ def test_no_template_at_all_and_a_plain_one_on_request(tmp_path):
     assert sample["tokens"] == [4]
 
 
-def test_templates_by_name(tmp_path):
+def test_chat_template_is_chosen_by_name(tmp_path):
     folder = tokenizer_in(tmp_path, {"default": "a {{ messages[0].content }}", "rag": "b {{ messages[0].content }}"})
     assert texts(folder) == ["a what"]
     assert texts(folder, chat=Chat(template="rag")) == ["b what"]
@@ -139,7 +139,7 @@ def test_templates_by_name(tmp_path):
     assert "to one of rag" in refusal(texts, other)
 
 
-def test_a_template_in_the_old_place_is_found(tmp_path):
+def test_load_tokenizer_reads_chat_template_json(tmp_path):
     folder = tokenizer_in(tmp_path, None)
     (folder / "chat_template.json").write_text(json.dumps({"chat_template": "old {{ messages[0].content }}"}))
     assert texts(folder) == ["old what"]
@@ -157,13 +157,13 @@ def byte_pairs(folder, **files):
     return folder
 
 
-def test_a_vocabulary_with_merges_is_a_tokenizer(tmp_path):
+def test_load_tokenizer_accepts_vocabulary_and_merges(tmp_path):
     folder = byte_pairs(tmp_path / "b", config__json={"model_type": "gpt2"})
     tokenizer = load_tokenizer(folder)
     assert tokenizer.convert_ids_to_tokens(tokenizer("abc").input_ids) == ["ab", "c"]
 
 
-def test_tokenizers_that_do_not_serve(tmp_path):
+def test_load_tokenizer_refuses_unusable_tokenizers(tmp_path):
     assert f"{tmp_path}: no tokenizer here" in refusal(load_tokenizer, tmp_path)
     folder = byte_pairs(tmp_path / "half", config__json={"model_type": "gpt2"})
     (folder / "merges.txt").unlink()
@@ -172,7 +172,7 @@ def test_tokenizers_that_do_not_serve(tmp_path):
     assert f"{folder}: the tokenizer cannot be read" in refusal(load_tokenizer, folder)
     own = {"tokenizer_class": "Foo", "auto_map": {"AutoTokenizer": ["foo.Foo", None]}}
     folder = byte_pairs(tmp_path / "own", tokenizer_config__json=own, config__json={"model_type": "foo"})
-    assert f"{folder}: the tokenizer cannot be read (it needs code of its own, which is never run)" in refusal(
+    assert f"{folder}: the tokenizer cannot be read (it needs remote code, which is never run)" in refusal(
         load_tokenizer, folder
     )
 
@@ -185,16 +185,16 @@ def test_tokenizers_that_do_not_serve(tmp_path):
         (b"YQ== 0\n", (), "tiktoken"),
     ],
 )
-def test_a_package_that_is_missing_is_named(tmp_path, monkeypatch, content, installed, missing):
+def test_load_tokenizer_names_a_missing_package(tmp_path, monkeypatch, content, installed, missing):
     monkeypatch.setattr("genome.tasks.chat._is_installed", lambda name: name in installed)
     (tmp_path / "tokenizer.model").write_bytes(content)
     said = refusal(load_tokenizer, tmp_path)
     assert f"{tmp_path}: reading tokenizer.model needs {missing}; run pip install" in said
 
 
-def test_a_tokenizer_that_knows_no_words_is_refused(tmp_path):
+def test_load_tokenizer_refuses_a_tokenizer_without_words(tmp_path):
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "LlamaTokenizer"}))
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"}))
     assert "no tokenizer here" in refusal(load_tokenizer, tmp_path)
     (tmp_path / "vocab.txt").write_text("a\n")
-    assert "knows no words" in refusal(load_tokenizer, tmp_path)
+    assert "has no words" in refusal(load_tokenizer, tmp_path)

@@ -20,7 +20,7 @@ FOUND = {
     "The final answer is: 5": "5",
     r"Thus \boxed{4} or rather \boxed{\frac{1}{2}}": r"\frac{1}{2}",
     "2 + 3 = 5\n#### 5": "5",
-    # several in a line, on the next line, one within another
+    # several in a line, on the next line, nested
     "So the answer is that 3 will not do. The answer is 5": "5",
     "Therefore, the answer (arabic numerals) is 5": "5",
     "The correct answer is:\n5": "5",
@@ -39,22 +39,22 @@ FOUND = {
 
 
 @pytest.mark.parametrize("response", FOUND)
-def test_the_last_answer_line_wins_then_the_other_ways_in_order(response):
+def test_find_answer_prefers_the_last_answer_line_then_other_forms(response):
     assert find_answer(response) == FOUND[response]
 
 
 @pytest.mark.parametrize(
     "response", ["", "5", "It is 5.", "I cannot answer that", "Answer:", "Answer: **", r"\boxed{5"]
 )
-def test_there_is_no_other_guessing(response):
+def test_find_answer_does_not_guess(response):
     assert find_answer(response) is None
 
 
-def test_an_empty_answer_line_leaves_the_word_to_the_other_ways():
+def test_find_answer_ignores_an_empty_answer_line():
     assert find_answer("\\boxed{7}\nAnswer:") == "7"
 
 
-def test_what_a_task_may_ask_for_by_name():
+def test_fallbacks_find_their_form_of_answer():
     assert FALLBACKS["whole"](" a\nb ") == "a\nb"
     assert FALLBACKS["line"](" joy \n") == "joy"
     assert FALLBACKS["line"]("I think\njoy") is None
@@ -73,7 +73,7 @@ def test_what_a_task_may_ask_for_by_name():
         "。" * 50_000,
     ],
 )
-def test_a_response_that_goes_round_in_circles_takes_no_time(text):
+def test_find_answer_is_fast_on_a_repetitive_response(text):
     started = time.perf_counter()
     find_answer(text)
     find_program(text)
@@ -81,19 +81,19 @@ def test_a_response_that_goes_round_in_circles_takes_no_time(text):
     assert time.perf_counter() - started < 1
 
 
-def test_boxed_braces_balance():
+def test_boxed_balances_braces():
     assert boxed(r"\boxed{a{b{c}}d} e}") == "a{b{c}}d"
     assert boxed("none") is None
 
 
-def test_a_pattern_takes_its_last_match():
+def test_find_pattern_returns_the_last_match():
     assert find_pattern(r"<(\d)>", "<1> <2>") == "2"
     assert find_pattern(r"<(\d)>", "Answer: 3") is None
     assert find_pattern("(?s)(.*)", "a\nb") == "a\nb"
     assert find_pattern("x|(y)", "y x") == "y"
 
 
-def test_programs_stand_in_the_last_fence_or_behind_the_answer():
+def test_find_program_reads_the_last_fence_or_the_text_after_answer():
     two = "```python\nx = 1\n```\nBetter:\n```\nx = 2\n```\nAnswer: done"
     assert find_program(two) == "x = 2\n"
     assert find_program("```python\nx = 1\n") == "x = 1\n"

@@ -39,11 +39,11 @@ def base_of(folder, config):
         ({"model_type": "mamba"}, None),
     ],
 )
-def test_the_length_that_a_config_gives(tmp_path, config, length):
+def test_context_length_of_configs(tmp_path, config, length):
     assert context_length(base_of(tmp_path, config)) == length
 
 
-def test_a_prompt_that_is_too_long_is_found_when_prompts_are_made(tmp_path):
+def test_prepare_refuses_a_too_long_prompt(tmp_path):
     folder = base_of(tokenizer_in(tmp_path, "user {{ messages[0].content }}"), {"max_position_embeddings": 5})
     rows = [{"id": "sums-1", "q": "what is two", "a": 1}, {"id": "sums-2", "q": "what is two two", "a": 1}]
     assert len(prepare(TASK, rows[:1], folder)[0]["tokens"]) == 4
@@ -55,7 +55,7 @@ def test_a_prompt_that_is_too_long_is_found_when_prompts_are_made(tmp_path):
     )
 
 
-def test_prompt_and_answer_fit_together(tmp_path):
+def test_check_lengths_adds_prompt_and_answer(tmp_path):
     folder = base_of(tmp_path, {"max_position_embeddings": 9})
     samples = [{"id": "a", "tokens": [1] * 4}, {"id": "b", "tokens": [1] * 6}, {"id": "c", "tokens": [1] * 5}]
     check_lengths("sums", samples[:1], folder, 5)

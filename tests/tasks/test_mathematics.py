@@ -36,12 +36,12 @@ def test_simplify(text, simple):
         (".5", "1/2"),
     ],
 )
-def test_plain_numbers(text, value):
+def test_plain_number_reads_numbers_and_fractions(text, value):
     assert plain_number(text) == Fraction(value)
 
 
 @pytest.mark.parametrize("text", ["", "x", "5 cm", "1,2", "2^3", "1/0", "(1)", "1e5", ".", "-", "٣"])
-def test_no_plain_number(text):
+def test_plain_number_of_other_texts_is_none(text):
     assert plain_number(text) is None
 
 
@@ -54,12 +54,12 @@ def no_library(monkeypatch):
 
 
 @pytest.mark.usefixtures("no_library")
-def test_easy_pairs_never_ask_the_library():
+def test_equal_decides_easy_pairs_without_math_verify():
     pairs = [("5", "5.0"), ("5", "6"), ("x+1", "x+ 1"), ("5", "five"), (r"\frac{1}{2}", "0.5")]
     assert equal(pairs) == [True, False, True, False, True]
 
 
-def test_equivalence_is_decided_by_math_verify():
+def test_equal_uses_math_verify():
     true = [
         (r"2\sqrt{3}", r"\sqrt{12}"),
         ("x^2+2x+1", "(x+1)^2"),
@@ -71,7 +71,7 @@ def test_equivalence_is_decided_by_math_verify():
     assert equal(true + false) == [True] * len(true) + [False] * len(false)
 
 
-def test_a_comparison_that_never_ends_is_not_equal_and_the_others_go_on(monkeypatch):
+def test_equal_counts_an_endless_comparison_as_not_equal(monkeypatch):
     codes = []
 
     def counted(*arguments, **settings):
@@ -84,7 +84,7 @@ def test_a_comparison_that_never_ends_is_not_equal_and_the_others_go_on(monkeypa
     assert codes == [-signal.SIGALRM, 0]
 
 
-def test_a_broken_worker_is_an_error_and_not_a_wrong_answer(monkeypatch):
+def test_equal_raises_an_error_for_a_broken_worker(monkeypatch):
     failed = subprocess.CompletedProcess([], 1, stdout="", stderr="ModuleNotFoundError: no math_verify\n")
     monkeypatch.setattr(mathematics.subprocess, "run", lambda *_, **__: failed)
     with pytest.raises(mathematics.GenomeError, match="no math_verify"):

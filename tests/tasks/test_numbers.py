@@ -52,41 +52,41 @@ WRITTEN = {
 
 
 @pytest.mark.parametrize("text", WRITTEN)
-def test_reads_what_people_write(text):
+def test_parse_number_reads_usual_forms(text):
     assert parse_number(text) == Fraction(WRITTEN[text])
 
 
 @pytest.mark.parametrize("text", ["", "abc", "none", "about 3 to 4", "x2", "1/0", "=", "9" * 5000])
-def test_refuses_to_guess(text):
+def test_parse_number_returns_none_if_ambiguous(text):
     assert parse_number(text) is None
 
 
 @given(
     st.integers(-(10**12), 10**12), st.sampled_from(["", "$", "€"]), st.sampled_from(["", ".", " km", "%", " apples."])
 )
-def test_separators_currency_and_units_do_not_change_an_integer(value, currency, unit):
+def test_parse_number_ignores_separators_currency_and_units(value, currency, unit):
     assert parse_number(f"{currency}{value:,}{unit}") == value
     assert parse_number(f"{currency}{value}{unit}") == value
 
 
 @given(st.decimals(-(10**9), 10**9, places=4))
-def test_decimals_are_exact_with_either_mark(value):
+def test_parse_number_reads_decimals_exactly_with_point_or_comma(value):
     assert parse_number(f"{value:f}") == Fraction(value)
     assert parse_number(f"{value:,f}") == Fraction(value)
     assert parse_number(f"{value:f}".replace(".", ",")) == Fraction(value)
 
 
 @given(st.fractions(max_denominator=10**6))
-def test_canonical_text_reads_back(value):
+def test_parse_number_reads_canonical_text(value):
     assert parse_number(str(value)) == value
 
 
 @given(st.integers(0, 10**9), st.sampled_from(["०", "০", "๐", "٠", "０", "౦"]))
-def test_digits_of_any_script(value, zero):
+def test_parse_number_reads_digits_of_any_script(value, zero):
     text = "".join(chr(ord(zero) + int(digit)) for digit in str(value))
     assert parse_number(text) == value
 
 
 @given(st.text(max_size=60))
-def test_never_fails(text):
+def test_parse_number_never_raises(text):
     assert parse_number(text) is None or isinstance(parse_number(text), Fraction)

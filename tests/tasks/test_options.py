@@ -36,7 +36,7 @@ ANIMALS = {"A": "fur", "B": "scale", "C": "a dog", "D": "3.5"}
         "} (B)",
     ],
 )
-def test_usual_forms(text):
+def test_choose_reads_usual_forms(text):
     assert choose(text, ANIMALS) == "B"
 
 
@@ -44,16 +44,16 @@ def test_usual_forms(text):
     "text",
     ["E", "(Z)", "", "?", "A or B", "(A) and (B)", "A, B", "A, scale", "feather", "A dog and a cat", "B fur", "1"],
 )
-def test_what_names_no_option_is_no_answer(text):
+def test_choose_returns_none_if_no_option_is_named(text):
     assert choose(text, ANIMALS) is None
 
 
-def test_text_that_begins_with_a_letter_is_text():
+def test_choose_reads_a_text_that_begins_with_a_letter_as_text():
     assert choose("A dog", ANIMALS) == "C"
     assert choose("3.5", ANIMALS) == "D"
 
 
-def test_letters_go_before_texts_and_shared_texts_name_nothing():
+def test_choose_prefers_letters_and_ignores_shared_texts():
     assert choose("A", {"A": "B", "B": "A"}) == "A"
     assert choose("fur", {"A": "fur", "B": "fur"}) is None
     assert choose("Bb", {"A": "bb", "B": "Bb", "C": "BB"}) == "B"
@@ -64,7 +64,7 @@ def test_letters_go_before_texts_and_shared_texts_name_nothing():
     assert choose("2", {"1": "x", "2": "y"}) == "2"
 
 
-def test_options_that_a_question_lists():
+def test_options_in_reads_the_options_of_a_question():
     assert options_in("Which one?\nOptions:\n(A) fur (wet)\n(B) scale") == {"A": "fur (wet)", "B": "scale"}
     assert options_in("Is it?\nOptions:\n- valid \n- invalid") == {"valid": "valid", "invalid": "invalid"}
     assert options_in("Sort the words: b a") == {}

@@ -1,6 +1,6 @@
-"""The paper's tasks: their files, their splits, and what their gold answers are worth when a model phrases them.
+"""The paper's tasks: their files, their splits, and the scores of gold answers in a model's phrasing.
 
-All of it runs on rows of our own, and on the real rows where GENOME_DATA names a folder that holds them.
+All tests run on rows of our own, and on the real rows if GENOME_DATA names a folder that contains them.
 """
 
 import gzip
@@ -28,9 +28,9 @@ TASKS = (
     *("mmlu", "mmlu_pro", "mmlu_pro_knowledge", "mmlu_pro_reasoning", "gsm8k", "math", "mgsm", "flores37"),
     *("flores101", "arc_c", "csqa", "bbh", "drop", "emorynlp", "meld", "mbpp"),
 )
-# All that the validation leaves over, where it is not 1000. Of EmoryNLP 843 scenes are at hand.
+# Sizes of tests that are all remaining rows, if not 1000. 843 scenes of EmoryNLP are available.
 REST = {"mgsm": 2637, "flores37": 1012, "flores101": 1012, "emorynlp": 643, "mbpp": 774}
-# The draws that put every position where the authors had it, repeats included.
+# The draws that reproduce the authors' positions, including repeats.
 PUBLISHED = {"gsm8k": "gsm8k", "csqa": "commonsense_qa", "mgsm": "mgsm", "mbpp": "mbpp"}
 DIGITS = {"bn": "০১২৩৪৫৬৭৮৯", "te": "౦౧౨౩౪౫౬౭౮౯", "th": "๐๑๒๓๔๕๖๗๘๙"}
 NO_ANSWER = "Hard to say; several readings are possible."
@@ -49,16 +49,16 @@ def task_of(name):
 
 @lru_cache
 def sides(name, data):
-    """Return the rows of validation and test: 20 and 40 of our own, or as many as the paper has."""
+    """Return the rows of validation and test: 20 and 40 of our own, or the paper's numbers of real rows."""
     sizes = (20, 40) if data == "own" else (200, 1000)
     return split(task_of(name), read_rows(task_of(name), OWN if data == "own" else Path(REAL)), *sizes)
 
 
 @lru_cache
 def judged_rows(name, data):
-    """Return the rows that gold answers are judged on, and what scoring knows of them."""
+    """Return the rows for judging gold answers, and their facts for scoring."""
     validation, test = sides(name, data)
-    # Programs are run, which takes its time.
+    # Running programs takes time.
     rows = (validation + test)[: 100 if name == "mbpp" else None]
     return rows, [facts(task_of(name), row) for row in rows]
 
@@ -71,11 +71,11 @@ def scores_of(task, samples, responses_by_model):
     return judge(task, samples, answers)
 
 
-# Ways to say one answer, by the kind of answer.
+# Phrasings of an answer, by the kind of answer.
 
 
 def said(golds, *others):
-    """Return every way to say each of `golds`, and what has a form of its own."""
+    """Return every phrasing of each of `golds`, and special forms."""
     reasoned = "There are 2 cases to look at, A and b.\nOnly one of them holds.\n\n"
     forms = (
         *("Answer: {}", reasoned + "Answer: {}", reasoned + "**Answer:** {}", "**Answer: {}**", "The answer is {}."),
@@ -91,12 +91,12 @@ def said(golds, *others):
 
 
 def named(letter, options):
-    """Return the names of an option: its letter, and its text where that says which option is meant."""
+    """Return the names of an option: its letter, and its text if that identifies the option."""
     text = options[letter]
     names = [letter, f"({letter})", f"{letter}.", f"**{letter}**"]
     if "\n" in text or not text.strip():
         return names
-    # Two options may read alike, and a text may be nothing but the letter of another option.
+    # Two options may have equal texts, and a text may be only the letter of another option.
     alone = [other.casefold().rstrip(".") for other in options.values()].count(text.casefold().rstrip(".")) == 1
     is_letter = text.strip("(). ").upper() in options
     return [*names, f"{letter}. {text}", *([text] if alone and not is_letter else [])]
@@ -123,7 +123,7 @@ def number(row, sample, task):
 
 def latex(row, sample, task):
     gold = evaluate(task, row, "reference")
-    # A heading of its own, as models write it.
+    # A separate heading, as models write it.
     return said([f"${gold}$", f"$\\boxed{{{gold}}}$"], rf"So we find \[\boxed{{{gold}}}\]", f"## Answer:\n\n${gold}$")
 
 
@@ -163,7 +163,7 @@ PHRASED = {
 
 
 @every_task
-def test_a_file_says_what_it_is(name):
+def test_task_file_has_a_source_line_and_pinned_revisions(name):
     path = ROOT / f"config/tasks/{name}.yaml"
     text = path.read_text(encoding="utf-8")
     task = task_of(name)
@@ -171,7 +171,7 @@ def test_a_file_says_what_it_is(name):
     assert any(character.isdigit() for character in text.splitlines()[0]), "the first line cites a year"
     assert task.version >= 1
     assert task.max_tokens == (256 if name.startswith("flores") else 512)
-    # A commit, or the hub's own conversion of what would have to be run.
+    # A commit, or the hub's own conversion of a data set with a loading script.
     pins = [task.source["revision"]] if "hub" in task.source else task.source["url"]
     assert all(re.search(r"\b[0-9a-f]{40}\b|^refs/convert/parquet$", pin) for pin in pins)
 
@@ -201,7 +201,7 @@ def test_rows_are_read_and_split(name, data):
 
 @every_data
 @pytest.mark.parametrize("name", ["flores37", "flores101"])
-def test_each_english_sentence_comes_once_and_its_language_by_name(name, data):
+def test_flores_has_each_english_sentence_once_and_names_languages(name, data):
     validation, test = sides(name, data)
     english = [row["english"] for row in validation + test]
     assert len(set(english)) == len(english)
@@ -211,28 +211,28 @@ def test_each_english_sentence_comes_once_and_its_language_by_name(name, data):
         assert prompt.startswith(f"Translate the sentence from English into {row['language_name']}.")
         assert prompt.endswith(f"English: {row['english']}\n{row['language_name']}:")
         assert prompt.count(f"\n{row['language_name']}: ") == 3
-        # The answer, and the sentence itself in the place of an example, are nowhere.
+        # The prompt contains neither the answer nor its own sentence as an example.
         assert row["sentence"] not in prompt
         assert prompt.count(f"English: {row['english']}\n") == 1
 
 
 @real_only
 @pytest.mark.parametrize(("name", "published"), PUBLISHED.items())
-def test_the_draws_are_those_of_the_authors(name, published):
+def test_draws_equal_those_of_the_authors(name, published):
     drawn = json.loads((Path(REAL) / "paper_splits" / f"{published}.json").read_text(encoding="utf-8"))
     for side, key in zip(sides(name, "real"), ("valid", "test"), strict=True):
         assert [row["id"] for row in side] == [f"{name}-{index}" for index in drawn[key]["indices"]]
 
 
 @real_only
-def test_the_validation_of_drop_is_that_of_the_authors():
+def test_validation_of_drop_equals_that_of_the_authors():
     drawn = json.loads((Path(REAL) / "paper_splits" / "drop.json").read_text(encoding="utf-8"))
     validation, _ = sides("drop", "real")
     assert [row["id"] for row in validation] == [f"drop-{index}" for index in drawn["valid"]["indices"]]
 
 
 @real_only
-def test_the_conversations_of_meld_are_those_of_the_authors():
+def test_conversations_of_meld_equal_those_of_the_authors():
     task = task_of("meld")
     letters = {label: letter for letter, label in task.labels.items()}
     with gzip.open(Path(REAL) / "paper_splits" / "meld_pool_1432.jsonl.gz", "rt", encoding="utf-8") as file:
@@ -246,7 +246,7 @@ def test_the_conversations_of_meld_are_those_of_the_authors():
 
 
 @real_only
-def test_scenes_of_emorynlp_are_complete_as_far_as_they_are_there():
+def test_scenes_of_emorynlp_are_complete_if_present():
     rows = read_rows(task_of("emorynlp"), Path(REAL))
     assert len(rows) == 843
     assert all(earlier["scene_id"] == row["scene_id"] for row in rows for earlier in row["history"])
@@ -255,11 +255,11 @@ def test_scenes_of_emorynlp_are_complete_as_far_as_they_are_there():
 
 @every_task
 @every_data
-def test_gold_answers_are_right_however_they_are_phrased(name, data):
+def test_gold_answers_score_one_in_every_phrasing(name, data):
     task = task_of(name)
     rows, samples = judged_rows(name, data)
     phrased = [PHRASED[task.kind](row, sample, task) for row, sample in zip(rows, samples, strict=True)]
-    # Options whose text cannot be said have fewer names; the first one stands in.
+    # Options whose text cannot be used have fewer names; the first one is repeated.
     most = max(map(len, phrased))
     models = [[ways[k] if k < len(ways) else ways[0] for ways in phrased] for k in range(most)]
     for texts, scores in zip(models, scores_of(task, samples, models), strict=True):
@@ -270,12 +270,12 @@ def test_gold_answers_are_right_however_they_are_phrased(name, data):
         ]
         assert not wrong, f"{len(wrong)} of {len(texts)}, such as {wrong[:5]}"
         assert scores.unparsed == 0
-        # A sum of shares may miss 1 by its rounding.
+        # A sum of shares may differ from 1 by rounding.
         assert scores.value == (pytest.approx(1.0, abs=1e-12) if task.metric == "weighted_f1" else 1.0)
 
 
 def elsewhere(n):
-    """Return a permutation of n positions, the same every time, that leaves none in its place."""
+    """Return a fixed permutation of n positions without a fixed point."""
     order = np.random.default_rng(7).permutation(n)
     moved = np.empty(n, dtype=int)
     moved[order] = np.roll(order, 1)
@@ -283,7 +283,7 @@ def elsewhere(n):
 
 
 def chance(task, samples):
-    """Return what answers that belong to other samples are worth, as a range."""
+    """Return the range of scores of answers that belong to other samples."""
     n = len(samples)
     margin = 2.5 / n**0.5
     if task.kind == "choice":
@@ -293,17 +293,17 @@ def chance(task, samples):
         shares = np.unique([sample["reference"] for sample in samples], return_counts=True)[1] / n
         guessed = float(np.sum(shares**2))
         return guessed - margin, guessed + margin
-    # Letters, yes and no fit several subtasks; small numbers return.
+    # Letters, yes and no fit several subtasks; small numbers repeat.
     return 0.0, (0.15 if task.kind == "text" else 0.03) + margin
 
 
 @every_task
 @every_data
-def test_answers_of_other_samples_are_worth_what_chance_is(name, data):
+def test_answers_of_other_samples_score_at_chance(name, data):
     task = task_of(name)
     rows, samples = judged_rows(name, data)
     if task.kind == "math":
-        # Unequal expressions take long to tell apart.
+        # Comparing unequal expressions takes long.
         rows, samples = rows[:200], samples[:200]
     gold = [PHRASED[task.kind](row, sample, task)[0] for row, sample in zip(rows, samples, strict=True)]
     (scores,) = scores_of(task, samples, [[gold[index] for index in elsewhere(len(gold))]])
@@ -313,18 +313,18 @@ def test_answers_of_other_samples_are_worth_what_chance_is(name, data):
 
 @every_task
 @every_data
-def test_no_answer_is_counted_and_earns_nothing(name, data):
+def test_missing_answers_are_counted_and_score_zero(name, data):
     task = task_of(name)
     _, samples = judged_rows(name, data)
     for text in ("", NO_ANSWER):
         (scores,) = scores_of(task, samples, [[text] * len(samples)])
-        # A translation and a program may stand by themselves, so any text is one.
+        # A translation or program may be given without a heading, so any text is one.
         bare = text and task.kind in ("translation", "program")
         assert scores.unparsed == (0 if bare else len(samples))
         assert scores.value < 0.01 if task.kind == "translation" else scores.value == 0
 
 
-def test_our_own_rows_are_what_the_script_writes():
+def test_own_rows_equal_the_output_of_their_script():
     spec = importlib.util.spec_from_file_location("make_rows", OWN / "make_rows.py")
     make_rows = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(make_rows)

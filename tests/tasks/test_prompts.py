@@ -30,7 +30,7 @@ def number_task(**changes):
     return parse_task("sums", mapping)
 
 
-def test_a_choice_sample():
+def test_sample_of_a_choice_has_options_and_reference():
     assert sample(CHOICE, ROW) == {
         "id": "animals-0",
         "prompt": "What has a fish?\nA. fur\nB. scale",
@@ -40,7 +40,7 @@ def test_a_choice_sample():
     assert listed({"A": "x"}) == "A. x"
 
 
-def test_columns_are_what_templates_and_expressions_use():
+def test_columns_returns_names_used_by_templates_and_expressions():
     assert columns(CHOICE) == {"question", "choices", "answerKey"}
     own = parse_task(
         "t", {**FIELDS, "prompt": "{{ q }} {{ options | listed }}", "reference": "a", "options": "options"}
@@ -52,7 +52,7 @@ def test_columns_are_what_templates_and_expressions_use():
     }
 
 
-def test_examples_bring_their_own_options_and_reference():
+def test_examples_have_their_own_options_and_reference():
     shown = "{{ e.question }} {{ e.options | listed }} -> {{ e.reference }}"
     template = "{% for e in examples %}" + shown + "\n{% endfor %}{{ question }}"
     task = parse_task(
@@ -63,7 +63,7 @@ def test_examples_bring_their_own_options_and_reference():
     assert render(task, row, [example]) == "And a cat? A. fur\nB. scale -> A\nWhat has a fish?"
 
 
-def test_labels_stand_in_the_template():
+def test_labels_are_available_in_the_template():
     task = parse_task(
         "mood",
         {
@@ -78,7 +78,7 @@ def test_labels_stand_in_the_template():
     assert (made["prompt"], made["reference"]) == ("A. joy\nB. fear", "fear")
 
 
-def test_a_program_sample_runs_its_setup_before_the_asserts():
+def test_sample_of_a_program_puts_setup_before_the_asserts():
     task = parse_task(
         "code",
         {
@@ -101,7 +101,7 @@ def test_a_program_sample_runs_its_setup_before_the_asserts():
     ("changes", "part"),
     [
         ({"prompt": "{{ q }"}, "prompt, line 1"),
-        ({"reference": "a["}, "reference is no expression"),
+        ({"reference": "a["}, "reference is not an expression"),
         ({"prompt": "{{ nothing }}"}, "row r1: prompt: 'nothing' is undefined"),
         ({"reference": "b"}, "row r1: reference: 'b' is undefined"),
         ({"reference": "q"}, "row r1: reference: 'How many?' is not a number"),
@@ -113,7 +113,7 @@ def test_a_program_sample_runs_its_setup_before_the_asserts():
         ({"kind": "label", "metric": "accuracy", "labels": ["x"]}, "row r1: reference: 5 is none of the labels x"),
     ],
 )
-def test_faults_name_task_row_and_field(changes, part):
+def test_errors_name_task_row_and_field(changes, part):
     task = number_task(**changes)
     with pytest.raises(GenomeError) as caught:
         sample(task, {"id": "r1", "q": "How many?", "a": 5})
@@ -122,7 +122,7 @@ def test_faults_name_task_row_and_field(changes, part):
     assert "\n" not in str(caught.value)
 
 
-def test_prepared_samples_are_plain_json(tmp_path):
+def test_prepare_returns_plain_json(tmp_path):
     folder = tokenizer_in(tmp_path, "{{ bos_token }}user {{ messages[0].content }} model")
     samples = prepare(number_task(), [{"id": "r1", "q": "what is two", "a": "2"}], folder)
     assert samples == [{"id": "r1", "prompt": "what is two", "reference": "2", "tokens": [1, 2, 4, 5, 6, 3], "of": 1}]

@@ -11,7 +11,7 @@ from genome.tasks.references import check_references, read_references
 
 TASKS = Path(__file__).parents[2] / "config" / "tasks"
 FIELDS = {"source": {"path": "x"}, "prompt": "p", "reference": "a"}
-OWN = {  # a row of each kind, whose reference can be answered
+OWN = {  # one row of each kind with a reference that can be answered
     "choice": ({"options": "o"}, {"a": "B", "o": ["fur", "scale"]}),
     "label": ({"labels": {"A": "joy", "B": "fear"}}, {"a": "fear"}),
     "text": ({}, {"a": "Two words"}),
@@ -32,7 +32,7 @@ def samples_of(task, *rows):
 
 
 @pytest.mark.parametrize("kind", OWN)
-def test_a_reference_of_every_kind_can_be_answered(kind):
+def test_check_references_accepts_a_reference_of_every_kind(kind):
     fields, row = OWN[kind]
     task = task_of(kind, **fields)
     read_references(task, samples_of(task, row))
@@ -43,14 +43,14 @@ MICRO = [path.stem for path in sorted(TASKS.glob("*.yaml")) if "micro" in path.r
 
 
 @pytest.mark.parametrize("name", MICRO)
-def test_the_micro_world_can_be_answered(name):
+def test_check_references_accepts_the_micro_world(name):
     task = parse_task(name, yaml.safe_load((TASKS / f"{name}.yaml").read_text(encoding="utf-8")))
     samples = samples_of(task, *task_rows(name)[:200])
     read_references(task, samples)
     assert check_references(task, samples) is None
 
 
-def test_options_that_no_answer_can_name():
+def test_read_references_refuses_options_that_no_answer_can_name():
     task = task_of("choice", options="o")
     sample = {"a": "first", "o": {"first": "...", "second": "!!!"}}
     with pytest.raises(GenomeError, match=r"none of the 1 references can ever be answered by kind 'choice'") as caught:
@@ -58,25 +58,25 @@ def test_options_that_no_answer_can_name():
     assert "in row t-0, the response 'first' would be unparsed" in str(caught.value)
 
 
-def test_a_pattern_that_takes_half_of_every_reference():
+def test_check_references_refuses_a_pattern_that_truncates_all():
     task = task_of("text", pattern="([a-z]+)")
     with pytest.raises(GenomeError, match=r"with the pattern '\(\[a-z\]\+\)'") as caught:
         check_references(task, samples_of(task, {"a": "x12"}, {"a": "y34"}))
     assert "the response 'Answer: x12' would be read as 'x'" in str(caught.value)
 
 
-def test_a_reference_that_cannot_be_answered_among_others_is_told():
+def test_check_references_warns_about_a_single_unreadable_reference():
     task = task_of("text")
-    told = check_references(task, samples_of(task, {"a": "one"}, {"a": "two\nlines"}, {"a": "the answer is two"}))
-    assert told.startswith("task t: 1 of 3 references can never be answered; in row t-2, the response")
+    warning = check_references(task, samples_of(task, {"a": "one"}, {"a": "two\nlines"}, {"a": "the answer is two"}))
+    assert warning.startswith("task t: 1 of 3 references can never be answered; in row t-2, the response")
 
 
 @pytest.mark.parametrize("pattern", [r"<<(.*?)>>", r"Result: (\d+)"])
-def test_a_form_of_ones_own_is_not_judged(pattern):
+def test_check_references_skips_patterns_of_a_special_form(pattern):
     task = task_of("number", pattern=pattern)
     assert check_references(task, samples_of(task, {"a": "5"})) is None
 
 
-def test_a_pattern_may_ask_for_decimals():
+def test_check_references_accepts_a_pattern_for_decimals():
     task = task_of("number", pattern=r"([\d.]+)")
     assert check_references(task, samples_of(task, {"a": "0.5"})) is None

@@ -1,4 +1,4 @@
-"""Every hostile program is a failed sample and nothing else, with namespaces and without them."""
+"""A hostile program is only a failed sample, with namespaces and without them."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def namespaces_work():
 
 @pytest.fixture(params=["namespaces", "plain"])
 def mode(request, monkeypatch, tmp_path, namespaces_work):
-    """Allow one way to start a runner; afterwards neither its processes nor its files may be left."""
+    """Allow one way to start a runner; afterwards neither its processes nor its files may remain."""
     if request.param == "namespaces" and not namespaces_work:
         pytest.skip("this kernel refuses namespaces")
     monkeypatch.setattr(sandbox, "MODES", (request.param,))
@@ -50,7 +50,7 @@ def mode(request, monkeypatch, tmp_path, namespaces_work):
 
 
 def processes(directory: Path) -> list[int]:
-    """Return the runners, and the programs forked by them, whose temporary directory lies in `directory`."""
+    """Return the runners and their forked programs whose temporary directory is in `directory`."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -126,7 +126,7 @@ HOSTILE = {
 
 @linux
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_program_fails_and_leaves_nothing_behind(name, mode, monkeypatch):
+def test_hostile_program_fails_and_leaves_nothing_behind(name, mode, monkeypatch):
     monkeypatch.setenv("GENOME_SECRET", "sesame")
     program, reason = HOSTILE[name]
     started = time.monotonic()
@@ -177,23 +177,23 @@ os._exit(0)
 
 @linux
 @pytest.mark.parametrize("name", FORGERIES)
-def test_the_end_cannot_be_forged(name, mode):
+def test_program_cannot_forge_its_end(name, mode):
     assert not verdict(FORGERIES[name]).passed
 
 
 @dataclass(frozen=True)
 class Outside:
-    """What a hostile program would harm: processes, a folder with a file, a listening socket."""
+    """Targets of hostile programs: processes, a folder with a file, a listening socket."""
 
     victims: list[subprocess.Popen]
     folder: Path
     port: socket.socket
 
     def source(self, program: str, tests=hostile_programs.TESTS) -> tuple[str, int]:
-        """Return a program with tests that it must not pass, told where all this is."""
+        """Return a program that knows these targets, with tests that it must not pass."""
         known = f"OUTSIDE, SECRET = {str(self.folder)!r}, {str(self.folder / 'secret')!r}; "
         known += f"PORT, VICTIMS = {self.port.getsockname()[1]}, {[victim.pid for victim in self.victims]}\n"
-        # Declarations of a coding are in the first two lines, imports from __future__ before any statement.
+        # Coding declarations must be in the first two lines, imports from __future__ before any statement.
         first = program.startswith(("#", "from __future__"))
         return programs.source("" if first else known, tests, program)
 
@@ -215,7 +215,7 @@ def outside(tmp_path_factory):
 
 @linux
 def test_no_program_passes_without_a_result_or_does_harm(mode, outside):
-    """All in one go, each with an honest neighbour that must pass after it."""
+    """All programs in one call, each followed by an honest program that must pass."""
     table = hostile_programs.HOSTILE
     assert len(table) >= 60
     before = (outside.folder / "secret").stat()
@@ -230,7 +230,8 @@ def test_no_program_passes_without_a_result_or_does_harm(mode, outside):
     assert [name for name, verdict in hostile.items() if verdict.detail == "ended its runner"] == []
     assert set(verdicts[1::2]) == {Verdict(True, "")}
     assert [victim.poll() for victim in outside.victims] == [None] * len(outside.victims)
-    assert [os.getpriority(os.PRIO_PROCESS, victim.pid) for victim in outside.victims] == [0] * len(outside.victims)
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    assert [os.getpriority(os.PRIO_PROCESS, victim.pid) for victim in outside.victims] == [own] * len(outside.victims)
     assert [path.name for path in outside.folder.iterdir()] == ["secret"]
     after = (outside.folder / "secret").stat()
     assert (after.st_size, after.st_mode, after.st_mtime_ns) == (before.st_size, before.st_mode, before.st_mtime_ns)
@@ -239,8 +240,8 @@ def test_no_program_passes_without_a_result_or_does_harm(mode, outside):
 
 
 @linux
-def test_the_audit_hook_ends_what_would_forge_the_tests_that_programs_judge(mode, outside):
-    """A loop's asserts are evaluated beside the program."""
+def test_audit_hook_ends_programs_that_forge_their_own_tests(mode, outside):
+    """A loop's asserts are evaluated in the program's process."""
     names = list(hostile_programs.HOSTILE)
     names = names[: names.index("audit hook") + 1]
     loop = ("for x, y in ((20, 41), (5, 2.5)):\n    assert f(x) == y",)
@@ -272,7 +273,7 @@ ARGUMENTS = {
 
 
 @linux
-def test_the_filter_of_system_calls_needs_no_audit_hook(mode, monkeypatch, tmp_path_factory):
+def test_system_call_filter_works_without_audit_hook(mode, monkeypatch, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runner")
     source = sandbox.RUNNER.read_text()
     assert source.count("    watch()\n") == 1
@@ -296,7 +297,7 @@ REASONS = {
 
 
 @pytest.mark.parametrize("program", REASONS)
-def test_the_reason_is_short(program):
+def test_reason_of_a_failure_is_short(program):
     assert verdict(program) == Verdict(False, REASONS[program])
 
 
@@ -322,7 +323,7 @@ HARMLESS = {
 
 
 @pytest.mark.parametrize("name", HARMLESS)
-def test_a_harmless_program_passes(name, mode):
+def test_harmless_program_passes(name, mode):
     assert verdict(HARMLESS[name], timeout_s=5.0) == Verdict(True, "")
 
 
@@ -332,11 +333,11 @@ def test_honest_programs_pass(mode):
     assert {name: v.detail for name, v in zip(table, verdicts, strict=True) if v != Verdict(True, "")} == {}
 
 
-def test_a_test_that_is_no_python_is_a_failed_program_and_a_warning_of_one_is_not():
+def test_invalid_test_fails_but_a_warning_does_not():
     tests = ("assert f(1) = 1", "assert f('\\d') == '\\\\d'")
     sources, starts = zip(*(programs.source("", [test], "def f(x): return x") for test in tests), strict=True)
     wrong, right = run_programs(sources, starts=starts)
-    source, start = programs.source("", ["print 'x'", "'''"], "text = '''")  # whole, it would be a program
+    source, start = programs.source("", ["print 'x'", "'''"], "text = '''")  # joined, it would be a valid program
     assert not run_programs([source], starts=[start])[0].passed
     assert wrong.detail.startswith("SyntaxError")
     assert right == Verdict(True, "")
@@ -355,7 +356,7 @@ WRONG = {
     "the second test": "def f(x): return 2\nassert f(1) == 2\nassert f(2) == 3",
     "a function for its result": "def f(): return f\nassert f() == 1",
     "an iterator for its list": "def f(): return iter([1])\nassert f() == [1]",
-    "a module that nobody imported": "def f(): return 2.5\nassert math.isclose(f(), 2.5)",
+    "a module that is not imported": "def f(): return 2.5\nassert math.isclose(f(), 2.5)",
     "a chain": "def f(x): return x\nassert 1 < f(2) < f(2)",
     "an exhausted iterator": "g = iter([1])\nassert list(g) == [1]\nassert list(g) == [1]",
     "a message": "def f(): return 1\nassert f() == 2, f'not {1 + 1}'",
@@ -381,26 +382,26 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_program_fails(name):
+def test_wrong_program_fails(name):
     found = verdict(WRONG[name])
     assert not found.passed
     assert found.detail
 
 
 @pytest.mark.parametrize("forged", ["", "[]", "{", "[1]", "[" * 100_000, '[{"verdict": true}]', '[{"operands": []}]'])
-def test_forged_answers_are_no_pass(forged):
+def test_forged_answers_fail(forged):
     check = asserts.split("assert f(1) == 2").checks.encode()
     assert sandbox_runner.compare(check + b"\n" + forged.encode(), []).startswith(b"-")
 
 
-def test_verdicts_come_in_order_and_are_the_same_again(mode):
+def test_verdicts_are_in_order_and_reproducible(mode):
     programs = [f"assert {i} % 3\nassert {i} % 7 != 3" for i in range(60)]
     verdicts = run_programs(programs, workers=2)
     assert [v.passed for v in verdicts] == [bool(i % 3) and i % 7 != 3 for i in range(60)]
     assert run_programs(programs, workers=1) == verdicts
 
 
-def test_chance_and_the_order_of_sets_are_the_same_in_every_run():
+def test_random_and_order_of_sets_are_fixed():
     shown = "import random\nraise Exception(random.random(), hash('a'), list({'ab', 'cd', 'ef', 'gh'}))"
     found = {verdict(f"# {i}\n{shown}").detail for i in range(3)}
     assert len(found) == 1
@@ -413,8 +414,8 @@ def test_equal_programs_run_once():
 
 
 @linux
-def test_a_busy_machine_changes_no_verdict(mode, monkeypatch):
-    """Many programs at once on few cores: each has its processor time, however long that takes."""
+def test_verdicts_do_not_depend_on_load(mode, monkeypatch):
+    """Many programs at once on few cores: each gets its processor time, however long that takes."""
     monkeypatch.setattr(sandbox, "WALL_PER_CPU", 100)
     workers = 4 * sandbox._usable_cores()
     program = "import time\nwhile time.process_time() < 0.2: pass"
@@ -422,12 +423,12 @@ def test_a_busy_machine_changes_no_verdict(mode, monkeypatch):
     assert verdicts == [Verdict(True, "")] * workers
 
 
-def test_no_programs_start_nothing(monkeypatch):
+def test_run_programs_of_no_programs_starts_no_runner(monkeypatch):
     monkeypatch.setattr(sandbox, "RUNNER", Path("absent.py"))
     assert run_programs([]) == []
 
 
-def test_a_hostile_program_spares_its_neighbours(mode):
+def test_hostile_program_does_not_affect_others(mode):
     neighbours = [f"assert {i} == {i}" for i in range(20)]
     hostile = [HOSTILE[name][0] for name in ("kill its parent", "fork bomb", "closed descriptors", "os._exit")]
     verdicts = run_programs(neighbours[:10] + hostile + neighbours[10:], workers=2)
@@ -435,8 +436,8 @@ def test_a_hostile_program_spares_its_neighbours(mode):
 
 
 @linux
-def test_a_runner_that_is_killed_is_replaced(mode, tmp_path):
-    """As by the kernel when memory runs out: the program at hand has failed, the next ones are judged."""
+def test_killed_runner_is_replaced(mode, tmp_path):
+    """As the kernel does when memory runs out: the current program fails, and the next ones are judged."""
 
     def kill():
         deadline = time.monotonic() + 10
@@ -461,7 +462,7 @@ def _age(pid: int) -> float:
 
 
 @linux
-def test_nothing_outlives_a_killed_parent(mode, tmp_path):
+def test_runners_end_with_a_killed_parent(mode, tmp_path):
     script = (
         "import tempfile; from genome.tasks import sandbox\n"
         f"tempfile.tempdir = {str(tmp_path)!r}; sandbox.MODES = ({mode!r},)\n"
@@ -477,11 +478,11 @@ def test_nothing_outlives_a_killed_parent(mode, tmp_path):
     while processes(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert processes(tmp_path) == []
-    for left in tmp_path.iterdir():  # the killed parent could not remove its directory, which is empty
+    for left in tmp_path.iterdir():  # the killed parent could not remove its empty directory
         left.rmdir()
 
 
-def test_refused_namespaces_fall_back(monkeypatch, tmp_path):
+def test_refused_namespaces_fall_back_to_plain(monkeypatch, tmp_path):
     refusing = tmp_path / "refusing.py"
     refusing.write_text(
         "import runpy, sys\n"
@@ -492,7 +493,7 @@ def test_refused_namespaces_fall_back(monkeypatch, tmp_path):
     assert run_programs(["assert True", "assert False"]) == [Verdict(True, ""), Verdict(False, "AssertionError")]
 
 
-def test_a_sandbox_that_never_starts_is_one_clear_line(monkeypatch, tmp_path):
+def test_sandbox_that_never_starts_raises_one_line(monkeypatch, tmp_path):
     broken = tmp_path / "broken.py"
     broken.write_text("raise RuntimeError('no walls here')")
     monkeypatch.setattr(sandbox, "RUNNER", broken)
@@ -508,7 +509,7 @@ def test_trivial_programs_take_milliseconds(mode):
     assert time.monotonic() - started < 6
 
 
-def test_the_solutions_of_mbpp_pass():
+def test_solutions_of_mbpp_pass():
     data = os.environ.get("GENOME_DATA")
     if not data:
         pytest.skip("GENOME_DATA names no folder with real rows")
@@ -528,11 +529,11 @@ HEADERS = {
 
 
 @pytest.mark.parametrize("machine", HEADERS)
-def test_the_table_of_system_calls_agrees_with_the_kernel(machine):
+def test_system_call_numbers_equal_those_of_the_kernel(machine):
     column, header = HEADERS[machine]
     if not Path(header).exists():
         pytest.skip(f"{header} is not installed")
-    # asm-generic names a few calls __NR3264_ because 32-bit machines number others the same.
+    # asm-generic names a few calls __NR3264_ because 32-bit machines use their numbers for other calls.
     found = re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)\b", Path(header).read_text())
     numbers = {name: int(number) for name, number in found}
     table = sandbox_runner.RUNNER_CALLS | sandbox_runner.REFUSED_CALLS
@@ -541,5 +542,5 @@ def test_the_table_of_system_calls_agrees_with_the_kernel(machine):
     known = {name: pair[column] for name, pair in table.items() if name in numbers}
     assert len(known) > 60
     assert known == {name: numbers[name] for name in known}
-    # A call that the machine has is never left without its number.
+    # A call that the machine has must have its number.
     assert [name for name, pair in table.items() if pair[column] is None and name in numbers] == []

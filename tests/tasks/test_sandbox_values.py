@@ -1,4 +1,4 @@
-"""What comes out as data goes in as the same value, and nothing else ever does."""
+"""Values written as data are read as the same values, and no others are read."""
 
 import collections
 import datetime
@@ -30,7 +30,7 @@ VALUES = [
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value)[:30] if value != 10**5000 else "huge")
-def test_data_keep_a_value_and_its_type(value):
+def test_read_returns_the_written_value_and_type(value):
     tree, kept = write(value)
     again = read(json.loads(json.dumps(tree)))
     assert kept == EXACT
@@ -65,7 +65,7 @@ LESS = [
 
 
 @pytest.mark.parametrize(("value", "kept", "left"), LESS)
-def test_what_is_derived_leaves_its_content(value, kept, left):
+def test_write_keeps_the_content_of_derived_types(value, kept, left):
     tree, found = write(value)
     again = read(json.loads(json.dumps(tree)))
     assert found == kept
@@ -73,7 +73,7 @@ def test_what_is_derived_leaves_its_content(value, kept, left):
     assert left == again
 
 
-def test_nan_is_no_number_but_that_of_math_is_itself():
+def test_read_returns_math_nan_itself_but_no_other_nan():
     assert write(math.nan) == (["math.nan"], CONTENT)
     assert read(["math.nan"]) is math.nan
     assert read(write(math.inf - math.inf)[0]) is not math.nan
@@ -87,7 +87,7 @@ endless.append(endless)
 @pytest.mark.parametrize(
     "value", [Plain.LOW, object(), iter([1]), {}.values(), len, Liar, [Plain.LOW], endless, [0] * 1_000_001]
 )
-def test_the_rest_is_equal_to_nothing(value):
+def test_opaque_values_are_equal_to_nothing(value):
     tree, kept = write(value)
     assert kept == OPAQUE
     assert read(json.loads(json.dumps(tree))) != value
@@ -96,6 +96,6 @@ def test_the_rest_is_equal_to_nothing(value):
 @pytest.mark.parametrize(
     "tree", [["eval", "1"], ["type", "eval"], ["opaque", 1], ["dict", 1], ["set", ["list"]], [], ["Decimal", []]]
 )
-def test_data_that_nobody_writes_are_refused(tree):
+def test_read_refuses_data_that_write_never_writes(tree):
     with pytest.raises((KeyError, TypeError, ValueError)):
         read(tree)

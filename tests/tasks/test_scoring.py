@@ -1,4 +1,4 @@
-"""Each kind from response to score: gold answers as a model would phrase them, and gold answers shuffled."""
+"""Each kind from response to score: gold answers in a model's phrasing, and shuffled gold answers."""
 
 import sys
 import time
@@ -11,7 +11,7 @@ import pytest
 from genome.errors import GenomeError
 from genome.tasks import parse_task, sandbox
 from genome.tasks.prompts import sample
-from genome.tasks.scoring import Scores, beside, extract, for_base, judge, standard_error
+from genome.tasks.scoring import Scores, extra_results, extract, for_base, judge, standard_error
 
 METRIC = {"choice": "accuracy", "label": "weighted_f1", "number": "accuracy", "math": "accuracy", "span": "exact_match"}
 METRIC |= {"translation": "bleu", "program": "pass@1"}
@@ -28,7 +28,7 @@ def task_of(kind, **changes):
 
 
 def rows_of(kind, n=60):
-    """Rows of kind `kind`, each with columns q, a (reference), said (how a model would put it), and o or t."""
+    """Rows of kind `kind`, each with columns q, a (reference), said (a model's phrasing), and o or t."""
     rng = np.random.default_rng(5)
     for i in range(n):
         k = int(rng.integers(4))
@@ -65,11 +65,11 @@ TEXT = parse_task("t", {**FIELDS, "kind": "text", "metric": "accuracy", "options
         ("Close it: [ [", "] ]", ["] ]", "]]", "`] ]`"], ["]", "] ] ]", "} ]"]),
         ("Sort b a", "a b", ["a b", "a, b", '"A B."'], ["b a", "ab"]),
         ("How many?", "-1960", ["-1960", "-1,960.", "−1960.0"], ["1960", "-196"]),
-        # Three of BIG-Bench Hard's rows cut their options at commas.
+        # Three rows of BIG-Bench Hard split their options at commas.
         ("Which?\nOptions:\n(A) Monsters\n(B) Inc", "Monsters, Inc", ["monsters, inc"], ["(A)", "Inc"]),
     ],
 )
-def test_short_texts(question, reference, said, wrong):
+def test_score_of_short_texts(question, reference, said, wrong):
     made = sample(TEXT, {"id": "r", "q": question, "a": reference})
     answers = [extract(TEXT, made, f"Well.\nAnswer: {text}") for text in said + wrong]
     assert [judged.value for judged in judge(TEXT, [made], [[answer] for answer in answers])] == [1] * len(said) + [
@@ -78,7 +78,7 @@ def test_short_texts(question, reference, said, wrong):
     assert len({*answers[: len(said)]}) == 1  # one answer in a vote
 
 
-def test_a_fallback_is_taken_only_where_nothing_else_is_found():
+def test_extract_uses_a_fallback_only_without_other_forms():
     task = task_of("label", fallback="line")
     made = {"id": "r", "reference": "joy"}
     assert extract(task, made, "Joy.") == "joy"
@@ -89,7 +89,7 @@ def test_a_fallback_is_taken_only_where_nothing_else_is_found():
 
 @pytest.fixture
 def fake_sandbox(monkeypatch):
-    """Programs that run right here, and a count of them; tests/tasks/test_sandbox.py has the real one."""
+    """Runs programs in this process and counts them; tests/tasks/test_sandbox.py tests the real sandbox."""
     seen = []
 
     def run_programs(programs, **_):
@@ -109,7 +109,7 @@ def fake_sandbox(monkeypatch):
 
 @pytest.mark.usefixtures("fake_sandbox")
 @pytest.mark.parametrize("kind", METRIC)
-def test_gold_answers_score_one_and_shuffled_ones_near_chance(kind):
+def test_judge_scores_gold_answers_one_and_shuffled_ones_near_chance(kind):
     task, rows = task_of(kind), list(rows_of(kind))
     samples = [sample(task, row) for row in rows]
     said = [f"Let me think. The first word matters.\nAnswer: {row['said']}" for row in rows]
@@ -125,13 +125,13 @@ def test_gold_answers_score_one_and_shuffled_ones_near_chance(kind):
     assert standard_error(task, samples, shuffled, wrong) == standard_error(task, samples, shuffled)
 
 
-def test_a_pattern_is_the_only_place_that_is_looked_at():
+def test_extract_uses_only_the_pattern_of_a_task():
     task = task_of("number", pattern=r"<(.*?)>")
     assert extract(task, {}, "<7> and <8>\nAnswer: 9") == "8"
     assert extract(task, {}, "Answer: 9") is None
 
 
-def test_answers_that_mean_the_same_are_the_same_vote():
+def test_extract_gives_equal_answers_the_same_text():
     number = task_of("number")
     assert extract(number, {}, "Answer: $1,000.00") == extract(number, {}, "#### 1000") == "1000"
     label = task_of("label", labels={"A": "joy", "B": "fear"})
@@ -140,11 +140,11 @@ def test_answers_that_mean_the_same_are_the_same_vote():
     assert extract(maths, {}, "Answer: 0.5") == extract(maths, {}, r"\boxed{\dfrac{1}{2}}") == "1/2"
 
 
-def test_out_of_range_letters_are_unparsed():
+def test_extract_of_out_of_range_letters_is_none():
     assert extract(task_of("choice"), {"options": {"A": "x", "B": "y"}}, "Answer: C") is None
 
 
-def test_programs_are_prefixed_joined_with_their_tests_and_run_once(fake_sandbox):
+def test_judge_runs_each_program_with_prefix_and_tests_once(fake_sandbox):
     task = task_of("program", prefix="def f(x):\n    return ", pattern="(?s)(.*)")
     samples = [
         {"id": "1", "tests": ["assert f(1) == 2"]},
@@ -158,14 +158,14 @@ def test_programs_are_prefixed_joined_with_their_tests_and_run_once(fake_sandbox
     assert fake_sandbox[0] == "def f(x):\n    return x + 1\n\nassert f(1) == 2\n"
 
 
-def test_programs_keep_the_indent_of_their_first_line(fake_sandbox):
+def test_extract_keeps_the_indent_of_a_program(fake_sandbox):
     task = task_of("program", prefix="def f(x):\n", pattern="(?s)(.*)")
     body = extract(task, {}, "\n    y = x\n    return y\n")
     assert body == "    y = x\n    return y"
     assert judge(task, [{"tests": ["assert f(1) == 1"]}], [[body]])[0].value == 1.0
 
 
-def test_real_sandbox_judges_programs():
+def test_judge_runs_programs_in_the_real_sandbox():
     task = task_of("program")
     samples = [{"id": "1", "tests": ["assert f(1) == 2"]}]
     scores = judge(
@@ -175,33 +175,34 @@ def test_real_sandbox_judges_programs():
 
 
 @pytest.mark.parametrize("kind", METRIC)
-def test_what_is_reported_beside_the_metric(kind):
+def test_extra_results_of_spans_and_translations(kind):
     task, rows = task_of(kind), list(rows_of(kind, 2))
     samples = [sample(task, row) for row in rows]
-    found = beside(task, samples, [extract(task, samples[0], f"Answer: {rows[0]['said']}"), None])
+    found = extra_results(task, samples, [extract(task, samples[0], f"Answer: {rows[0]['said']}"), None])
     expected = {"span": {"f1": 0.5}, "translation": {"signature": found.get("signature")}}
     assert found == expected.get(kind, {})
     if kind == "translation":
         assert found["signature"].startswith("nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:")
 
 
-def test_only_a_task_that_asks_for_it_takes_the_base_models_tokenizer(tmp_path):
+def test_for_base_changes_only_tasks_with_tokenizer_base(tmp_path):
     named, base = task_of("translation"), replace(task_of("translation"), tokenizer="base")
     assert for_base(named, tmp_path) is named
-    with pytest.raises(GenomeError, match=r"some-translation: .*tokenizer\.json, which is missing; name one of 13a"):
+    missing = r"some-translation: .*tokenizer\.json, which is missing; set the task's tokenizer to one of 13a"
+    with pytest.raises(GenomeError, match=missing):
         for_base(base, tmp_path)
     (tmp_path / "tokenizer.json").write_text("{}")
     assert for_base(base, tmp_path) == replace(base, tokenizer=str(tmp_path / "tokenizer.json"))
 
 
-def test_a_model_needs_one_answer_a_sample():
+def test_judge_requires_one_answer_per_sample():
     with pytest.raises(ValueError, match="zip"):
         judge(task_of("number"), [{"reference": "1"}, {"reference": "2"}], [["1"]])
 
 
 @pytest.mark.parametrize("kind", ["choice", "label", "number"])
-def test_a_population_is_scored_in_no_time(kind):
-    """15 candidates × 200 samples take some 15 ms alone on a core; the bound leaves room for a busy one."""
+def test_judge_scores_a_population_quickly(kind):
+    """15 candidates × 200 samples take about 15 ms on a free core; the bound allows for a busy one."""
     task = task_of(kind)
     rows = list(rows_of(kind, 200))
     samples = [sample(task, row) for row in rows]
@@ -231,7 +232,7 @@ def test_scoring_imports_nothing_slow():
     assert not slow.intersection(modules)
 
 
-def test_a_pattern_that_never_ends_is_one_line(monkeypatch):
+def test_extract_reports_an_endless_pattern_in_one_line(monkeypatch):
     monkeypatch.setattr("genome.limits.limited.__wrapped__.__defaults__", (0.05, None))
     task = parse_task(
         "slow", {"kind": "number", "source": {"path": "x"}, "prompt": "p", "reference": "a", "pattern": "((?:a+)+)$"}

@@ -53,7 +53,7 @@ def flores(tmp_path):
     return tmp_path
 
 
-def test_a_pool_is_split_after_split_over_all_configs(mgsm):
+def test_tables_are_ordered_by_split_then_config(mgsm):
     assert rows_in(MGSM, mgsm) == [
         {"q": "bn train", "language": "bn", "language_name": "Bengali"},
         {"q": "de train", "language": "de", "language_name": "German"},
@@ -62,48 +62,48 @@ def test_a_pool_is_split_after_split_over_all_configs(mgsm):
     ]
 
 
-def test_a_list_of_configs_keeps_its_order(mgsm):
+def test_tables_keep_the_order_of_a_list_of_configs(mgsm):
     source = {**MGSM, "config": {"language": ["de", "bn"]}, "split": "test"}
     assert rows_in(source, mgsm) == [{"q": "de test", "language": "de"}, {"q": "bn test", "language": "bn"}]
 
 
-def test_the_files_of_a_source_are_all_there(mgsm):
+def test_local_files_returns_all_files_of_a_source(mgsm):
     with pytest.raises(GenomeError, match=r"no file .*mgsm/bn/nowhere\.jsonl; put the rows there"):
         local_files({**MGSM, "split": ["train", "nowhere"]}, mgsm)
     found = local_files({**MGSM, "split": "train"}, mgsm)
     assert found == [mgsm / "mgsm" / config / "train.jsonl" for config in ("bn", "de")]
-    assert local_files(MGSM, None) == []  # the hub is asked
+    assert local_files(MGSM, None) == []  # it is loaded from the hub
 
 
-def test_a_compressed_copy_stands_in_for_a_file(tmp_path):
+def test_local_files_accepts_a_compressed_copy(tmp_path):
     with gzip.open(tmp_path / "a.jsonl.gz", "wt") as file:
         file.write(json.dumps({"q": 1}))
     assert rows_in({"path": "a.jsonl"}, tmp_path) == [{"q": 1}]
     assert local_files({"path": "a.jsonl"}, tmp_path) == [tmp_path / "a.jsonl.gz"]
 
 
-def test_one_file_may_stand_for_all_tables(tmp_path):
+def test_read_source_reads_one_file_for_several_tables_once(tmp_path):
     write_jsonl(tmp_path / "mine.jsonl", [{"q": 1, "language": "de"}])
     assert rows_in({**MGSM, "path": "mine.jsonl"}, tmp_path) == [{"q": 1, "language": "de"}]
 
 
-def test_sides_come_from_tables_of_their_own_and_join_within_them(flores):
+def test_read_source_joins_within_each_side(flores):
     found = read_source(FLORES, flores)
     assert [(table.side, table.config) for table, _ in found] == [
         ("validation", "deu"), ("validation", "fra"), ("test", "deu"), ("test", "fra"),
     ]  # fmt: skip
     assert found[3][1][2] == {"id": 2, "sentence": "fra devtest 2", "language": "fra", "english": "eng devtest 2"}
-    assert len(local_files(FLORES, flores)) == 6  # what is joined is an input too
+    assert len(local_files(FLORES, flores)) == 6  # joined tables are inputs too
 
 
-def test_what_does_not_join_is_named(flores):
+def test_read_source_names_a_row_that_does_not_join(flores):
     write_jsonl(flores / "eng" / "dev.jsonl", [{"id": 0, "sentence": "x"}])
     assert "row 2 has no counterpart in eng with the same 'id'" in refusal(FLORES, flores)
     write_jsonl(flores / "eng" / "dev.jsonl", [{"id": 0}])
     assert "have no column 'sentence'" in refusal(FLORES, flores)
 
 
-def test_neighbours_of_one_conversation_become_its_last_row(tmp_path):
+def test_read_source_merges_a_conversation_into_its_last_row(tmp_path):
     rows = [{"talk": talk, "said": said} for talk, said in ((0, "a"), (0, "b"), (1, "c"), (0, "d"))]
     write_jsonl(tmp_path / "a.jsonl", rows)
     assert rows_in({"path": "a.jsonl", "conversation": "talk"}, tmp_path) == [
@@ -111,14 +111,14 @@ def test_neighbours_of_one_conversation_become_its_last_row(tmp_path):
         {"talk": 1, "said": "c", "history": []},
         {"talk": 0, "said": "d", "history": []},
     ]
-    assert "no column 'scene', which tells conversations apart" in refusal(
+    assert "no column 'scene', which distinguishes conversations" in refusal(
         {"path": "a.jsonl", "conversation": "scene"}, tmp_path
     )
 
 
 @pytest.fixture
 def loaded(monkeypatch):
-    """Return what `datasets` was asked for; it answers with one row each."""
+    """Return the calls of `datasets`, which returns one row for each."""
     asked = []
 
     def load_dataset(*arguments, **settings):
@@ -129,19 +129,19 @@ def loaded(monkeypatch):
     return asked
 
 
-def test_the_hub_is_asked_table_by_table(loaded):
+def test_read_source_loads_each_table_from_the_hub(loaded):
     assert len(rows_in(MGSM)) == 4
     assert loaded[0] == ("some/mgsm", "bn", {"split": "train", "revision": "abc"})
     assert loaded[3] == ("some/mgsm", "de", {"split": "test", "revision": "abc"})
 
 
-def test_a_script_is_never_run_the_hubs_own_conversion_is_read(loaded):
+def test_read_source_uses_the_hub_conversion_of_a_script(loaded):
     rows_in({"hub": "some/set", "revision": "refs/convert/parquet", "config": "deu", "split": "dev"})
     files = "hf://datasets/some/set@refs%2Fconvert%2Fparquet/deu/dev/*.parquet"
     assert loaded == [("parquet", {"data_files": files, "split": "train"})]
 
 
-def test_published_files_are_read_where_no_folder_is_given(tmp_path, monkeypatch):
+def test_read_source_reads_published_files_without_a_folder(tmp_path, monkeypatch):
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     (tmp_path / "a.csv").write_text('Sr No.,Utterance\n1,"Well, hello"\n')
     nested = {
@@ -161,7 +161,7 @@ def test_published_files_are_read_where_no_folder_is_given(tmp_path, monkeypatch
     ]
 
 
-def test_an_address_that_does_not_answer_is_one_line(tmp_path):
+def test_read_source_reports_an_unreachable_address_in_one_line(tmp_path):
     assert "cannot load" in (text := refusal({"url": str(tmp_path / "none.csv"), "path": "a.jsonl"}))
     assert "data_dir" in text
 
@@ -170,7 +170,7 @@ ROWS = [{"q": "a", "n": 1}, {"q": "b", "n": 2}]
 
 
 @pytest.mark.parametrize("form", ["mark", "crlf", "blank", "array", "gz", "gz array"])
-def test_rows_are_read_in_every_form(tmp_path, form):
+def test_read_source_reads_every_form_of_rows(tmp_path, form):
     text = "".join(json.dumps(row) + "\n" for row in ROWS)
     content = {
         "mark": text.encode("utf-8-sig"),
@@ -185,7 +185,7 @@ def test_rows_are_read_in_every_form(tmp_path, form):
     assert rows_in({"path": name}, tmp_path) == ROWS
 
 
-def test_columns_that_nobody_uses_may_hold_what_they_like(tmp_path):
+def test_read_source_ignores_values_of_unused_columns(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"q": 1, "note": NaN, "text": "\\ud800", "far": [1e999]}\n')
     [row] = rows_in({"path": "a.jsonl"}, tmp_path)
     assert (row["q"], row["text"], row["far"]) == (1, "\ud800", [float("inf")])
@@ -194,21 +194,21 @@ def test_columns_that_nobody_uses_may_hold_what_they_like(tmp_path):
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        ('{"q": 1}\n\n[1]\n', "line 3: not a row of JSON Lines (no mapping of columns)"),
-        ('[{"q": 1}, 3]', "row 2: not a row of JSON Lines (no mapping of columns)"),
-        ('{"q": 1}\n{"q": 1, "q": 2}', "line 2: not a row of JSON Lines ('q' stands twice)"),
+        ('{"q": 1}\n\n[1]\n', "line 3: not a row of JSON Lines (not a mapping of columns)"),
+        ('[{"q": 1}, 3]', "row 2: not a row of JSON Lines (not a mapping of columns)"),
+        ('{"q": 1}\n{"q": 1, "q": 2}', "line 2: not a row of JSON Lines ('q' is repeated)"),
         ('{"q": ' + "[" * 100_000, "line 1: not a row of JSON Lines (nested too deeply)"),
         ('[{"q": 1},\n {]', "line 2: not a row of JSON Lines"),
     ],
 )
-def test_what_is_no_row_is_named_and_nobody_is_told_to_delete_it(tmp_path, text, part):
+def test_read_source_names_a_bad_row_without_advising_to_delete_the_file(tmp_path, text, part):
     (tmp_path / "a.jsonl").write_text(text)
     line = refusal({"path": "a.jsonl"}, tmp_path)
     assert f"{tmp_path}/a.jsonl, {part}" in line
     assert "delete" not in line
 
 
-def test_only_files_are_opened(tmp_path):
+def test_read_source_opens_only_regular_files(tmp_path):
     os.mkfifo(tmp_path / "pipe.jsonl")
     (tmp_path / "zero.jsonl").symlink_to("/dev/zero")
     (tmp_path / "folder.jsonl").mkdir()
@@ -226,12 +226,12 @@ def test_only_files_are_opened(tmp_path):
         assert kind in line
 
 
-def test_rows_are_joined_by_texts_and_numbers(flores):
+def test_read_source_joins_by_texts_and_numbers(flores):
     write_jsonl(flores / "eng" / "dev.jsonl", [{"id": [0], "sentence": "x"}])
     assert "has a list or a mapping in 'id'" in refusal(FLORES, flores)
 
 
-def test_what_the_library_cannot_make_rows_of_is_one_line(tmp_path, monkeypatch):
+def test_read_source_reports_an_error_of_datasets_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     (tmp_path / "a.json").write_text('{"a": [')
     assert "cannot load" in refusal({"url": str(tmp_path / "a.json")})

@@ -1,4 +1,4 @@
-"""DROP's official rules: the cases of its own tests, and examples of ours."""
+"""DROP's official rules: the cases of its tests, and our examples."""
 
 import pytest
 from hypothesis import given
@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from genome.tasks.spans import best_em_and_f1, em_and_f1, exact_match, f1, normalise
 
-# What the official script's tests state: the same after normalisation, and (predicted, gold, exact match, F1).
+# Cases of the official script's tests: equal after normalisation, and (predicted, gold, exact match, F1).
 NORMALISED = [
     ("12.0", "12.0"),
     ("12.0  ", "12.0"),
@@ -79,74 +79,74 @@ DIFFERENT = [("12.5", "125"), ("Eagles", "Eagle"), ("4 yards", "4"), ("three", "
 
 
 @pytest.mark.parametrize(("span", "expected"), NORMALISED)
-def test_spans_are_normalised_officially(span, expected):
+def test_normalise_equals_the_official_script(span, expected):
     assert normalise(span) == expected
 
 
 @pytest.mark.parametrize(("predicted", "gold", "em", "f1"), OFFICIAL)
-def test_exact_match_and_f1_are_the_official_ones(predicted, gold, em, f1):
+def test_em_and_f1_equal_the_official_script(predicted, gold, em, f1):
     assert em_and_f1(predicted, gold) == (em, f1)
 
 
 @pytest.mark.parametrize(("predicted", "golds", "em", "f1"), SEVERAL)
-def test_the_best_gold_answer_counts(predicted, golds, em, f1):
+def test_best_em_and_f1_uses_the_best_gold_answer(predicted, golds, em, f1):
     assert best_em_and_f1(predicted, golds) == (em, f1)
 
 
-def test_the_best_match_and_the_best_f1_may_be_of_different_gold_answers():
-    # The official script takes the two maxima apart; here no gold answer has both.
+def test_best_em_and_best_f1_may_come_from_different_gold_answers():
+    # The official script takes the two maxima separately; here no gold answer has both.
     assert em_and_f1(["cat", "cat", "dog"], ["cat", "dog", "dog"]) == (1.0, 0.67)
     assert em_and_f1(["cat", "cat", "dog"], ["cat", "cat", "dog", "dog"]) == (0.0, 0.75)
     assert best_em_and_f1(["cat", "cat", "dog"], [["cat", "dog", "dog"], ["cat", "cat", "dog", "dog"]]) == (1.0, 0.75)
 
 
-def test_blank_gold_answers_are_left_out():
+def test_best_em_and_f1_leaves_out_blank_gold_answers():
     assert em_and_f1("", " ") == (1.0, 1.0)
     assert best_em_and_f1("", [[" "], "army", ""]) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize(("answer", "gold"), SAME)
-def test_equal_after_normalisation(answer, gold):
+def test_exact_match_is_one_after_normalisation(answer, gold):
     assert exact_match(answer, [gold]) == 1.0
 
 
 @pytest.mark.parametrize(("answer", "gold"), DIFFERENT)
-def test_different_after_normalisation(answer, gold):
+def test_exact_match_is_zero_for_different_spans(answer, gold):
     assert exact_match(answer, [gold]) == 0.0
 
 
-def test_any_gold_answer_will_do():
+def test_exact_match_accepts_any_gold_answer():
     assert exact_match("Bears", ["Eagles", "the Bears"]) == f1("Bears", ["Eagles", "the Bears"]) == 1.0
 
 
 @pytest.mark.parametrize("answer", ["Eagles and Bears", "Bears, Eagles", "the Bears, and the Eagles", "bears; eagles"])
-def test_several_spans_in_any_order(answer):
+def test_exact_match_accepts_several_spans_in_any_order(answer):
     assert exact_match(answer, [["Eagles", "Bears"]]) == f1(answer, [["Eagles", "Bears"]]) == 1.0
 
 
 @pytest.mark.parametrize(
     ("answer", "credit"),
-    # In the last one no list is marked: one span, which shares one of two words with one of two spans.
+    # The last one is not read as a list: one span, which shares one of two words with one of two spans.
     [("Eagles", 0.5), ("Eagles, Bears, Lions", 0.67), ("Eagles, Eagles, Bears", 0.67), ("Eagles Bears", 0.33)],
 )
-def test_all_spans_and_no_more(answer, credit):
+def test_exact_match_requires_exactly_all_spans(answer, credit):
     assert exact_match(answer, [["Eagles", "Bears"]]) == 0.0
     assert f1(answer, [["Eagles", "Bears"]]) == credit
 
 
-def test_one_span_with_and_stays_one():
+def test_exact_match_does_not_split_a_single_span_at_and():
     assert exact_match("Sand and Gravel", ["sand and gravel"]) == 1.0
     assert exact_match("gravel and sand", ["sand and gravel"]) == 0.0
     assert f1("gravel and sand", ["sand and gravel"]) == 1.0
 
 
 @pytest.mark.parametrize("answer", [",", "and", "...", "the"])
-def test_answers_without_a_word_match_nothing(answer):
+def test_answers_without_words_match_nothing(answer):
     assert exact_match(answer, ["army", ["army", "navy"]]) == f1(answer, ["army", ["army", "navy"]]) == 0.0
 
 
 @given(st.text(max_size=30))
-def test_normalising_words_twice_changes_nothing(text):
+def test_normalise_is_idempotent(text):
     once = normalise(text)
     assert exact_match(text, [text]) == f1(text, [text]) == 1.0
     assert once == " ".join(once.split())
@@ -156,7 +156,7 @@ WORDS = st.lists(st.sampled_from(["cat", "dog", "the", "3", "4", "ox-cart"]), ma
 
 
 @given(st.lists(WORDS, min_size=1, max_size=4), st.lists(WORDS, min_size=1, max_size=4), st.randoms())
-def test_f1_sees_no_order_and_a_match_is_never_beside_it(predicted, gold, random):
+def test_f1_ignores_order_and_is_one_for_a_match(predicted, gold, random):
     em, score = em_and_f1(predicted, gold)
     assert 0.0 <= score <= 1.0
     assert em_and_f1(random.sample(predicted, len(predicted)), random.sample(gold, len(gold))) == (em, score)

@@ -46,7 +46,7 @@ def gsm8k():
     return parse_task("gsm8k", yaml.safe_load((ROOT / "config/tasks/gsm8k.yaml").read_text(encoding="utf-8")))
 
 
-def test_files_are_read_in_order_plain_or_compressed(tmp_path):
+def test_read_rows_reads_plain_and_compressed_files_in_order(tmp_path):
     write_jsonl(tmp_path / "b.jsonl", rows_of(2))
     with gzip.open(tmp_path / "a.jsonl.gz", "wt", encoding="utf-8") as file:
         file.write(json.dumps({"q": "née", "a": "9"}) + "\n\n")
@@ -57,7 +57,7 @@ def test_files_are_read_in_order_plain_or_compressed(tmp_path):
     assert len(read_rows(task_of(source={"path": str(tmp_path / "b.jsonl")}))) == 2
 
 
-def test_bad_files_are_named(tmp_path):
+def test_read_rows_names_bad_files(tmp_path):
     task = task_of()
     assert "no file" in (text := refusal(read_rows, task, tmp_path))
     assert str(tmp_path / "rows.jsonl") in text
@@ -68,7 +68,7 @@ def test_bad_files_are_named(tmp_path):
     path.write_text("[1]\n", encoding="utf-8")
     assert "line 1" in refusal(read_rows, task, tmp_path)
     path.write_text("\n", encoding="utf-8")
-    assert "holds no rows" in refusal(read_rows, task, tmp_path)
+    assert "contains no rows" in refusal(read_rows, task, tmp_path)
     write_jsonl(path, [{"q": "x", "a": "1"}, {"q": "y", "a": "1"}, {"q": "x", "A": "1"}])
     assert "row 3 has no column 'a'" in refusal(read_rows, task, tmp_path)
     (tmp_path / "rows.jsonl.gz").write_text("not compressed", encoding="utf-8")
@@ -78,7 +78,7 @@ def test_bad_files_are_named(tmp_path):
 HUB = {"hub": "some/set", "config": "main", "split": "test", "revision": "abc"}
 
 
-def test_the_hub_is_asked_for_a_pinned_revision(monkeypatch):
+def test_read_rows_requests_the_pinned_revision(monkeypatch):
     asked = []
 
     def load_dataset(*arguments, **settings):
@@ -90,7 +90,7 @@ def test_the_hub_is_asked_for_a_pinned_revision(monkeypatch):
     assert asked == [(("some/set", "main"), {"split": "test", "revision": "abc"})]
 
 
-def test_a_hub_that_does_not_answer_is_one_line(monkeypatch):
+def test_read_rows_reports_an_unreachable_hub_in_one_line(monkeypatch):
     def load_dataset(*_, **__):
         raise ConnectionError("no route\nto host")
 
@@ -100,18 +100,18 @@ def test_a_hub_that_does_not_answer_is_one_line(monkeypatch):
     assert "data_dir" in text
 
 
-def test_a_data_folder_stands_in_for_the_hub(tmp_path):
+def test_read_rows_reads_a_data_folder_instead_of_the_hub(tmp_path):
     write_jsonl(tmp_path / "set" / "test.jsonl", rows_of(4))
     assert len(read_rows(task_of(source={**HUB, "path": "set/test.jsonl"}), tmp_path)) == 4
 
 
-def test_the_micro_world_serves_its_tasks(monkeypatch):
+def test_read_rows_reads_tasks_of_the_micro_world(monkeypatch):
     world = types.SimpleNamespace(task_rows=lambda name: rows_of(5, of=name))
     monkeypatch.setitem(sys.modules, "genome.micro.world", world)
     assert read_rows(task_of(source={"generator": "micro"}))[0]["of"] == "sums"
 
 
-def test_sides_are_seeded_disjoint_and_have_the_sizes_asked_for():
+def test_split_is_seeded_disjoint_and_has_the_requested_sizes():
     task, rows = task_of(), rows_of(100)
     validation, test = split(task, rows, 20, 30)
     assert (len(validation), len(test)) == (20, 30)
@@ -124,18 +124,18 @@ def test_sides_are_seeded_disjoint_and_have_the_sizes_asked_for():
     assert split(task, rows, 20, 10)[0] == validation
 
 
-def test_a_prompt_never_stands_on_both_sides():
+def test_split_puts_no_prompt_on_both_sides():
     rows = [{"q": f" question {i % 30}", "a": str(i)} for i in range(90)]
     validation, test = ([render(task_of(), row) for row in side] for side in split(task_of(), rows, 10, "rest"))
     assert len(validation) == len(set(validation)) == 10
     assert not set(validation) & set(test)
-    assert len(test) == 60  # a source that asks something twice is tested on it twice
+    assert len(test) == 60  # a prompt that the source repeats is also repeated in the test
     validation, test = split(task_of(distinct="q"), rows, 10, "rest")
     assert len({row["q"] for row in validation + test}) == len(validation + test) == 30
 
 
-def test_prompts_that_the_source_repeats_are_chosen_last_for_validation():
-    """All rows of a chosen prompt are lost to the test: taken last, they cost it nothing as long as others are left."""
+def test_split_chooses_repeated_prompts_last_for_validation():
+    """The test loses all rows of a chosen prompt, so repeated prompts are chosen only if no others are left."""
     rows = [{"q": f"question {i}", "a": str(i)} for i in [*range(30), *range(12)]]
     singles = {f"question {i}" for i in range(12, 30)}
     validation, test = split(task_of(), rows, 18, "rest")
@@ -144,13 +144,13 @@ def test_prompts_that_the_source_repeats_are_chosen_last_for_validation():
     validation, test = split(task_of(), rows, 20, "rest")
     assert singles <= {row["q"] for row in validation[:18]}
     assert len(test) == 20
-    # Among equals the order is that of the draw: another seed, another choice.
+    # Among equals, the seeded draw determines the order.
     assert split(task_of(), rows, 20, "rest", seed=1)[0] != validation
 
 
 @pytest.mark.parametrize("distinct", [None, "q"])
-def test_of_a_repeated_prompt_the_first_row_of_the_draw_is_taken(distinct):
-    """Which row that is matters where answers differ. Where `distinct` names a value, the draw alone says the order."""
+def test_split_takes_the_first_drawn_row_of_a_repeated_prompt(distinct):
+    """The choice of row matters if the answers differ. With `distinct`, only the draw determines the order."""
     rows = [{"q": f"question {i}", "a": str(n)} for n, i in enumerate([*range(20), *range(20)])]
     order = default_rng(42).permutation(40).tolist()
     firsts = [index for place, index in enumerate(order) if index % 20 not in {i % 20 for i in order[:place]}]
@@ -165,7 +165,7 @@ def test_of_a_repeated_prompt_the_first_row_of_the_draw_is_taken(distinct):
 
 @pytest.mark.parametrize("shots", [1, 3])
 @pytest.mark.parametrize("seed", [42, 7])
-def test_examples_are_the_first_rows_of_a_draw_from_what_is_left(seed, shots):
+def test_split_takes_examples_from_the_remaining_rows(seed, shots):
     task = task_of(shots=shots, prompt="{% for e in examples %}{{ e.q }}={{ e.reference }} {% endfor %}{{ q }}")
     validation, test = split(task, rows_of(40), 10, 20, seed=seed)
     taken = {int(row["a"]) for row in validation + test}
@@ -175,7 +175,7 @@ def test_examples_are_the_first_rows_of_a_draw_from_what_is_left(seed, shots):
         assert [int(example["a"]) for example in row["examples"]] == expected
 
 
-def test_too_few_rows_are_refused():
+def test_split_refuses_too_few_rows():
     text = refusal(split, task_of(), rows_of(25) * 2, 20, 11)
     assert text.startswith("task sums: 50 rows are too few for 20 of validation and 11 of test")
     assert "found 20 and 10 with distinct prompts" in text
@@ -183,30 +183,30 @@ def test_too_few_rows_are_refused():
     assert len(split(task_of(), rows_of(21), 20, "rest")[1]) == 1
 
 
-def test_a_task_may_ask_for_all_the_rest():
+def test_split_gives_all_remaining_rows_to_the_test_on_request():
     assert len(split(task_of(test_samples="rest"), rows_of(100), 20, 30)[1]) == 80
     assert len(split(task_of(test_samples=7), rows_of(100), 20, 30)[1]) == 7
 
 
-def test_200_rows_validate_and_1000_test_where_nothing_else_is_said():
+def test_split_defaults_to_200_validation_and_1000_test_rows():
     assert [len(side) for side in split(task_of(), rows_of(1300))] == [200, 1000]
 
 
-def test_a_row_whose_value_must_stand_once_and_that_has_none_is_named_by_its_number():
-    """Rows of one's own, which come from no file, have their number from 1."""
+def test_split_names_a_row_without_distinct_value():
+    """Rows that do not come from a file are numbered from 1."""
     rows = [{**row, "key": row["a"]} for row in rows_of(5)]
     rows[3]["key"] = None
     assert refusal(split, task_of(distinct="key"), rows, 1, 1).startswith("task sums, row 4: distinct: null")
 
 
-def test_only_rows_of_the_task_are_read(tmp_path):
+def test_read_rows_selects_rows_by_where(tmp_path):
     write_jsonl(tmp_path / "rows.jsonl", rows_of(6))
     task = task_of(where='a in ["1", "4"]')
     assert [row["a"] for row in read_rows(task, tmp_path)] == ["1", "4"]
-    assert "for none of the 6 rows holds" in refusal(read_rows, task_of(where="a == 3"), tmp_path)
+    assert "`where` 'a == 3' is true for none of the 6 rows" in refusal(read_rows, task_of(where="a == 3"), tmp_path)
 
 
-def test_sides_of_their_own_stay_apart(tmp_path):
+def test_split_keeps_separate_tables_of_sides_separate(tmp_path):
     for side, size in (("dev", 30), ("final", 40)):
         write_jsonl(tmp_path / f"{side}.jsonl", [{"q": f"{side} {i}", "a": str(i)} for i in range(size)])
     prompt = "{% for e in examples %}{{ e.q }} {% endfor %}{{ q }}"
@@ -216,7 +216,7 @@ def test_sides_of_their_own_stay_apart(tmp_path):
     assert {row["q"].split()[0] for row in validation} == {"dev"}
     assert {row["q"].split()[0] for row in test} == {"final"}
     assert (len(validation), len(test)) == (20, 35)
-    # Examples never come from test data, and none is asked in validation.
+    # Examples never come from test data, and none of them is in the validation.
     shown = {example["q"] for row in validation + test for example in row["examples"]}
     assert all(text.startswith("dev") for text in shown)
     assert not shown & {row["q"] for row in validation}
@@ -224,17 +224,17 @@ def test_sides_of_their_own_stay_apart(tmp_path):
     assert "found 30 and 40" in refusal(split, task, read_rows(task, tmp_path), 31, 40)
 
 
-def test_a_draw_by_python_s_own_sampling():
+def test_split_follows_a_draw_by_random_sample():
     import random
 
     task = task_of(draw={"pool": 50, "validation": {"sample": 10}})
     validation, test = split(task, rows_of(50), 10, "rest")
     assert [int(row["a"]) for row in validation] == random.Random(42).sample(range(50), 10)
     assert len(test) == 40
-    assert split(task, rows_of(50), 10, "rest", seed=7)[0] != validation  # published is the seed's draw only
+    assert split(task, rows_of(50), 10, "rest", seed=7)[0] != validation  # only seed 42 follows the published draw
 
 
-def test_a_published_draw_holds_for_its_own_pool_only():
+def test_split_follows_a_published_draw_only_for_its_pool():
     task = task_of(draw={"pool": 50, "validation": [30, 40], "test": [0, 30]})
     order = default_rng(42).permutation(50).tolist()
     validation, test = split(task, rows_of(50), 10, 30)
@@ -245,7 +245,7 @@ def test_a_published_draw_holds_for_its_own_pool_only():
     assert split(task, rows_of(49), 10, 30) == split(task_of(), rows_of(49), 10, 30)
 
 
-def test_examples_come_from_outside_the_splits_and_from_the_same_group():
+def test_split_takes_examples_of_the_same_group_from_outside():
     task = task_of(
         shots=2, examples_by="g", prompt="{% for e in examples %}{{ e.q }}={{ e.reference }} {% endfor %}{{ q }}"
     )
@@ -262,7 +262,7 @@ def test_examples_come_from_outside_the_splits_and_from_the_same_group():
     assert "2 examples with g like" in refusal(split, task, rows[:12], 5, 5)
 
 
-def test_provenance(tmp_path):
+def test_provenance_describes_the_split(tmp_path):
     task, rows = task_of(), [*rows_of(30), *rows_of(2)]
     validation, test = split(task, rows, 10, 15)
     write_jsonl(tmp_path / "v.jsonl", validation)
@@ -283,8 +283,8 @@ def test_provenance(tmp_path):
     assert json.loads(json.dumps(found)) == found
 
 
-def test_provenance_counts_what_a_published_draw_puts_on_both_sides():
-    """The authors' draw looks at no prompt: of a source that repeats some, both may end up with them."""
+def test_provenance_counts_prompts_on_both_sides():
+    """The authors' draw ignores prompts: a prompt that the source repeats may be on both sides."""
     task = task_of(draw={"pool": 50, "validation": [0, 10], "test": [10, 40]})
     rows = [{"q": f"question {i % 35}", "a": str(i)} for i in range(50)]
     asked = [index % 35 for index in default_rng(42).permutation(50).tolist()]
@@ -296,7 +296,7 @@ def test_provenance_counts_what_a_published_draw_puts_on_both_sides():
     assert (found["draw"], found["prompts_on_both_sides"]) == ("seeded", 0)
 
 
-def test_own_rows_in_the_columns_of_gsm8k_flow():
+def test_own_rows_with_the_columns_of_gsm8k_are_split():
     task = gsm8k()
     rows = read_rows(task, DATA)
     validation, test = split(task, rows, 20, 40)
@@ -306,7 +306,7 @@ def test_own_rows_in_the_columns_of_gsm8k_flow():
 
 
 @pytest.mark.skipif("GENOME_DATA" not in os.environ, reason="GENOME_DATA names no folder of real data sets")
-def test_real_gsm8k_is_split_as_the_authors_did():
+def test_real_gsm8k_split_equals_that_of_the_authors():
     data = Path(os.environ["GENOME_DATA"])
     task = gsm8k()
     validation, test = split(task, read_rows(task, data))

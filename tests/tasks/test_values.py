@@ -42,12 +42,12 @@ def drawn(task, folder, *rows):
     [
         (float("nan"), "column 'q' is NaN"),
         (float("-inf"), "column 'q' is Infinity"),
-        ("\ud800", "column 'q' holds half of a character"),
-        ({"x": [1, "\udfff"]}, "column 'q', 'x', item 2 holds half of a character"),
+        ("\ud800", "column 'q' contains half of a character"),
+        ({"x": [1, "\udfff"]}, "column 'q', 'x', item 2 contains half of a character"),
         ([[float("nan")]], "column 'q', item 1, item 1 is NaN"),
     ],
 )
-def test_what_no_prompt_can_be_made_of_is_told_by_row_and_column(tmp_path, value, part):
+def test_unusable_value_is_named_by_row_and_column(tmp_path, value, part):
     task, rows = task_of(), [*pool(), {"q": value, "a": "no"}]
     said = refusal(drawn, task, tmp_path, *rows)
     assert said.startswith(f"task t, {tmp_path / 'rows.jsonl'}, row 9: {part}")
@@ -55,7 +55,7 @@ def test_what_no_prompt_can_be_made_of_is_told_by_row_and_column(tmp_path, value
     assert [len(side) for side in drawn(chosen, tmp_path, *rows)] == [2, 2]
 
 
-def test_columns_that_nobody_uses_may_hold_what_they_like(tmp_path):
+def test_split_ignores_values_of_unused_columns(tmp_path):
     rows = rows_in(tmp_path, *pool(extra=[float("nan"), "\ud800", None]))
     settings = {"task": ["t", FIELDS | {"source": {"path": str(rows / "rows.jsonl")}}]}
     files = [str(tmp_path / name) for name in ("validation.jsonl", "test.jsonl", "provenance.json")]
@@ -65,11 +65,11 @@ def test_columns_that_nobody_uses_may_hold_what_they_like(tmp_path):
     assert row["extra"][0] != row["extra"][0]
 
 
-def test_what_no_file_of_rows_can_hold_is_left_out_where_nobody_uses_it(tmp_path):
+def test_unused_values_that_are_not_json_are_left_out(tmp_path):
     rows = [{**row, "picture": b"\x89PNG"} for row in pool()]
     first, _ = split(task_of(), rows, 2, 2)
     assert first[0].keys() == {"q", "a", "id"}
-    assert fault(b"\x89PNG", "column 'picture'") == "column 'picture' holds bytes, which is neither text nor a number"
+    assert fault(b"\x89PNG", "column 'picture'") == "column 'picture' is a bytes, which is neither text nor a number"
     assert "thousands of digits" in fault(10**5000, "x")
     deep = []
     for _ in range(200):
@@ -93,7 +93,7 @@ NULLS = [
 
 
 @pytest.mark.parametrize(("prompt", "row", "part"), NULLS)
-def test_no_prompt_holds_the_word_none(prompt, row, part):
+def test_null_is_never_printed_as_none(prompt, row, part):
     said = refusal(render, task_of(prompt=prompt), {"a": "yes", **row})
     assert f"prompt: {part}" in said
 
@@ -110,11 +110,11 @@ def test_no_prompt_holds_the_word_none(prompt, row, part):
         "-{{ q | tojson | replace('null', '') }}",
     ],
 )
-def test_a_template_may_ask_for_nulls(prompt):
+def test_template_can_test_for_null(prompt):
     assert render(task_of(prompt=prompt), {"q": None, "a": "yes"}) in ("-", "-1")
 
 
-def test_expressions_give_nulls_as_nulls():
+def test_expression_returns_null_as_none():
     task = task_of(reference="a", where="q is not none", distinct="[q, 1]")
     row = {"q": None, "a": None}
     assert evaluate(task, row, "where") is False
@@ -127,15 +127,15 @@ def test_expressions_give_nulls_as_nulls():
     [
         (["fur", None], "option B must be text or a number, found null"),
         ([{"text": "fur"}], "option A must be text or a number, found a dict"),
-        ({"a": "fur", "A": "scale"}, "two of the letters a, A are the same"),
+        ({"a": "fur", "A": "scale"}, "two of the letters a, A differ only in case"),
     ],
 )
-def test_options_that_are_no_text(options, part):
+def test_options_must_be_text_or_numbers(options, part):
     task = task_of(kind="choice", options="o")
     assert part in refusal(sample, task, {"id": "t-0", "q": "?", "a": "A", "o": options})
 
 
-def test_an_empty_option_is_not_what_silence_means():
+def test_empty_option_is_not_named_by_an_empty_answer():
     from genome.tasks.scoring import extract
 
     task = task_of(kind="choice", options="o")
@@ -144,19 +144,19 @@ def test_an_empty_option_is_not_what_silence_means():
     assert extract(task, row, "Answer: A") == "A"
 
 
-def test_a_reference_that_cannot_be_read_is_told_by_the_users_row(tmp_path):
+def test_unreadable_reference_is_named_by_the_users_row(tmp_path):
     task = task_of(kind="number")
     said = refusal(drawn, task, tmp_path, *pool(4))
     assert said.startswith(f"task t, {tmp_path / 'rows.jsonl'}, row ")
     assert said.endswith("reference: 'yes' is not a number")
 
 
-def test_a_null_has_no_place_in_distinct(tmp_path):
+def test_null_in_distinct_is_refused(tmp_path):
     said = refusal(drawn, task_of(distinct="u"), tmp_path, *pool(u=None))
     assert f"{tmp_path / 'rows.jsonl'}, row 1: distinct: null" in said
 
 
-def test_own_columns_by_the_names_of_ours_are_read_as_they_are(tmp_path):
+def test_columns_with_reserved_names_are_read_unchanged(tmp_path):
     rows = [{"q": f"q{i}", "a": "yes", "id": 100 + i, "examples": f"e{i}", "columns": ["x"]} for i in range(6)]
     task = task_of(prompt="{{ q }} {{ id }} {{ examples }} {{ columns[0] }}", distinct="id")
     first, second = drawn(task, tmp_path, *rows)
@@ -167,7 +167,7 @@ def test_own_columns_by_the_names_of_ours_are_read_as_they_are(tmp_path):
     assert provenance(task, read_rows(task, tmp_path), first, second, files)["prompts_on_both_sides"] == 0
 
 
-def test_own_columns_and_the_shots(tmp_path):
+def test_columns_with_reserved_names_work_with_shots(tmp_path):
     rows = [{"q": f"q{i}", "a": "yes", "id": i, "examples": 3, "labels": [f"no{i}"]} for i in range(6)]
     task = task_of(
         shots=1, prompt="{% for e in examples %}{{ e.id }}{{ e.reference }} {% endfor %}{{ id }}", reference="labels[0]"
@@ -190,7 +190,7 @@ def test_own_columns_and_the_shots(tmp_path):
         ("none", "{{ none }}"),
     ],
 )
-def test_columns_that_templates_cannot_name(tmp_path, column, prompt):
+def test_columns_that_need_row_brackets_are_explained(tmp_path, column, prompt):
     rows = [{**row, column: f"value {i}"} for i, row in enumerate(pool())]
     assert f"row['{column}']" in refusal(drawn, task_of(prompt=prompt), tmp_path, *rows)
     first, _ = drawn(task_of(prompt=f"{{{{ row['{column}'] }}}}"), tmp_path, *rows)
@@ -198,7 +198,7 @@ def test_columns_that_templates_cannot_name(tmp_path, column, prompt):
 
 
 @pytest.mark.parametrize("column", ["range", "dict", "loop", "class", "row", "zip", "in", "lambda"])
-def test_columns_called_like_what_templates_know(tmp_path, column):
+def test_columns_named_like_globals_are_columns(tmp_path, column):
     rows = [{**row, column: f"value {i}"} for i, row in enumerate(pool())]
     task = task_of(prompt=f"{{{{ {column} }}}}", distinct=column)
     first, _ = drawn(task, tmp_path, *rows)
@@ -207,7 +207,7 @@ def test_columns_called_like_what_templates_know(tmp_path, column):
     assert f"row 4 has no column '{column}'" in refusal(drawn, task, tmp_path, *rows)
 
 
-def test_a_column_called_self(tmp_path):
+def test_column_named_self_is_read_by_row_only(tmp_path):
     rows = pool(self="x")
     assert "prompt: it prints an object" in refusal(drawn, task_of(prompt="{{ self }}"), tmp_path, *rows)
     assert drawn(task_of(prompt="{{ q }} {{ row['self'] }}"), tmp_path, *rows)
@@ -226,7 +226,7 @@ def test_a_column_called_self(tmp_path):
         "[0] * 10**10",
     ],
 )
-def test_expressions_without_end_are_one_line_in_a_moment(text):
+def test_endless_expression_is_refused_in_one_line(text):
     row = {"q": "question", "a": "yes"}
     assert "task t" in refusal(facts, task_of(reference=text), row)
     assert "task t" in refusal(render, task_of(prompt="{{ " + text + " }}"), row)
@@ -239,22 +239,22 @@ def test_expressions_without_end_are_one_line_in_a_moment(text):
         ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "prompt is nested too deeply"),
         (
             "{% set n = namespace(x=q) %}{% for i in range(99) %}{% set n.x = n.x ~ n.x %}{% endfor %}",
-            "prompt asks for more than 512 MB of memory",
+            "prompt uses more than 512 MB of memory",
         ),
         ("{{ 'x' * 20000000 }}", "it has 20000000 characters"),
         ("{% for i in range(10**9) %}x{% endfor %}", "Range too big"),
     ],
 )
-def test_templates_without_end_are_one_line(monkeypatch, prompt, part):
+def test_endless_template_is_refused_in_one_line(monkeypatch, prompt, part):
     monkeypatch.setattr("genome.limits.limited.__wrapped__.__defaults__", (0.5, 512 << 20))
     assert part in refusal(render, task_of(prompt=prompt), {"q": "question", "a": "yes"})
 
 
-def test_prompts_are_made_without_chance():
+def test_templates_have_no_random_functions():
     assert "No filter named 'random'" in refusal(render, task_of(prompt="{{ ['a', 'b'] | random }}"), {"a": "yes"})
     assert "'lipsum' is undefined" in refusal(render, task_of(prompt="{{ lipsum() }}"), {"a": "yes"})
 
 
-def test_a_test_with_a_nul_is_one_line():
+def test_test_with_a_nul_is_refused_in_one_line():
     task = parse_task("t", {**FIELDS, "kind": "program", "tests": "tests"})
     assert "tests: a NUL character" in refusal(facts, task, {"q": "?", "a": "x", "tests": ["assert '\0'"]})

@@ -173,14 +173,14 @@ def test_rows_in_the_place_of_others_are_drawn_again(given):
 def test_configs_and_task_files_are_read_strictly(given):
     text = (given.folder / "small.yaml").read_text()
     (given.folder / "small.yaml").write_text(text + "base: mine\n")
-    line = refusal(given, "stands twice", MANIFEST)
-    assert re.search(r"small\.yaml, line \d+: 'base' stands twice, first in line 1; keep one of them$", line)
+    line = refusal(given, "is repeated", MANIFEST)
+    assert re.search(r"small\.yaml, line \d+: 'base' is repeated, first in line 1; keep one of them$", line)
     (given.folder / "small.yaml").write_text(text)
     task = given.folder / "config/tasks/my-task.yaml"
     task.write_text("kind: number\n")
     refusal(given, "config/tasks/my-task.yaml: 'my-task' cannot be the name of a task", MANIFEST)
     task.rename(task.with_name("mine.yaml")).write_text("kind: number\nkind: math\n")
-    refusal(given, "config/tasks/mine.yaml, line 2: 'kind' stands twice, first in line 1", MANIFEST)
+    refusal(given, "config/tasks/mine.yaml, line 2: 'kind' is repeated, first in line 1", MANIFEST)
     (given.folder / "config/tasks/mine.yaml").unlink()
     with (given.folder / "profiles/default/config.yaml").open("a") as profile:
         profile.write("scheduler: greedy\n")

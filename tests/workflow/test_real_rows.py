@@ -77,7 +77,7 @@ def test_rows_that_are_none_are_refused_in_one_line_before_any_engine_starts(fre
     good = '{"question": "2 + 2?", "answer": "#### 4"}\n'
     for text, part in {
         None: "no file data/gsm8k/main/test.jsonl",
-        "": "holds no rows",
+        "": "contains no rows",
         "question,answer\n": "line 1: not a row of JSON Lines",
         good + '{"question": "1 + 1?"}\n': "row 2 has no column 'answer'",
         good + '{"question": "1 + 1?", "answer": "#### two"}\n': "reference: ' two' is no number",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from pages import blocks
 from workflow.conftest import PROJECT, Project
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow, pytest.mark.slurm]
@@ -52,7 +53,7 @@ def cluster():
         if started.returncode:
             pytest.skip(started.stderr.strip().splitlines()[-1])
         settings = dict(word.split("=", 1) for word in started.stdout.split()[1:])
-        # The README's lines call this Python's snakemake.
+        # The lines of docs/slurm.md call this Python's snakemake.
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         yield Cluster({**os.environ, **settings, "PATH": settings["PATH"].replace("$PATH", path)})
     finally:
@@ -177,7 +178,7 @@ def test_what_is_cancelled_or_killed_is_done_again_and_changes_nothing(expected,
     assert on_slurm.left() == []
 
 
-def test_a_killed_run_is_resumed_by_the_lines_of_the_readme(expected, on_slurm):
+def test_a_killed_run_is_resumed_by_the_lines_of_docs_slurm(expected, on_slurm):
     project = on_slurm.project
     process = on_slurm.start(*TARGETS)
     wait_for(on_slurm.training_job, process)
@@ -185,9 +186,8 @@ def test_a_killed_run_is_resumed_by_the_lines_of_the_readme(expected, on_slurm):
     wait_for(on_slurm.engine_job, process)
     process.kill()
     process.wait()
-    section = (PROJECT / "README.md").read_text().partition("## On a cluster")[2]
-    [block] = [block for block in section.split("```sh\n")[1:] if "scancel" in block]
-    *lines, command = block.partition("```")[0].splitlines()
+    [block] = [block for block in blocks(PROJECT / "docs/slurm.md", "sh") if "scancel" in block]
+    *lines, command = block.splitlines()
     assert command.startswith("snakemake --workflow-profile profiles/slurm ")
     on_slurm.run("\n".join(["set -e", *lines]))
     wait_for(lambda: not on_slurm.jobs() and not project.engines() and not project.jobs(), seconds=20)

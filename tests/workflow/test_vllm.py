@@ -25,7 +25,7 @@ from genome.errors import GenomeError
 from genome.experts.peft import load_experts
 from genome.files import read_json, read_jsonl
 from genome.genotype import Genotype, Noise
-from genome.lora.materialise import store_genotypes
+from genome.lora.store import store_genotypes
 from workflow.conftest import Project
 
 PYTHON = os.environ.get("GENOME_VLLM_PYTHON")

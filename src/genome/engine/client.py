@@ -1,14 +1,14 @@
-"""The client of an engine: adapters by name, prompts as token ids, texts and perplexities back.
+"""The client of an engine: it sends adapters by name and prompts as token ids, and receives texts and perplexities.
 
-It speaks vLLM's part of OpenAI's protocol, keeps all requests in flight at once, and outlives a crash of the server:
-a lost connection asks for a live engine, an unknown adapter is loaded again, and the request is repeated.
+It uses vLLM's part of OpenAI's protocol, sends all requests at once, and survives a crash of the server: after a lost
+connection it looks for a live engine, an unknown adapter is loaded again, and the request is repeated.
 
-Requests wait in the engine's queue without a clock. While any waits, the engine is asked how it is: one that is dead
-loses its connections, and one that is well and gets no further is given up.
+Requests wait in the engine's queue without a time limit. While a request waits, the client checks the engine's health:
+it drops the connections to a dead engine, and gives up on a healthy engine that makes no progress.
 
-Unloading keeps the server's list of adapters short; their weights leave its memory by themselves. A job that uses an
-adapter holds a shared lock on its folder, and unloads it when nobody else does. Answers never depend on that: who asks
-for an unloaded name gets 404, and loads it again.
+Unloading keeps the server's list of adapters short; the server frees their memory by itself. A job that uses an adapter
+holds a shared lock on its folder, and unloads the adapter if no other job holds one. Answers never depend on that: a
+request for an unloaded name gets 404, and the client loads the adapter again.
 """
 
 import fcntl
@@ -35,24 +35,24 @@ from genome.engine.probe import get, progress
 from genome.errors import GenomeError
 
 BASE = "base"
-"""The name by which callers ask for the plain base model."""
+"""The name of the plain base model in requests of callers."""
 
 USAGE = ("samples", "prompt_tokens", "response_tokens")
-"""What is counted of answers: prompts, and what the server says of tokens."""
+"""Counts of answered prompts and of tokens, as the server reports them."""
 
 ATTEMPTS = 5
-"""How often a request is sent before it is given up; a crash costs two (the loss, then an unknown adapter)."""
+"""How often a request is sent before giving up; a crash uses two (lost connection, then unknown adapter)."""
 
 LOOK_SECONDS = 5
-"""How often an engine is asked how it is while requests wait for it."""
+"""Seconds between health checks of an engine while requests wait for it."""
 
 UNLOAD_SECONDS = 10
-"""How long an adapter may take to be unloaded; who wants it again waits for that."""
+"""How long unloading an adapter may take; a job that needs the adapter again waits for it."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where an engine listens, the key it wants, the log it writes (None: out of our sight), and what answers there."""
+    """Where an engine listens, its key, its log (None: not accessible), its machine and its fingerprint."""
 
     url: str
     key: str
@@ -63,7 +63,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Request:
-    """Prompts (token ids) for one model (an adapter's name, or "base"), each answered by at most `max_tokens`."""
+    """Prompts (token ids) for one model (an adapter's name, or "base"), with answers of at most `max_tokens` each."""
 
     model: str
     prompts: Sequence[Sequence[int]]
@@ -73,9 +73,9 @@ class Request:
 class Engine:
     """A connection to an engine, safe to share between threads.
 
-    `find` returns the address of a live engine, starting one where that is its duty; it is asked again after a crash.
-    `usage` counts the prompts that have been answered, with their tokens and those of the responses. `timeout` is for
-    how many seconds an engine may make no progress while a request waits.
+    `find` returns the address of a live engine and may start one; it is called again after a crash. `usage` counts
+    answered prompts, their tokens and the tokens of the responses. `timeout` is the number of seconds that an engine
+    may make no progress while a request waits.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Engine:
             maxsize=concurrency, timeout=urllib3.Timeout(connect=30, read=None), retries=False
         )
         self._http.pool_classes_by_scheme = _watched_pools(self._waits)
-        self._waiting_lock = threading.Lock()  # the other one is held while an engine starts
+        self._waiting_lock = threading.Lock()  # `_lock` is held while an engine starts
         self._waiting: set[socket.socket] = set()
         self._watching = False
         self._answers = 0
@@ -108,25 +108,25 @@ class Engine:
 
     @property
     def machine(self) -> str:
-        """What the engine that answers now runs on."""
+        """The machine of the current engine."""
         return self._address.machine
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """What decides the engine's answers (genome.engine.fingerprint); the same for all answers of this engine."""
+        """The engine's fingerprint (genome.engine.fingerprint); the same for all answers of this engine."""
         return self._address.fingerprint
 
     def load(self, name: str, path: Path | str) -> None:
-        """Give the adapter folder at `path` a name to be asked for by; a loaded name is left as it is.
+        """Load the adapter folder at `path` under a name for requests; a name that is already loaded is left as it is.
 
-        A name must never stand for two contents: engines cache by it.
+        A name must never be used for two contents, because engines cache by name.
         """
         self._adapters[name] = str(Path(path).resolve())
         self._load(name)
 
     @contextmanager
     def serving(self, folders: Sequence[Path]) -> Iterator[None]:
-        """Serve adapter folders by their names while the block runs; those that nobody uses then are unloaded."""
+        """Serve adapter folders by their names while the block runs; then unload those that no other job uses."""
         leases: dict[str, int] = {}
         try:
             for folder in folders:
@@ -141,7 +141,7 @@ class Engine:
                 self._leave(name, lease)
 
     def complete(self, requests: Sequence[Request]) -> list[list[str]]:
-        """Return the greedy answers to each request's prompts, in order; all requests are in flight at once."""
+        """Return the greedy answers to each request's prompts, in order; all requests are sent at once."""
         chunks = [(index, chunk) for index, request in enumerate(requests) for chunk in self._chunks(request.prompts)]
         bodies = [
             self._body(requests[index].model, [requests[index].prompts[i] for i in chunk], requests[index].max_tokens)
@@ -154,7 +154,7 @@ class Engine:
         return answers
 
     def negative_log_likelihood(self, model: str, prompts: Sequence[Sequence[int]]) -> tuple[float, int]:
-        """Return the summed negative log-likelihood (nats) of the prompts' tokens, and their number.
+        """Return the summed negative log-likelihood (nats) of the prompts' tokens, and the number of these tokens.
 
         The first token of a prompt has no context and is left out; exp(sum / number) is the perplexity.
         """
@@ -174,7 +174,7 @@ class Engine:
             "prompt": [list(prompt) for prompt in prompts],
             "max_tokens": max_tokens,
             "temperature": 0,
-            # vLLM's default is what the model's generation_config.json says, which is not greedy decoding.
+            # vLLM's default comes from the model's generation_config.json, which is not greedy decoding.
             "repetition_penalty": 1.0,
         }
 
@@ -186,7 +186,7 @@ class Engine:
         return [order[start:end] for start, end in itertools.pairwise(bounds)]
 
     def _all(self, bodies: list[dict]) -> list[list[dict]]:
-        """Send completion requests together; return their choices in order. The first failure ends the rest."""
+        """Send completion requests together; return their choices in order. The first failure cancels the rest."""
         futures = [self._threads.submit(self._post, "/v1/completions", body) for body in bodies]
         try:
             answers = [future.result() for future in futures]
@@ -207,7 +207,7 @@ class Engine:
         self._post("/v1/load_lora_adapter", {"lora_name": name, "lora_path": self._adapters[name]})
 
     def _leave(self, name: str, lease: int) -> None:
-        """Give a lease back; the last who does so unloads the adapter. Whatever goes wrong costs memory, no answers."""
+        """Release a lease; the last job to do so unloads the adapter. A failure wastes memory but changes no answer."""
         address = self._address
         try:
             fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -268,11 +268,11 @@ class Engine:
         finally:
             with self._waiting_lock:
                 self._waiting.discard(connection)
-        with suppress(OSError):  # it was empty, and the connection is closed
-            connection.settimeout(self._timeout)  # an answer that has begun comes in one piece
+        with suppress(OSError):  # the answer was empty, and the connection is closed
+            connection.settimeout(self._timeout)  # an answer that has begun arrives in one piece
 
     def _watch(self) -> None:
-        """Ask how the engine is for as long as requests wait for it; break their connections when that is in vain."""
+        """Check the engine while requests wait for it; break their connections if it is dead or makes no progress."""
         moved, before = time.monotonic(), (0, b"")
         while True:
             time.sleep(min(LOOK_SECONDS, self._timeout / 4))
@@ -288,7 +288,7 @@ class Engine:
             given_up = time.monotonic() - moved > self._timeout
             if given_up and health is not None:
                 self._failure = GenomeError(
-                    f"engine: no progress for {self._timeout:g} s while requests waited; raise engine.timeout where "
+                    f"engine: no progress for {self._timeout:g} s while requests waited; raise engine.timeout if "
                     f"one step takes longer{log_end(address.log)}"
                 )
             if given_up or (health is not None and health.status >= 500):
@@ -299,7 +299,7 @@ class Engine:
                         connection.shutdown(socket.SHUT_RDWR)
 
     def _recover(self, lost: Address) -> None:
-        """Find a live engine in place of `lost`, once for all threads that saw the crash."""
+        """Find a live engine to replace `lost`, once for all threads that saw the crash."""
         with self._lock:
             if self._failure:
                 raise self._failure
@@ -310,8 +310,8 @@ class Engine:
                 if found.fingerprint != lost.fingerprint:
                     before, after = difference(lost.fingerprint, found.fingerprint)
                     raise GenomeError(
-                        f"the engine that answers now has {after}; the one that answered before had {before}: "
-                        "their answers must not be mixed; start the earlier one again"
+                        f"the engine that answers now has {after}; the one before had {before}: their answers must "
+                        "not be mixed; start the earlier engine again"
                     )
                 self._address = found
             except GenomeError as error:
@@ -320,7 +320,7 @@ class Engine:
 
 
 def _watched_pools(waits: Callable[[socket.socket], AbstractContextManager]) -> dict[str, type]:
-    """Return the pools of connections that are inside `waits` while they wait for an answer."""
+    """Return connection pools whose connections enter `waits` while they wait for an answer."""
 
     def watched(kind: type) -> type:
         def getresponse(connection: Any) -> Any:
@@ -340,7 +340,7 @@ def _headers(address: Address) -> dict[str, str]:
 
 
 def _whole_answer(response: urllib3.BaseHTTPResponse, body: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the answer to a completion request; None when the server gave up in the middle, as vLLM may."""
+    """Return the answer to a completion request; None if the server stopped in the middle, as vLLM may."""
     try:
         answer = json.loads(response.data)
         reasons = [choice["finish_reason"] for choice in answer["choices"]]
@@ -351,26 +351,26 @@ def _whole_answer(response: urllib3.BaseHTTPResponse, body: dict[str, Any]) -> d
 
 
 def log_end(log: Path | None, start: int = 0) -> str:
-    """Return the last three errors in a log (from byte `start`), or what it says last, as the end of a message."""
+    """Return the last three errors in a log (from byte `start`), or its last lines, as the end of a message."""
     if log is None or not log.exists():
         return ""
     with log.open("rb") as file:
         file.seek(max(start, log.stat().st_size - 65536))
         lines = [_VLLM_PREFIX.sub("", line) for line in file.read().decode(errors="replace").splitlines()]
-    # Indented lines are the code of a traceback: its message stands at the margin.
-    said = [line.rstrip() for line in lines if line.strip() and not line.startswith((" ", "Traceback"))]
-    errors = list(dict.fromkeys(line for line in said if _ERROR.match(line)))
-    return f"; {log} ends: {' | '.join(line[:300] for line in (errors or said)[-3:])}"
+    # Indented lines are the code of a traceback; its message is not indented.
+    messages = [line.rstrip() for line in lines if line.strip() and not line.startswith((" ", "Traceback"))]
+    errors = list(dict.fromkeys(line for line in messages if _ERROR.match(line)))
+    return f"; {log} ends: {' | '.join(line[:300] for line in (errors or messages)[-3:])}"
 
 
 _VLLM_PREFIX = re.compile(r"^(\(\w+ pid=\d+\) ?)?([A-Z]+ [\d-]+ [\d:]+ \[[^\]]*\] ?)?")
-"""Process, level, time and place, which vLLM writes before each line, those of tracebacks included."""
+"""Process, level, time and source, which vLLM writes before each line, including those of tracebacks."""
 
 _ERROR = re.compile(r"[\w.]*(Error|Exception): |([\w.]+: )?error: ")
 
 
 def _message(response: urllib3.BaseHTTPResponse) -> str:
-    """Return what an engine says in OpenAI's error object, or the start of whatever it sent."""
+    """Return the message of OpenAI's error object, or the start of a response of another form."""
     text = response.data.decode(errors="replace")
     try:
         body = json.loads(text)

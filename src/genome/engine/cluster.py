@@ -1,8 +1,8 @@
-"""Engines that are SLURM jobs of their own (`engine.slurm`), shared by a workflow's jobs on all hosts.
+"""Engines that run as separate SLURM jobs (`engine.slurm`), shared by a workflow's jobs on all hosts.
 
-They announce themselves in `.genome/engine-TOKEN-I.json`, I from 0 to one less than `engine.replicas`. They may run on
-other hosts than their owner, whose process they then cannot see: such an engine ends when its file is gone, or when no
-job has touched `.genome/alive-TOKEN` for `engine.idle` seconds.
+They announce themselves in `.genome/engine-TOKEN-I.json`, with I from 0 to `engine.replicas` - 1. An engine on another
+host than its owner cannot see the owner's process. It ends when its file is removed, or when no job has touched
+`.genome/alive-TOKEN` for `engine.idle` seconds.
 """
 
 import logging
@@ -28,13 +28,13 @@ from genome.errors import GenomeError
 log = logging.getLogger("genome")
 
 IDLE_SECONDS = 600
-"""How long an engine that is a SLURM job stays when no job of the workflow needs one."""
+"""How long an engine's SLURM job keeps running when no job of the workflow needs it."""
 
 NEED_SECONDS = 5
-"""How often a job says that it needs its engine."""
+"""How often a job signals that it needs its engine."""
 
 QUEUE_SECONDS = 5
-"""How often a job that waits for an engine asks SLURM."""
+"""How often a job that waits for an engine queries SLURM."""
 
 _needed: set[Path] = set()
 """Files that a thread of this process touches."""
@@ -43,8 +43,8 @@ _needed: set[Path] = set()
 def slurm_server(program: Callable[[], Program], base: Path, settings: Mapping[str, Any]) -> Callable[[], Address]:
     """Return a function that finds one of this workflow's servers among SLURM's jobs and submits missing ones.
 
-    Jobs are shared out over replicas by their process numbers. While the replica of a job is on its way, any other
-    serves; while there is none, it waits: for as long as SLURM does, then for `engine.timeout`.
+    Jobs are distributed over replicas by their PIDs. While a job's replica is starting, any other replica serves it. If
+    there is none, the job waits while the replica is queued, and then at most `engine.timeout`.
     """
     owner, folder = current_owner(), FOLDER.absolute()
     replicas = settings.get("replicas", 1)
@@ -63,7 +63,7 @@ def slurm_server(program: Callable[[], Program], base: Path, settings: Mapping[s
         own_folder()
         keep_needed(folder / f"alive-{owner.token}")
         since: dict[tuple[str, bool], float] = {}
-        said = None
+        logged = None
         while True:
             state, problem, jobs = _reached(files[0]), None, {}
             missing = [file for file in files if not _memory(file).exists() or (file == files[0] and state is None)]
@@ -71,19 +71,19 @@ def slurm_server(program: Callable[[], Program], base: Path, settings: Mapping[s
                 try:
                     with lock(folder):
                         jobs = {file: slurm.revive(_memory(file), partial(submit, file)) for file in missing}
-                except GenomeError as error:  # no matter while another serves
+                except GenomeError as error:  # raised below unless another engine serves
                     problem = error
             state = state or next(filter(None, map(_reached, files[1:])), None)
             if state is not None:
                 _note_served(folder, files, state)
-                return address(state, base, Path(slurm.log_of(state.job)).absolute())
+                return address(state, base, Path(slurm.log_of(str(state.job))).absolute())
             if problem is not None:
                 raise problem
             if not owner.alive():
                 raise orphaned()
             job, where, reason = jobs[files[0]]
-            if said != (job.id, where):
-                said = (job.id, where)
+            if logged != (job.id, where):
+                logged = (job.id, where)
                 log.info("waiting for engine job %s: %s (%s)", job.id, where, reason)
             published = read_state(files[0])
             if where in slurm.STARTED:
@@ -100,7 +100,7 @@ def slurm_server(program: Callable[[], Program], base: Path, settings: Mapping[s
 
 
 def keep_needed(file: Path) -> None:
-    """Touch a file for as long as this process runs: the engines of its workflow are needed."""
+    """Touch a file for as long as this process runs, to signal that the workflow's engines are needed."""
     if not file.is_file():
         remove(file)
     file.touch(mode=0o600)
@@ -118,18 +118,18 @@ def keep_needed(file: Path) -> None:
 
 
 def _reached(file: Path) -> State | None:
-    """Return the engine of a state file, when it answers."""
+    """Return the engine of a state file, or None if it does not answer."""
     state = read_state(file)
     return state if state is not None and healthy(state.url) else None
 
 
 def _memory(file: Path) -> Path:
-    """Return where the SLURM job of an engine is remembered."""
+    """Return the file that records the SLURM job of an engine."""
     return file.with_suffix(".job")
 
 
 def _note_served(folder: Path, files: Sequence[Path], state: State) -> None:
-    """Remember that an engine has been reached: what ends it later is no failure to start."""
+    """Record that an engine has been reached, so that a later end does not count as a failure to start."""
     for file in map(_memory, files):
         memory = slurm.read_job(file)
         if memory and memory.id == state.job and not memory.served:
@@ -139,7 +139,7 @@ def _note_served(folder: Path, files: Sequence[Path], state: State) -> None:
 
 
 def _wait_for_news(files: Sequence[Path]) -> None:
-    """Wait until an engine has announced itself or left, or until it is time to ask SLURM again."""
+    """Wait until an engine has announced itself or ended, or until it is time to query SLURM again."""
     before = [file.exists() for file in files]
     deadline = time.monotonic() + QUEUE_SECONDS
     while time.monotonic() < deadline and [file.exists() for file in files] == before:

@@ -1,20 +1,21 @@
-"""Fingerprints of engines: what about an engine decides its answers, so that two kinds of answers are never mixed.
+"""Fingerprints of engines: all properties that determine answers, so that answers of different engines are not mixed.
 
-A fingerprint is a flat dict of JSON values with the keys of `unknown()`; two engines whose answers may be compared have
-equal ones. It comes from the server that answers, not from the config:
+A fingerprint is a flat dict of JSON values with the keys of `unknown()`. Engines with equal fingerprints give
+comparable answers. The values come from the server that answers, not from the config:
 
-- `backend` ("transformers" or "vllm"; at an address, what the server calls itself) and `version`, that of transformers
-  and torch or of vLLM.
-- `base`: a digest of the base model's folder (`of_base`); at an address, the path or hub id that the server gives.
+- `backend` ("transformers" or "vllm"; for a URL, the server's own name) and `version`, the version of transformers and
+  torch, or of vLLM.
+- `base`: a digest of the base model's folder (`of_base`); for a URL, the path or hub id that the server reports.
 - `device` ("cpu", "cuda", …), `dtype`, `quantization` and `kv_cache_dtype` of the loaded model, and `attention`, the
   implementation that the built-in engine uses. vLLM chooses its own by version, device and dtype.
-- `max_model_len`, which decides what fits, and `batch_invariant`, whether answers depend on what else is asked.
+- `max_model_len`, the longest prompt with its answer, and `batch_invariant`: whether answers are independent of the
+  other requests.
 
-What cannot be known is None. vLLM gives its version and length at two addresses, and its types only in one line of its
-log. Where there is no such line, the flags count, with `auto` resolved by the base's config.json.
+Unknown values are None. vLLM reports its version and length at two addresses, and its types only in one line of its
+log. Without such a line, the flags are used, with `auto` resolved by the base's config.json.
 
-Left out is what changes no answer, or by rounding alone: host, port, the type and number of processors and GPUs, copies
-of the model, threads, and how much memory may be used.
+Properties that change no answer, or only by rounding, are left out: host, port, type and number of processors and GPUs,
+copies of the model, threads, and memory limits.
 """
 
 import hashlib
@@ -28,7 +29,7 @@ from typing import Any
 Fingerprint = Mapping[str, str | int | bool | None]
 
 SAMPLES, SAMPLE_BYTES = 64, 1024
-"""How many places of each file of weights are read for a base's digest, and how much at each: never gigabytes."""
+"""Number and size of the samples of each weights file for a base's digest, so that it never reads gigabytes."""
 
 _CONFIG_LINE = re.compile(r"Initializing a V\d LLM engine \(v(?P<version>[^)]+)\) with config: (?P<config>.*)")
 _TYPES = {
@@ -40,7 +41,7 @@ _TYPES = {
 
 
 def unknown() -> dict[str, Any]:
-    """Return the fingerprint of an engine of which nothing is known."""
+    """Return a fingerprint in which every value is unknown."""
     return dict.fromkeys(
         (
             *("backend", "version", "base", "device", "dtype", "quantization", "kv_cache_dtype", "attention"),
@@ -52,8 +53,8 @@ def unknown() -> dict[str, Any]:
 def of_base(folder: Path) -> str:
     """Return a digest of a base model's folder: its config, tokenizer, and samples of its weights.
 
-    Of each safetensors file the size, the header and some places count. Training changes all weights, so that two
-    models of one architecture differ there as well.
+    Size, header and samples of each safetensors file are included. Training changes all weights, so two models of the
+    same architecture also differ in the samples.
     """
     digest = hashlib.sha256()
     for name in ("config.json", "generation_config.json", "tokenizer.json"):
@@ -97,8 +98,8 @@ def of_vllm(
 ) -> dict[str, Any]:
     """Return the fingerprint of a vLLM server that we have started.
 
-    `get` returns the JSON value at a path of the server (None: no answer), `flags` are those that it was started with,
-    and `log` is what it has logged since.
+    `get` returns the JSON value at a path of the server (None: no answer). `flags` are the flags it was started with,
+    and `log` is the text it has logged since.
     """
     found = _CONFIG_LINE.search(log)
     return unknown() | {
@@ -112,9 +113,9 @@ def of_vllm(
 
 
 def of_url(get: Callable[[str], Any], name: str) -> dict[str, Any]:
-    """Return the fingerprint of a server that somebody else runs and that serves its base model as `name`.
+    """Return the fingerprint of an external server that serves its base model as `name`.
 
-    Its types are known only where vLLM runs with VLLM_SERVER_DEV_MODE=1 and shows its config.
+    Its types are known only if it is vLLM with VLLM_SERVER_DEV_MODE=1, which shows its config.
     """
     shown, served = get("/server_info"), _served(get, name)
     config = shown.get("vllm_config") if isinstance(shown, dict) else None
@@ -129,24 +130,24 @@ def of_url(get: Callable[[str], Any], name: str) -> dict[str, Any]:
 
 
 def difference(before: Fingerprint, after: Fingerprint) -> tuple[str, str]:
-    """Return where two fingerprints differ, in words for each: ("dtype bfloat16", "dtype float16")."""
+    """Return the differing values of two fingerprints as two texts: ("dtype bfloat16", "dtype float16")."""
     keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
     one, other = (", ".join(f"{key} {each.get(key)}" for key in keys) for each in (before, after))
     return one, other
 
 
 def _types(config: str) -> dict[str, str | None]:
-    """Return the types in the text of vLLM's config, which its log and /server_info have."""
-    # Before the first are the settings of a second model that drafts answers.
+    """Return the types in the text of vLLM's config, which its log and /server_info contain."""
+    # The text before "tokenizer=" has settings of a second model that drafts answers.
     text = config[max(0, config.find("tokenizer=")) :]
     found = {key: pattern.search(text) for key, pattern in _TYPES.items()}
     return {key: None if match is None or match[1] == "None" else match[1] for key, match in found.items()}
 
 
 def _types_of_flags(flags: Sequence[str], base: Path) -> dict[str, str | None]:
-    """Return the types that flags ask for, with `auto` resolved by the base's config.json where that decides alone.
+    """Return the types that flags request, with `auto` resolved by the base's config.json if that is sufficient.
 
-    It does not for weights of float32: what vLLM makes of them depends on the GPU.
+    It is not for float32 weights: the type that vLLM uses for them depends on the GPU.
     """
     split = [part for flag in flags for part in (flag.split("=", 1) if flag.startswith("--") else [flag])]
     given = {name.replace("_", "-"): value for name, value in itertools.pairwise(split) if name.startswith("-")}
@@ -156,9 +157,10 @@ def _types_of_flags(flags: Sequence[str], base: Path) -> dict[str, str | None]:
     if dtype == "auto":
         stored = str(text.get("dtype") or text.get("torch_dtype") or "").removeprefix("torch.")
         dtype = stored if stored in ("bfloat16", "float16") else None
+    names: dict[str | None, str] = {"half": "float16", "float": "float32"}
     quantization = given.get("--quantization", given.get("-q"))
     return {
-        "dtype": {"half": "float16", "float": "float32"}.get(dtype, dtype),
+        "dtype": names.get(dtype, dtype),
         "quantization": quantization or (text.get("quantization_config") or {}).get("quant_method"),
         "kv_cache_dtype": given.get("--kv-cache-dtype", "auto"),
     }
@@ -166,12 +168,12 @@ def _types_of_flags(flags: Sequence[str], base: Path) -> dict[str, str | None]:
 
 def _version(get: Callable[[str], Any]) -> str | None:
     shown = get("/version")
-    told = shown.get("version") if isinstance(shown, dict) else None
-    return told if isinstance(told, str) else None
+    version = shown.get("version") if isinstance(shown, dict) else None
+    return version if isinstance(version, str) else None
 
 
 def _served(get: Callable[[str], Any], name: str | None = None) -> dict[str, Any]:
-    """Return what /v1/models has on the base model `name`, by default the first: {} where it cannot be read."""
+    """Return the entry of the base model `name` (default: the first) in /v1/models; {} if it cannot be read."""
     shown = get("/v1/models")
     models = shown.get("data") if isinstance(shown, dict) else None
     for model in models if isinstance(models, list) else []:

@@ -1,4 +1,4 @@
-"""Connects a job with the engine that its workflow's config asks for, started where none runs: one way a backend."""
+"""Connects a job to the engine that the config requests, and starts one if none runs: one function per backend."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import urllib3
+from urllib3.util import parse_url
 
 from genome.engine import slurm, vllm
 from genome.engine.client import BASE, Address, Engine
@@ -19,16 +19,16 @@ from genome.engine.program import Program
 from genome.errors import GenomeError
 
 URL_SECONDS = 60
-"""How long a server that somebody else runs may be away, for a restart."""
+"""How long an external server may be unreachable, for a restart."""
 
 URL_KEY_VARIABLE = "GENOME_API_KEY"
-"""Environment variable that holds the key of such a server, unless `engine.key_variable` names another."""
+"""Environment variable with the key of such a server, unless `engine.key_variable` names another."""
 
 
 def connect(settings: Mapping[str, Any], base: Path | str, rank: int | None = None) -> Engine:
-    """Return the workflow's engine for the model folder `base`, starting one where none runs.
+    """Return the workflow's engine for the model folder `base`, and start one if none runs.
 
-    `settings` are those of `engine:` in the config; `rank` is that of the adapters to come, where it is known.
+    `settings` is the section `engine` of the config; `rank` is the rank of the adapters to serve, if known.
     """
     backend = settings.get("backend", "transformers")
     if backend not in BACKENDS:
@@ -46,7 +46,7 @@ def transformers_backend(settings: Mapping[str, Any], base: Path, rank: int | No
     environment = {
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
-        # Waiting threads that spin take the cores from the jobs (two threads on two busy cores: 10 times slower).
+        # Waiting threads would spin and slow down the jobs (two threads on two busy cores: 10 times slower).
         "OMP_WAIT_POLICY": "PASSIVE",
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_OFFLINE": "1",
@@ -57,9 +57,9 @@ def transformers_backend(settings: Mapping[str, Any], base: Path, rank: int | No
 
 
 def vllm_backend(settings: Mapping[str, Any], base: Path, rank: int | None) -> Callable[[], Address]:
-    """Return the finder of vLLM's server, which runs in a Python of its own under our supervisor."""
+    """Return the finder of vLLM's server, which runs in a separate Python under our supervisor."""
 
-    # The GPUs of its own job, where it gets one, are others than those that are seen here.
+    # In a separate SLURM job, the server gets other GPUs than those visible here.
     gpus = slurm.gpus(settings["slurm"]) if as_slurm_job(settings) else None
 
     def program() -> Program:
@@ -72,37 +72,38 @@ def vllm_backend(settings: Mapping[str, Any], base: Path, rank: int | None) -> C
 
 
 def url_backend(settings: Mapping[str, Any], base: Path, rank: int | None) -> Callable[[], Address]:
-    """Return the finder of a server that somebody else runs: its address, once it answers."""
+    """Return the finder of an external server, which returns its address once it answers."""
     url = settings["url"].rstrip("/").removesuffix("/v1")
     name, variable = settings.get("model_name", BASE), settings.get("key_variable", URL_KEY_VARIABLE)
     key = os.environ.get(variable) if variable else ""
     if key is None:
         raise GenomeError(
-            f"{variable} is not set; export the key of {url} there (a server without one: engine.key_variable: null)"
+            f"{variable} is not set; export the key of {url} in it (if it has no key: engine.key_variable: null)"
         )
 
     def find() -> Address:
         deadline = time.monotonic() + URL_SECONDS
-        # Not /v1/models: vLLM lists them also when its engine has died.
+        # Not /v1/models: vLLM answers it even when its engine has died.
         while (health := get(f"{url}/health")) is None or health.status >= 500:
             if time.monotonic() > deadline:
                 raise GenomeError(
-                    f"engine.url: no answer from {url} in {URL_SECONDS} s; start the server or correct it"
+                    f"engine.url: no answer from {url} in {URL_SECONDS} s; start the server or correct the URL"
                 )
             time.sleep(1)
         answer = get(f"{url}/v1/models", key)
         if answer is not None and answer.status in (401, 403):
-            raise GenomeError(f"engine.url: {url} refuses the key in {variable or 'no variable'}; correct it")
+            key_name = f"the key in {variable}" if variable else "requests without a key"
+            raise GenomeError(f"engine.url: {url} refuses {key_name}; correct the key or engine.key_variable")
         try:
-            names = [model["id"] for model in json.loads(answer.data)["data"]]
-        except (AttributeError, ValueError, KeyError, TypeError) as error:
-            raise GenomeError(f"engine.url: {url}/v1/models gives no list of models; is this vLLM's server?") from error
+            names = [model["id"] for model in json.loads(answer.data if answer is not None else "")["data"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise GenomeError(f"engine.url: {url}/v1/models lists no models; is this a vLLM server?") from error
         if name not in names:
             raise GenomeError(
-                f"engine.model_name: {url} serves {', '.join(names[:5])}, not {name!r}; name its base model"
+                f"engine.model_name: {url} serves {', '.join(names[:5])}, not {name!r}; give the name of its base model"
             )
         fingerprint = of_url(lambda path: get_json(url + path, key), name)
-        return Address(url, key, None, urllib3.util.parse_url(url).host, fingerprint)
+        return Address(url, key, None, parse_url(url).host or url, fingerprint)
 
     return find
 
@@ -112,18 +113,18 @@ BACKENDS: dict[str, Callable[[Mapping[str, Any], Path, int | None], Callable[[],
     "vllm": vllm_backend,
     "url": url_backend,
 }
-"""How an engine is found, by the name in `engine.backend`."""
+"""The function that finds an engine, by the name in `engine.backend`."""
 
 
 def as_slurm_job(settings: Mapping[str, Any]) -> bool:
-    """Tell whether the config asks for engines that are SLURM jobs of their own."""
+    """Return whether the config requests engines that are separate SLURM jobs."""
     return settings.get("slurm") is not None and not settings.get("per_job")
 
 
 def finder(program: Callable[[], Program], base: Path, settings: Mapping[str, Any]) -> Callable[[], Address]:
-    """Return a function that finds this workflow's server, or starts `program()` where `settings` want it to run."""
+    """Return a function that finds this workflow's server, or starts `program()` locally or in SLURM by `settings`."""
     if not (base / "config.json").is_file():
-        raise GenomeError(f"{base}: no config.json; the base model is a local folder as transformers saves it")
+        raise GenomeError(f"{base}: no config.json; the base model must be a local folder in transformers' format")
     if as_slurm_job(settings):
         return slurm_server(program, base.resolve(), settings)
     return local_server(program, base.resolve(), settings)

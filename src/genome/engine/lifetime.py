@@ -1,4 +1,4 @@
-"""What every engine does beside serving: announce itself to the jobs of its workflow, and know when to end."""
+"""Lifetime of an engine: how it announces itself to the jobs of its workflow, and when it ends."""
 
 import os
 import time
@@ -8,19 +8,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from genome.engine.owner import HOST, parse_owner, start_time
+from genome.engine.owner import HOST, parse_owner, started
 from genome.engine.records import remove
 from genome.engine.state import State, clear_store, read_state
 
 
-def engine_parser(description: str) -> ArgumentParser:
-    """Return the parser of the arguments that every engine gets from here."""
-    parser = ArgumentParser(description=description.partition("\n")[0])
+def engine_parser(description: str | None) -> ArgumentParser:
+    """Return the parser of the arguments that all engines have in common."""
+    parser = ArgumentParser(description=(description or "").partition("\n")[0])
     parser.add_argument("--model", required=True, help="folder of the base model")
-    parser.add_argument("--owner", required=True, type=parse_owner, help="HOST:PID:STARTTIME:TOKEN to end with")
+    parser.add_argument("--owner", required=True, type=parse_owner, help="HOST:PID:STARTTIME:TOKEN; ends the engine")
     parser.add_argument("--state", required=True, type=Path, help="file to announce the server in")
     parser.add_argument(
-        "--idle", type=float, help="SLURM job: listen to other hosts, end when unneeded for so long (s)"
+        "--idle", type=float, help="SLURM job: listen to other hosts; end after this many seconds unneeded"
     )
     parser.add_argument("--keep-store", action="store_true", help="leave the adapters: other engines may read them")
     return parser
@@ -32,18 +32,18 @@ def interface(arguments: Namespace) -> tuple[str, str]:
 
 
 def announce(arguments: Namespace, port: int, key: str, machine: str, fingerprint: dict[str, Any]) -> State:
-    """Return what this process, an engine that listens on `port` and answers with `machine`, has to publish."""
+    """Return the state that this process, an engine listening on `port` and computing on `machine`, has to publish."""
     job = None if arguments.idle is None else os.environ.get("SLURM_JOB_ID")
     url = f"http://{interface(arguments)[1]}:{port}"
-    process = HOST, os.getpid(), start_time(os.getpid())
+    process = HOST, os.getpid(), started(os.getpid())
     return State(url, key, *process, arguments.model, machine, fingerprint, job)
 
 
 def dismissal(arguments: Namespace) -> Callable[[bool], bool]:
-    """Return a function that tells an engine whether it has to end; it is told whether the engine has published itself.
+    """Return a function from "has this engine published its state?" to "must this engine end?".
 
-    It has to when its owner has ended, when what it published is no longer its own, or when nobody needs it. The traces
-    of an engine that ends are removed, with those of a workflow that has ended.
+    An engine must end when its owner has ended, when its state file has been replaced, or when no job needs it. Its
+    files are then removed, and the files of its workflow too if the owner has ended.
     """
     owner, file = arguments.owner, arguments.state
     alive = file.parent / f"alive-{owner.token}"
@@ -68,9 +68,9 @@ def dismissal(arguments: Namespace) -> Callable[[bool], bool]:
 
 
 def unneeded(file: Path, seconds: float) -> Callable[[], bool]:
-    """Return a function that tells whether nobody has touched `file` for so long.
+    """Return a function that returns whether `file` has not been touched for this long.
 
-    Only this host's own clock is asked: those of two hosts need not agree.
+    Only this host's clock is used: the clocks of two hosts may differ.
     """
     seen, since = None, time.monotonic()
 

@@ -1,7 +1,8 @@
-"""A base model from its folder: all of it and nothing else, or one line with the folder, the reason and the remedy."""
+"""Loading of a base model from its folder, checked; errors name the folder, the reason and the remedy in one line."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
@@ -11,6 +12,7 @@ from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoModelForCausalLM,
     GenerationConfig,
+    PreTrainedModel,
     __version__,
 )
 
@@ -21,24 +23,32 @@ LOADING_ERRORS = (
     *(OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, AssertionError),
     *(ImportError, ArithmeticError, SafetensorError, StrictDataclassError),
 )
-"""What transformers raises for files that it cannot load; which error stands for which fault differs by release."""
+"""Errors that transformers raises for files that it cannot load; they differ between releases."""
 
 TYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 """The types of weights into which an adapter can be merged."""
 
+if TYPE_CHECKING:
+
+    class Network(PreTrainedModel):
+        """What AutoModelForCausalLM returns: a model that can generate."""
+
+        generate: Callable[..., torch.Tensor]
+
+
 AGAIN = "fetch the base model again"
 
 
-def load_network(base: Path) -> torch.nn.Module:
-    """Load a transformers folder: safetensors only, no remote code, no adapter, in the type it is stored in.
+def load_network(base: Path) -> "Network":
+    """Load a transformers folder: safetensors only, no remote code, no adapter, in the stored type.
 
-    Raises GenomeError where the folder is not one whole causal language model that transformers knows.
+    Raises GenomeError unless the folder is one complete causal language model that transformers supports.
     """
     _check_config(base)
     _check_weights(base)
     _check_generation(base)
     try:
-        network, found = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             base,
             dtype="auto",
             attn_implementation="eager",
@@ -56,9 +66,10 @@ def load_network(base: Path) -> torch.nn.Module:
         raise GenomeError(
             f"{base}: transformers {__version__} cannot load this model ({one_line(error)}); {AGAIN}"
         ) from error
+    network, found = loaded  # two values because of output_loading_info
     if missing := sorted(found["missing_keys"]):
         raise GenomeError(
-            f"{base}: the weights lack {len(missing)} tensors of the model, {missing[0]} among them, "
+            f"{base}: the weights lack {len(missing)} tensors of the model, such as {missing[0]}, "
             f"which would be random; {AGAIN}, or correct config.json"
         )
     types = {weight.dtype for weight in network.parameters()}
@@ -70,8 +81,8 @@ def load_network(base: Path) -> torch.nn.Module:
     return network.requires_grad_(False).eval()
 
 
-def end_tokens(base: Path, network: torch.nn.Module, tokenizer: Any) -> list[int]:
-    """Return the token ids that end an answer: those of the generation settings and the tokenizer's own, as in vLLM."""
+def end_tokens(base: Path, network: "Network", tokenizer: Any) -> list[int]:
+    """Return the token ids that end an answer, from the generation settings and the tokenizer, as in vLLM."""
     config = network.config.get_text_config()
     stated = network.generation_config.eos_token_id
     if stated is None:
@@ -89,7 +100,11 @@ def end_tokens(base: Path, network: torch.nn.Module, tokenizer: Any) -> list[int
 
 
 def positions(config: Any) -> int | None:
-    """Return how many tokens a prompt and its answer may have, None where the architecture has no limit."""
+    """Return the most tokens of a prompt with its answer, None if the architecture has no limit.
+
+    Unlike `genome.tasks.lengths.context_length`, it ignores scaled positions, because some scalings change the
+    positions of a whole batch with its longest row.
+    """
     found = getattr(config, "max_position_embeddings", None)
     return found if isinstance(found, int) and not isinstance(found, bool) and found > 0 else None
 
@@ -97,23 +112,23 @@ def positions(config: Any) -> int | None:
 def _check_config(base: Path) -> None:
     for file in sorted(base.iterdir()) if base.is_dir() else []:
         if file.exists() and not (file.is_file() or file.is_dir()):
-            # A pipe or a device among the tokenizer's files would be read without end.
+            # Reading a pipe or a device among the tokenizer's files would never end.
             raise GenomeError(f"{file}: neither a file nor a folder; remove it")
     if not (base / "config.json").is_file():
         raise GenomeError(f"{base}: no config.json; a base model is a folder that transformers loads")
     if (base / "adapter_config.json").exists():
-        # transformers would merge the adapter into what it calls the base.
+        # transformers would merge the adapter into the base.
         raise GenomeError(
-            f"{base}: holds adapter_config.json, so it is a base model and an adapter at once; "
-            "move the adapter to a folder of its own"
+            f"{base}: contains adapter_config.json, so it is a base model and an adapter at once; "
+            "move the adapter to a separate folder"
         )
     config = read_object(base / "config.json", AGAIN)
     kind = config.get("model_type")
     if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
         if config.get("auto_map"):
             raise GenomeError(
-                f"{base}: this model runs code of its own (auto_map in config.json), which is never done here; "
-                "choose a base model that transformers has built in"
+                f"{base}: this model needs remote code (auto_map in config.json), which is never run here; "
+                "choose a base model that transformers supports itself"
             )
         raise GenomeError(
             f"{base}/config.json: model_type is {kind!r}, which transformers {__version__} does not know; "
@@ -121,7 +136,7 @@ def _check_config(base: Path) -> None:
         )
     if CONFIG_MAPPING[kind] not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise GenomeError(
-            f"{base}/config.json: model_type is {kind!r}, which is no causal language model; choose another base model"
+            f"{base}/config.json: model_type is {kind!r}, not a causal language model; choose another base model"
         )
 
 
@@ -129,7 +144,7 @@ def _check_weights(base: Path) -> None:
     single, index = base / "model.safetensors", base / "model.safetensors.index.json"
     if single.exists() and index.exists():
         raise GenomeError(
-            f"{base}: holds the weights twice, in model.safetensors and in the files that {index.name} lists; "
+            f"{base}: contains the weights twice, in model.safetensors and in the files listed in {index.name}; "
             "remove one of the two"
         )
     files = [single]

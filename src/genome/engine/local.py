@@ -1,6 +1,6 @@
-"""Engines on this machine: one that the jobs of a workflow share, or one for each job.
+"""Engines on this machine: one shared by all jobs of a workflow, or one per job.
 
-They are processes in sessions of their own, so that one outlives the job that has started it.
+They are processes in separate sessions, so that an engine outlives the job that started it.
 """
 
 import os
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from genome.engine.client import Address, log_end
-from genome.engine.owner import HOST, Owner, current_owner, orphaned, start_time, this_process
+from genome.engine.owner import HOST, Owner, current_owner, orphaned, started, this_process
 from genome.engine.probe import healthy
 from genome.engine.program import KEY_VARIABLE, Program, command
 from genome.engine.records import FOLDER, lock, own_folder, read_record, remove, write_record
@@ -25,17 +25,17 @@ from genome.errors import GenomeError
 LOG = Path("logs/engine.log")
 
 STARTS = 3
-"""How often an engine is started before it is given up, when something kills it as it starts."""
+"""How often an engine is started before giving up, if something kills it during the start."""
 
 _started: list[subprocess.Popen] = []
-"""Servers started by this process, kept since subprocess warns about handles that are dropped."""
+"""Servers started by this process, kept because subprocess warns about handles that are dropped."""
 
 
 def local_server(program: Callable[[], Program], base: Path, settings: Mapping[str, Any]) -> Callable[[], Address]:
     """Return a function that finds this workflow's server on this machine or starts `program()`.
 
-    It starts nothing when the owner has ended. One lock guards the start, so that jobs never start two. With
-    `engine.per_job` each job owns a server, which ends with it.
+    It starts nothing if the owner has ended. A lock guards the start, so that jobs never start two servers. With
+    `engine.per_job` each job owns a server, which ends with the job.
     """
     workflow, folder = current_owner(), FOLDER.absolute()
     owner, name, logfile = workflow, f"engine-{workflow.token}", LOG.absolute()
@@ -44,7 +44,7 @@ def local_server(program: Callable[[], Program], base: Path, settings: Mapping[s
         owner, name, logfile = this_process(workflow.token), f"{name}-{own}", logfile.with_stem(f"engine-{own}")
     elif not workflow.here():
         raise GenomeError(
-            f"this job runs on {HOST}, its workflow on {workflow.host}: set engine.slurm or engine.per_job; "
+            f"this job runs on {HOST}, its workflow on {workflow.host}: set engine.slurm or engine.per_job, as "
             "profiles/slurm does"
         )
     file = folder / f"{name}.json"
@@ -61,7 +61,7 @@ def local_server(program: Callable[[], Program], base: Path, settings: Mapping[s
 
 
 def _healthy(file: Path) -> State | None:
-    """Return the running engine of a state file; one that runs and cannot answer is ended (None)."""
+    """Return the running engine of a state file; None if there is none. An engine that does not answer is ended."""
     state = read_state(file)
     if state is None or not state.alive():
         return None
@@ -74,34 +74,36 @@ def _healthy(file: Path) -> State | None:
 def _start(
     program: Callable[[], Program], owner: Owner, file: Path, logfile: Path, settings: Mapping[str, Any]
 ) -> State:
-    """Start a server in a session of its own and wait until it has published itself.
+    """Start a server in a separate session and wait until it has published itself.
 
-    One that another job has started before it was killed is waited for instead. One that was killed is started again,
-    STARTS times in all; what has ended with an error of its own would do so again.
+    If a job that was killed has already started a server, wait for that one instead. A server that was killed is
+    started again, up to STARTS times. A server that ended with its own error is not: it would fail again.
     """
     note, keep_store = file.with_suffix(".start"), ["--keep-store"] if settings.get("per_job") else []
-    for left in reversed(range(STARTS)):
+    left = STARTS
+    while True:
+        left -= 1
         if not owner.alive():
             raise orphaned()
         before = logfile.stat().st_size if logfile.exists() else 0
         starting, server = read_record(note, Starting), None
         if starting is None or not starting.alive():
             server = _launch(program(), owner, file, logfile, keep_store)
-            starting = Starting(HOST, server.pid, start_time(server.pid) or "")
+            starting = Starting(HOST, server.pid, started(server.pid))
             write_record(note, starting)
         state = _published(file, starting, owner, settings.get("timeout", 600), partial(log_end, logfile, before))
         remove(note)
         if state is not None:
             return state
         code = "an unknown code" if server is None else f"code {server.wait()}"
-        if not left or _said_why(logfile, before):
+        if not left or _reported_error(logfile, before):
             times = "" if left == STARTS - 1 else f", as it did {STARTS - 1 - left} time(s) before"
             killed = "; was there enough memory?" if server is not None and server.returncode == -signal.SIGKILL else ""
             raise GenomeError(f"the engine ended with {code} as it started{times}{killed}{log_end(logfile, before)}")
 
 
 def _launch(made: Program, owner: Owner, file: Path, logfile: Path, options: list[str]) -> subprocess.Popen:
-    """Start a server in a session of its own, with a new key."""
+    """Start a server in a separate session, with a new key."""
     logfile.parent.mkdir(parents=True, exist_ok=True)
     with logfile.open("ab") as output:
         server = subprocess.Popen(
@@ -116,13 +118,13 @@ def _launch(made: Program, owner: Owner, file: Path, logfile: Path, options: lis
     return server
 
 
-def _published(file: Path, starting: Starting, owner: Owner, timeout: float, said: Callable[[], str]) -> State | None:
-    """Return the engine that has published itself in `file`; None when the one that was starting has ended."""
+def _published(file: Path, starting: Starting, owner: Owner, timeout: float, log: Callable[[], str]) -> State | None:
+    """Return the engine that has published itself in `file`; None if the starting engine has ended."""
     deadline = time.monotonic() + timeout
     while True:
         ended = not starting.alive()
         state = read_state(file)
-        # Not always the one just started: another may have been on its way.
+        # Not always the one just started: another one may have been starting.
         if state and state.alive():
             return state
         if not owner.alive():
@@ -131,12 +133,12 @@ def _published(file: Path, starting: Starting, owner: Owner, timeout: float, sai
             return None
         if time.monotonic() > deadline:
             end(starting)
-            raise GenomeError(f"the engine was not ready in {timeout} s; raise engine.timeout{said()}")
+            raise GenomeError(f"the engine was not ready in {timeout} s; raise engine.timeout{log()}")
         time.sleep(0.02)
 
 
-def _said_why(logfile: Path, before: int) -> bool:
-    """Tell whether the last line of a log (from byte `before`) is an error that the engine itself has found."""
+def _reported_error(logfile: Path, before: int) -> bool:
+    """Return whether the last line of a log (from byte `before`) is an error message of the engine itself."""
     with logfile.open("rb") as log:
         log.seek(before)
         return log.read().rpartition(b"\n")[0].rpartition(b"\n")[2].startswith(b"error: ")

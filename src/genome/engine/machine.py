@@ -1,4 +1,4 @@
-"""What an engine answers with, in a few words: so that times of different machines are not taken for one another's."""
+"""A short description of the hardware that an engine runs on, so that times of different machines are not mixed."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ CPUINFO = Path("/proc/cpuinfo")
 
 
 def processors() -> str:
-    """Return how many cores this process may use, and what they call themselves: "2 x Intel(R) Xeon(R) Processor"."""
+    """Return the number and name of the cores that this process may use: "2 x Intel(R) Xeon(R) Processor"."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     lines = CPUINFO.read_text(encoding="utf-8").splitlines() if CPUINFO.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -19,7 +19,7 @@ def processors() -> str:
 
 
 def accelerators() -> str:
-    """Return the GPUs that a server started here would see, "4 x NVIDIA A100-SXM4-80GB"; without one the processors."""
+    """Return the GPUs visible to a server started here, "4 x NVIDIA A100-SXM4-80GB"; without GPUs the processors."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None and chosen.strip() in ("", "-1"):
         return processors()

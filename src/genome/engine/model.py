@@ -1,13 +1,13 @@
 """A causal language model in memory that serves LoRA adapters one at a time.
 
 To serve an adapter, each targeted linear layer gets W = W₀ + (alpha / rank) · B·A, computed in float32 from the
-untouched W₀ and rounded to the model's type: what was served before leaves no trace. Decoding is greedy; the answers
-to a batch depend on the batch and the adapter alone.
+untouched W₀ and rounded to the model's type, so that earlier adapters leave no trace. Decoding is greedy; the answers
+to a batch depend only on the batch and the adapter.
 
-There are two ways to answer. Where all that a model remembers of a text are keys and values of plain attention, batches
-are padded on the left and leave out what has ended. Any other model (recurrent layers, layers that share a cache,
-positions that are no argument) may notice the padding: its prompts of one length go together through transformers'
-`generate`, or each alone where what it remembers is no cache of transformers' either.
+There are two ways to answer. If a model's state is only the keys and values of plain attention, batches are padded on
+the left, and ended rows are dropped. Padding may change the answers of any other model (recurrent layers, layers that
+share a cache, no argument for positions): its prompts of the same length go together through transformers' `generate`,
+or one at a time if its state is not a cache of transformers.
 """
 
 import inspect
@@ -35,16 +35,16 @@ from genome.files import read_object, replacing_directory
 from genome.tasks.chat import load_tokenizer
 
 TOKENS_AT_ONCE = 2048
-"""Most prompt tokens that go through the model at a time, padding included."""
+"""Most prompt tokens that go through the model at a time, including padding."""
 
 LOGITS_AT_ONCE = 2**26
-"""Most logits (tokens x vocabulary) that scoring holds at a time: 256 MB in float32."""
+"""Most logits (tokens x vocabulary) in memory during scoring: 256 MB in float32."""
 
 PLAIN_LAYERS = (DynamicLayer, DynamicSlidingWindowLayer)
-"""The caches of attention to all tokens, or to those in a window or chunk, whose past is keys and values alone."""
+"""Caches of attention to all tokens, or to a window or chunk, that contain only keys and values."""
 
 WEIGHTS = (".safetensors", ".index.json", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".onnx")
-"""How the names of a base model's weights end, in any format; beside merged weights they would mislead."""
+"""Name endings of a base model's weights in any format; such files must not be copied next to merged weights."""
 
 PLAIN_LORA = {
     "peft_type": "LORA",
@@ -56,7 +56,7 @@ PLAIN_LORA = {
     "alpha_pattern": {},
     "modules_to_save": None,
 }
-"""What adapter_config.json has to say, where it says anything, for W₀ + (alpha / rank) · B·A to be the whole truth."""
+"""The values that fields of adapter_config.json must have, if set, so that the model is W₀ + (alpha / rank) · B·A."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def reference(
 
 
 def write_merged(base: Path | str, adapter: Path | str, out: Path | str) -> None:
-    """Write what `Model` serves, the base with a PEFT folder merged into it, as a folder that transformers loads."""
+    """Write the base with a PEFT folder merged into it, as `Model` serves it, in transformers' format."""
     model = Model(base)
     model.use(model.read_adapter(adapter))
     with replacing_directory(out) as folder:
@@ -105,10 +105,10 @@ def write_merged(base: Path | str, adapter: Path | str, out: Path | str) -> None
 
 
 class Model:
-    """A base model and the adapter that is merged into it at the moment; for one thread at a time."""
+    """A base model and the adapter that is currently merged into it; for one thread at a time."""
 
     def __init__(self, base: Path | str):
-        """Load a local transformers folder; GenomeError where it is not one whole model, see `loading`."""
+        """Load a local transformers folder; GenomeError unless it is one complete model, see `loading`."""
         self.base = Path(base)
         self.network = load_network(self.base)
         self.tokenizer = load_tokenizer(self.base)
@@ -118,14 +118,14 @@ class Model:
         ends = end_tokens(self.base, self.network, self.tokenizer)
         self._end_tokens = torch.tensor(ends)
         self._stored_generation = self.network.generation_config
-        # `generate` takes from here what a call leaves open: a base's penalties and sampling must not reach an answer.
+        # `generate` reads its defaults here: a base's penalties and sampling must not affect an answer.
         self.network.generation_config = GenerationConfig(do_sample=False, eos_token_id=ends, pad_token_id=ends[0])
         self._arguments = frozenset(inspect.signature(self.network.forward).parameters)
-        # The name in older releases; newer ones warn of it.
+        # The name in older releases; newer ones warn about it.
         self._cache_name = "past_key_values" if "past_key_values" in self._arguments else "cache"
         cache = self._cache_of_one_token()
         self._layers = _attention_layers(cache, config)
-        # RWKV, for one, mixes up the rows of a batch.
+        # Some models, such as RWKV, mix up the rows of a batch.
         self._together = isinstance(cache, Cache)
         self._rope_switch = _rope_switch(config)
         tied = {id(module.weight) for module in self.network.modules() if isinstance(module, torch.nn.Embedding)}
@@ -138,17 +138,17 @@ class Model:
         self._current: Adapter | None = None
 
     def use(self, adapter: Adapter | None) -> None:
-        """Serve `adapter` from now on; None is the plain base model."""
+        """Serve `adapter` from now on; None means the plain base model."""
         if adapter is self._current:
             return
-        factors = adapter.factors if adapter else {}
+        factors, scale = (adapter.factors, adapter.scale) if adapter else ({}, 1.0)
         for name, weight in self._untouched.items():
             if name not in factors:
                 self.linear[name].copy_(weight)
         for name, (A, B) in factors.items():
             if name not in self._untouched:
                 self._untouched[name] = self.linear[name].clone()
-            merged = torch.addmm(self._untouched[name].float(), B, A, alpha=adapter.scale)
+            merged = torch.addmm(self._untouched[name].float(), B, A, alpha=scale)
             self.linear[name].copy_(merged)
         self._current = adapter
 
@@ -156,12 +156,13 @@ class Model:
     def complete(self, prompts: Sequence[Sequence[int]], max_tokens: int) -> list[Completion]:
         """Return the greedy continuation of each prompt, at most `max_tokens` long, in the order of `prompts`.
 
-        No step is computed after the last answer has ended; finished rows leave the batch once they are half of it.
+        Decoding stops after the last answer has ended; finished rows leave the batch once they are half of it.
         """
-        if not self._padded(max(map(len, prompts)) + max_tokens):
+        layers = self._layers
+        if layers is None or not self._padded(max(map(len, prompts)) + max_tokens):
             return self._generate(prompts, max_tokens)
         width = max(2, *map(len, prompts))
-        cache = self._read(prompts, width)
+        cache = self._read(prompts, width, layers)
         tokens, mask, positions = _pad_left(prompts, width, room=max_tokens)
         tokens = tokens[:, -1]
         rows = torch.arange(len(prompts))
@@ -180,7 +181,7 @@ class Model:
             tokens = logits.argmax(-1)
             answers[rows, step] = tokens
             running = lengths[rows] == max_tokens
-            # A NaN counts as the largest logit: the chosen one tells of all.
+            # argmax returns a NaN if there is one, so checking the chosen logit is enough.
             self._refuse_nan(logits.gather(-1, tokens[:, None]).squeeze(-1)[running])
             ended = running & torch.isin(tokens, self._end_tokens)
             lengths[rows[ended]] = step
@@ -196,16 +197,16 @@ class Model:
             for row, length in zip(answers.tolist(), lengths.tolist(), strict=True)
         ]
 
-    def _read(self, prompts: Sequence[Sequence[int]], width: int) -> DynamicCache:
-        """Return the keys and values of all tokens of the prompts but the last, padded left to `width` - 1.
+    def _read(self, prompts: Sequence[Sequence[int]], width: int, layers: int) -> DynamicCache:
+        """Return the keys and values of all tokens of the prompts except the last, padded left to `width` - 1.
 
-        Prompts are read in parts: their activations stay in the processor's cache, and their memory has a bound.
+        Prompts are read in parts, so that their activations stay in the processor's cache and use limited memory.
         """
         keys, values = [], []
         for places in _parts(prompts, range(len(prompts)), TOKENS_AT_ONCE):
             part = [prompts[place] for place in places]
             tokens, mask, positions = _pad_left(part, max(2, *map(len, part)))
-            cache = _KeysAndValues(self._layers)
+            cache = _KeysAndValues(layers)
             with suppress(_Read):
                 self.network(
                     input_ids=tokens[:, :-1],
@@ -216,15 +217,16 @@ class Model:
                     **{self._cache_name: cache},
                 )
             missing = (0, 0, width - tokens.shape[1], 0)
-            keys.append([pad(layer.keys, missing) for layer in cache.layers])
-            values.append([pad(layer.values, missing) for layer in cache.layers])
+            past: Any = cache.layers  # PLAIN_LAYERS all, whose keys and values are set by now
+            keys.append([pad(layer.keys, missing) for layer in past])
+            values.append([pad(layer.values, missing) for layer in past])
         merged = DynamicCache()
-        for layer in range(self._layers):
+        for layer in range(layers):
             merged.update(torch.cat([k[layer] for k in keys]), torch.cat([v[layer] for v in values]), layer)
         return merged
 
     def _generate(self, prompts: Sequence[Sequence[int]], max_tokens: int) -> list[Completion]:
-        """Return what `complete` returns, by transformers' own `generate` on prompts of one length at a time."""
+        """Return the same as `complete`, computed by transformers' `generate` on prompts of one length at a time."""
         completions: list[Completion] = [Completion([], False)] * len(prompts)
         for places in _equal_lengths(prompts, TOKENS_AT_ONCE if self._together else 1):
             tokens = torch.tensor([list(prompts[place]) for place in places])
@@ -241,7 +243,7 @@ class Model:
                 max_new_tokens=max_tokens,
                 logits_processor=LogitsProcessorList([check]),
             )[:, width:]
-            # One more column, which ends every row.
+            # One more column that ends every row.
             ends = pad(torch.isin(rows, self._end_tokens), (0, 1), value=True).int().argmax(-1).tolist()
             for place, row, end in zip(places, rows.tolist(), ends, strict=True):
                 completions[place] = Completion(row[:end], end < len(row))
@@ -249,7 +251,7 @@ class Model:
 
     @torch.inference_mode()
     def score(self, prompts: Sequence[Sequence[int]]) -> tuple[list[list[float]], list[Completion]]:
-        """Return the log-probability of each prompt's tokens but the first, and the most likely next token."""
+        """Return the log-probabilities of each prompt's tokens except the first, and the most likely next token."""
         scores: list[list[float]] = [[]] * len(prompts)
         continuations: list[Completion] = [Completion([], False)] * len(prompts)
         most = min(TOKENS_AT_ONCE if self._together else 1, LOGITS_AT_ONCE // self.vocabulary)
@@ -259,7 +261,7 @@ class Model:
             width = max(map(len, part))
             tokens, mask, positions = _pad_left(part, width)
             given: dict[str, Any] = {"attention_mask": mask}
-            if padded:  # layers that share keys and values may need the cache
+            if padded:  # other models may need the cache, such as layers that share keys and values
                 given |= {"position_ids": positions, "use_cache": False}
             logits = self.network(
                 input_ids=tokens, **{name: given[name] for name in given if name in self._arguments}
@@ -276,11 +278,11 @@ class Model:
         return scores, continuations
 
     def save(self, folder: Path) -> None:
-        """Write the model as it is served now, in transformers' format, with the base's own generation settings."""
+        """Write the model as it is currently served, in transformers' format, with the base's generation settings."""
         stored, served = self._stored_generation, self.network.generation_config
         try:
             stored.validate(strict=True)
-        except ValueError:  # loadable, but refused by `save_pretrained`: the base's own file is copied instead
+        except ValueError:  # loadable, but refused by `save_pretrained`: the base's file is copied instead
             stored = None
         self.network.generation_config = stored or served
         self.network.save_pretrained(folder)
@@ -290,7 +292,7 @@ class Model:
             shutil.copyfile(own, folder / own.name)
 
     def _padded(self, longest: int) -> bool:
-        """Return whether prompts of several lengths may share a batch, up to `longest` positions."""
+        """Return whether prompts of different lengths may share a batch, up to `longest` positions."""
         return (
             self._layers is not None
             and self._arguments >= {self._cache_name, "attention_mask", "position_ids", "logits_to_keep"}
@@ -299,18 +301,18 @@ class Model:
 
     @torch.inference_mode()
     def _cache_of_one_token(self) -> Any:
-        """Return what the model remembers of one token, as it shows it itself; None where it shows nothing."""
+        """Return the model's cache after one token; None if the model returns none."""
         token = torch.zeros(1, 1, dtype=torch.long)
         try:
             return getattr(self.network(input_ids=token, use_cache=True), self._cache_name, None)
         except LOADING_ERRORS as error:
             raise GenomeError(
                 f"{self.base}: the model loads, but cannot read a token ({one_line(error)}); "
-                "install what it lacks or choose another base model"
+                "install the missing package or choose another base model"
             ) from error
 
     def _refuse_nan(self, largest: torch.Tensor) -> None:
-        """Refuse to go on where the largest of some logits is NaN or infinite."""
+        """Raise GenomeError if any of the `largest` logits is NaN or infinite."""
         if largest.isfinite().all():
             return
         kind = str(self.network.dtype).removeprefix("torch.")
@@ -322,7 +324,7 @@ class Model:
         )
 
     def read_adapter(self, folder: Path | str) -> Adapter:
-        """Read a PEFT folder; GenomeError names what does not fit this base model."""
+        """Read a PEFT folder; GenomeError if it does not fit this base model."""
         folder = Path(folder)
         for name in ("adapter_config.json", "adapter_model.safetensors"):
             _check_file(folder, name)
@@ -330,14 +332,19 @@ class Model:
         for field, plain in PLAIN_LORA.items():
             if config.get(field, plain) not in (plain, None):
                 raise GenomeError(
-                    f"{folder}/adapter_config.json: {field} is {_short(config[field])}, "
+                    f"{folder}/adapter_config.json: {field} is {_as_json(config[field])}, "
                     f"expected {json.dumps(plain)}; only plain LoRA adapters are served"
                 )
         for field in ("r", "lora_alpha"):
             value = config.get(field)
-            if type(value) not in (int, float) or not 0 < value < 2**31 or (field == "r" and value != int(value)):
+            if not (
+                isinstance(value, int | float)
+                and not isinstance(value, bool)
+                and 0 < value < 2**31
+                and (field == "lora_alpha" or value == int(value))
+            ):
                 raise GenomeError(
-                    f"{folder}/adapter_config.json: {field} is no positive number, but {_short(value)}; "
+                    f"{folder}/adapter_config.json: {field} is {_as_json(value)}, expected a positive number; "
                     "make the adapter again"
                 )
         file, rank = folder / "adapter_model.safetensors", int(config["r"])
@@ -348,13 +355,13 @@ class Model:
                 f"{file}: not a whole safetensors file ({one_line(error)}); make the adapter again"
             ) from error
         if not tensors:
-            raise GenomeError(f"{file}: holds no tensors; make the adapter again")
+            raise GenomeError(f"{file}: contains no tensors; make the adapter again")
         factors = {}
         for key in tensors:
             stem, letter = key.removesuffix(".weight")[:-1], key.removesuffix(".weight")[-1:]
             name = stem.removeprefix("base_model.model.").removesuffix(".lora_")
             if name not in self.linear:
-                raise GenomeError(f"{file}: tensor {key} belongs to no linear layer of the base model")
+                raise GenomeError(f"{file}: tensor {key} does not belong to a linear layer of the base model")
             partner = stem + {"A": "B.weight", "B": "A.weight"}.get(letter, "")
             if partner not in tensors:
                 raise GenomeError(f"{file}: tensor {key} has no partner {partner}")
@@ -373,38 +380,39 @@ class Model:
                     f"[{rank}, {inputs}] and [{outputs}, {rank}] for rank {rank} on this base model"
                 )
             if not (A.isfinite().all() and B.isfinite().all()):
-                raise GenomeError(f"{file}: {name} holds NaN or infinity")
+                raise GenomeError(f"{file}: {name} contains NaN or infinity")
             factors[name] = (A, B)
         return Adapter(folder, config["lora_alpha"] / rank, factors)
 
 
 def _check_file(folder: Path, name: str) -> None:
-    """Refuse a file of an adapter that is missing or could be read without end."""
+    """Raise GenomeError if a file of an adapter is missing or is not a regular file."""
     try:
         regular = stat.S_ISREG((folder / name).stat().st_mode)
-    except (OSError, ValueError) as error:  # ValueError: no path at all, such as one with a NUL
+    except (OSError, ValueError) as error:  # ValueError: an invalid path, such as one with a NUL
         reason = getattr(error, "strerror", None) or one_line(error)
         raise GenomeError(f"{str(folder)[:1000]!r}: no {name} ({reason}); an adapter is a PEFT folder") from error
     if not regular:
         raise GenomeError(f"{folder}/{name}: not a regular file; an adapter is a PEFT folder")
 
 
-def _short(value: Any) -> str:
-    """Return a value of a JSON file as a part of a message."""
+def _as_json(value: Any) -> str:
+    """Return a value of a JSON file for a message, in at most 80 characters."""
     text = json.dumps(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _attention_layers(cache: Any, config: Any) -> int | None:
-    """Return the number of layers if a cache of one token holds keys and values of attention for each, else None."""
+    """Return the number of layers if a cache of one token has only keys and values of attention for each, else None."""
     if type(cache) is not DynamicCache or len(cache.layers) != config.num_hidden_layers:
         return None
-    plain = all(type(layer) in PLAIN_LAYERS and layer.get_seq_length() == 1 for layer in cache.layers)
-    return len(cache.layers) if plain else None
+    plain = [layer for layer in cache.layers if isinstance(layer, PLAIN_LAYERS) and type(layer) in PLAIN_LAYERS]
+    whole = len(plain) == len(cache.layers) and all(layer.get_seq_length() == 1 for layer in plain)
+    return len(plain) if whole else None
 
 
 def _rope_switch(config: Any) -> int | None:
-    """Return the length from which rotary positions of a whole batch change with its longest row (LongRoPE)."""
+    """Return the length above which the longest row changes the rotary positions of its whole batch (LongRoPE)."""
     rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
     if rope.get("rope_type", rope.get("type")) != "longrope":
         return None
@@ -412,7 +420,7 @@ def _rope_switch(config: Any) -> int | None:
 
 
 def _parts(prompts: Sequence[Sequence[int]], places: Sequence[int], tokens: int) -> Iterator[Sequence[int]]:
-    """Cut `places` of prompts, in order, into parts of at most `tokens` tokens, padding included, or of one prompt."""
+    """Cut `places` of prompts, in order, into parts of at most `tokens` tokens with padding, or of one prompt."""
     start = widest = 0
     for end, place in enumerate(places):
         widest = max(widest, len(prompts[place]))
@@ -423,7 +431,7 @@ def _parts(prompts: Sequence[Sequence[int]], places: Sequence[int], tokens: int)
 
 
 def _equal_lengths(prompts: Sequence[Sequence[int]], tokens: int) -> Iterator[Sequence[int]]:
-    """Cut the places of prompts into parts of one length each, of at most `tokens` tokens or of one prompt."""
+    """Cut the places of prompts into parts of equal length, of at most `tokens` tokens or of one prompt."""
     by_length: dict[int, list[int]] = {}
     for place, prompt in enumerate(prompts):
         by_length.setdefault(len(prompt), []).append(place)
@@ -434,21 +442,21 @@ def _equal_lengths(prompts: Sequence[Sequence[int]], tokens: int) -> Iterator[Se
 def _pad_left(
     prompts: Sequence[Sequence[int]], width: int, room: int = 0
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return tokens [n, width], and for them and `room` tokens to come: mask and positions [n, width + room]."""
+    """Return tokens [n, width], and mask and positions [n, width + room], with `room` tokens to be decoded."""
     tokens = torch.tensor([[0] * (width - len(prompt)) + list(prompt) for prompt in prompts])
     columns = torch.arange(width + room) - torch.tensor([[width - len(prompt)] for prompt in prompts])
     return tokens, (columns >= 0).long(), columns.clamp(min=0)
 
 
 class _Read(Exception):  # noqa: N818
-    """The keys and values of prompts are complete."""
+    """Signals that the keys and values of prompts are complete."""
 
 
 class _KeysAndValues(DynamicCache):
-    """A cache that ends the model's pass once the last layer's keys and values are in it.
+    """A cache that ends the model's pass once it has the last layer's keys and values.
 
-    The rest of that layer would serve the next token only, which is decoded later, for all prompts at once: in a
-    model of two layers that is a third of the work.
+    The rest of that layer is only needed for the next token, which is decoded later for all prompts at once. In a
+    model of two layers, this saves a third of the work.
     """
 
     def __init__(self, layers: int):

@@ -1,9 +1,9 @@
-"""Owners of engines: the process that an engine runs for, and whether it lives; an engine never outlives its owner.
+"""Owners of engines: the process that an engine runs for. An engine never outlives its owner.
 
-The owner is the workflow's main process, named by the environment variable GENOME_OWNER as HOST:PID:STARTTIME:TOKEN.
-STARTTIME is field 22 of /proc/PID/stat: clock ticks after boot, which with the PID name a process for good (where
-there is no /proc: the letters and digits of `ps -o lstart=`). TOKEN is a word of letters and digits that no other run
-in this folder has. Without the variable the owner is the process that asks.
+The owner is the workflow's main process, given by the environment variable GENOME_OWNER as HOST:PID:STARTTIME:TOKEN.
+STARTTIME is field 22 of /proc/PID/stat, clock ticks after boot, which together with the PID identifies a process
+(without /proc: the letters and digits of `ps -o lstart=`). TOKEN is a word of letters and digits, unique among the runs
+in this folder. Without the variable, the owner is the calling process.
 """
 
 import os
@@ -19,12 +19,12 @@ from genome.errors import GenomeError
 HOST = socket.gethostname()
 
 POLL_SECONDS = 0.3
-"""How often an engine looks for its owner."""
+"""How often an engine checks its owner."""
 
 
 @dataclass(frozen=True)
 class Owner:
-    """The process for which an engine runs, and the word that names its workflow."""
+    """The process that an engine runs for, and the token of its workflow."""
 
     host: str
     pid: int
@@ -35,32 +35,40 @@ class Owner:
         return f"{self.host}:{self.pid}:{self.started}:{self.token}"
 
     def here(self) -> bool:
-        """Tell whether the process is one of this host: others cannot be seen."""
+        """Return whether the process is on this host; processes of other hosts are not visible."""
         return self.host == HOST
 
     def alive(self) -> bool:
-        """Tell whether this very process still runs; on another host it counts as running."""
+        """Return whether this process still runs; a process on another host counts as running."""
         return not self.here() or start_time(self.pid) == self.started
 
 
 def start_time(pid: int) -> str | None:
-    """Return what tells a process from a later one of the same number; None when it has ended (or is a zombie)."""
+    """Return a text that distinguishes a process from a later one with the same PID; None if it has ended.
+
+    A zombie counts as ended.
+    """
     if not Path("/proc/self/stat").exists():
         shown = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True).stdout
         state, _, started = shown.strip().partition(" ")
         return None if state[:1] in ("", "Z") else "".join(filter(str.isalnum, started))
     try:
-        # The name of the process, in parentheses, may hold anything.
+        # The name of the process, in parentheses, may contain anything.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
     return None if fields[0] in "ZX" else fields[19]
 
 
+def started(pid: int) -> str:
+    """Return `start_time`, or a word that no process has as its start time if the process has ended."""
+    return start_time(pid) or "ended"
+
+
 def owner_token(pid: int | None = None) -> str:
     """Return a new GENOME_OWNER for a process (by default this one)."""
     pid = pid or os.getpid()
-    return str(Owner(HOST, pid, start_time(pid), secrets.token_hex(8)))
+    return str(Owner(HOST, pid, started(pid), secrets.token_hex(8)))
 
 
 def parse_owner(text: str) -> Owner:
@@ -80,9 +88,9 @@ def current_owner() -> Owner:
 
 def this_process(token: str) -> Owner:
     """Return this process as the owner of an engine."""
-    return Owner(HOST, os.getpid(), start_time(os.getpid()), token)
+    return Owner(HOST, os.getpid(), started(os.getpid()), token)
 
 
 def orphaned() -> GenomeError:
-    """Return what a job says that would start an engine when its owner has ended."""
-    return GenomeError("the workflow that owned this job has ended; start it again, it resumes where it stopped")
+    """Return the error of a job that needs an engine after its owner has ended."""
+    return GenomeError("the workflow that owned this job has ended; start it again: it resumes where it stopped")

@@ -1,4 +1,4 @@
-"""A server to start, wherever it will run: its module, its arguments, and how its key reaches it."""
+"""A server to start, on any host: its module, its arguments, and how it receives its key."""
 
 import sys
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from pathlib import Path
 from genome.engine.owner import Owner
 
 KEY_VARIABLE = "GENOME_ENGINE_KEY"
-"""Environment variable that hands a server its key: arguments can be read by every user of a machine."""
+"""Environment variable that passes a server its key; every user of a machine can read arguments."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """A server to start: one of our modules, its arguments, and what it adds to the environment."""
+    """A server to start: one of our modules, its arguments, and additional environment variables."""
 
     module: str
     arguments: list[str]
@@ -20,5 +20,5 @@ class Program:
 
 
 def command(made: Program, owner: Owner, file: Path) -> list[str]:
-    """Return how an engine is started, but for the arguments of its program."""
+    """Return the command that starts an engine, without the arguments of its program."""
     return [sys.executable, "-P", "-m", made.module, "--owner", str(owner), "--state", str(file)]

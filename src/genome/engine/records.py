@@ -1,16 +1,15 @@
-"""Small files of `.genome`, each one dataclass as JSON, and the folder that holds them.
+"""Small files in `.genome`, each with one dataclass as JSON, and their folder.
 
-A crash, a full disk or a person may have damaged any of them, or put something else in its place. A damaged file says
-nothing: it reads as none, and is replaced or removed.
+A crash, a full disk or a user may have damaged or replaced any of them. A damaged file is treated as missing, and is
+replaced or removed.
 """
 
 import json
 import os
 import shutil
 from contextlib import AbstractContextManager, suppress
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 from filelock import FileLock
 
@@ -23,17 +22,18 @@ Record = TypeVar("Record")
 
 
 def read_record(file: Path, kind: type[Record]) -> Record | None:
-    """Return the `kind` that a file holds; None where it holds none, or something else."""
+    """Return the record of type `kind` in a file; None if the file is missing or has anything else."""
     try:
         record = kind(**json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None
     except (OSError, ValueError, TypeError, RecursionError):
         return None
-    typed = record is not None and all(isinstance(getattr(record, each.name), each.type) for each in fields(kind))
+    types = get_type_hints(kind).items()
+    typed = record is not None and all(isinstance(getattr(record, name), each) for name, each in types)
     return record if typed else None
 
 
 def write_record(file: Path, record: Any) -> None:
-    """Write a dataclass to a file that only this user can read; whatever has its name is replaced."""
+    """Write a dataclass to a file that only this user can read; anything of the same name is replaced."""
     if not file.is_file():
         remove(file)
     with replacing(file) as temporary:
@@ -42,7 +42,7 @@ def write_record(file: Path, record: Any) -> None:
 
 
 def remove(file: Path) -> None:
-    """Remove a file of ours, or what has its name, a folder perhaps; what cannot be removed does no harm."""
+    """Remove a file of ours, or a folder of the same name; a failure does no harm."""
     with suppress(OSError):
         if file.is_dir() and not file.is_symlink():
             shutil.rmtree(file, ignore_errors=True)
@@ -51,21 +51,21 @@ def remove(file: Path) -> None:
 
 
 def own_folder() -> Path:
-    """Return the folder of these files, made where it is missing; GenomeError where that cannot be."""
+    """Return the folder of these files and make it if it is missing; GenomeError if that fails."""
     folder = FOLDER.absolute()
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
     except FileExistsError as error:
         raise GenomeError(f"{folder} is not a folder; the workflow keeps its engine's files there: move it") from error
     except OSError as error:
-        raise GenomeError(f"{folder} cannot be made ({error.strerror}); make the working folder writable") from error
+        raise GenomeError(f"{folder} cannot be made ({error.strerror}); make its parent folder writable") from error
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         raise GenomeError(f"{folder} cannot be written to; the workflow keeps its engine's files there: chmod u+rwx it")
     return folder
 
 
 def lock(folder: Path) -> AbstractContextManager:
-    """Return the lock under which engines are started; it ends with the process that holds it."""
+    """Return the lock that guards the start of engines; it is released when its process ends."""
     file = folder / ".lock"
     if not file.is_file():
         remove(file)

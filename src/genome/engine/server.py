@@ -2,12 +2,13 @@
 
     GENOME_ENGINE_KEY=… python -m genome.engine.server --model BASE --owner HOST:PID:STARTTIME:TOKEN --state FILE
 
-`/v1/completions` takes lists of token ids and decodes greedily, or returns the prompts' log-probabilities;
-`/v1/load_lora_adapter` and `/v1/unload_lora_adapter` name adapters; `/health` and `/v1/models` tell how things are.
-Requests run in the order they come. The server ends with its owner, or when its state file is no longer its own.
+`/v1/completions` accepts lists of token ids and decodes greedily, or returns the prompts' log-probabilities;
+`/v1/load_lora_adapter` and `/v1/unload_lora_adapter` add and remove adapters; `/health` and `/v1/models` return the
+state. Requests run in the order of arrival. The server ends with its owner, or when its state file has been removed or
+replaced.
 
-The key is checked before a body is read. Whatever else comes over the wire is bounded in size and time, and what cannot
-be answered gets an OpenAI error object with a status below 500.
+The key is checked before a body is read. All input is limited in size and time, and a request that cannot be answered
+gets an OpenAI error object with a status below 500.
 """
 
 import hmac
@@ -35,12 +36,13 @@ from genome.engine.owner import POLL_SECONDS
 from genome.engine.program import KEY_VARIABLE
 from genome.engine.state import write_state
 from genome.errors import GenomeError
+from genome.fields import shown
 
 ADAPTERS_IN_MEMORY = 64
-"""Adapters beyond this number are read again from their folder when they are asked for."""
+"""Number of adapters in memory; others are read again from their folder when requested."""
 
 BODY_BYTES = 2**27
-"""The longest body: some 16 million token ids, 256 prompts of 64,000 tokens each."""
+"""The longest body: about 16 million token ids, 256 prompts of 64,000 tokens each."""
 
 PROMPTS = 2**16
 """Most prompts of one request."""
@@ -52,19 +54,19 @@ PATH_LENGTH = 4096
 """Most characters of an adapter's path."""
 
 ANSWER_TOKENS = 2**20
-"""Most tokens of an answer, for models whose length has no limit."""
+"""Most tokens of an answer, for models without a length limit."""
 
 REQUEST_SECONDS = 30.0
-"""How long a request may take to arrive, and an answer to be taken, beside BYTES_PER_SECOND."""
+"""How long a request may take to arrive and an answer to be read, in addition to BYTES_PER_SECOND."""
 
 BYTES_PER_SECOND = 2**18
-"""The slowest connection over which a body or an answer passes in time."""
+"""The slowest accepted connection for a body or an answer."""
 
 IDLE_SECONDS = 3600.0
-"""How long a connection is kept for the next request."""
+"""How long a connection is kept open for the next request."""
 
 LINGER_SECONDS = 2.0
-"""How long the rest of a refused request is thrown away, so that its sender gets to read the refusal."""
+"""How long the rest of a refused request is read and discarded, so that its sender can read the refusal."""
 
 NEUTRAL = {
     "repetition_penalty": 1,
@@ -75,7 +77,7 @@ NEUTRAL = {
     "stop": None,
     "logprobs": None,
 }
-"""Fields of a completion request that are taken with the value that changes nothing."""
+"""Fields of a completion request that are accepted only with the value that has no effect."""
 
 
 class RefusalError(Exception):
@@ -98,17 +100,18 @@ def not_found(message: str) -> RefusalError:
 
 
 class Engine:
-    """The models of this process, one a worker thread, and the adapters they share by name."""
+    """The models of this process, one per worker thread, and the adapters that they share by name."""
 
     def __init__(self, base: str, threads: int, workers: int):
         import torch
 
         from genome.engine.model import Model
 
-        # With more than one thread, sums are split; the setting decides how, never the machine.
+        # With more than one thread, sums are split; the setting determines how, never the machine.
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(True)
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        # pyright: ignore below: the attribute is a property that torch gives the module when it runs.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
         self.base = base
         self.paths: dict[str, str] = {}
         self._adapters: OrderedDict[str, Any] = OrderedDict()
@@ -130,15 +133,15 @@ class Engine:
         self._workers = ThreadPoolExecutor(workers, initializer=prepare)
 
     def _step(self, *_) -> None:
-        """Count a layer's pass: whoever waits for an answer sees that there is progress."""
+        """Count a layer's pass, so that waiting clients can see progress."""
         self.steps += 1
 
     def health(self) -> dict:
-        """Tell how much has been computed."""
+        """Return the amount of computed work."""
         return {"steps": self.steps}
 
     def load(self, request: dict) -> dict:
-        """Name an adapter folder; its content is checked against the base model now."""
+        """Register an adapter folder under a name, after checking it against the base model."""
         _only(request, "lora_name", "lora_path")
         name, path = _text(request, "lora_name", NAME_LENGTH), _text(request, "lora_path", PATH_LENGTH)
         if name in self.paths or name == "base":
@@ -148,7 +151,7 @@ class Engine:
         return {"message": f"Success: LoRA adapter '{name}' added successfully."}
 
     def unload(self, request: dict) -> dict:
-        """Forget a name."""
+        """Remove a name."""
         _only(request, "lora_name")
         name = _text(request, "lora_name", NAME_LENGTH)
         if self.paths.pop(name, None) is None:
@@ -158,14 +161,14 @@ class Engine:
         return {"message": f"Success: LoRA adapter '{name}' removed successfully."}
 
     def models(self) -> dict:
-        """List the names that can be asked for."""
+        """List the names that requests can use."""
         names = {"base": self.base, **self.paths}
         return {"object": "list", "data": [{"id": n, "object": "model", "root": p} for n, p in names.items()]}
 
     def complete(self, request: dict) -> dict:
-        """Answer a completion request: greedy texts, and the prompts' log-probabilities for `prompt_logprobs`.
+        """Answer a completion request with greedy texts, and with the prompts' log-probabilities for `prompt_logprobs`.
 
-        Of each position the prompt's own token is told, whatever number of alternatives is asked for.
+        Only the log-probability of each prompt token is returned, however many alternatives are requested.
         """
         _only(request, "model", "prompt", "max_tokens", "temperature", "prompt_logprobs", *NEUTRAL)
         name = _text(request, "model", NAME_LENGTH)
@@ -184,7 +187,7 @@ class Engine:
         longest = max(map(len, prompts)) + max_tokens
         if longest > (self.positions or ANSWER_TOKENS):
             raise bad_request(
-                f"a prompt and max_tokens ask for {_shown(longest)} positions; "
+                f"a prompt and max_tokens need {_shown(longest)} positions; "
                 f"the base model has {self.positions or ANSWER_TOKENS}"
             )
         scores = request.get("prompt_logprobs")
@@ -229,7 +232,7 @@ class Engine:
             for token in prompt:
                 if type(token) is not int or not 0 <= token < self.vocabulary:
                     raise bad_request(
-                        f"prompt: {_shown(token)} is no token id (integers from 0 to {self.vocabulary - 1})"
+                        f"prompt: {_shown(token)} is not a token id (integers from 0 to {self.vocabulary - 1})"
                     )
         return prompts
 
@@ -261,7 +264,7 @@ class Engine:
 
 
 def _field(request: dict, name: str, kind: type) -> Any:
-    """Return a required field of a request; refused when it is missing or of another type."""
+    """Return a required field of a request; refuse it if it is missing or of another type."""
     value = request.get(name)
     if type(value) is not kind:
         raise bad_request(f"{name}: expected {kind.__name__}, got {'null' if value is None else _shown(value)}")
@@ -277,28 +280,27 @@ def _text(request: dict, name: str, longest: int) -> str:
 
 
 def _only(request: dict, *known: str) -> None:
-    """Refuse a request that asks for what this server does not do."""
+    """Refuse a request with unsupported fields."""
     if unknown := request.keys() - set(known):
         raise bad_request(f"{_shown(min(unknown))}: unknown field; expected {', '.join(known)}")
 
 
 def _shown(value: Any) -> str:
-    """Return a value as a part of a message: short, whatever it is."""
+    """Return a value for a message: `fields.shown`, without writing out a long list, object or text first."""
     if isinstance(value, list | dict):
         return "a list" if isinstance(value, list) else "an object"
-    text = repr(value[:80] if isinstance(value, str) else value)
-    return text if len(text) <= 80 else text[:77] + "..."
+    return shown(value[:80] if isinstance(value, str) else value)
 
 
 class Timed(io.RawIOBase):
-    """What comes over a connection, up to a moment that the reader sets; TimeoutError afterwards."""
+    """The bytes of a connection that arrive before a deadline set by the reader; TimeoutError afterwards."""
 
     def __init__(self, connection: socket.socket):
         self._connection = connection
         self._deadline = 0.0
 
     def allow(self, seconds: float) -> None:
-        """Wait for what is to come at most `seconds` from now, however it trickles in."""
+        """Set the deadline to `seconds` from now."""
         self._deadline = time.monotonic() + seconds
 
     def readable(self) -> bool:
@@ -306,7 +308,7 @@ class Timed(io.RawIOBase):
         return True
 
     def readinto(self, buffer) -> int:
-        """Read what is there, or wait for it."""
+        """Read available bytes, or wait for them."""
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError
@@ -315,7 +317,7 @@ class Timed(io.RawIOBase):
 
 
 def handler(engine: Engine, key: str) -> type[BaseHTTPRequestHandler]:
-    """Return the request handler that answers for `engine` to those who hold `key`."""
+    """Return the request handler that answers requests with `key` by `engine`."""
     posts: dict[str, Callable[[dict], dict]] = {
         "/v1/completions": engine.complete,
         "/v1/load_lora_adapter": engine.load,
@@ -323,11 +325,12 @@ def handler(engine: Engine, key: str) -> type[BaseHTTPRequestHandler]:
     }
 
     class Handler(BaseHTTPRequestHandler):
+        rfile: io.BufferedReader
         protocol_version = "HTTP/1.1"
-        # A request line without a version is answered with a status, too.
+        # A request line without a version also gets a status.
         default_request_version = "HTTP/1.1"
         disable_nagle_algorithm = True
-        # Headers and body leave in one packet.
+        # Send headers and body in one packet.
         wbufsize = -1
 
         def setup(self) -> None:
@@ -371,7 +374,7 @@ def handler(engine: Engine, key: str) -> type[BaseHTTPRequestHandler]:
             self.answer({"GET": self.get, "POST": self.post}.get(self.command, self.other))
 
         def handle_expect_100(self) -> bool:
-            # Said when the body is wanted, not before the key is seen.
+            # Sent by `body`, after the key has been checked.
             return True
 
         def get(self) -> dict:
@@ -433,7 +436,7 @@ def handler(engine: Engine, key: str) -> type[BaseHTTPRequestHandler]:
             except ConnectionError:
                 raise
             except Exception as error:
-                # The edge of the process: whatever goes wrong in one request must not end the others.
+                # The edge of the process: an error in one request must not end the others.
                 self.log_error("%s: %s", type(error).__name__, error)
                 refusal = RefusalError(500, "InternalServerError", f"{type(error).__name__}: {error}")
                 status, body = refusal.status, refusal.body
@@ -454,7 +457,7 @@ def handler(engine: Engine, key: str) -> type[BaseHTTPRequestHandler]:
             self.wfile.flush()
 
         def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-            # Where the standard library would send a page: a request that is no HTTP, or of another version.
+            # The standard library would send a page: the request is not HTTP, or of another version.
             code = code if code < 500 else 400
             self.close_connection = True
             self.reply(code, RefusalError(code, "BadRequestError", (message or HTTPStatus(code).phrase)[:200]).body)
@@ -471,24 +474,24 @@ def _json(body: bytes) -> dict:
     except (ValueError, RecursionError) as error:
         raise bad_request(f"the request is not valid JSON ({error})") from error
     if not isinstance(request, dict):
-        raise bad_request("the request is no JSON object")
+        raise bad_request("the request is not a JSON object")
     return request
 
 
 class Server(ThreadingHTTPServer):
-    """One thread a connection; clients that go away are no news."""
+    """A server with one thread per connection; clients that disconnect are not logged."""
 
     daemon_threads = True
     request_queue_size = 256
 
     def handle_error(self, request, client_address) -> None:
-        """Log what a request thread could not handle itself, lost connections aside."""
+        """Log an error that a request thread could not handle, except lost connections."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
 
 def watch(dismissed: Callable[[bool], bool], published: threading.Event) -> None:
-    """End this process when it has to."""
+    """End this process when `dismissed` returns True."""
     while not dismissed(published.is_set()):
         time.sleep(POLL_SECONDS)
     os._exit(0)
@@ -498,11 +501,11 @@ def main() -> None:
     """Serve until the owner ends."""
     parser = lifetime.engine_parser(__doc__)
     parser.add_argument("--threads", type=int, default=1, help="torch threads of each worker")
-    parser.add_argument("--workers", type=int, default=1, help="copies of the model that answer side by side")
+    parser.add_argument("--workers", type=int, default=1, help="copies of the model that answer in parallel")
     arguments = parser.parse_args()
     key = os.environ[KEY_VARIABLE]
 
-    # Before the slow imports: an owner that ends now must not leave a server behind.
+    # Started before the slow imports, so that a server never outlives its owner.
     published = threading.Event()
     threading.Thread(target=watch, args=(lifetime.dismissal(arguments), published), daemon=True).start()
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))

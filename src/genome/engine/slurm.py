@@ -1,7 +1,7 @@
-"""Engines as jobs of SLURM: sbatch, squeue and scancel, and what is remembered of a job that was submitted.
+"""Engines as SLURM jobs: sbatch, squeue and scancel, and records of submitted jobs.
 
-A job's memory is a file beside the engine's state file, `.genome/engine-TOKEN-I.job`: which job was submitted last for
-replica I, whether a job of the workflow has reached it, and how many in a row ended before that.
+A record is a file next to the engine's state file, `.genome/engine-TOKEN-I.job`: the job that was submitted last for
+replica I, whether a job of the workflow has reached it, and how many jobs in a row ended before they were reached.
 """
 
 import os
@@ -18,25 +18,26 @@ from genome.engine.records import read_record, write_record
 from genome.errors import GenomeError
 
 NAME = "genome-engine"
-"""What engines are called in squeue."""
+"""The name of engines in squeue."""
 
 ACTIVE = {
     *("PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "STOPPED", "SIGNALING", "RESIZING", "STAGE_OUT"),
     *("REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"),
 }
-"""States of a job that runs or may yet run. COMPLETING is not one of them: its processes are being ended."""
+"""States of a job that runs or may still run. COMPLETING is not one of them: its processes are being ended."""
 
 STARTED = {"RUNNING", "SIGNALING", "RESIZING"}
-"""States in which an engine should be loading its model, or serve."""
+"""States in which an engine should be loading its model or serving."""
 
 UNKNOWN = "UNKNOWN"
-"""The state of all jobs while SLURM's controller does not answer: nothing is given up, and nothing submitted."""
+"""The state of all jobs while SLURM's controller does not answer: no job is then cancelled or submitted."""
 
 FAILURES = 2
-"""How many engine jobs in a row may end before anybody has reached them."""
+"""How many engine jobs in a row may end before any job has reached them."""
 
 CANCEL_SECONDS = 40
-"""How long cancelled jobs may take to leave squeue; SLURM kills what ignores SIGTERM after KillWait, 30 s as a rule."""
+"""How long cancelled jobs may take to leave squeue. SLURM kills a process that ignores SIGTERM after KillWait, usually
+30 s."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def options(settings: Mapping[str, Any]) -> list[str]:
 
 
 def gpus(settings: Mapping[str, Any]) -> int:
-    """Return how many GPUs an engine's job gets: the number in `2` or in `a100:2`.
+    """Return the number of GPUs of an engine's job, as in `2` or `a100:2`.
 
     >>> [gpus({"gpus": value}) for value in (2, "2", "a100:4", "a100")], gpus({})
     ([2, 2, 4, 1], 0)
@@ -80,9 +81,9 @@ def gpus(settings: Mapping[str, Any]) -> int:
 def submit(command: Sequence[str], settings: Mapping[str, Any], environment: Mapping[str, str]) -> str:
     """Submit a command as an engine's job and return the job's id.
 
-    What is secret comes by the environment: a job's arguments and script can be read by others.
+    Secrets are passed in the environment, because other users can read a job's arguments and script.
     """
-    # Those of an allocation that the workflow's main process runs in must not decide on this job.
+    # The variables of the main process's own allocation must not affect this job.
     ours = {name: value for name, value in os.environ.items() if name == "SLURM_CONF" or not name.startswith("SLURM_")}
     Path("logs").mkdir(exist_ok=True)
     flags = ["--parsable", "--job-name", NAME, "--output", log_of("%j"), "--export", "ALL", "--no-requeue"]
@@ -90,18 +91,18 @@ def submit(command: Sequence[str], settings: Mapping[str, Any], environment: Map
     script = f"exec {shlex.join(command)}"
     result = _call(["sbatch", *flags, *one_process, *options(settings), "--wrap", script], env={**ours, **environment})
     if result.returncode:
-        said = " ".join(result.stderr.split()) or f"code {result.returncode}"
-        raise GenomeError(f"sbatch refused an engine: {said}; correct engine.slurm (profiles/slurm/config.yaml)")
+        reason = " ".join(result.stderr.split()) or f"code {result.returncode}"
+        raise GenomeError(f"sbatch refused an engine: {reason}; correct engine.slurm (profiles/slurm/config.yaml)")
     return result.stdout.strip().partition(";")[0]
 
 
 def log_of(job: str) -> str:
-    """Return where an engine's job writes what it has to say."""
+    """Return the log file of an engine's job."""
     return f"logs/engine-{job}.log"
 
 
 def status(job: str) -> tuple[str, str]:
-    """Return a job's state, and what it waits for or where it runs; both are empty when it has left the queue."""
+    """Return a job's state, and the reason it waits or the nodes it runs on; both are empty after it left the queue."""
     result = _call(["squeue", "--noheader", "--jobs", job, "--format", "%T %R"])
     if result.returncode and "invalid job id" not in result.stderr.lower():
         return UNKNOWN, " ".join(result.stderr.split())
@@ -110,15 +111,15 @@ def status(job: str) -> tuple[str, str]:
 
 
 def ended(job: str) -> bool:
-    """Tell whether a job has left the queue for certain."""
+    """Return whether a job has certainly left the queue."""
     try:
         return status(job)[0] == ""
-    except GenomeError:  # no SLURM here: whoever left the file ran elsewhere
+    except GenomeError:  # no SLURM here: the job was submitted on another machine
         return False
 
 
 def cancel(jobs: Sequence[str]) -> None:
-    """Cancel jobs and wait until they have ended; one that has ended already is no error."""
+    """Cancel jobs and wait until they have ended; a job that has already ended is not an error."""
     if not jobs:
         return
     _call(["scancel", *jobs])
@@ -128,26 +129,26 @@ def cancel(jobs: Sequence[str]) -> None:
 
 
 def read_job(file: Path) -> Job | None:
-    """Return the job that a file remembers; None without a file, or a whole one."""
+    """Return the job recorded in a file; None if the file is missing or damaged."""
     return read_record(file, Job)
 
 
 def write_job(file: Path, job: Job) -> None:
-    """Remember a job."""
+    """Record a job."""
     write_record(file, job)
 
 
 def give_up(file: Path, job: Job, why: str) -> None:
-    """Cancel an engine's job that is of no use, unless another has taken its place already."""
+    """Cancel an engine's job that cannot be used, unless another job has already replaced it."""
     if (memory := read_job(file)) is not None and memory.id == job.id:
         write_job(file, replace(memory, why=why))
         cancel([job.id])
 
 
 def revive(file: Path, start: Callable[[], str]) -> tuple[Job, str, str]:
-    """Return the engine job that `file` remembers, with its status; when it has ended, `start` submits another.
+    """Return the engine job recorded in `file`, with its status; if it has ended, `start` submits another.
 
-    Of two in a row that ended before anybody had reached them it tells, and submits no third.
+    After FAILURES jobs in a row that ended before any job reached them, it raises GenomeError instead.
     """
     job = read_job(file)
     if job is not None and job.failed < FAILURES:
@@ -170,5 +171,5 @@ def _call(command: list[str], **settings: Any) -> subprocess.CompletedProcess:
         return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, **settings)
     except OSError as error:
         raise GenomeError(
-            f"{command[0]} cannot be run ({error.strerror}); engine.slurm needs a machine that submits to SLURM"
+            f"{command[0]} cannot be run ({error.strerror}); engine.slurm needs a machine that can submit to SLURM"
         ) from error

@@ -1,9 +1,8 @@
-"""Running engines: the files that describe them, whether they are well, and how they end.
+"""Running engines: the files that describe them, their health, and how they end.
 
-A running engine is described by `.genome/engine-TOKEN.json` (0600, in a folder of 0700): its address, key and
-process; TOKEN is its owner's (`genome.engine.owner`). The engine writes the file when it is ready and ends when the
-file is no longer its own. A server that is not ours, vLLM's, knows none of this; `genome.engine.supervisor` does it in
-its place.
+`.genome/engine-TOKEN.json` (0600, in a folder of 0700) describes a running engine: its address, key and process. TOKEN
+is its owner's (`genome.engine.owner`). The engine writes the file when it is ready, and ends when the file has been
+removed or replaced. For vLLM's server, `genome.engine.supervisor` does this.
 """
 
 import os
@@ -21,13 +20,13 @@ from genome.engine.records import FOLDER, read_record, remove, write_record
 from genome.errors import GenomeError
 
 STORE = FOLDER / "adapters"
-"""Where engines read adapters from; emptied when the workflow ends. Connect before writing to it."""
+"""The folder that engines read adapters from; it is emptied when the workflow ends. Connect before writing to it."""
 
 END_SECONDS = 15
-"""How long a server may take to end when it is told to; vLLM's supervisor needs up to 12."""
+"""How long a server may take to end after SIGTERM; vLLM's supervisor needs up to 12."""
 
 FAR_SECONDS = 5
-"""How long an engine on another host may take to say that it lives."""
+"""How long an engine on another host may take to answer a health check."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +40,14 @@ class State:
     started: str
     base: str
     machine: str
-    """What it runs on, in a few words."""
+    """A short description of its hardware."""
     fingerprint: dict
-    """What decides its answers (genome.engine.fingerprint)."""
+    """The properties that determine its answers (genome.engine.fingerprint)."""
     job: str | None = None
-    """Its SLURM job, where it is one of its own; any other engine listens on its host's loopback interface."""
+    """Its SLURM job, if it is a separate one; any other engine listens on its host's loopback interface."""
 
     def alive(self) -> bool:
-        """Tell whether this very process still runs; on another host it counts as running where it cannot be asked."""
+        """Return whether this process still runs; on another host, whether it answers, if it can be reached at all."""
         if self.host == HOST:
             return start_time(self.pid) == self.started
         return self.job is None or healthy(self.url, FAR_SECONDS)
@@ -56,36 +55,38 @@ class State:
 
 @dataclass(frozen=True)
 class Starting:
-    """An engine that has been started and has not announced itself: who comes next waits for it as well."""
+    """An engine that has been started but has not announced itself; later jobs wait for it too."""
 
     host: str
     pid: int
     started: str
 
     def alive(self) -> bool:
-        """Tell whether this very process still runs; on another host it counts as running."""
+        """Return whether this process still runs; a process on another host counts as running."""
         return self.host != HOST or start_time(self.pid) == self.started
 
 
 def read_state(file: Path) -> State | None:
-    """Return the engine that a state file describes, whether it runs or not; None without a file, or a whole one."""
+    """Return the engine in a state file, whether it runs or not; None if the file is missing or damaged."""
     return read_record(file, State)
 
 
 def write_state(file: Path, state: State) -> None:
-    """Publish an engine to the jobs of this user."""
+    """Publish an engine to this user's jobs."""
     write_record(file, state)
 
 
 def address(state: State, base: Path, logfile: Path) -> Address:
-    """Return where a running engine listens; GenomeError when it serves another base model."""
+    """Return the address of a running engine; GenomeError if it serves another base model."""
     if state.base != str(base):
-        raise GenomeError(f"this workflow's engine serves {state.base}, not {base}: one base model a workflow")
+        raise GenomeError(
+            f"this workflow's engine serves {state.base}, not {base}; a workflow can use only one base model"
+        )
     return Address(state.url, state.key, logfile, state.machine, state.fingerprint)
 
 
 def end(state: "State | Starting") -> None:
-    """Tell an engine to end and wait until it has; one that does not is killed."""
+    """Send SIGTERM to an engine and wait until it has ended; kill it if it does not."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
         deadline = time.monotonic() + END_SECONDS
         if state.alive():
@@ -129,9 +130,9 @@ def end_start(file: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what engines that were killed have left, of workflows that were killed before them.
+    """Remove the files of killed engines whose workflows were killed as well.
 
-    Not what does not answer: it may be another workflow's, and busy.
+    Files of an engine that only does not answer are kept: it may belong to another workflow and be busy.
     """
     for pattern, kind in (("engine-*.json", State), ("engine-*.start", Starting)):
         for file in folder.glob(pattern):

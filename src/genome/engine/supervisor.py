@@ -1,11 +1,11 @@
-"""Runs a server that is not ours as an engine of the workflow, and ends it with all of its processes.
+"""Runs an external server as an engine of the workflow, and ends it with all of its processes.
 
     GENOME_ENGINE_KEY=… python -m genome.engine.supervisor --owner … --state FILE --model BASE -- COMMAND
 
-The command gets a free port and runs in a session of its own. When it is healthy, the supervisor publishes it; it ends
-it when its owner has ended, when the state file is no longer its own, or when it is told to (SIGTERM). vLLM's workers
-outlive a killed API process, so it is always the whole group that ends; should the supervisor itself be killed,
-Linux tells the API process, which then ends its workers.
+The command gets a free port and runs in a separate session. The supervisor publishes the server when it is healthy. It
+ends the server when its owner has ended, when the state file has been removed or replaced, or on SIGTERM. vLLM's
+workers outlive a killed API process, so the whole process group is always ended. If the supervisor itself is killed,
+Linux signals the API process, which then ends its workers.
 """
 
 import ctypes
@@ -28,37 +28,37 @@ from genome.engine.program import KEY_VARIABLE
 from genome.engine.state import State, write_state
 
 GRACE_SECONDS = 10
-"""How long a server may take to end by itself. Killed outright, vLLM leaves hundreds of MB in shared memory."""
+"""How long a server may take to end after SIGTERM. A killed vLLM leaves hundreds of MB in shared memory."""
 
 LOOK_SECONDS, ANSWER_SECONDS, FAILURES = 2, 10, 3
-"""How often a server is asked whether it is well, how long it may take to say so, how often in a row it may fail to."""
+"""Seconds between health checks, the time limit of a check, and the number of failed checks in a row that end it."""
 
 _PR_SET_PDEATHSIG = 1
 
 
 def start(command: list[str], host: str, port: int, key: str) -> subprocess.Popen:
-    """Start the command in a session of its own, to listen on an interface and a port."""
+    """Start the command in a separate session, listening on the given interface and port."""
     environment = vllm.own_environment(os.environ)
     del environment[KEY_VARIABLE]
     return subprocess.Popen(
         [*command, "--host", host, "--port", str(port)],
-        env={**environment, vllm.KEY_VARIABLE: key},
+        env={**environment, vllm.VLLM_KEY_VARIABLE: key},
         start_new_session=True,
-        # Safe: this process has one thread.
+        # Safe, because this process has one thread.
         preexec_fn=end_with_parent,
     )
 
 
 def end_with_parent() -> None:
-    """Ask Linux to tell this process to end when its parent has ended, in whatever way."""
+    """Make Linux send SIGTERM to this process when its parent ends for any reason."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def survivor(server: subprocess.Popen) -> subprocess.Popen:
-    """Start what kills the server's group when we have been killed and the server, told to end, does not in time.
+    """Start a process that kills the server's group if this process was killed and the server does not end in time.
 
-    It waits for the end of a pipe that only this process holds.
+    It waits for the end of a pipe that only this process keeps open.
     """
     script = f"read _; sleep {GRACE_SECONDS}; kill -s KILL -- -{server.pid}"
     return subprocess.Popen(
@@ -67,7 +67,7 @@ def survivor(server: subprocess.Popen) -> subprocess.Popen:
 
 
 def end(server: subprocess.Popen) -> None:
-    """End the server's whole process group: it is asked to, and killed when it does not in time."""
+    """End the server's whole process group by SIGTERM, and by SIGKILL if it does not end in time."""
     deadline = time.monotonic() + GRACE_SECONDS
     sign: int = signal.SIGTERM
     while time.monotonic() < deadline + 1:
@@ -81,7 +81,7 @@ def end(server: subprocess.Popen) -> None:
 
 
 def reserve_port(host: str) -> socket.socket:
-    """Return a socket bound to a free port: nobody else gets that port, while who reuses addresses can listen."""
+    """Return a socket that reserves a free port; a server that sets SO_REUSEADDR can still listen on it."""
     reserved = socket.socket()
     reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     reserved.bind((host, 0))
@@ -95,15 +95,15 @@ def supervise(
     state: State,
     identify: Callable[[], dict[str, Any]],
 ) -> str:
-    """Publish the server when it is healthy, with what `identify` returns, and return why it has to end, once it has.
+    """Publish the server with its fingerprint from `identify` when it is healthy; return the reason when it must end.
 
-    A server that is no longer healthy is not waited for: vLLM's, when its worker has died, may stop to listen, keep
-    the connections of requests that it will never answer, and wait for them to end.
+    An unhealthy server must end at once: after its worker has died, vLLM's may stop listening but keep the connections
+    of requests that it will never answer, and wait for these to end.
     """
     published, failures, look = False, 0, time.monotonic()
     while not dismissed(published):
         if server.poll() is not None:
-            if server.returncode < 0:  # no error of its own: it may be started again
+            if server.returncode < 0:  # not its own error: it may be started again
                 return f"the server was ended by signal {-server.returncode}"
             return f"error: the server ended with code {server.returncode}"
         if not published and healthy(state.url, timeout=1):
@@ -120,7 +120,7 @@ def supervise(
 
 
 def logged(start: int) -> str:
-    """Return what has been written to our output since byte `start`, where that is a file that can be read."""
+    """Return the text written to our output since byte `start`; "" if the output is not a readable file."""
     output = Path("/proc/self/fd/1")
     if not output.is_file():
         return ""
@@ -130,7 +130,7 @@ def logged(start: int) -> str:
 
 
 def leave(*_) -> None:
-    """Handle SIGTERM: end, once."""
+    """Handle SIGTERM: end, and ignore further signals."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(0)
 

@@ -1,8 +1,8 @@
-"""What vLLM's OpenAI server is told: its interpreter, its flags and its environment; it is never imported.
+"""Interpreter, flags and environment of vLLM's OpenAI server; vLLM is never imported.
 
-The server is started as a module: `vllm serve` refuses in builds for CPUs, and where it starts several API processes
-(its default for several GPUs), each would know only the adapters that it loaded itself. Prefix caching is safe in any
-version, also in those that key it by the adapter's name alone: a name of the store is the hash of what it holds.
+The server is started as a module: `vllm serve` fails in CPU builds, and with several API processes (its default for
+several GPUs) each would know only the adapters that it loaded itself. Prefix caching is safe in any version, even one
+that keys it by the adapter's name only: a name in the store is the hash of the adapter's content.
 """
 
 import os
@@ -16,31 +16,31 @@ from genome.errors import GenomeError
 
 SERVER = "vllm.entrypoints.openai.api_server"
 
-KEY_VARIABLE = "VLLM_API_KEY"
-"""Where vLLM reads its key from."""
+VLLM_KEY_VARIABLE = "VLLM_API_KEY"
+"""Environment variable from which vLLM reads its key."""
 
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
-"""What `--max-lora-rank` may be. Every adapter takes that rank's memory: as small as the experts allow."""
+"""Values of `--max-lora-rank`. Every adapter needs the memory of that rank, so the smallest that fits is used."""
 
 SLOTS = 16
-"""Adapters in one step (`--max-loras`): a phase of the paper's setting asks for 10 to 16 at once. Others wait."""
+"""Adapters in one step (`--max-loras`); others wait. A phase in the paper's setting requests 10 to 16 at once."""
 
 ADAPTERS_IN_MEMORY = 64
-"""Adapters that the host keeps (`--max-cpu-loras`); those used longest ago leave, and are read again when asked for."""
+"""Adapters in the host's memory (`--max-cpu-loras`); the least recently used are dropped, and read again if needed."""
 
 OURS = ("--model", "--served-model-name", "--host", "--port", "--uds", "--api-key", "--api-server-count")
-"""Flags that `engine.args` must not give: the launcher could not find its server."""
+"""Flags that `engine.args` must not set, because the launcher would not find its server."""
 
 REMEDY = "make an environment of envs/vllm.yaml and give the path of its bin/python"
 
 
 def interpreter(setting: str | None) -> str:
-    """Return the path of the Python that `engine.python` names; GenomeError when it is none, or has no vLLM.
+    """Return the path of the Python in `engine.python`; GenomeError if it is not a Python, or has no vLLM.
 
-    Links are kept: a virtual environment is found by the link that is called.
+    Links are not resolved: Python finds its virtual environment by the link that is called.
     """
     if not setting:
-        raise GenomeError(f"engine.python is not set: vLLM has a Python of its own; {REMEDY}")
+        raise GenomeError(f"engine.python is not set: vLLM needs a separate Python; {REMEDY}")
     python = str(Path(setting).expanduser().absolute())
     code = "import importlib.util as u; spec = u.find_spec('vllm'); print(spec is not None and spec.origin is not None)"
     try:
@@ -57,11 +57,11 @@ def interpreter(setting: str | None) -> str:
 def flags(settings: Mapping[str, Any], base: Path, rank: int | None, gpus: int | None = None) -> list[str]:
     """Return the server's flags for a population of adapters of `rank` (None: unknown); `engine.args` come last.
 
-    `gpus` is how many the server gets; None: those of this machine.
+    `gpus` is the number of GPUs of the server; None means the GPUs of this machine.
     """
     extra = [str(argument) for argument in settings.get("args", ())]
     if taken := [argument for argument in extra if argument.partition("=")[0].replace("_", "-") in OURS]:
-        raise GenomeError(f"engine.args: {taken[0]} is set by the workflow; take it out")
+        raise GenomeError(f"engine.args: {taken[0]} is set by the workflow; remove it")
     slots = settings.get("max_loras", SLOTS)
     values = {
         "--model": base,
@@ -80,7 +80,7 @@ def flags(settings: Mapping[str, Any], base: Path, rank: int | None, gpus: int |
 
 
 def allowed_rank(rank: int | None) -> int | None:
-    """Return the smallest value of `--max-lora-rank` that holds adapters of `rank`.
+    """Return the smallest value of `--max-lora-rank` that fits adapters of `rank`.
 
     >>> [allowed_rank(rank) for rank in (1, 4, 8, 9, 300)]
     [1, 8, 8, 16, 320]
@@ -90,17 +90,17 @@ def allowed_rank(rank: int | None) -> int | None:
     for value in RANKS:
         if value >= rank:
             return value
-    raise GenomeError(f"adapters of rank {rank} are asked for; vLLM serves them up to rank {RANKS[-1]}")
+    raise GenomeError(f"adapters have rank {rank}, but vLLM serves at most rank {RANKS[-1]}; use experts of lower rank")
 
 
 def environment(settings: Mapping[str, Any], python: str) -> dict[str, str]:
-    """Return what the server's environment has beside ours; `engine.env` has the last word."""
+    """Return the server's additional environment variables; `engine.env` overrides them."""
     return {
         **_SAFE,
         "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1",
         "VLLM_NO_USAGE_STATS": "1",
         "HF_HUB_OFFLINE": "1",
-        # Kernels are built at run time with tools that lie beside the interpreter.
+        # Kernels are built at run time with tools in the interpreter's folder.
         "PATH": f"{Path(python).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         **({"VLLM_BATCH_INVARIANT": "1"} if settings.get("batch_invariant") else {}),
         **{name: str(value) for name, value in settings.get("env", {}).items()},
@@ -108,16 +108,16 @@ def environment(settings: Mapping[str, Any], python: str) -> dict[str, str]:
 
 
 _SAFE = {"PYTHONSAFEPATH": "1"}
-"""A folder called vllm where the workflow runs is not vLLM."""
+"""Keeps a folder named vllm in the working folder from being imported as vLLM."""
 
 
 def own_environment(ours: Mapping[str, str]) -> dict[str, str]:
-    """Return our environment without what would lead another Python to our packages."""
+    """Return our environment without the variables that would lead another Python to our packages."""
     return {name: value for name, value in ours.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
 
 
 def visible_gpus() -> int:
-    """Return how many GPUs a server started here would see."""
+    """Return the number of GPUs visible to a server started here."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         return len([device for device in chosen.split(",") if device.strip() not in ("", "-1")])

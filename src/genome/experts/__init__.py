@@ -1,1 +1,1 @@
-"""What users bring: experts, base models and corpora, from the hub or from folders."""
+"""Experts, base models and corpora, from the hub or from folders."""

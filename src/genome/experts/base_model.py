@@ -1,4 +1,4 @@
-"""Base models as local folders, whatever they come from."""
+"""Base models as local folders, from the hub or from a path."""
 
 import codecs
 import logging
@@ -13,17 +13,17 @@ from genome.tasks.chat import check_packages
 
 PATTERNS = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.tiktoken", "merges.txt", "vocab.txt")
 PATTERNS += ("additional_chat_templates/*.jinja",)
-"""What a base model is made of; nothing that must be unpickled or run."""
+"""The files of a base model, without any that must be unpickled or run."""
 
 BELOW = ("[!a]*/*", "a[!d]*/*")
-"""Files in folders of a repository but chat templates: other formats of the same model, of which nothing is needed."""
+"""Files in subfolders of a repository, except chat templates: other formats of the same model, which are not needed."""
 
 ADAPTER, ADAPTER_CONFIG = "adapter_", "adapter_config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
 SETTINGS = ("generation_config.json", "tokenizer_config.json", "special_tokens_map.json")
-"""Small files beside config.json that transformers reads; others in JSON may hold what they like."""
+"""Small JSON files next to config.json that transformers reads; other JSON files may contain anything."""
 
 POINTER = b"version https://git-lfs"
 
@@ -33,10 +33,10 @@ log = logging.getLogger("genome")
 def fetch_base(source: Mapping[str, Any], out: Path | str) -> None:
     """Make `out` a folder of the base model in `source`: {hub, revision?} or {path}.
 
-    All files are copies, weights too, so that neither a change of the source nor one of the copy reaches the other; a
-    file system that can shares their bytes (see `genome.files.copy_file`). An adapter in the same folder is left out,
-    since transformers would load it with the model. Raises GenomeError when the source is missing, gated, an adapter
-    alone, or lacks its config or weights in safetensors.
+    All files are copied, including the weights, so that a change of the source does not reach the copy, or the reverse.
+    Some file systems share the bytes (see `genome.files.copy_file`). An adapter in the same folder is left out, since
+    transformers would load it with the model. Raises GenomeError if the source is missing, gated, only an adapter, or
+    without a config or weights in safetensors.
     """
     origin = _download(source) if "hub" in source else Path(source["path"]).expanduser()
     check_source(source, origin)
@@ -56,12 +56,12 @@ def fetch_base(source: Mapping[str, Any], out: Path | str) -> None:
 
 
 def source_files(source: Mapping[str, Any]) -> list[Path]:
-    """Return the files that a base model given by `path` is made of; of a hub's or generator's none."""
+    """Return the files of a base model given by `path`; an empty list for a hub's or a generator's."""
     return model_files(Path(source["path"]).expanduser()) if "path" in source else []
 
 
 def model_files(folder: Path) -> list[Path]:
-    """Return the files of a folder that belong to a base model; an adapter beside it does not."""
+    """Return the files of a folder that belong to a base model, without those of an adapter."""
     found = {file for pattern in PATTERNS for file in folder.glob(pattern)}
     return sorted(file for file in found if not file.name.startswith(ADAPTER))
 
@@ -72,8 +72,8 @@ def check_source(source: Mapping[str, Any], origin: Path) -> None:
     has = {file.name for file in origin.iterdir()} if is_folder(origin) else set()
     if ADAPTER_CONFIG in has and "config.json" not in has:
         raise GenomeError(
-            f"{where}: it is an adapter ({ADAPTER_CONFIG} without config.json); give it as an expert, and as `model` "
-            "the base that it was trained on"
+            f"{where}: it is an adapter ({ADAPTER_CONFIG} without config.json); list it as an expert, and set `model` "
+            "to the base that it was trained on"
         )
     if "config.json" not in has or has.isdisjoint((WEIGHTS, INDEX)):
         raise GenomeError(
@@ -87,9 +87,9 @@ def check_source(source: Mapping[str, Any], origin: Path) -> None:
         with open_file(file) as opened:
             start = opened.read(len(POINTER))
         if start == POINTER:
-            raise GenomeError(f"{file}: a pointer of Git LFS, not the file; call `git lfs pull` in its repository")
+            raise GenomeError(f"{file}: a Git LFS pointer, not the file; run `git lfs pull` in its repository")
         if start.startswith(codecs.BOM_UTF8):
-            raise GenomeError(f"{file}: begins with a byte order mark, which transformers cannot read; save it without")
+            raise GenomeError(f"{file}: starts with a byte order mark, which transformers cannot read; save it without")
         if file.name in SETTINGS:
             read_object(file)
     if "tokenizer.json" not in has:
@@ -97,7 +97,7 @@ def check_source(source: Mapping[str, Any], origin: Path) -> None:
 
 
 def _check_index(where: str, origin: Path) -> None:
-    """Raise GenomeError unless all files that the index of the weights names are there."""
+    """Raise GenomeError unless all files in the index of the weights exist."""
     places = read_object(origin / INDEX).get("weight_map")
     if not isinstance(places, dict) or not places or not all(isinstance(name, str) for name in places.values()):
         raise GenomeError(f"{where}: {INDEX} has no weight_map of tensors to files; fetch the model again")

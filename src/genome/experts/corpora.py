@@ -1,7 +1,7 @@
 """Published conversations as training corpora: rows of {prompt, response}.
 
-One row a conversation: its first exchange, with the system's message, where there is one, before the user's (Gemma's
-chat template knows no system). Conversations without both sides are left out and counted.
+There is one row per conversation: its first exchange. A system message, if any, is put before the user's message
+(Gemma's chat template has no system role). Conversations without both sides are left out and counted.
 """
 
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ MESSAGES = "messages"
 
 
 def read_corpus(source: Mapping[str, Any], folder: Path | None = None) -> tuple[list[dict[str, str]], int]:
-    """Return the exchanges of a published data set, and how many of its conversations hold none.
+    """Return the exchanges of a published data set, and the number of its conversations without one.
 
-    `only` and `without` choose rows by what a column holds; `folder` has local copies of what is published. Raises
-    GenomeError for what `genome.tasks.sources` refuses, a missing column, a conversation that is none, and a choice
-    that leaves nothing.
+    `only` and `without` select rows by the values of a column; `folder` has local copies of published data. Raises
+    GenomeError as `genome.tasks.sources` does, and for a missing column, an invalid conversation, and a selection
+    without any exchange.
     """
     rows = [row for _, rows in read_source(source, folder) for row in rows]
     name = source.get("hub") or source.get("path")
@@ -37,34 +37,34 @@ def read_corpus(source: Mapping[str, Any], folder: Path | None = None) -> tuple[
     ]
     if not exchanges:
         raise GenomeError(
-            f"corpus {name}: {len(rows)} rows, {len(numbered)} of them chosen, and no exchange in those; correct "
+            f"corpus {name}: {len(rows)} rows, {len(numbered)} of them selected, none with an exchange; correct "
             "`only` or `without` in the config"
         )
     return exchanges, len(numbered) - len(exchanges)
 
 
 def _messages(where: str, value: Any) -> list[Mapping[str, str]]:
-    """Return a conversation; GenomeError unless it is a list of messages with a role and a text or nothing."""
+    """Return a conversation; GenomeError unless it is a list of messages, each with a role and a text or null."""
     if not isinstance(value, list):
-        raise GenomeError(f"{where}: {MESSAGES!r} is no list of {{role, content}}")
+        raise GenomeError(f"{where}: {MESSAGES!r} is not a list of {{role, content}}")
     for message in value:
         if not isinstance(message, Mapping) or not {"role", "content"} <= message.keys():
-            raise GenomeError(f"{where}: a message is no mapping of role and content")
+            raise GenomeError(f"{where}: a message is not a mapping of role and content")
         text = message["content"]
         if text is not None and not isinstance(text, str):
             raise GenomeError(f"{where}: the content of a message is {type(text).__name__}, expected text")
         if text is not None and not encodable(text):
-            raise GenomeError(f"{where}: the content of a message holds half of a surrogate pair; correct the text")
+            raise GenomeError(f"{where}: the content of a message contains half of a surrogate pair; correct the text")
     return value
 
 
 def first_exchange(messages: list[Mapping[str, str]]) -> dict[str, str] | None:
-    """Return what is asked first and what is answered to it; None where either is missing or empty."""
+    """Return the first prompt and the response to it; None if either is missing or empty."""
     asked: list[str] = []
     for message in messages:
         text = (message["content"] or "").strip()
         if message["role"] == "assistant":
-            # A conversation that begins with an answer, or holds an empty turn, asks for nothing.
+            # A conversation that begins with an answer, or has an empty turn before it, has no prompt.
             return {"prompt": "\n\n".join(asked), "response": text} if asked and all(asked) and text else None
         asked.append(text)
     return None
@@ -79,6 +79,6 @@ def _is_chosen(row: Row, source: Mapping[str, Any], name: str) -> bool:
 
 def _column(row: Row, column: str, name: str) -> Any:
     if column not in row:
-        columns = " ".join(", ".join(row).split())  # names may hold line breaks
+        columns = " ".join(", ".join(row).split())  # names may contain line breaks
         raise GenomeError(f"corpus {name}: no column {column!r}; its columns are {columns}")
     return row[column]

@@ -1,6 +1,6 @@
-"""Downloads from the hub, and what goes wrong with them in words: what to correct, to accept or to give.
+"""Downloads from the hub, with errors that name the remedy.
 
-Without a network, or with HF_HUB_OFFLINE, the hub's cache is all there is, and it is used.
+Without a network, or with HF_HUB_OFFLINE, only the hub's cache is used.
 """
 
 import logging
@@ -9,25 +9,26 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 
-from genome.errors import GenomeError
+from genome.errors import GenomeError, one_line
 
 log = logging.getLogger("genome")
 
 
 def repository_files(repo: str, revision: str | None) -> list[str] | None:
-    """Return the names of a repository's files; None when the hub cannot be asked."""
+    """Return the names of a repository's files; None if the hub cannot be reached."""
     from huggingface_hub import HfApi, errors  # slow to import
 
     try:
         return [file.rfilename for file in HfApi().model_info(repo, revision=revision).siblings or ()]
     except (errors.HfHubHTTPError, errors.HFValidationError):
         raise
-    except (errors.HTTPError, OSError):  # nobody answers, or nobody may be asked
-        return None
+    # pyright: ignore below: the errors module holds the HTTP library's base error, whichever library a version uses.
+    except (errors.HTTPError, OSError):  # pyright: ignore[reportPrivateImportUsage]
+        return None  # no answer, or offline mode
 
 
 def download(repo: str, revision: str | None, patterns: Sequence[str], ignored: Sequence[str] = ()) -> Path:
-    """Return the folder of the hub's cache with the files of a repository that fit; its name is the commit."""
+    """Return the folder in the hub's cache with the matching files of a repository; its name is the commit."""
     from huggingface_hub import errors, snapshot_download  # slow to import
 
     try:
@@ -37,18 +38,18 @@ def download(repo: str, revision: str | None, patterns: Sequence[str], ignored: 
             )
         )
     except errors.LocalEntryNotFoundError as error:
-        # The cache holds some of the files, perhaps all that are needed: whoever asked looks.
+        # The cache has some of the files, perhaps all that are needed: the caller checks.
         partial = getattr(error, "snapshot_path", None)
         if partial is None:
             raise
-        log.warning("%s: the hub cannot be asked, and its cache lacks some of the files", repo)
+        log.warning("%s: the hub cannot be reached, and its cache lacks some of the files", repo)
         return Path(partial)
 
 
 @contextmanager
 def hub_errors(what: str, repo: str, revision: str | None = None) -> Iterator[None]:
     """Turn the hub's errors in the block into a GenomeError about `what`, which is fetched from `repo`."""
-    # Slow to import. Its errors module holds the HTTP library's base error, whichever library a version uses.
+    # Slow to import. Its errors module exports the base error of the HTTP library, which differs between versions.
     from huggingface_hub import errors
 
     try:
@@ -59,14 +60,14 @@ def hub_errors(what: str, repo: str, revision: str | None = None) -> Iterator[No
         raise GenomeError(f"{what} has no revision {revision!r}; correct `revision` in the config") from error
     except errors.HFValidationError as error:
         raise GenomeError(f"{what} is not a valid hub id; write OWNER/NAME in `hub` in the config") from error
-    except (errors.HTTPError, OSError) as error:
+    except (errors.HTTPError, OSError) as error:  # pyright: ignore[reportPrivateImportUsage]
         raise GenomeError(f"{what} {_reason(error, repo)}") from error
 
 
 def _reason(error: Exception, repo: str) -> str:
     from huggingface_hub import constants, errors
 
-    # The hub hides from strangers whether a repository exists, with the same 401.
+    # Without access, the hub answers 401 whether a repository exists or not.
     hidden = isinstance(error, errors.RepositoryNotFoundError) and not isinstance(error, errors.GatedRepoError)
     if hidden:
         return "does not exist or is private; correct `hub` in the config, or give a token that may read it (HF_TOKEN)"
@@ -77,15 +78,14 @@ def _reason(error: Exception, repo: str) -> str:
         )
     if constants.HF_HUB_OFFLINE:
         return (
-            f"is not in the hub's cache ({constants.HF_HUB_CACHE}), and HF_HUB_OFFLINE forbids to ask the hub; fetch "
+            f"is not in the hub's cache ({constants.HF_HUB_CACHE}), and HF_HUB_OFFLINE forbids network access; fetch "
             "it once without HF_HUB_OFFLINE, or give a local folder as `path`"
         )
-    reason = str(error).strip().split("\n")[0] or type(error).__name__
-    return f"could not be read ({reason}); try again, or give a local folder as `path`"
+    return f"could not be read ({one_line(error)}); try again, or give a local folder as `path`"
 
 
 def _status(error: BaseException | None) -> int | None:
-    """Return the HTTP status behind an error: a refused file is reported as one that is not in the cache."""
+    """Return the HTTP status that caused an error: the hub reports a refused file as missing from the cache."""
     while error is not None:
         response = getattr(error, "response", None)
         if response is not None:
@@ -95,6 +95,6 @@ def _status(error: BaseException | None) -> int | None:
 
 
 def nearest_first(name: str, known: Sequence[str]) -> list[str]:
-    """Return the known names, those most like `name` first, the others in their order."""
+    """Return the known names, those similar to `name` first, the others in their order."""
     close = get_close_matches(name, known, n=max(1, len(known)))
     return [*close, *(other for other in known if other not in close)]

@@ -1,11 +1,11 @@
 """Experts: the LoRA adapters that a run starts from, fetched once and checked before anything runs.
 
-An expert is a PEFT folder with a provenance file. Weights are looked at once, when the provenance is written;
-later readers trust its hash and only compare the file's size with its header. Merging adds weights position by
+An expert is a PEFT folder with a provenance file. Weights are checked once, when the provenance is written.
+Later readers trust its hash and only compare the file's size with its header. Merging adds weights position by
 position, so all experts of a run must agree in rank, alpha, and the names and shapes of their tensors (Section 2.1).
-What adapter_config.json calls the base model and the target modules decides nothing: the same base has many names, and
-the same modules can be written as a list or as a pattern. Tensors may be of several types: arithmetic is in float32,
-and what is made of experts is stored in the widest of their types.
+The names of the base model and the target modules in adapter_config.json are not compared: the same base has many
+names, and the same modules can be written as a list or as a pattern. Tensors may have different types: arithmetic is in
+float32, and merges of experts are stored in the widest of their types.
 """
 
 import glob
@@ -47,21 +47,21 @@ BEYOND_PLAIN_LORA = (
     "velora_config",
     "monteclora_config",
 )
-"""Fields of PEFT's LoraConfig that, when set, make the model something else than `W + alpha/r * BA`."""
+"""Fields of PEFT's LoraConfig that, when set, make the model different from `W + alpha/r * BA`."""
 
 FETCH_AGAIN = "fetch or train the expert again"
 LARGEST_ALPHA = 1e30
-"""No adapter comes near; whole numbers beyond the range of float32 would overflow."""
+"""Far above the alpha of any adapter; integers beyond the range of float32 would overflow."""
 
 CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga", "mica")
-"""Initialisations that change the base model too: without that base the adapter means nothing."""
+"""Initialisations that also change the base model; the adapter is useless without that changed base."""
 
 
 @dataclass(frozen=True)
 class Expert:
-    """One adapter: `path` is its PEFT folder, `sha256` that of its weights; `tensors` are in file order.
+    """One adapter: `path` is its PEFT folder, `sha256` the hash of its weights file; `tensors` are in file order.
 
-    `base_model` is what the adapter calls its base, None where it gives no name.
+    `base_model` is the name of the base in the adapter's config, None if there is none.
     """
 
     name: str
@@ -75,7 +75,7 @@ class Expert:
 
 
 def read_expert(folder: Path | str) -> Expert:
-    """Read an expert's config, provenance and the header of its weights; the weights themselves are not read.
+    """Read an expert's config, provenance and the header of its weights, but not the weights.
 
     Raises GenomeError for a missing file, an unsupported adapter or truncated weights.
     """
@@ -97,7 +97,7 @@ def load_experts(folders: Iterable[Path | str]) -> list[Expert]:
 
 
 def check_experts(experts: Sequence[Expert]) -> None:
-    """Raise GenomeError, naming all that keeps experts from being merged, unless all can be merged."""
+    """Raise GenomeError, with all differences, unless all experts can be merged."""
     if len(experts) < 2:
         raise GenomeError(f"{len(experts)} expert(s) given, at least 2 are needed; add experts to the config")
     first = experts[0]
@@ -114,9 +114,9 @@ def check_experts(experts: Sequence[Expert]) -> None:
 
 
 def different_names(experts: Sequence[Expert]) -> list[str]:
-    """Return one line for each expert whose config names another base or other target modules than the first's.
+    """Return one line for each expert whose config names a different base or different target modules than the first.
 
-    Such experts can be merged where their tensors agree, as `check_experts` says; people may still want to know.
+    Such experts can be merged if their tensors agree (`check_experts`), but users may want to know.
     """
     first = experts[0]
     lines = []
@@ -127,19 +127,19 @@ def different_names(experts: Sequence[Expert]) -> list[str]:
         if first.target_modules != other.target_modules:
             modules = [", ".join(expert.target_modules) for expert in (first, other)]
             lines.append(f"experts {first.name} and {other.name} name as target_modules {modules[0]} and {modules[1]}")
-    return [f"{line}; their tensors agree, which decides" for line in lines]
+    return [f"{line}; they can be merged, because their tensors agree" for line in lines]
 
 
 def stored_types(experts: Sequence[Expert]) -> dict[str, str]:
-    """Return the type in which each tensor made of `experts` is stored: the widest of theirs."""
+    """Return the type in which each merged tensor of `experts` is stored: the widest of the experts' types."""
     return {name: widest(expert.tensors[name].dtype for expert in experts) for name in experts[0].tensors}
 
 
 def model_name(base: str) -> str:
-    """Return what tells base models apart: the last part of a hub id or path, in lower case.
+    """Return the part of a base model's name that identifies it: the last part of a hub id or path, in lower case.
 
-    Adapters name their base as their training did: `google/gemma-2-2b-it`, a folder of somebody's machine, or the hub's
-    cache. Owner and folders say where it lay, not what it is; of what it is the shapes of all tensors are compared too.
+    Adapters name their base as their training did: `google/gemma-2-2b-it`, a folder on another machine, or the hub's
+    cache. Owner and folders depend on the place, not on the model. The shapes of all tensors are compared as well.
     """
     cached = HUB_CACHE.search(base)
     name = cached[1] if cached else base.replace("\\", "/").rstrip("/").rpartition("/")[2]
@@ -147,7 +147,7 @@ def model_name(base: str) -> str:
 
 
 def check_weights(path: Path | str) -> None:
-    """Read a whole safetensors file; GenomeError when a weight is NaN or infinite, or bytes are missing."""
+    """Read a whole safetensors file; GenomeError if a weight is NaN or infinite, or if bytes are missing."""
     for name, values in open_tensors(path).items():
         wrong = values.size - np.count_nonzero(np.isfinite(values))
         if wrong:
@@ -162,8 +162,8 @@ def write_provenance(
 ) -> dict[str, Any]:
     """Check a PEFT folder, weights included, and write its provenance.json, which makes it an expert.
 
-    `source` says where the adapter comes from (a config's `hub` or `path` entry, or how it was trained or
-    merged); `extra` adds fields or fills in `revision` (a hub commit). Returns what was written.
+    `source` is the origin of the adapter (a config's `hub` or `path` entry, or how it was trained or merged). `extra`
+    adds fields or sets `revision` (a hub commit). Returns the provenance.
     """
     folder = Path(folder)
     expert = _checked(folder, name)
@@ -185,7 +185,7 @@ def write_provenance(
 
 
 def _checked(folder: Path, name: str) -> Expert:
-    """Return the adapter in `folder` as an expert, its weights read and hashed."""
+    """Return the adapter in `folder` as an expert, after reading and hashing its weights."""
     expert = _expert(folder, name, "")
     check_weights(folder / WEIGHTS)
     return replace(expert, sha256=sha256(folder / WEIGHTS))
@@ -194,9 +194,9 @@ def _checked(folder: Path, name: str) -> Expert:
 def fetch_expert(name: str, source: Mapping[str, Any], out: Path | str) -> None:
     """Make `out` the expert `name` from `source`: {hub, revision?, subfolder?} or {path}.
 
-    Only the adapter's config and its safetensors file are taken; nothing that needs unpickling is downloaded. The
-    provenance records the commit that a hub revision stands for. Without a network the hub's cache is used. GenomeError
-    names the source's own files.
+    Only the adapter's config and its safetensors file are copied; nothing that needs unpickling is downloaded. The
+    provenance records the commit of a hub revision. Without a network the hub's cache is used. GenomeError names the
+    files of the source.
     """
     with replacing_directory(out) as folder:
         origin, commit = _download(name, source) if "hub" in source else (_check_source(name, source), None)
@@ -210,15 +210,15 @@ def fetch_expert(name: str, source: Mapping[str, Any], out: Path | str) -> None:
 
 
 def source_files(source: Mapping[str, Any]) -> list[Path]:
-    """Return the files that an expert given by `path` is made of, whether they are there or not; of a hub's none."""
+    """Return the files of an expert given by `path`, whether they exist or not; an empty list for a hub's expert."""
     origin = Path(source["path"]).expanduser() if "path" in source else None
     return [origin / file for file in (CONFIG, WEIGHTS)] if origin else []
 
 
 def read_source(name: str, source: Mapping[str, Any]) -> Expert:
-    """Read an expert given by `path` where it lies: its config and the header of its weights, which are not hashed.
+    """Read the config and the header of the weights of an expert given by `path`, in place and without hashing.
 
-    Raises GenomeError as fetching it would, save for what only all of its weights show.
+    Raises the same GenomeErrors as fetching it, except those that require reading all weights.
     """
     origin = _check_source(name, source)
     with _named(name):
@@ -227,7 +227,7 @@ def read_source(name: str, source: Mapping[str, Any]) -> Expert:
 
 @contextmanager
 def _named(name: str) -> Iterator[None]:
-    """Say which expert of the config it is whose source is refused in the block."""
+    """Add the expert's name in the config to a GenomeError from the block."""
     try:
         yield
     except GenomeError as error:
@@ -238,8 +238,8 @@ def _check_source(name: str, source: Mapping[str, Any]) -> Path:
     """Return the folder of an expert given by `path`; GenomeError unless it holds an adapter."""
     origin = Path(source["path"]).expanduser()
     if not is_folder(origin):
-        beside = nearest_first(origin.name, sorted(file.parent.name for file in origin.parent.glob(f"*/{CONFIG}")))
-        found = f"adapters beside it: {', '.join(beside)}; " if beside else ""
+        siblings = nearest_first(origin.name, sorted(file.parent.name for file in origin.parent.glob(f"*/{CONFIG}")))
+        found = f"adapters next to it: {', '.join(siblings)}; " if siblings else ""
         raise GenomeError(
             f"expert {name}: {origin} is not a folder; {found}correct `path` of this expert in the config"
         )
@@ -263,25 +263,23 @@ def _download(name: str, source: Mapping[str, Any]) -> tuple[Path, str]:
 
 
 def _listed(folder: Path, *patterns: str) -> list[str]:
-    """Return the names of what lies in a folder and one level below, or of what fits `patterns`."""
+    """Return the names of the files in a folder and one level below, or of the files that match `patterns`."""
     return [file.relative_to(folder).as_posix() for each in patterns or ("*", "*/*") for file in folder.glob(each)]
 
 
 def _require_adapter(name: str, where: str, files: Sequence[str], subfolder: str, field: str = "subfolder") -> None:
-    """Raise GenomeError, with the folders that hold adapters, unless `files` has a safetensors adapter."""
+    """Raise GenomeError, with the folders that contain adapters, unless `files` has a safetensors adapter."""
     prefix = f"{subfolder}/" if subfolder else ""
     if prefix + CONFIG in files and prefix + WEIGHTS in files:
         return
     if prefix + CONFIG in files and prefix + PICKLED in files:
         raise GenomeError(
-            f"expert {name}: {where} has {prefix}{PICKLED} but no {prefix}{WEIGHTS}; nothing is unpickled here: where "
-            "you trust its origin, call `PeftModel.from_pretrained(BASE, FOLDER).save_pretrained(NEW)` and give NEW as "
+            f"expert {name}: {where} has {prefix}{PICKLED} but no {prefix}{WEIGHTS}; nothing is unpickled here: if you "
+            "trust its origin, call `PeftModel.from_pretrained(BASE, FOLDER).save_pretrained(NEW)` and give NEW as "
             "`path`"
         )
     folders = sorted({file.removesuffix(CONFIG).rstrip("/") or "." for file in files if file.endswith(CONFIG)})
-    found = (
-        f"adapters lie in: {', '.join(nearest_first(subfolder, folders))}" if folders else "it holds no adapter at all"
-    )
+    found = f"adapters are in: {', '.join(nearest_first(subfolder, folders))}" if folders else "it contains no adapter"
     raise GenomeError(
         f"expert {name}: {where} lacks {prefix}{CONFIG} or {prefix}{WEIGHTS}; {found}; "
         f"correct `{field}` of this expert in the config"
@@ -295,7 +293,7 @@ def _expert(folder: Path, name: str, digest: str) -> Expert:
         raise GenomeError(f"{folder / WEIGHTS}: missing; {FETCH_AGAIN}")
     tensors, _ = read_header(folder / WEIGHTS)
     if not tensors:
-        raise GenomeError(f"{folder / WEIGHTS}: holds no tensors; {FETCH_AGAIN}")
+        raise GenomeError(f"{folder / WEIGHTS}: contains no tensors; {FETCH_AGAIN}")
     for tensor, info in tensors.items():
         _check_tensor(folder / WEIGHTS, tensor, info.shape, config["r"])
     return Expert(
@@ -311,12 +309,12 @@ def _expert(folder: Path, name: str, digest: str) -> Expert:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Return the fields of an adapter_config.json; GenomeError names the one that no plain LoRA adapter has."""
+    """Return the fields of an adapter_config.json; GenomeError names a field that does not fit a plain LoRA adapter."""
     if not is_taken(path):
         raise GenomeError(f"{path}: missing; {FETCH_AGAIN}")
     config = read_json(path)
     if not isinstance(config, dict):
-        raise GenomeError(f"{path}: it holds {_show(config)}, expected a mapping of fields; {FETCH_AGAIN}")
+        raise GenomeError(f"{path}: it contains {_show(config)}, expected a mapping of fields; {FETCH_AGAIN}")
     if config.get("peft_type") != "LORA":
         raise GenomeError(f"{path}: peft_type is {_show(config.get('peft_type'))}, only LORA adapters can be experts")
     for field, (fits, expected) in FIELDS.items():
@@ -355,14 +353,14 @@ FIELDS = {
     "target_modules": (_is_targets, "names of modules, or a pattern"),
     "base_model_name_or_path": (lambda value: value is None or isinstance(value, str), "a name or null"),
 }
-"""The fields that must be there and make sense, and what is expected of each."""
+"""The required fields, each with its check and a description of valid values."""
 
 
 def _check_tensor(path: Path, name: str, shape: tuple[int, ...], rank: int) -> None:
     axis = {"lora_A.weight": 0, "lora_B.weight": 1}.get(".".join(name.split(".")[-2:]))
     if axis is None or len(shape) != 2:
         raise GenomeError(
-            f"{path}: tensor {name} of shape {list(shape)} is no LoRA matrix; "
+            f"{path}: tensor {name} of shape {list(shape)} is not a LoRA matrix; "
             "train the expert with LoRA on linear layers only"
         )
     if shape[axis] != rank:
@@ -376,7 +374,7 @@ def _partner(name: str) -> str:
 
 
 def _differences(first: Expert, other: Expert) -> list[str]:
-    """Return what keeps two experts from being merged, in words."""
+    """Return descriptions of the differences that prevent merging two experts."""
     found = [
         f"{field} is {ours} and {theirs}"
         for field in ("rank", "alpha")
@@ -388,7 +386,7 @@ def _differences(first: Expert, other: Expert) -> list[str]:
             found.append(f"{lacking.name} lacks {len(missing)} tensor(s) of {holder.name}, first {missing[0]}")
     for name, ours in first.tensors.items():
         theirs = other.tensors.get(name, ours)
-        # Of the two sizes of a matrix the rank is compared above.
+        # The other size is the rank, which is compared above.
         side = 1 if name.endswith("lora_A.weight") else 0
         if ours.shape[side] != theirs.shape[side]:
             shapes = f"{ours.dtype} {list(ours.shape)} and {theirs.dtype} {list(theirs.shape)}"

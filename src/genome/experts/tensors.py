@@ -1,8 +1,7 @@
-"""Safetensors files as numpy arrays, bfloat16 included, without torch.
+"""Safetensors files as numpy arrays, including bfloat16, without torch.
 
-The layout is that of the safetensors specification: eight bytes of header length, a JSON header, then the tensors'
-bytes. The package's own numpy reader refuses bfloat16 and its writer wants a whole file in memory, hence the few
-lines here.
+The layout follows the safetensors specification: eight bytes of header length, a JSON header, then the tensors' bytes.
+The numpy reader of the safetensors package refuses bfloat16, and its writer needs a whole file in memory.
 """
 
 import json
@@ -21,11 +20,11 @@ from genome.errors import GenomeError
 from genome.files import open_file, parse_json
 
 STORAGE = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
-"""Supported tensor types and the numpy type that holds their bytes."""
+"""Supported tensor types and the numpy types of their bytes."""
 
 LONGEST_HEADER = 100_000_000
 LARGEST = 2**60
-"""Values that no tensor comes near; the library's own arithmetic ends at 2**64."""
+"""More values than any tensor has; the safetensors library computes sizes modulo 2**64."""
 
 STRINGS = re.compile(rb'"(?:\\.|[^"\\])*"')
 AGAIN = "fetch or train it again"
@@ -33,7 +32,7 @@ AGAIN = "fetch or train it again"
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """Type, shape and place (bytes from the start of the file) of one stored tensor."""
+    """Type, shape and position (bytes from the start of the file) of one stored tensor."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -44,9 +43,9 @@ class TensorInfo:
 def read_header(path: Path | str) -> tuple[dict[str, TensorInfo], dict[str, str]]:
     """Return the tensors of a safetensors file by name, in file order, and the file's metadata.
 
-    Whatever the safetensors library refuses is refused too, in one line: bytes that belong to no tensor or to two, a
-    range that does not fit its shape and type, a header that is not what the specification says. Raises GenomeError
-    also for a path that is no file, and for a type other than F32, F16, BF16.
+    Raises GenomeError for everything that the safetensors library refuses: bytes that belong to no tensor or to two, a
+    range that does not fit its shape and type, a header that does not follow the specification. Also raises it for a
+    path that is not a file, and for a type other than F32, F16, BF16.
     """
     path = Path(path)
     with open_file(path) as file:
@@ -63,7 +62,7 @@ def read_header(path: Path | str) -> tuple[dict[str, TensorInfo], dict[str, str]
         raise GenomeError(f"{path}: header is not UTF-8; {AGAIN}") from error
     if header is None:
         raise GenomeError(f"{path}: header is not JSON (it does not start with a brace); {AGAIN}")
-    # Python reads -0 as 0, and the specification knows no numbers with a sign.
+    # Python reads -0 as 0, but the specification allows no sign.
     if b"-" in STRINGS.sub(b"", text):
         raise GenomeError(f"{path}: a negative number in its header; {AGAIN}")
     metadata = header.pop("__metadata__", None)
@@ -74,23 +73,23 @@ def read_header(path: Path | str) -> tuple[dict[str, TensorInfo], dict[str, str]
     end = 8 + length
     for name, tensor in sorted(tensors.items(), key=lambda item: (item[1].start, item[1].end)):
         if tensor.start != end:
-            wrong = "a gap before" if tensor.start > end else "another tensor in the place of"
+            wrong = "a gap before" if tensor.start > end else "another tensor overlaps"
             raise GenomeError(f"{path}: {wrong} tensor {name} (byte {tensor.start}, expected {end}); {AGAIN}")
         end = tensor.end
     if end != size:
-        raise GenomeError(f"{path}: {size} bytes where its header promises {end}; {AGAIN}")
+        raise GenomeError(f"{path}: {size} bytes, but its header describes {end}; {AGAIN}")
     return tensors, metadata
 
 
 def _info(path: Path, name: str, entry: Any, data: int) -> TensorInfo:
-    """Return one entry of a header; `data` is where the tensors' bytes start. GenomeError where it makes no sense."""
+    """Return one entry of a header; `data` is where the tensors' bytes start. GenomeError if the entry is invalid."""
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         raise GenomeError(f"{path}: tensor {name} is not described by dtype, shape and data_offsets; {AGAIN}")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in STORAGE:
         raise GenomeError(f"{path}: tensor {name} has type {dtype}, expected one of {', '.join(STORAGE)}")
     if not _sizes(shape) or max(accumulate(shape, mul), default=1) > LARGEST:
-        raise GenomeError(f"{path}: tensor {name} has shape {shape}, expected sizes that a tensor can have; {AGAIN}")
+        raise GenomeError(f"{path}: tensor {name} has shape {shape}, expected possible sizes; {AGAIN}")
     expected = math.prod(shape) * STORAGE[dtype].itemsize
     if not _sizes(offsets) or len(offsets) != 2 or offsets[1] - offsets[0] != expected:
         raise GenomeError(
@@ -106,7 +105,7 @@ def _sizes(value: Any) -> bool:
 class TensorFile(Mapping[str, np.ndarray]):
     """The tensors of one safetensors file, read on access as float32 arrays of their shape.
 
-    The file is memory mapped: what is not asked for is not read.
+    The file is memory mapped: only requested tensors are read.
     """
 
     def __init__(self, path: Path | str):
@@ -127,12 +126,15 @@ class TensorFile(Mapping[str, np.ndarray]):
 
 
 def open_tensors(path: Path | str) -> TensorFile:
-    """Open a safetensors file; GenomeError when it is truncated or holds an unsupported type."""
+    """Open a safetensors file; GenomeError if it is truncated or contains an unsupported type."""
     return TensorFile(path)
 
 
 def widest(dtypes: Iterable[str]) -> str:
-    """Return the type that holds every value of `dtypes`: the one that all are, else F32, as no two others nest."""
+    """Return the type that represents all values of `dtypes`: their common type, else F32.
+
+    Neither of F16 and BF16 represents all values of the other.
+    """
     first, *others = set(dtypes)
     return "F32" if others else first
 
@@ -145,7 +147,7 @@ def to_float32(stored: np.ndarray, dtype: str) -> np.ndarray:
 
 
 def from_float32(values: np.ndarray, dtype: str) -> np.ndarray:
-    """Return float32 `values` in the storage of `dtype`, rounded to nearest, ties to even."""
+    """Return float32 `values` in the storage type of `dtype`, rounded to nearest, ties to even."""
     if dtype == "BF16":
         bits = values.astype("<f4", copy=False).view(np.uint32)
         return np.asarray((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2")
@@ -155,7 +157,7 @@ def from_float32(values: np.ndarray, dtype: str) -> np.ndarray:
 def header_bytes(dtypes: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]]) -> bytes:
     """Return the start of a safetensors file whose tensors follow in the order of `dtypes`, without gaps.
 
-    Writing header and tensors one after the other keeps one tensor in memory, not one file.
+    Writing the header and then each tensor needs memory for one tensor, not for a whole file.
     """
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     offset = 0

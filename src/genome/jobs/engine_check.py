@@ -14,7 +14,7 @@ from genome.files import read_jsonl, write_text
 from genome.genotype import expert
 from genome.jobs import log
 from genome.jobs.site import Site
-from genome.lora.materialise import store_genotypes
+from genome.lora.store import store_genotypes
 
 PROMPTS, MAX_TOKENS = 20, 16
 """Answers are short: in 16-bit types rounding may choose another token, after which everything differs."""

@@ -11,7 +11,7 @@ from genome.experts.peft import read_expert
 from genome.files import write_json, write_jsonl
 from genome.jobs import log
 from genome.jobs.site import Site
-from genome.lora.materialise import store_expert, store_genotypes
+from genome.lora.store import store_expert, store_genotypes
 from genome.scoring.answers import answers_by_genotype, read_model_answers
 from genome.scoring.ensemble import combine
 from genome.scoring.fitness import respond
@@ -22,7 +22,7 @@ from genome.search.records import check_engine, read_population
 from genome.search.records import origin as origin_of_experts
 from genome.tasks import Task
 from genome.tasks.lengths import check_lengths
-from genome.tasks.scoring import beside, judge, parts, standard_error
+from genome.tasks.scoring import extra_results, judge, parts, standard_error
 
 
 def answer_test(
@@ -156,7 +156,7 @@ def score_test(settings: str, base: str, prompts: str, responses: str, origin: s
             "standard_error": standard_error(task, samples, by_report, result),
             "unparsed": result.unparsed,
             "engine": engine,
-            **beside(task, samples, by_report),
+            **extra_results(task, samples, by_report),
         }
         for (report, by_report), result in zip(reported.items(), judged, strict=True)
     ]

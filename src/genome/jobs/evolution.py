@@ -10,7 +10,7 @@ from genome.errors import GenomeError
 from genome.files import replacing_directory
 from genome.jobs.checks import check_answers, check_objectives
 from genome.jobs.site import Outputs, Site
-from genome.lora.materialise import link_adapter, store_genotypes
+from genome.lora.store import link_adapter, store_genotypes
 from genome.search import driver
 from genome.search.methods import read_method
 from genome.search.racing import TRIALS

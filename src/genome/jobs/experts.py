@@ -12,7 +12,7 @@ from genome.experts.corpora import read_corpus
 from genome.experts.peft import WEIGHTS, check_weights, different_names, fetch_expert, load_experts
 from genome.files import sha256, write_json, write_jsonl
 from genome.jobs import log
-from genome.lora.cosines import write_cosines
+from genome.lora.geometry import write_cosines
 from genome.scoring.results import read_experts
 from genome.tasks.chat import parse_chat
 

@@ -1,7 +1,7 @@
 """DARE-TIES: a static merge of the experts by PEFT's own merge utilities (the paper's DARE_TIES row).
 
-As in PEFT's `add_weighted_adapter(combination_type="dare_ties")`, A and B are merged separately, the square root of
-an expert's weight times its scaling alpha/r enters both, and the merged adapter's own scaling is 1 (alpha = r).
+As in PEFT's `add_weighted_adapter(combination_type="dare_ties")`, A and B are merged separately, both are multiplied by
+the square root of an expert's weight times its scaling alpha/r, and the merged adapter's scaling is 1 (alpha = r).
 """
 
 import math
@@ -26,11 +26,11 @@ def dare_ties(
 ) -> None:
     """Merge the experts' folders into the PEFT folder `out`, an expert named `dare_ties`.
 
-    `density` in (0, 1) is the share of weights that DARE keeps (and rescales by its inverse). `weights` holds one
-    non-negative number an expert; None is 1 each. The merge is itself a mean over the experts that agree in sign, so
-    weights of 1 are TIES with its scale lambda = 1, and weights of 1/n would shrink the update a second time. The
-    merge is done in float32 and stored in the widest of the experts' types; what is dropped depends on `seed` and the
-    layer's name.
+    `density` in (0, 1) is the share of weights that DARE keeps (and rescales by its inverse). `weights` has one
+    non-negative number per expert; None means 1 each. The merge is already a mean over the experts that agree in sign,
+    so weights of 1 are TIES with its scale lambda = 1, and weights of 1/n would shrink the update a second time. The
+    merge is done in float32 and stored in the widest of the experts' types. The dropped weights depend on `seed` and
+    the layer's name.
     """
     members = load_experts(experts)
     weights = [1.0] * len(members) if weights is None else list(weights)
@@ -65,5 +65,5 @@ def dare_ties(
 
 
 def layer_seed(seed: int, layer: str) -> int:
-    """Return torch's seed for the drops in one layer (its tensors' name up to `.lora_A.weight`)."""
+    """Return torch's seed for dropping weights in one layer, named as its tensors up to `.lora_A.weight`."""
     return int(stream(seed, "dare_ties", layer).integers(2**63))

@@ -2,20 +2,16 @@
 
 Sums run in float32 in a fixed order (experts as given, then noise by seed) and are cast to the experts' type at the
 end, so that a genotype always gives the same bytes. A population is written tensor by tensor: each distinct noise
-term is drawn once a tensor for all members, and memory holds one tensor of every expert and member at a time.
-Genotypes of the product space become wider adapters (`genome.lora.products`); those with coefficients for each group of
-layers take each tensor's from its group (`genome.lora.layers`).
+term is drawn once per tensor for all members, and memory holds one tensor of every expert and member at a time.
+Genotypes of the product space become wider adapters (`genome.lora.products`). If a genotype has coefficients per group
+of layers, each tensor uses the coefficients of its group (`genome.lora.layers`).
 """
 
-import fcntl
 import hashlib
 import math
-import os
 import shutil
-import tempfile
-import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,21 +20,18 @@ import numpy as np
 from genome.errors import GenomeError
 from genome.experts.peft import CONFIG, WEIGHTS, Expert, stored_types
 from genome.experts.tensors import from_float32, header_bytes, open_tensors
-from genome.files import canonical_json, sha256, writing
+from genome.files import canonical_json
 from genome.genotype import PRODUCT, Genotype, by_group
 from genome.lora.layers import layer_groups
 from genome.lora.products import stack, stacked_shape, used, write_config
-
-UNUSED_SECONDS = 3600
-"""How long an adapter stays in the store that nobody asks for: a genotype rebuilds any of them."""
 
 
 def unit_noise(seed: int, density: float, tensor: str, size: int) -> np.ndarray:
     """Return float32 noise of `size` weights: standard normal on a random share `density`, zero elsewhere (Eq. 4).
 
-    A counter-based generator keyed by (seed, tensor name) makes it independent of the order of tensors, of threads
-    and of the machine. Only the drawn positions cost random numbers: gaps between them are geometric, drawn as
-    floored exponentials.
+    A counter-based generator keyed by (seed, tensor name) makes the noise independent of the order of tensors, of
+    threads and of the machine. Random numbers are drawn for the chosen positions only: the gaps between them are
+    geometric, drawn as floored exponentials.
     """
     key = hashlib.sha256(f"{seed}/{tensor}".encode()).digest()[:16]
     generator = np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little")))
@@ -65,10 +58,10 @@ def materialise(
 ) -> list[str]:
     """Write each genotype as a PEFT folder and return the folders' adapter ids.
 
-    The folders must not exist. Experts must agree in tensor names and shapes (`genome.experts.peft.check_experts`);
-    where their types differ, a tensor is written in the widest of them.
-    An adapter id is the SHA-256 of the weights file as served, with rank, alpha and target modules. GenomeError says
-    whose (of `names`, one a genotype) weights are not finite in that type, and in which tensor.
+    The folders must not exist. Experts must agree in tensor names and shapes (`genome.experts.peft.check_experts`).
+    If their types differ, a tensor is written in the widest type. An adapter id is the SHA-256 of the weights file as
+    served, with rank, alpha and target modules. `names` has one name per genotype. If weights are not finite in the
+    type, GenomeError gives the genotype's name and the tensor.
     """
     first = experts[0]
     dtypes = stored_types(experts)
@@ -98,11 +91,11 @@ def materialise(
                 files[member].write(stored)
                 digests[member].update(stored)
     forms = [replace(first, rank=first.rank * count, alpha=first.alpha * count) for count in counts]
-    return [_adapter_id(digest.hexdigest(), form) for digest, form in zip(digests, forms, strict=True)]
+    return [adapter_id(digest.hexdigest(), form) for digest, form in zip(digests, forms, strict=True)]
 
 
 def _finite(stored: np.ndarray, dtype: str) -> bool:
-    """Tell whether stored values are all finite: their exponents are not all ones."""
+    """Return whether all stored values are finite: the exponent bits of such a value are not all ones."""
     if dtype == "BF16":
         return bool(((stored & 0x7F80) != 0x7F80).all())
     return bool(np.isfinite(stored).all())
@@ -111,12 +104,12 @@ def _finite(stored: np.ndarray, dtype: str) -> bool:
 def tensors_of(
     genotypes: Sequence[Genotype], experts: Sequence[Expert], names: Iterable[str]
 ) -> Iterator[list[np.ndarray]]:
-    """Yield each named tensor of every genotype, in the storage of the experts' type: what is written and served."""
+    """Yield each named tensor of every genotype, stored in the experts' type, as it is written and served."""
     weights = [open_tensors(expert.path / WEIGHTS) for expert in experts]
     groups, dtypes = layer_groups(experts[0].tensors), stored_types(experts)
     terms = sorted({(term.seed, term.density) for genotype in genotypes for term in genotype.noise})
     for name in names:
-        with np.errstate(over="ignore", invalid="ignore"):  # the result says it
+        with np.errstate(over="ignore", invalid="ignore"):  # the values are checked afterwards
             values = _tensor(name, groups[name], genotypes, [tensors[name] for tensors in weights], terms)
             stored = [from_float32(each, dtypes[name]) for each in values]
         yield stored
@@ -129,7 +122,10 @@ def _tensor(
     sources: Sequence[np.ndarray],
     terms: Sequence[tuple[int, float]],
 ) -> list[np.ndarray]:
-    """Return tensor `name`, of a group of layers, of every genotype: from the experts' and the noise in `terms`."""
+    """Return tensor `name` of every genotype, computed from the experts' tensors and the noise in `terms`.
+
+    `group` is the number of the tensor's group of layers.
+    """
     shape, size, n = sources[0].shape, sources[0].size, len(sources)
     product = np.empty(size, np.float32)
     totals = [None if genotype.space == PRODUCT else np.zeros(size, np.float32) for genotype in genotypes]
@@ -145,7 +141,7 @@ def _tensor(
     for term in terms:
         noise = unit_noise(*term, name, size)
         for coefficients, total in zip(held, totals, strict=True):
-            if term in coefficients:
+            if total is not None and term in coefficients:  # products hold no noise
                 np.multiply(noise, np.float32(coefficients[term]), out=product)
                 total += product
     return [
@@ -155,71 +151,11 @@ def _tensor(
 
 
 def _in_group(mixtures: Sequence[tuple[float, ...]], group: int) -> tuple[float, ...]:
-    """Return the coefficients of a group of layers, which all groups may share."""
+    """Return the coefficients of a group of layers; a single mixture applies to all groups."""
     return mixtures[group] if len(mixtures) > 1 else mixtures[0]
 
 
-def _adapter_id(digest: str, expert: Expert) -> str:
+def adapter_id(digest: str, expert: Expert) -> str:
+    """Return the id of an adapter: the SHA-256 of its weights' `digest`, rank, alpha and target modules."""
     settings = canonical_json([digest, expert.rank, expert.alpha, list(expert.target_modules)])
     return hashlib.sha256(settings.encode()).hexdigest()
-
-
-def store_genotypes(
-    genotypes: Sequence[Genotype], experts: Sequence[Expert], store: Path, names: Sequence[str] = ()
-) -> list[Path]:
-    """Materialise genotypes into the content-addressed `store` and return their folders, each named by adapter id.
-
-    An engine caches adapters by name and path, so a folder of the store is never rewritten. Those that nobody has
-    asked for in an hour, and no job holds a lock on, are removed: a long workflow makes more than a disk holds.
-    """
-    with writing(store):
-        store.mkdir(parents=True, exist_ok=True)
-    _prune(store)
-    with writing(store, store), tempfile.TemporaryDirectory(prefix=".new-", dir=store) as temporary:
-        folders = [Path(temporary) / str(number) for number in range(len(genotypes))]
-        ids = materialise(genotypes, experts, folders, names)
-        return [_publish(folder, store / name) for folder, name in zip(folders, ids, strict=True)]
-
-
-def store_expert(expert: Expert, store: Path) -> Path:
-    """Put an adapter that is a file of its own (Data Merge, DARE-TIES) into the store and return its folder."""
-    with writing(store):
-        store.mkdir(parents=True, exist_ok=True)
-    name = _adapter_id(sha256(expert.path / WEIGHTS), expert)
-    with writing(store, store), tempfile.TemporaryDirectory(prefix=".new-", dir=store) as temporary:
-        link_adapter(expert.path, Path(temporary) / "new")
-        return _publish(Path(temporary) / "new", store / name)
-
-
-def _publish(folder: Path, target: Path) -> Path:
-    os.utime(folder)
-    try:
-        folder.rename(target)
-    except OSError:
-        # The same content is there already; a rename onto a full directory is refused.
-        os.utime(target)
-    return target
-
-
-def _prune(store: Path) -> None:
-    """Remove the adapters that have not been asked for lately and that no job uses."""
-    for folder in store.iterdir():
-        with suppress(OSError):  # in use, or removed by another job, or a file system without locks
-            if folder.stat().st_mtime > time.time() - UNUSED_SECONDS:
-                continue
-            lock = os.open(folder, os.O_RDONLY)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder.rename(folder.with_name(f".old-{folder.name}")))
-            finally:
-                os.close(lock)
-
-
-def link_adapter(source: Path, target: Path) -> None:
-    """Make `target` a PEFT folder of the files of `source`: hard links, or copies across file systems."""
-    target.mkdir(parents=True)
-    for name in (CONFIG, WEIGHTS):
-        try:
-            os.link(source / name, target / name)
-        except OSError:
-            shutil.copyfile(source / name, target / name)

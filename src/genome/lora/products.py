@@ -1,15 +1,16 @@
-"""Mixtures of products: `sum_k c_k * B_k A_k`, exact as one adapter of the experts' ranks side by side.
+"""Mixtures of products: `sum_k c_k * B_k A_k`, represented exactly by one adapter that has the sum of the ranks.
 
-Merging A and B apart (Section 2.1 of arXiv 2503.01155) gives `(sum c_k B_k)(sum c_k A_k)`, whose cross terms `B_j A_k`
-belong to no expert. Here the A are stacked and the B set side by side, each B times its coefficient; the scaling
-alpha/r stays what it is, so that alpha grows with the rank. A coefficient is rounded into B alone: A is copied bit for
-bit, and a product carries one rounding instead of two.
+Merging A and B separately (Section 2.1 of arXiv 2503.01155) gives `(sum c_k B_k)(sum c_k A_k)`, whose cross terms
+`B_j A_k` belong to no expert. Here the A are stacked and the B concatenated, each B times its coefficient. The scaling
+alpha/r does not change, so alpha grows with the rank. A coefficient is rounded into B only: A is copied bit for bit,
+and a product has one rounding instead of two.
 
-`compress` makes an adapter small again: the nearest one of a lower rank, by the singular values of its factors.
+`compress` reduces an adapter to the nearest one of a lower rank, by the singular values of its factors.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,49 +18,49 @@ from genome.errors import GenomeError
 from genome.experts.peft import CONFIG, WEIGHTS
 from genome.experts.tensors import from_float32, header_bytes, open_tensors, to_float32
 from genome.files import copy_file, read_json, replacing_directory, write_json
-from genome.lora.layers import modules
+from genome.lora.layers import layers_of
 
 Factors = tuple[np.ndarray, np.ndarray]
 """B (outputs, rank) and A (rank, inputs)."""
 
 
 def used(coefficients: Sequence[float], n: int) -> list[int]:
-    """Return which of `n` experts a mixture holds in any layer; of none the first, since a rank of 0 is no adapter."""
+    """Return which of `n` experts a mixture uses in any layer; [0] if none, since an adapter cannot have rank 0."""
     return [k for k in range(n) if any(coefficients[k::n])] or [0]
 
 
 def stacked_shape(name: str, shape: tuple[int, ...], count: int) -> tuple[int, ...]:
-    """Return the shape of tensor `name` of `count` experts, each of `shape`."""
+    """Return the shape of tensor `name` for `count` experts whose tensors each have `shape`."""
     first, second = shape
     return (first * count, second) if _is_a(name) else (first, second * count)
 
 
 def stack(name: str, coefficients: Sequence[float], chosen: Sequence[int], sources: Sequence[np.ndarray]) -> np.ndarray:
-    """Return tensor `name` of a mixture of the `chosen` experts, from that of every expert, in float32."""
+    """Return tensor `name` of a mixture of the `chosen` experts in float32; `sources` holds every expert's tensor."""
     if _is_a(name):
         return np.concatenate([sources[k] for k in chosen])
     return np.concatenate([np.float32(coefficients[k]) * sources[k] for k in chosen], axis=1)
 
 
 def write_config(source: Path, target: Path, rank: int) -> None:
-    """Write the adapter_config.json of the adapter in folder `source` for another rank, with the same scaling."""
+    """Write the adapter_config.json of folder `source` to `target` for another rank, with the same scaling."""
     config = read_json(source / CONFIG)
     alpha = config["lora_alpha"] * rank / config["r"]
     write_json(target / CONFIG, {**config, "r": rank, "lora_alpha": int(alpha) if alpha.is_integer() else alpha})
 
 
 def compress(source: Path, rank: int, out: Path) -> float:
-    """Write the adapter in PEFT folder `source` as one of at most `rank`, and return what is lost.
+    """Write the adapter in PEFT folder `source` to `out` with a rank of at most `rank`, and return the loss.
 
-    `out` must not exist. Layer by layer it is the best approximation of its rank (Eckart and Young): QR of B and of
-    A', then the singular value decomposition of the small matrix between them; no update is ever formed. The loss is
-    `|new - old| / |old|`, the Frobenius norm over all updates, of the weights as written, rounding included.
+    `out` must not exist. Each layer gets the best approximation of that rank (Eckart and Young): QR of B and of A',
+    then the singular value decomposition of the small matrix between them; no update is ever formed. The loss is
+    `|new - old| / |old|`, the Frobenius norm over all updates, computed from the weights as written (with rounding).
     """
     if out.exists():
         raise GenomeError(f"{out}: exists already; choose another folder or remove it")
     tensors = open_tensors(source / WEIGHTS)
     if rank < 1:
-        raise GenomeError(f"rank {rank}: an adapter has a rank of at least 1")
+        raise GenomeError(f"rank {rank}: the rank of an adapter must be at least 1")
     with replacing_directory(out) as folder:
         if rank >= read_json(source / CONFIG)["r"]:
             for name in (CONFIG, WEIGHTS):
@@ -68,7 +69,7 @@ def compress(source: Path, rank: int, out: Path) -> float:
         write_config(source, folder, rank)
         dtypes = {name: info.dtype for name, info in tensors.tensors.items()}
         stored, lost, whole = {}, 0.0, 0.0
-        for module in modules(dtypes):
+        for module in layers_of(dtypes):
             names = f"{module}.lora_B.weight", f"{module}.lora_A.weight"
             old = tensors[names[0]].astype(np.float64), tensors[names[1]].astype(np.float64)
             new = truncate(old, rank)
@@ -83,9 +84,9 @@ def compress(source: Path, rank: int, out: Path) -> float:
 
 
 def truncate(factors: Factors, rank: int) -> Factors:
-    """Return factors of `rank` whose product is nearest to that of `factors`; both get the same share of its size.
+    """Return factors of `rank` whose product is nearest to the product of `factors`, with singular values split evenly.
 
-    Zeros fill up the factors of a layer that is narrower than `rank`.
+    If a layer is narrower than `rank`, its factors are padded with zeros.
     """
     (q_b, r_b), (q_a, r_a) = np.linalg.qr(factors[0]), np.linalg.qr(factors[1].T)
     u, values, v = np.linalg.svd(r_b @ r_a.T, full_matrices=False)
@@ -97,7 +98,13 @@ def truncate(factors: Factors, rank: int) -> Factors:
 
 def _norm(factors: Factors) -> float:
     """Return the Frobenius norm of the product of `factors`."""
-    return float(np.linalg.norm(np.linalg.qr(factors[0], mode="r") @ np.linalg.qr(factors[1].T, mode="r").T))
+    return float(np.linalg.norm(_triangle(factors[0]) @ _triangle(factors[1].T).T))
+
+
+def _triangle(matrix: np.ndarray) -> np.ndarray:
+    """Return R of the matrix's QR decomposition."""
+    r: Any = np.linalg.qr(matrix, mode="r")  # numpy's own types leave this mode out
+    return r
 
 
 def _is_a(name: str) -> bool:

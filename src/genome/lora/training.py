@@ -1,11 +1,11 @@
-"""Supervised training: one rule for experts, Data Merge, oracles and the micro base (paper, Appendix B and Table 9).
+"""Supervised training of experts, Data Merge, oracles and the micro base (paper, Appendix B and Table 9).
 
-A corpus is rows of {prompt, response}. A prompt goes through the tokenizer's chat template; the loss is the mean
-negative log-likelihood of the response's tokens and the end of the turn. The learning rate warms up linearly, then
-follows a cosine to zero.
+A corpus is a list of rows {prompt, response}. A prompt goes through the tokenizer's chat template. The loss is the mean
+negative log-likelihood of the tokens of the response and of the end of the turn. The learning rate warms up linearly,
+then follows a cosine to zero.
 
-All experts of a base start from the same LoRA initialisation (`init_seed`): adapters that began at one point can be
-averaged, adapters that did not cannot, because a product BA does not fix A and B.
+All experts of a base start from the same LoRA initialisation (`init_seed`). Adapters with the same start can be
+averaged; others cannot, because a product BA does not determine A and B.
 """
 
 import math
@@ -36,9 +36,9 @@ LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_
 class Training:
     """How to train; the defaults are the paper's Table 9.
 
-    Each step sees `batch_size` rows, `rows_per_pass` of them at a time (None: all at once). The base is held in
-    `dtype`, the adapter always in float32. Rows are cut at `max_length` tokens. `seed` orders the rows, `init_seed`
-    draws the adapter's start.
+    Each step uses `batch_size` rows, `rows_per_pass` of them at a time (None: all at once). The base is loaded in
+    `dtype`, the adapter always in float32. Rows are cut at `max_length` tokens. `seed` sets the order of the rows,
+    `init_seed` the adapter's initial weights.
     """
 
     rank: int = 8
@@ -58,7 +58,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Example:
-    """Token ids of prompt and response, and how many of them are the prompt's."""
+    """Token ids of prompt and response, and the number of the prompt's tokens."""
 
     tokens: tuple[int, ...]
     prompt_length: int
@@ -77,16 +77,14 @@ def train_lora(
 ) -> dict[str, Any]:
     """Train a LoRA adapter of `base` (folder or hub id) on a corpus and write a PEFT folder with its provenance.
 
-    `corpus` is a JSON Lines file or its rows, which `source` then names. `base_name` is what the adapter calls its base
-    (default: `base` as given), and `chat` how it is spoken to. Returns {steps, first_loss, last_loss}, losses per
-    token. Raises GenomeError for an empty corpus, a row without prompt or response, and target modules that the base
-    lacks.
+    `corpus` is a JSON Lines file, or its rows with `source` as their name in messages. `base_name` is the name of the
+    base in the adapter's config (default: `base` as given). `chat` sets how prompts are rendered. Returns {steps,
+    first_loss, last_loss}, with losses per token. Raises GenomeError for an empty corpus, a row without prompt or
+    response, and target modules that the base does not have.
     """
-    rows = corpus
-    if isinstance(corpus, str | Path):
-        rows, source = corpus_rows(corpus), str(corpus)
+    rows, source = (corpus_rows(corpus), str(corpus)) if isinstance(corpus, str | Path) else (corpus, source)
     check_rows(rows, source)
-    # Seconds to import: bad rows are reported before.
+    # These take seconds to import, so bad rows are reported first.
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
@@ -94,7 +92,7 @@ def train_lora(
     tokenizer = load_tokenizer(base)
     model = AutoModelForCausalLM.from_pretrained(base, dtype=getattr(torch, settings.dtype))
     check_targets(model, settings.target_modules, base)
-    # Of a name that PEFT uses and transformers has renamed; it concerns neither the user nor this code.
+    # transformers has renamed an attribute that PEFT uses; neither the user nor this code can change that.
     warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
     torch.manual_seed(settings.init_seed)
     config = LoraConfig(
@@ -107,13 +105,13 @@ def train_lora(
     losses = fit(model, encode(tokenizer, rows, settings.max_length, chat), settings)
     base_name = base_name or str(base)
     with replacing_directory(out_dir) as folder:
-        saved = model.peft_config["default"]
+        saved: Any = model.peft_config["default"]
         saved.base_model_name_or_path = base_name
-        # PEFT keeps a set, whose order changes from process to process.
+        # PEFT stores a set, whose order differs between processes.
         saved.target_modules = sorted(settings.target_modules)
         with saving(out_dir):
-            model.save_pretrained(folder, save_embedding_layers=False)
-        # PEFT's model card holds no fact that provenance.json lacks.
+            model.save_pretrained(str(folder), save_embedding_layers=False)
+        # PEFT's model card contains nothing that provenance.json does not.
         (folder / "README.md").unlink(missing_ok=True)
         write_provenance(folder, name, source, {"rows": len(rows), "training": asdict(settings)})
     return {"steps": len(losses), "first_loss": losses[0], "last_loss": losses[-1]}
@@ -121,7 +119,7 @@ def train_lora(
 
 @contextmanager
 def saving(out: Path | str) -> Iterator[None]:
-    """Turn the error of safetensors about a full disk, which is none of the system's, into one line about `out`."""
+    """Turn the error of safetensors about a full disk, which is not an OSError, into one line about `out`."""
     try:
         yield
     except SafetensorError as error:
@@ -129,9 +127,9 @@ def saving(out: Path | str) -> Iterator[None]:
 
 
 def corpus_rows(path: Path | str) -> list[dict[str, str]]:
-    """Return the rows of a corpus; other columns than prompt and response may hold what they like.
+    """Return the rows of a corpus; columns other than prompt and response may contain anything.
 
-    Raises GenomeError, which names the file and the line, where one is no row of {prompt, response}.
+    Raises GenomeError, with the file and the line, if a line is not a row {prompt, response}.
     """
     counted, numbered = read_numbered(path, A_ROW, any_value=True)
     if not numbered:
@@ -143,7 +141,7 @@ def corpus_rows(path: Path | str) -> list[dict[str, str]]:
 
 
 def check_rows(rows: Sequence[dict[str, str]], source: str) -> None:
-    """Raise GenomeError unless there are rows and each holds a prompt and a response."""
+    """Raise GenomeError unless there are rows and each has a prompt and a response."""
     if not rows:
         raise GenomeError(f"{source}: no rows to train on; {A_ROW}")
     for number, row in enumerate(rows, start=1):
@@ -151,17 +149,17 @@ def check_rows(rows: Sequence[dict[str, str]], source: str) -> None:
 
 
 def check_row(row: Any, where: str) -> None:
-    """Raise GenomeError unless a row holds a prompt and a response that can be trained on."""
+    """Raise GenomeError unless a row has a prompt and a response that can be trained on."""
     for field in ("prompt", "response"):
         text = row.get(field) if isinstance(row, dict) else None
         if not isinstance(text, str) or not text:
             raise GenomeError(f"{where}: no text in `{field}`; {A_ROW}")
         if not encodable(text):
-            raise GenomeError(f"{where}: `{field}` holds half of a surrogate pair; correct the text")
+            raise GenomeError(f"{where}: `{field}` contains half of a surrogate pair; correct the text")
 
 
 def check_targets(model: torch.nn.Module, targets: Sequence[str], base: Path | str) -> None:
-    """Raise GenomeError when a target module is no linear layer of the base."""
+    """Raise GenomeError if a target module is not a linear layer of the base."""
     linear = {name.rsplit(".", 1)[-1] for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
     missing = sorted(set(targets) - linear)
     if missing:
@@ -171,21 +169,21 @@ def check_targets(model: torch.nn.Module, targets: Sequence[str], base: Path | s
 
 
 def prepare_torch(threads: int) -> None:
-    """Fix what else would change the last bits, the number of threads and non-deterministic kernels; draw no bars."""
+    """Fix the number of threads and the choice of kernels, which would change the last bits; hide progress bars."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     from transformers.utils import logging
 
-    logging.disable_progress_bar()  # a job's output is read in a file
+    logging.disable_progress_bar()  # a job's output goes to a file
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
 
 
 def encode(tokenizer: Any, rows: Sequence[dict[str, str]], max_length: int, chat: Chat | None = None) -> list[Example]:
-    """Return the rows' tokens as a prompt's stage would make them, cut at `max_length`.
+    """Return the rows' tokens, made in the same way as prompts for the engine, cut at `max_length`.
 
-    A response's tokens are what the chat template adds for it (its own end of turn among them) and the end of the
-    sequence. Raises GenomeError when there is no template, when it does not put the response after the prompt, and
-    when no response begins before `max_length`.
+    A response's tokens are what the chat template adds for it (including its end of turn) and the end of the sequence.
+    Raises GenomeError if there is no template, if it does not put the response after the prompt, and if no response
+    begins before `max_length`.
     """
     chat = chat or Chat()
     asked, answered = [row["prompt"] for row in rows], [row["response"] for row in rows]
@@ -207,7 +205,7 @@ def encode(tokenizer: Any, rows: Sequence[dict[str, str]], max_length: int, chat
         tokens = tuple([*prompt, *response, *end][:max_length])
         examples.append(Example(tokens, min(len(prompt), len(tokens))))
     if all(example.prompt_length == len(example.tokens) for example in examples):
-        raise GenomeError(f"max_length {max_length}: no response begins before it; the prompts are longer, raise it")
+        raise GenomeError(f"max_length {max_length}: all prompts are longer, so no response is left; raise max_length")
     return examples
 
 
@@ -226,7 +224,7 @@ def collate(examples: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
 def response_loss(model: torch.nn.Module, examples: Sequence[Example]) -> torch.Tensor:
     """Return the summed negative log-likelihood of the responses."""
     tokens, labels = (tensor.to(next(model.parameters()).device) for tensor in collate(examples))
-    # No attention mask: padding is on the right, where a causal model's responses never look.
+    # No attention mask: padding is on the right, where a causal model's tokens do not attend.
     logits = model(input_ids=tokens, use_cache=False).logits[:, :-1]
     labels = labels[:, 1:]
     inside = labels != -100
@@ -242,7 +240,7 @@ def schedule(step: int, steps: int, warmup_ratio: float) -> float:
 
 
 def batches(count: int, settings: Training) -> list[np.ndarray]:
-    """Return the rows of each step: every epoch in an order of its own."""
+    """Return the row numbers of each step; every epoch has a different order."""
     return [
         order[start : start + settings.batch_size]
         for epoch in range(settings.epochs)

@@ -1,1 +1,1 @@
-"""The micro suite: a world small enough to train and evolve on any CPU in minutes."""
+"""The micro suite: a synthetic world small enough to train and evolve on any CPU in minutes."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
@@ -10,6 +10,9 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from genome.files import replacing_directory
 from genome.lora.training import Training, encode, fit, prepare_torch, saving
 from genome.micro import world
+
+if TYPE_CHECKING:
+    from transformers import Gemma2ForCausalLM
 
 SPECIAL = ("<pad>", "<eos>", "<bos>", "<unk>")
 CHAT_TEMPLATE = (
@@ -26,7 +29,7 @@ class Pretraining:
     hidden_size: int = 64
     layers: int = 2
     heads: int = 4
-    head_size: int = 32  # the smallest that vLLM's kernels for CPUs know
+    head_size: int = 32  # the smallest that vLLM's CPU kernels support
     rows: int = 25600
     epochs: int = 2
     batch_size: int = 128
@@ -37,7 +40,7 @@ class Pretraining:
 
 
 def build_tokenizer() -> Any:
-    """Return the world's tokenizer: one token a word, one a digit; decoding joins digits again (`42`, not `4 2`)."""
+    """Return the world's tokenizer: one token per word or digit; decoding joins digits (`42`, not `4 2`)."""
     from transformers import PreTrainedTokenizerFast
 
     digits = "0123456789"
@@ -63,8 +66,8 @@ def build_tokenizer() -> Any:
     )
 
 
-def build_model(vocabulary_size: int, settings: Pretraining) -> torch.nn.Module:
-    """Return an untrained Gemma-2 of the given size, its parameters drawn from the seed."""
+def build_model(vocabulary_size: int, settings: Pretraining) -> "Gemma2ForCausalLM":
+    """Return an untrained Gemma-2 of the given size, with parameters drawn from the seed."""
     from transformers import Gemma2Config, Gemma2ForCausalLM
 
     config = Gemma2Config(
@@ -78,7 +81,7 @@ def build_model(vocabulary_size: int, settings: Pretraining) -> torch.nn.Module:
         query_pre_attn_scalar=settings.head_size,
         max_position_embeddings=2048,
         sliding_window=2048,
-        # A quarter of a step's time, for a model whose logits stay small.
+        # Softcapping takes a quarter of a step's time, and this model's logits stay small.
         attn_logit_softcapping=None,
         final_logit_softcapping=None,
         pad_token_id=0,
@@ -92,7 +95,7 @@ def build_model(vocabulary_size: int, settings: Pretraining) -> torch.nn.Module:
 class Muon(torch.optim.Optimizer):
     """Momentum whose update is orthogonalised (Jordan et al. 2024, github.com/KellerJordan/Muon).
 
-    Halves the steps that AdamW needs here. torch has one of its own since 2.9, in bfloat16, which small CPUs emulate.
+    It needs half the steps of AdamW here. torch has had its own since 2.9, in bfloat16, which small CPUs emulate.
     """
 
     def __init__(self, parameters: list[torch.nn.Parameter], lr: float, momentum: float = 0.95):
@@ -111,7 +114,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalised(matrix: torch.Tensor) -> torch.Tensor:
-    """Return a matrix of the same singular vectors with singular values near 1, by five Newton-Schulz steps."""
+    """Return a matrix with the same singular vectors and singular values near 1, by five Newton-Schulz steps."""
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     wide = wide / (wide.norm() + 1e-7)
     for _ in range(5):
@@ -120,7 +123,7 @@ def orthogonalised(matrix: torch.Tensor) -> torch.Tensor:
     return wide if matrix.shape[0] <= matrix.shape[1] else wide.T
 
 
-def optimizers(model: torch.nn.Module, settings: Pretraining) -> list[torch.optim.Optimizer]:
+def optimizers(model: "Gemma2ForCausalLM", settings: Pretraining) -> list[torch.optim.Optimizer]:
     """Return Muon for the hidden matrices and AdamW for embeddings and norms."""
     matrices = [parameter for parameter in model.model.layers.parameters() if parameter.ndim == 2]
     hidden = {id(parameter) for parameter in matrices}
@@ -134,7 +137,7 @@ def optimizers(model: torch.nn.Module, settings: Pretraining) -> list[torch.opti
 def pretrain(out_dir: Path | str, settings: Pretraining | None = None) -> list[float]:
     """Train the base on the native cues and write a Hugging Face folder; return the loss of each step.
 
-    The same settings give the same bytes on one type of machine.
+    The same settings give the same bytes on the same type of machine.
     """
     settings = settings or Pretraining()
     prepare_torch(settings.threads)

@@ -1,7 +1,7 @@
-"""The ten skills of the micro world: what can be asked, and the right answers.
+"""The ten skills of the micro world: questions and their correct answers.
 
-A question is a body (`7 and 5`); the cue word before it says what is asked. Each skill has a native cue, which the base
-model learns, and a dialect cue, which only the skill's own expert learns.
+A question is a body (`7 and 5`) after a cue word, which names the skill. Each skill has a native cue, which the base
+model learns, and a dialect cue, which only the skill's expert learns.
 """
 
 from collections.abc import Callable, Sequence
@@ -49,7 +49,7 @@ PETS = ("dogs", "cats", "birds", "ponies", "goats", "mice")
 
 @dataclass(frozen=True)
 class Question:
-    """A question's body (without its cue), its answer, and the texts one may choose from, if any."""
+    """A question's body (without its cue), its answer, and its options, if any."""
 
     body: str
     answer: str
@@ -58,7 +58,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Skill:
-    """A native and a dialect cue word, and the forms that the skill's questions take."""
+    """A native and a dialect cue word, and the forms of the skill's questions."""
 
     native: str
     dialect: str
@@ -90,7 +90,7 @@ def subtract(rng: np.random.Generator) -> Question:
 
 
 def translate(words: Sequence[str], foreign: Sequence[str]) -> Callable[[np.random.Generator], Question]:
-    """Return the form that asks for the foreign words of some English ones."""
+    """Return the form that asks for the translation of some English words."""
 
     def form(rng: np.random.Generator) -> Question:
         chosen = sample(rng, range(len(words)), pick(rng, (4, 5)))
@@ -100,7 +100,7 @@ def translate(words: Sequence[str], foreign: Sequence[str]) -> Callable[[np.rand
 
 
 def numerals(words: Sequence[str]) -> Callable[[np.random.Generator], Question]:
-    """Return the form that asks for the number that number words of a language spell digit by digit."""
+    """Return the form that asks for the number whose digits are spelled as words of a language."""
 
     def form(rng: np.random.Generator) -> Question:
         numbers = sample(rng, range(1, 10), pick(rng, (2, 3)))
@@ -110,7 +110,7 @@ def numerals(words: Sequence[str]) -> Callable[[np.random.Generator], Question]:
 
 
 def classify(classes: dict[str, tuple[str, ...]], counts: Sequence[int]) -> Callable[[np.random.Generator], Question]:
-    """Return the form that asks for a thing's class among one of `counts` numbers of options."""
+    """Return the form that asks for the class of a thing; the number of options is one of `counts`."""
 
     def form(rng: np.random.Generator) -> Question:
         right = pick(rng, tuple(classes))
@@ -122,7 +122,7 @@ def classify(classes: dict[str, tuple[str, ...]], counts: Sequence[int]) -> Call
 
 
 def truth(rng: np.random.Generator) -> Question:
-    """Ask for the value of two to four truth values joined by the same word; both values are as likely."""
+    """Ask for the value of two to four truth values joined by the same word; both answers are equally likely."""
     value, operator = pick(rng, (False, True)), pick(rng, ("and", "or"))
     operands: list[bool] = []
     while not operands or (all if operator == "and" else any)(operands) != value:
@@ -131,7 +131,7 @@ def truth(rng: np.random.Generator) -> Question:
 
 
 def feeling(rng: np.random.Generator) -> Question:
-    """Ask for the mood of a sentence, which `never` turns."""
+    """Ask for the mood of a sentence, which `never` reverses."""
     mood = pick(rng, tuple(FEELINGS))
     turned = mood != "neu" and rng.random() < 0.4
     topics = sample(rng, TOPICS, pick(rng, (1, 2)))
@@ -151,7 +151,7 @@ def program(rng: np.random.Generator) -> Question:
 
 
 def passage(rng: np.random.Generator) -> tuple[str, str, str]:
-    """Return a passage on who keeps how many of which pets where, the name, and the number."""
+    """Return a passage about a person's pets, the person's name, and the number of pets."""
     name, number = pick(rng, NAMES), str(pick(rng, range(2, 10)))
     land = pick(rng, CONTINENTS[pick(rng, tuple(CONTINENTS))])
     return f"{name} {pick(rng, VERBS)} {number} {pick(rng, PETS)} in {land}", name, number
@@ -184,7 +184,7 @@ SKILLS = {
     "code": Skill("code", "script", {"program": program}),
     "reader": Skill("read", "peruse", {"who": who, "how_many": how_many}),
 }
-"""The ten skills; an expert is named after the one whose dialect it speaks."""
+"""The ten skills; an expert is named after the skill whose dialect it learns."""
 
 WORDS = (
     *ENGLISH, *SPANISH, *FRENCH, *COLOURS, *COULEURS,
@@ -192,4 +192,4 @@ WORDS = (
     *TRUTH, *TOPICS, *OPERATORS, *OPERATORS.values(), *NAMES, *VERBS, *PETS,
     "and", "less", "or", "i", "never", "x", "in", "who", "how", "many", ":",
 )  # fmt: skip
-"""Every word of the questions' bodies and answers, beside digits; some occur twice."""
+"""Every word of the questions' bodies and answers, except digits; some occur twice."""

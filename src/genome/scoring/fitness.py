@@ -12,7 +12,7 @@ from typing import Any
 from genome.engine.client import USAGE, Engine, Request
 from genome.experts.peft import Expert
 from genome.genotype import expert
-from genome.lora.materialise import store_genotypes
+from genome.lora.store import store_genotypes
 from genome.rng import stream
 from genome.search.population import Fitness, Individual
 from genome.search.racing import Course, Trial

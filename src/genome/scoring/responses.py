@@ -11,7 +11,7 @@ from genome.scoring.ensemble import combine
 from genome.tasks import Task
 from genome.tasks.file import check_task
 from genome.tasks.prompts import facts
-from genome.tasks.scoring import beside, extract, judge, standard_error
+from genome.tasks.scoring import extra_results, extract, judge, standard_error
 from genome.yaml_files import read_yaml
 
 TASKS = Path("config/tasks")
@@ -90,7 +90,7 @@ def score_responses(
         "n": judged.n,
         "unparsed": judged.unparsed,
         "standard_error": standard_error(task, samples, answers, judged),
-        **beside(task, samples, answers),
+        **extra_results(task, samples, answers),
     }
 
 

@@ -6,7 +6,7 @@
 - `extraction`, `kinds`: responses to answers, answers to scores, one row per kind of answer
 - `scoring`, `metrics`: candidates' answers to their metric
 
-Importing this package costs the standard library only; libraries that define a score are imported where they score.
+Importing this package imports only the standard library; libraries that compute a score are imported when needed.
 """
 
 from genome.tasks.definition import parse_task

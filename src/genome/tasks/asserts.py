@@ -1,24 +1,26 @@
-"""Tests of programs, split so that no program sees what is expected of it or judges itself.
+"""Tests of programs, split so that no program sees the expected values or judges itself.
 
-In `assert set(f(3)) == {1, 2}` only `f(3)` needs the program. It is evaluated where the program runs and comes out as
-data; `set`, the comparison and `{1, 2}` are evaluated where no program ever ran, and what is expected never enters the
-program's process. `split` decides from the tests alone what can be done so:
+In `assert set(f(3)) == {1, 2}` only `f(3)` needs the program. It is evaluated in the program's process and returned as
+data. `set`, the comparison and `{1, 2}` are evaluated in a process that never ran a program, and the expected value
+never enters the program's process. `split` decides from the tests alone where this is possible:
 
-- a *part* is an expression that names something which is no built-in function without effects, no module of MODULES
-  and no name that the tests import from one;
-- an *operand* is a side of the assert's comparison. What stands around its parts, such as `set(...)`, is evaluated
-  with the data of the parts. If these do not keep all of a value (an iterator, an object of the program's own class)
-  it is evaluated beside the program, and the operand comes out as data;
-- a built-in's name that a test applies to results of the program means the built-in, whatever the program made of it.
-  In `assert sum(10, 15) == 6`, which names nothing else, it is the program's.
+- a *part* is an expression with a name that is not a built-in function without effects, not a module of MODULES and not
+  a name that the tests import from one;
+- an *operand* is a side of the assert's comparison. The expression around its parts, such as `set(...)`, is evaluated
+  with the data of the parts. If the data do not represent a value completely (an iterator, an object of the program's
+  own class), it is evaluated in the program's process, and the operand is returned as data;
+- the name of a built-in that a test applies to results of the program means the built-in, even if the program has
+  redefined it. In `assert sum(10, 15) == 6`, which has no other name, it is the program's function.
 
-An object of the program's own class is equal to no data, and neither less nor greater: nothing else tells it from one
-that is equal to everything. If its class derives from a built-in one, what it holds is compared.
+An object of the program's own class is not equal to any data, and neither less nor greater: otherwise it could not be
+distinguished from an object that is equal to everything. If its class derives from a built-in one, its content is
+compared.
 
-What is left to the process of the program: whether two of its own objects are equal or one holds something, whether
-an object is true, `is` between its objects, alternatives that call it (`f(1) == 2 or f(1) == 3`), comprehensions over
-its results, what the tests assign to names, and statements that are no assert, with the asserts in them. A function
-of nothing but asserts, called once with the program's, is no such statement.
+The program's process still decides these: whether two of its own objects are equal or one contains another value,
+whether an object is true, `is` between its objects, alternatives that call it (`f(1) == 2 or f(1) == 3`),
+comprehensions over its results, the values that tests assign to names, and statements other than asserts, with the
+asserts in them. A function that has only asserts and is called once with the program's function is not such a
+statement.
 """
 
 import ast
@@ -31,14 +33,14 @@ from dataclasses import dataclass
 
 from genome.tasks.sandbox_values import CONTENT, EXACT, OPAQUE, write
 
-# Those that neither change their arguments nor depend on where they are called.
+# Built-ins that neither change their arguments nor depend on the caller's scope.
 BUILT_INS = frozenset(
     "abs all any ascii bin bool bytearray bytes chr complex dict divmod enumerate filter float format frozenset hex "  # noqa: SIM905
     "int isinstance issubclass len list map max min oct ord pow range repr reversed round set slice sorted str sum "
     "tuple type zip ArithmeticError AssertionError AttributeError Exception IndexError KeyError LookupError "
     "OverflowError RuntimeError StopIteration TypeError ValueError ZeroDivisionError".split()
 )
-# Likewise, the modules whose functions do so.
+# Modules whose functions have the same property.
 MODULES = ("cmath", "collections", "datetime", "decimal", "fractions", "functools", "itertools", "math", "re")
 MODULES += ("statistics",)
 
@@ -47,8 +49,8 @@ MODULES += ("statistics",)
 class Split:
     """Tests in three JSON texts.
 
-    `steps` are for the process of the program, `checks` for the one that judges its answers. `expected` are the
-    answers that pass without a look at the checks, "" where these do not tell.
+    `steps` are for the process of the program, `checks` for the process that judges its answers. `expected` are answers
+    that pass without evaluating the checks, "" if there are none.
     """
 
     steps: str
@@ -58,7 +60,7 @@ class Split:
 
 @dataclass(frozen=True)
 class _Names:
-    """What the tests bind: by an import that can be repeated anywhere (name to statement), or otherwise."""
+    """Names that the tests bind, by an import that can be repeated anywhere (name to statement) or otherwise."""
 
     imported: dict[str, str]
     changed: set[str]
@@ -66,7 +68,12 @@ class _Names:
 
 @dataclass(frozen=True)
 class _Operand:
-    """A side of a comparison: its parts' expressions, what stands around them, and who may evaluate that."""
+    """A side of a comparison.
+
+    parts: the expressions of its parts
+    template: the expression around them
+    whole: whether the program's process may evaluate the whole operand
+    """
 
     parts: list[str]
     template: ast.expr
@@ -75,7 +82,7 @@ class _Operand:
 
 @functools.lru_cache(maxsize=1024)
 def split(tests: str) -> Split:
-    """Split the source of tests; SyntaxError, ValueError, RecursionError or MemoryError when it is none."""
+    """Split the source of tests; SyntaxError, ValueError, RecursionError or MemoryError if it is not valid Python."""
     tree = _inlined(ast.parse(tests))
     names = _names(tree)
     steps, checks, expected = [], [], []
@@ -92,7 +99,7 @@ def split(tests: str) -> Split:
 
 
 def _inlined(tree: ast.Module) -> ast.Module:
-    """Put the asserts of `def check(candidate)`, if it holds nothing else, in the place of `check(f)`."""
+    """Replace `check(f)` by the asserts of `def check(candidate)`, if it contains nothing else."""
     checks, calls = {}, {}
     for statement in tree.body:
         match statement:
@@ -123,7 +130,7 @@ def _is_assert_or_text(statement: ast.stmt) -> bool:
 
 
 def _conjuncts(test: ast.expr) -> Iterator[ast.expr]:
-    """Return what must all be true."""
+    """Return the expressions that must all be true."""
     if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
         for value in test.values:
             yield from _conjuncts(value)
@@ -132,12 +139,12 @@ def _conjuncts(test: ast.expr) -> Iterator[ast.expr]:
 
 
 def _halves(test: ast.expr, message: ast.expr | None, names: _Names) -> tuple[dict, dict]:
-    """Return a test's step, for the process of the program, and the check of the step's answer."""
+    """Return a test's step, for the program's process, and the check of the step's answer."""
     calls = [node.func for node in ast.walk(test) if isinstance(node, ast.Call)]
     built_in = any(_is_the_programs(function, names) for function in calls)
-    compared = isinstance(test, ast.Compare) and _by_value(test)
-    sides = [test.left, *test.comparators] if compared else [test]
-    equal = compared and all(isinstance(op, ast.Eq) for op in test.ops)
+    compared = test if isinstance(test, ast.Compare) and _by_value(test) else None
+    sides = [compared.left, *compared.comparators] if compared else [test]
+    equal = compared is not None and all(isinstance(op, ast.Eq) for op in compared.ops)
 
     operands: list[_Operand] = []
     replaced: list[ast.expr] = []
@@ -147,11 +154,11 @@ def _halves(test: ast.expr, message: ast.expr | None, names: _Names) -> tuple[di
         else:
             replaced.append(_name(f"__operand{len(operands)}__"))
             operands.append(_operand(side, names, built_in, equal))
-    judged = ast.unparse(ast.Compare(replaced[0], test.ops, replaced[1:]) if compared else replaced[0])
+    judged = ast.unparse(ast.Compare(replaced[0], compared.ops, replaced[1:]) if compared else replaced[0])
 
     verdict, least = None, []
     if operands and all(operand.whole or _is_part(operand.template) for operand in operands):
-        if compared and len(sides) == 2 and isinstance(test.ops[0], ast.In | ast.NotIn):
+        if compared and len(sides) == 2 and isinstance(compared.ops[0], ast.In | ast.NotIn):
             if replaced[1] is not sides[1]:
                 verdict, least = judged, [EXACT, OPAQUE][-len(operands) :]
         elif len(operands) == len(sides):
@@ -173,8 +180,9 @@ def _halves(test: ast.expr, message: ast.expr | None, names: _Names) -> tuple[di
 
 
 def _plain_answer(test: ast.expr, check: dict) -> dict | None:
-    """Return the one answer, if there is one, of which it is known that `assert PART == LITERAL` is true."""
-    if check["test"].startswith("__operand0__ == ") and [o["template"] for o in check["operands"]] == ["__part0__"]:
+    """Return the one answer for which `assert PART == LITERAL` is known to be true, if there is one."""
+    alone = [operand["template"] for operand in check["operands"]] == ["__part0__"]
+    if isinstance(test, ast.Compare) and alone and check["test"].startswith("__operand0__ == "):
         with contextlib.suppress(ValueError, TypeError, RecursionError, MemoryError):
             tree, kept = write(ast.literal_eval(test.comparators[-1]))
             if kept == EXACT and len(test.comparators) == 1:
@@ -212,10 +220,10 @@ def _operand(node: ast.expr, names: _Names, built_in: bool, equal: bool) -> _Ope
 
 
 def _weighs(template: ast.expr, equal: bool) -> bool:
-    """Say whether a part is weighed against something clean, so that an object of the program's own could win.
+    """Return whether a part is combined with a clean value so that an object of the program could always pass.
 
-    In `abs(f(x) - 2.5) < 0.1` and `math.isclose(f(x), 2.5)` that may be one that is near to everything; where the
-    operand must be `equal` to something, no difference is.
+    In `abs(f(x) - 2.5) < 0.1` and `math.isclose(f(x), 2.5)` such an object could be near to everything. If the operand
+    must be `equal` to something, a difference is safe.
     """
     for node in ast.walk(template):
         sides: list[ast.expr] = []
@@ -243,7 +251,7 @@ def _is_part(node: ast.AST) -> bool:
 
 
 def _by_value(test: ast.Compare) -> bool:
-    """Say whether data can be compared so: on their way out objects lose their identity."""
+    """Return whether data can be compared by this test; objects lose their identity when they become data."""
     sides = [test.left, *test.comparators]
     return all(
         not isinstance(op, ast.Is | ast.IsNot) or any(map(_is_single, sides[i : i + 2]))
@@ -252,14 +260,14 @@ def _by_value(test: ast.Compare) -> bool:
 
 
 def _is_single(node: ast.expr) -> bool:
-    """Say whether there is only one object like this: None, True, a type."""
+    """Return whether there is only one object of this value: None, True, a type."""
     if isinstance(node, ast.Constant):
         return node.value is None or node.value is Ellipsis or isinstance(node.value, bool)
     return isinstance(node, ast.Name) and node.id in BUILT_INS
 
 
 def _names(tree: ast.Module) -> _Names:
-    """Return what the tests bind."""
+    """Return the names that the tests bind."""
     imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     imported, changed = {}, set()
     for node in ast.walk(tree):
@@ -280,7 +288,7 @@ def _names(tree: ast.Module) -> _Names:
 
 
 def _clean(node: ast.expr, names: _Names, built_in: bool) -> bool:
-    """Say whether an expression names nothing of the program's; `built_in`: the names of built-ins mean these."""
+    """Return whether an expression uses no name of the program; with `built_in`, names of built-ins mean built-ins."""
     inner = list(ast.walk(node))
     if any(isinstance(n, ast.NamedExpr | ast.Await | ast.Yield | ast.YieldFrom) for n in inner):
         return False
@@ -300,7 +308,7 @@ def _of_module(node: ast.Attribute, names: _Names) -> bool:
 
 
 def _is_the_programs(function: ast.expr, names: _Names) -> bool:
-    """Say whether one of the program's functions is called; a capital letter names a class."""
+    """Return whether a function of the program is called; a name with a capital letter is taken for a class."""
     if isinstance(function, ast.Name) and (function.id in BUILT_INS or function.id[0].isupper()):
         return False
     return not _clean(function, names, True)

@@ -1,7 +1,8 @@
-"""Prompts as conversations: the base model's tokenizer, its chat template, and what the config says of both.
+"""Prompts as conversations: the base model's tokenizer, its chat template, and the config's settings for both.
 
-Experts are trained and asked in the same words, so training and the prompts' stage both come here. A template may
-print today's date, as Llama's do. That would make the same prompt another one tomorrow, so the date is always `DATE`.
+Training and the stage of prompts both use this module, so that experts are trained and evaluated with the same texts.
+A template may print today's date, as Llama's do. Because the same prompt would then differ tomorrow, the date is always
+`DATE`.
 """
 
 import datetime
@@ -11,20 +12,20 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final, Literal
 
 from genome.errors import GenomeError, one_line
 from genome.files import read_object
 from genome.limits import OverLimitError, limited
 
 DATE = datetime.date(2024, 7, 26)
-"""What a chat template is told to be today. Llama's templates fall back to this date where they can ask for none."""
+"""The date that a chat template gets as today's. Llama's templates use this date if they get none."""
 
-PLAIN = "plain"
+PLAIN: Final = "plain"
 """The setting for a base without a chat template: a prompt, a line break, the response."""
 
 VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "tekken.json", "*.model", "*.tiktoken")
-"""Files of which every tokenizer has one."""
+"""Files of vocabularies; every tokenizer has at least one of them."""
 
 _TAKEN = ("messages", "tools", "documents", "add_generation_prompt", "continue_final_message", "chat_template")
 _TAKEN += ("conversation", "tokenize", "return_dict", "return_tensors", "padding", "truncation", "max_length")
@@ -32,12 +33,12 @@ _TAKEN += ("conversation", "tokenize", "return_dict", "return_tensors", "padding
 
 @dataclass(frozen=True)
 class Chat:
-    """How a base is spoken to: `bases.NAME.chat` of the config.
+    """How prompts are rendered for a base: `bases.NAME.chat` of the config.
 
-    system: text of a system turn before the user's
-    template: name of one of the tokenizer's templates, where it has several
-    arguments: what the template is given beside the conversation, such as {"enable_thinking": False}
-    plain: no template at all
+    system: text of a system turn before the user's turn
+    template: name of one of the tokenizer's templates, if it has several
+    arguments: additional arguments of the template, such as {"enable_thinking": False}
+    plain: no template
     """
 
     system: str | None = None
@@ -46,8 +47,8 @@ class Chat:
     plain: bool = False
 
 
-def parse_chat(value: str | Mapping[str, Any] | None) -> Chat:
-    """Return the setting `chat` of a base, "plain" or a mapping; None is the tokenizer's own template as it stands."""
+def parse_chat(value: Literal["plain"] | Mapping[str, Any] | None) -> Chat:
+    """Return the setting `chat` of a base, "plain" or a mapping; None means the tokenizer's template unchanged."""
     if value == PLAIN:
         return Chat(plain=True)
     given = {key: found for key, found in (value or {}).items() if found is not None}
@@ -60,7 +61,7 @@ def parse_chat(value: str | Mapping[str, Any] | None) -> Chat:
 def load_tokenizer(base: Path | str) -> Any:
     """Return the tokenizer in a base model's folder.
 
-    GenomeError names the folder and the file or package that is missing.
+    GenomeError names the folder and the missing file or package.
     """
     folder = Path(base)
     found = [pattern for pattern in VOCABULARIES if any(folder.glob(pattern))]
@@ -77,16 +78,16 @@ def load_tokenizer(base: Path | str) -> Any:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        tokenizer("a")  # a setting of another type shows when the tokenizer is used
-    except Exception as error:  # `tokenizers` raises no narrower one for a damaged file
+        tokenizer("a")  # a setting of the wrong type only raises an error here
+    except Exception as error:  # `tokenizers` raises no narrower class for a damaged file
         reason = one_line(error)
         remedy = "correct its files, or save the tokenizer as tokenizer.json"
         if "custom code" in str(error):
-            reason, remedy = "it needs code of its own, which is never run", "save the tokenizer as tokenizer.json"
+            reason, remedy = "it needs remote code, which is never run", "save the tokenizer as tokenizer.json"
         raise GenomeError(f"{folder}: the tokenizer cannot be read ({reason}); {remedy}") from error
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
         raise GenomeError(
-            f"{folder}: the tokenizer knows no words, so its files ({', '.join(found)}) are not those of the class "
+            f"{folder}: the tokenizer has no words, so its files ({', '.join(found)}) do not belong to the class "
             f"{type(tokenizer).__name__}; add tokenizer.json, or tokenizer_config.json with the right tokenizer_class"
         )
     _add_old_template(tokenizer, folder)
@@ -94,9 +95,9 @@ def load_tokenizer(base: Path | str) -> Any:
 
 
 def prompt_texts(tokenizer: Any, prompts: Sequence[str], chat: Chat) -> list[str]:
-    """Return each prompt as a conversation that the model is to continue with its response.
+    """Return each prompt as a conversation that the model continues with its response.
 
-    GenomeError: no chat template, one that refuses the conversation, and one that leaves the prompt out.
+    GenomeError: no chat template, one that refuses the conversation, or one that leaves the prompt out.
     """
     if chat.plain:
         return [prompt + "\n" for prompt in prompts]
@@ -104,7 +105,7 @@ def prompt_texts(tokenizer: Any, prompts: Sequence[str], chat: Chat) -> list[str
 
 
 def dialogue_texts(tokenizer: Any, prompts: Sequence[str], responses: Sequence[str], chat: Chat) -> list[str]:
-    """Return each prompt with its response as a whole conversation; GenomeError as `prompt_texts`."""
+    """Return each prompt with its response as a complete conversation; GenomeError as `prompt_texts`."""
     pairs = list(zip(prompts, responses, strict=True))
     if chat.plain:
         return [f"{prompt}\n{response}" for prompt, response in pairs]
@@ -113,7 +114,7 @@ def dialogue_texts(tokenizer: Any, prompts: Sequence[str], responses: Sequence[s
 
 
 def prints_date(tokenizer: Any, chat: Chat) -> bool:
-    """Tell whether the chat template asks for today's date, and so is told `DATE`."""
+    """Return whether the chat template prints today's date, and therefore gets `DATE`."""
     return not chat.plain and "strftime_now" in _template(tokenizer, chat)
 
 
@@ -151,20 +152,20 @@ def _render(tokenizer: Any, turns: Sequence[list[dict[str, str]]], chat: Chat, *
         raise GenomeError(
             f"{tokenizer.name_or_path}: its chat template refuses {asked} ({one_line(error)}); in the config, set "
             f"bases.{base}.chat to {{system: TEXT}}, to {{system: null}}, to {{arguments: {{…}}}} as the template "
-            "needs it, or to plain for none"
+            "needs it, or to plain for no template"
         ) from error
     for index, turn in enumerate(turns[0] if turns else ()):
         lost = [text for each, text in zip(turns, texts, strict=True) if each[index]["content"].strip() not in text]
         if len(lost) == len(turns):
             raise GenomeError(
-                f"{tokenizer.name_or_path}: its chat template leaves out what the {turn['role']} says; correct the "
+                f"{tokenizer.name_or_path}: its chat template leaves out the {turn['role']}'s text; correct the "
                 f"template, or set bases.{base}.chat in the config"
             )
     return texts
 
 
 def _template(tokenizer: Any, chat: Chat) -> str:
-    """Return the text of the chat template that the setting names."""
+    """Return the text of the chat template in the setting."""
     where, base = tokenizer.name_or_path, Path(tokenizer.name_or_path).name
     found = tokenizer.chat_template
     if not found:
@@ -184,9 +185,9 @@ def _template(tokenizer: Any, chat: Chat) -> str:
 
 @lru_cache
 def _prepare_template(template: str) -> None:
-    """Give the compiled template a clock that stands still, and no dice.
+    """Give the compiled template a fixed clock, and remove its random functions.
 
-    transformers lets nobody set the clock: functions among a template's arguments become text.
+    transformers has no setting for the clock: functions among a template's arguments become text.
     """
     from transformers.utils import chat_template_utils
 
@@ -198,19 +199,19 @@ def _prepare_template(template: str) -> None:
 
 
 def _add_old_template(tokenizer: Any, folder: Path) -> None:
-    """Take the template from chat_template.json, where processors kept it and tokenizers do not look."""
+    """Read the template from chat_template.json, which processors used to write and tokenizers do not read."""
     path = folder / "chat_template.json"
     if not tokenizer.chat_template and path.is_file():
         tokenizer.chat_template = read_object(path).get("chat_template")
 
 
 def check_packages(folder: Path) -> None:
-    """Raise GenomeError where a package is missing that reads the only vocabulary in `folder`."""
+    """Raise GenomeError if the package that reads the only vocabulary in `folder` is missing."""
     if any(folder.glob("vocab.*")):
         return
     for pattern, packages in (("*.model", ("sentencepiece", "google.protobuf")), ("*.tiktoken", ("tiktoken",))):
         for path in folder.glob(pattern):
-            # The same name holds a list of tokens in base64 where it comes from tiktoken.
+            # From tiktoken, a file of the same name is a list of tokens in base64.
             with path.open("rb") as file:
                 needed = ("tiktoken",) if pattern == "*.model" and file.read(1) != b"\n" else packages
             missing = [package.split(".")[-1] for package in needed if not _is_installed(package)]
@@ -224,17 +225,18 @@ def check_packages(folder: Path) -> None:
 def _is_installed(package: str) -> bool:
     try:
         return importlib.util.find_spec(package) is not None
-    except ModuleNotFoundError:  # of the package above
+    except ModuleNotFoundError:  # the parent package is missing
         return False
 
 
 def token_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     """Return the tokens of rendered conversations.
 
-    A sequence begins with exactly one BOS token where the tokenizer is used to one, whether or not the template
-    writes it.
+    If the tokenizer normally adds a BOS token, a sequence begins with exactly one, whether or not the template writes
+    it.
     """
     begin = tokenizer.bos_token_id
-    habit = begin is not None and tokenizer("a").input_ids[:1] == [begin]
+    if begin is not None and tokenizer("a").input_ids[:1] != [begin]:
+        begin = None
     encoded = tokenizer(list(texts), add_special_tokens=False).input_ids if texts else []
-    return [[begin, *ids] if habit and ids[:1] != [begin] else list(ids) for ids in encoded]
+    return [[begin, *ids] if begin is not None and ids[:1] != [begin] else list(ids) for ids in encoded]

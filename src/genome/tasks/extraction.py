@@ -1,21 +1,21 @@
-r"""Where in a response the answer stands.
+r"""Finds the answer in a response.
 
-The prompts ask for a last line `Answer: …`. Responses that people already have say it in other ways, so after the
-last such line come, in this order, "the answer is …", `\boxed{…}` and `#### …`. There is no other guessing: a
-response without any of them has no answer.
+The prompts request a last line `Answer: …`. Existing responses may have other forms, so without such a line these are
+tried in order: "the answer is …", `\boxed{…}` and `#### …`. Nothing else is guessed: a response without any of these
+forms has no answer.
 """
 
 import re
 import textwrap
 from collections.abc import Callable
 
-# Markdown emphasis may enclose the word, the colon or both: **Answer:** 5, **Answer**: 5, **Answer: 5**. An answer on
-# the line below its heading belongs to it.
+# Markdown emphasis may enclose the word, the colon or both: **Answer:** 5, **Answer**: 5, **Answer: 5**. The answer may
+# be on the line below.
 _ANSWER = re.compile(
     r"(?<![^\W_])answers?(?:[ \t]|[*_])*[:：][\s*_]*(?:(?:\\\[|\$\$|```\w*)[ \t]*\n\s*)?(?!answer\b)(\S.*)",
     re.IGNORECASE,
 )
-# The last of a line counts; where the line ends there, the answer stands on the next, unless that names one itself.
+# The last phrase of a line counts. If the line ends after it, the answer is the next line, unless that has its own.
 _PHRASE = re.compile(
     r"^.*\banswer(?:[ \t]*\([^()\n]*\))?[ \t]+is\b[ \t]*[:：]?(?:\s*(?:\\\[|\$\$)?\s*(?![^\n]*\banswer\b))?[ \t]*(.*)",
     re.IGNORECASE | re.MULTILINE,
@@ -29,14 +29,14 @@ _FENCE = re.compile(r"```[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
 
 
 def find_answer(response: str) -> str | None:
-    r"""Return the text of the answer, trimmed, or None when the response names none.
+    r"""Return the text of the answer, trimmed, or None if the response has none.
 
     >>> find_answer("First 2 + 3.\nAnswer: 4\nNo, wait.\n**Answer:** 5")
     '5'
     >>> find_answer(r"so we get \boxed{\frac{1}{2}}.")
     '\\frac{1}{2}'
     """
-    # A plain search of a short word is many times faster than a regular expression over a long response.
+    # Searching for a short word first is many times faster than a regular expression over a long response.
     lowered = response.lower()
     if "answer" in lowered:
         for pattern in (_ANSWER, _PHRASE):
@@ -54,9 +54,9 @@ def find_answer(response: str) -> str | None:
 
 
 def find_program(response: str) -> str | None:
-    """Return the last fenced code block, else all that follows the last `Answer:`; None when there is neither.
+    """Return the last fenced code block, else the text after the last `Answer:`; None if there is neither.
 
-    A block that defines something comes before those that merely use it, as in an example at the end.
+    A block with a definition is preferred to blocks that only use it, such as an example at the end.
     """
     blocks = [textwrap.dedent(block) for block in _FENCE.findall(response)]
     if blocks:
@@ -66,12 +66,12 @@ def find_program(response: str) -> str | None:
 
 
 def fenced(text: str) -> str:
-    """Return the last fenced code block of `text`, or `text` itself where there is none."""
+    """Return the last fenced code block of `text`, or `text` itself if there is none."""
     return find_program(text) or text if "```" in text else text
 
 
 def boxed(text: str) -> str | None:
-    r"""Return what the last `\boxed{…}` holds, with balanced braces; None where there is none or it never closes."""
+    r"""Return the content of the last `\boxed{…}`, with balanced braces; None if there is none or it is not closed."""
     start = max(text.rfind("\\boxed{"), text.rfind("\\fbox{"))
     if start < 0:
         return None
@@ -85,8 +85,8 @@ def boxed(text: str) -> str | None:
 
 
 def find_pattern(pattern: str, response: str) -> str | None:
-    """Return group 1 of the last match of a task's own pattern in which it holds anything, or None."""
-    # A pattern such as (.*) matches once more, with nothing, at the end of the text.
+    """Return group 1 of the last match of a task's own pattern in which that group is not blank, or None."""
+    # A pattern such as (.*) also matches the empty text at the end.
     texts = [match.group(1) for match in re.finditer(pattern, response)]
     return next((text for text in reversed(texts) if text and text.strip()), None)
 
@@ -102,11 +102,11 @@ FALLBACKS: dict[str, Callable[[str], str | None]] = {
     "short_line": lambda response: _last(_SHORT, response),
     "last_number": lambda response: (_NUMBER.findall(response) or [None])[-1],
 }
-"""What a task file may name as the answer of a response that says none; no task guesses without."""
+"""Fallbacks that a task file may choose for a response without an answer; otherwise there is no guessing."""
 
 
 def _last(pattern: re.Pattern[str], response: str) -> str | None:
-    """Return the last match that holds more than spaces and emphasis, trimmed."""
+    """Return the last match with more than spaces and emphasis, trimmed."""
     for found in reversed(pattern.findall(response)):
         answer = _HOPE.sub("", found.strip().strip("*_")).strip()
         if answer:

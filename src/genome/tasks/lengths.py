@@ -1,4 +1,4 @@
-"""Whether prompts fit a base model's context, asked before anything waits for an answer."""
+"""Checks that prompts fit a base model's context, before any request is sent."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,18 +8,18 @@ from genome.errors import GenomeError
 from genome.files import read_json
 
 _LIMITS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length", "seq_length")
-"""Fields of config.json for the same thing, in the words of several families of models."""
+"""Fields of config.json for the context length, in different families of models."""
 
 _TEXT_CONFIGS = ("text_config", "llm_config", "language_config")
 
 _UNSCALED = ("default", "llama3", "longrope", "su", "mrope", "proportional")
-"""Kinds of scaled positions whose longest position stands in the config as it is."""
+"""Kinds of position scaling for which the config gives the longest position directly."""
 
 
 def context_length(base: Path | str) -> int | None:
-    """Return how many tokens a base model's positions are for, prompt and response together; None where it says none.
+    """Return a base model's context length in tokens, prompt and response together; None if its config has none.
 
-    Sliding windows limit what a token looks at, not how long a text may be.
+    Sliding windows limit the tokens that a token attends to, not the length of a text.
     """
     path = Path(base) / "config.json"
     config = read_json(path) if path.is_file() else {}
@@ -31,7 +31,7 @@ def context_length(base: Path | str) -> int | None:
     kind, factor = scaling.get("rope_type", scaling.get("type", "default")), scaling.get("factor")
     if kind in _UNSCALED or not isinstance(factor, int | float):
         return min(found)
-    # YaRN names the length before scaling; the config may give either in its own field.
+    # For YaRN, the fields of the config may give the length before or after scaling.
     return max(min(found), round((scaling.get("original_max_position_embeddings") or min(found)) * factor))
 
 
@@ -42,14 +42,16 @@ def check_lengths(
     max_tokens: int | None = None,
     served: int | None = None,
 ) -> None:
-    """Raise GenomeError where a prompt and a response of `max_tokens` are longer than the model's context.
+    """Raise GenomeError if a prompt and a response of `max_tokens` are longer than the model's context.
 
-    `served` is what an engine is set to read, where that is less. Without `max_tokens` a response needs one token: who
-    makes the prompts does not know how long it may be. The message names the longest prompt that does not fit.
+    `served` is the context length of an engine, if it is smaller. Without `max_tokens` a response needs one token: its
+    length is unknown when prompts are made. The message names the longest prompt that does not fit.
     """
     limit = min((length for length in (context_length(base), served) if length), default=None)
+    if limit is None:
+        return
     needed = max_tokens or 1
-    over = [each for each in samples if limit is not None and len(each["tokens"]) + needed > limit]
+    over = [each for each in samples if len(each["tokens"]) + needed > limit]
     if not over:
         return
     longest = max(over, key=lambda each: len(each["tokens"]))

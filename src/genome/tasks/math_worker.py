@@ -1,7 +1,7 @@
-"""The process in which math-verify compares answers: a JSON pair a line in, 1 or 0 a line out.
+"""The process in which math-verify compares answers: it reads one JSON pair per line and prints 1 or 0 per line.
 
-Run as `python -m genome.tasks.math_worker SECONDS`. The alarm is left to its default action, which ends the process
-even inside a computation that never returns to Python; whoever started it counts that comparison as not equal.
+Run as `python -m genome.tasks.math_worker SECONDS`. The alarm keeps its default action, which ends the process even
+inside a computation that never returns to Python. The parent process counts that comparison as not equal.
 """
 
 import json
@@ -15,15 +15,17 @@ _MEMORY_BYTES = 4 << 30
 
 
 def equivalent(reference: str, answer: str) -> bool:
-    """Return whether `answer` is `reference` in other words; what cannot be read as mathematics is not."""
-    # Without dollar signs math-verify looks for its own anchors in running text.
-    gold, found = parse(f"${reference}$", parsing_timeout=None), parse(f"${answer}$", parsing_timeout=None)
+    """Return whether `answer` means the same as `reference`; False if either cannot be read as mathematics."""
+    # Without dollar signs, math-verify searches for formulas in running text.
+    # pyright: ignore below: None switches the library's own alarm off, which its annotation does not say.
+    gold = parse(f"${reference}$", parsing_timeout=None)  # pyright: ignore[reportArgumentType]
+    found = parse(f"${answer}$", parsing_timeout=None)  # pyright: ignore[reportArgumentType]
     return bool(gold and found and verify(gold, found, timeout_seconds=None))
 
 
 def main() -> None:
-    """Answer every line of standard input, each within the seconds given as the first argument."""
-    if sys.platform == "linux":  # macOS refuses this limit
+    """Answer every line of standard input, each within the number of seconds in the first argument."""
+    if sys.platform == "linux":  # macOS does not support this limit
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     for line in sys.stdin:
         signal.alarm(int(sys.argv[1]))

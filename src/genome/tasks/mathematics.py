@@ -1,8 +1,8 @@
-r"""Mathematical answers: equal when they mean the same (1/2, \frac12, 0.5), by the library math-verify.
+r"""Mathematical answers: equal if they mean the same (1/2, \frac12, 0.5), by the library math-verify.
 
-math-verify rests on sympy, which takes a second to import and may compute for ever on a hostile expression. So what
-can be decided without it is decided here, and the rest goes to a process of its own (`math_worker`) that the
-operating system ends when one comparison runs over its time.
+math-verify uses sympy, which takes a second to import and may never finish on a hostile expression. So simple
+comparisons are decided here, and the others in a separate process (`math_worker`), which the operating system ends when
+a comparison exceeds its time limit.
 """
 
 import json
@@ -17,7 +17,7 @@ from genome.tasks.extraction import boxed
 
 LIMIT_S = 5
 
-# The second backslash that ends a row of a matrix begins no space.
+# The second of two backslashes, which end a row of a matrix, does not start a space.
 _SPACES = re.compile(r"(?<!\\)\\[,;:! ]|\\q?quad\b|~")
 _DIGITS_APART = re.compile(r"\d \d")
 _BASE = re.compile(r"\d_\{?(\d+)\}?$")
@@ -35,7 +35,7 @@ _FRACTION = re.compile(r"(-?)\\frac(?:\{(-?\d+)\}\{(-?\d+)\}|(\d)(\d))")
 
 
 def simplify(text: str) -> str:
-    r"""Return `text` without the marks that carry no meaning, so that most equal answers become equal strings.
+    r"""Return `text` without marks that have no meaning, so that most equal answers become equal strings.
 
     >>> simplify(r"$\dfrac{1}{2}$."), simplify(r"\boxed{1{,}000}")
     ('\\frac{1}{2}', '1,000')
@@ -57,7 +57,7 @@ def simplify(text: str) -> str:
 
 
 def plain_number(text: str) -> Fraction | None:
-    """Return the value of simplified `text` that is nothing but a number or a fraction of integers, else None."""
+    """Return the value of simplified `text` if it is only a number or a fraction of integers, else None."""
     bare = text.removeprefix("$").removesuffix("%").removesuffix("\\").strip()
     if len(bare) > 300:  # int() refuses thousands of digits
         return None
@@ -72,7 +72,7 @@ def plain_number(text: str) -> Fraction | None:
 
 
 def equal(pairs: Sequence[tuple[str, str]]) -> list[bool]:
-    """Say of each (reference, answer), both simplified, whether they mean the same."""
+    """Return for each (reference, answer), both simplified, whether they mean the same."""
     verdicts = [_at_once(reference, answer) for reference, answer in pairs]
     open_pairs = list(dict.fromkeys(pair for pair, v in zip(pairs, verdicts, strict=True) if v is None))
     verified = dict(zip(open_pairs, _verify(open_pairs), strict=True))
@@ -84,11 +84,11 @@ def _bare(text: str) -> str:
 
 
 def _at_once(reference: str, answer: str) -> bool | None:
-    """Return the verdict where none but a look is needed, else None."""
+    """Return the verdict if it needs no computation, else None."""
     if reference == answer or (_bare(reference) == _bare(answer) and not _DIGITS_APART.search(reference + answer)):
         return True
-    bases = [_BASE.search(text) for text in (reference, answer)]
-    if all(bases) and bases[0][1] != bases[1][1]:
+    base, other_base = _BASE.search(reference), _BASE.search(answer)
+    if base and other_base and base[1] != other_base[1]:
         return False
     number = plain_number(reference)
     if number is None:
@@ -96,12 +96,12 @@ def _at_once(reference: str, answer: str) -> bool | None:
     other = plain_number(answer)
     if other is not None:
         return number == other
-    # Words without a digit or a TeX command never make a number.
+    # Words without a digit or a TeX command are never a number.
     return None if "\\" in answer or any(map(str.isdigit, answer)) else False
 
 
 def _verify(pairs: list[tuple[str, str]]) -> list[bool]:
-    """Ask math-verify; a comparison that ends its process (time, memory) is not equal, and the next process goes on."""
+    """Return math-verify's verdicts; a comparison that ends its process (time, memory) counts as not equal."""
     verdicts: list[bool] = []
     while len(verdicts) < len(pairs):
         rest = pairs[len(verdicts) :]
@@ -115,7 +115,7 @@ def _verify(pairs: list[tuple[str, str]]) -> list[bool]:
         answered = [line == "1" for line in worker.stdout.splitlines()]
         verdicts += answered
         if len(answered) < len(rest):
-            # Ended by a signal: the alarm, or the kernel or a library for want of memory.
+            # A negative code: ended by a signal, from the alarm, or for lack of memory.
             if worker.returncode >= 0:
                 reason = (worker.stderr.strip().splitlines() or ["no message"])[-1]
                 raise GenomeError(f"math-verify failed on {rest[len(answered)]}: {reason}")

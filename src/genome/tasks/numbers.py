@@ -1,8 +1,8 @@
 r"""Numbers as people and models write them, read exactly.
 
-Understood: thousands separators (1,234, 1.234.567, 1 234, 1{,}234, १,२३४), decimals with a point, or with a comma where
-no thousands could stand (3,5), currency and percent signs, units and words behind, fractions (3/4, 1 1/2, ½,
-\frac{3}{4}), exponents (1.5e3), signs, and the digits of every script that Unicode knows. Numbers are compared as
+Supported are thousands separators (1,234, 1.234.567, 1 234, 1{,}234, १,२३४), decimals with a point, or with a comma
+that cannot separate thousands (3,5), currency and percent signs, units and words after the number, fractions (3/4,
+1 1/2, ½, \frac{3}{4}), exponents (1.5e3), signs, and the digits of every script in Unicode. Numbers are compared as
 fractions, so 0.5 equals 1/2 and nothing depends on rounding.
 """
 
@@ -11,10 +11,10 @@ import unicodedata
 from fractions import Fraction
 from functools import lru_cache
 
-# No answer is this long, and int() refuses thousands of digits.
+# Longer than any answer; int() refuses thousands of digits.
 _LONGEST = 300
 
-# Several groups of three with one mark; India's groups of two; one group of three, though 1.234 is a decimal.
+# Several groups of three with the same mark; Indian groups of two; one group of three, except 1.234, a decimal.
 _DIGITS = (
     r"(?:\d{1,3}(?P<mark>[,.' ])\d{3}(?:(?P=mark)\d{3})+(?!\d)"
     r"|\d{1,3}(?:\.\d{3})+(?=,\d{1,2}(?!\d))|\d{1,2}(?:,\d{2})+,\d{3}(?!\d)|\d{1,3}[,' ]\d{3}(?!\d)|\d+)"
@@ -29,7 +29,7 @@ _TEX = re.compile(r"\\(?:boxed|fbox|text|textbf|mathrm|mathbf)\s*\{([^{}]*)\}")
 _CURRENCIES = re.compile(r"(?:(?:US|A|C|HK|NZ|S)(?=\$)|\b(?:USD|EUR|GBP|INR|JPY|CNY|Rs)\b\.?)")
 
 
-# "5 or 6", "5, 6": which?
+# "5 or 6", "5, 6": ambiguous.
 _ANOTHER = re.compile(r"\s*(?:or\s+|[,;]\s+)[-−+$€£]?\d")
 _SCALE = re.compile(
     r"\s*(?:(?P<word>thousand|million|billion)\b|(?:\\times|[×x*])\s*10\s*\^\s*\{?(?P<power>-?\d{1,3})\}?)"
@@ -38,17 +38,17 @@ _SCALES = {"thousand": 3, "million": 6, "billion": 9}
 _GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:\.\d{3})+(?![\d.,]*\d)")
 
 
-@lru_cache(maxsize=16384)  # a population's answers to one sample are few
+@lru_cache(maxsize=16384)  # a population gives few distinct answers to a sample
 def parse_number(text: str, integers: bool = False) -> Fraction | None:
-    r"""Return the number that `text` gives, or None when it gives none or does not say which.
+    r"""Return the number in `text`, or None if there is none or it is ambiguous.
 
-    That is the number at its start (a currency or `≈` may precede it) or behind its last `=`; failing that the only
-    number in it. Units, points and percent signs behind a number do not change it.
+    It is the number at the start (after a currency or `≈`) or after the last `=`, or else the only number in the text.
+    Units, periods and percent signs after a number do not change it.
 
     >>> parse_number("$1,234.50 per year"), parse_number("३/४"), parse_number("about 3 to 4")
     (Fraction(2469, 2), Fraction(3, 4), None)
     """
-    # The usual case, a bare whole number, needs none of what follows.
+    # The usual case, a plain integer, is handled first.
     if text.isascii() and text.isdigit() and len(text) < _LONGEST:
         return Fraction(int(text))
     if len(text) > _LONGEST:
@@ -64,7 +64,7 @@ def parse_number(text: str, integers: bool = False) -> Fraction | None:
         if len(matches) != 1:
             return None
         match = matches[0]
-    # A letter right before a digit makes a name (x2, B12), not a number.
+    # A letter directly before a digit makes it a name (x2, B12), not a number.
     if match.start() and plain[match.start() - 1].isalpha():
         return None
     if _ANOTHER.match(plain, match.end()):
@@ -76,12 +76,12 @@ def parse_number(text: str, integers: bool = False) -> Fraction | None:
 
 
 def _western(text: str) -> str:
-    """Return `text` with ASCII digits, signs and marks, without currency, emphasis and TeX around a number."""
+    """Return `text` with ASCII digits, signs and separators, without currency, emphasis and TeX around a number."""
     text = _TEX.sub(r"\1", text) if "\\" in text else text
     text = _FRACTION.sub(lambda m: f" {m[1] or m[3]}/{m[2] or m[4]} ", text) if "\\" in text else text
     text = _IGNORED.sub(lambda match: "," if match[0] == "{,}" else "", text)
     if not text.isascii():
-        # A vulgar fraction behind a digit (1½) is a mixed number, which NFKC would run together.
+        # A fraction character after a digit (1½) makes a mixed number, which NFKC would join into one.
         text = "".join(f" {c}" if "⁄" in unicodedata.normalize("NFKC", c) else c for c in text)
         text = "".join(_ascii(character) for character in unicodedata.normalize("NFKC", text))
     return _CURRENCIES.sub("", text).replace("$", "").strip()

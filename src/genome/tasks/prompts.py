@@ -1,14 +1,14 @@
-"""Rows become samples: prompt, token ids, reference, and what else scoring needs.
+"""Rows become samples: prompt, token ids, reference, and other facts that scoring needs.
 
-Templates see a row's columns by name, and beside them `options` (choice: {letter: text}), `labels` (label),
-`examples` (tasks with shots: rows from outside the splits, each with its own `options` and `reference`), and `row`, by
-which a column of any name can be read (`row["my column"]`). Without shots, `examples` is a column like any other.
-Expressions see the columns and `row` alone. The filter `listed` writes options one a line, `options_in` finds those
-that a question lists, `boxed` what stands in the last \\boxed{}. Templates run in Jinja2's sandbox, within limits of
-time and memory and without chance; a name that the row lacks is an error, and so is a null or an object in a prompt.
+A template can use a row's columns by name, and also `options` (choice: {letter: text}), `labels` (label), `examples`
+(tasks with shots: rows from outside the splits, each with its own `options` and `reference`), and `row`, to read a
+column of any name (`row["my column"]`). Without shots, `examples` is a normal column. Expressions can use only the
+columns and `row`. The filter `listed` writes one option per line, `options_in` finds the options listed in a question,
+`boxed` returns the content of the last \\boxed{}. Templates run in Jinja2's sandbox, with limits of time and memory and
+without randomness. A name that is not in the row is an error, and so is a null or an object in a prompt.
 
-A row of a split holds the columns as they are read, and beside them our own: `id`, the sample's name, and `examples`.
-Columns that are so called themselves stand apart, under `columns`.
+A row of a split contains the columns as they were read and the keys `id`, the sample's name, and `examples`. Columns
+of the same names are kept separately, under `columns`.
 """
 
 import re
@@ -21,7 +21,7 @@ import jinja2
 from jinja2 import meta, nodes
 from jinja2.sandbox import SandboxedEnvironment
 
-from genome.errors import GenomeError
+from genome.errors import GenomeError, one_line
 from genome.files import encodable
 from genome.limits import OverLimitError, limited
 from genome.tasks.chat import DATE, Chat, load_tokenizer, prints_date, prompt_texts, token_ids
@@ -33,16 +33,16 @@ from genome.tasks.task import Task
 from genome.tasks.values import fault, hidden, is_null, shown
 
 Row = Mapping[Any, Any]
-"""A row by its columns; keys that are no text are ours, such as `ORIGIN`."""
+"""A row by its columns; keys that are not text are ours, such as `ORIGIN`."""
 
 ORIGIN = ("origin",)
-"""Key of where a row is from, for messages: the user's file and the row's number."""
+"""Key of a row's origin for messages: the user's file and the row's number."""
 
 RESERVED = ("id", "examples", "columns")
-"""Keys of a split's rows that are ours."""
+"""Keys that the workflow adds to a split's rows."""
 
 LONGEST_PROMPT = 10_000_000
-"""Characters; no model reads as many."""
+"""Characters; more than any model reads."""
 
 _EXPRESSIONS = ("reference", "options", "tests", "setup", "examples_by", "where", "distinct")
 _ROW = "row"
@@ -69,7 +69,7 @@ def columns_of(row: Row) -> dict[Any, Any]:
 
 
 def listed(options: Mapping[str, str]) -> str:
-    """Return options one a line, as a prompt lists them.
+    """Return one option per line, for a prompt.
 
     >>> listed({"A": "fur", "B": "scale"})
     'A. fur\\nB. scale'
@@ -86,23 +86,23 @@ def _environment() -> SandboxedEnvironment:
     environment.globals["zip"] = zip
     environment.tests["none"] = is_null
     environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "default": _json}
-    # The same row is the same prompt, whenever it is made.
+    # The same row must always give the same prompt.
     del environment.filters["random"], environment.globals["lipsum"]
     return environment
 
 
 @lru_cache
 def _nameless() -> SandboxedEnvironment:
-    """Return an environment that knows no name itself: a column may be called like a function of the usual one."""
+    """Return an environment without names of its own, because a column may have the name of a global function."""
     environment = _environment().overlay()
     environment.globals = {}
     return environment
 
 
 def _printed(value: Any) -> Any:
-    """Return a value that a template prints; what has no text of its own would be None, or an address in memory."""
+    """Return a value that a template prints; ValueError for values printed as None or as an address in memory."""
     if value is None:
-        raise ValueError('it prints a null; test for it, or print something in its place (`or ""`)')
+        raise ValueError('it prints a null; test for it, or print something else instead (`or ""`)')
     if not is_null(value) and not isinstance(value, _PRINTABLE):
         kind = type(value).__name__
         raise ValueError(f"it prints an object ({kind}); {'add | list' if kind == 'generator' else 'print its text'}")
@@ -125,30 +125,31 @@ def _expression(task: str, field: str, text: str) -> Callable[..., Any]:
 
 
 def _compiled(task: str, field: str, text: str, compiler: Callable[[], Any]) -> Any:
-    """Return what `compiler` makes of a template or an expression; GenomeError says what is wrong with the text."""
+    """Return the template or expression that `compiler` returns; GenomeError if the text is invalid."""
     expression = field != "prompt"
     try:
         with limited():
             return compiler()
     except jinja2.TemplateSyntaxError as error:
         if expression:
-            raise GenomeError(f"task {task}: {field} is no expression: {error.message} in {_short(text)!r}") from error
+            reason = f"{error.message} in {one_line(text)!r}"
+            raise GenomeError(f"task {task}: {field} is not an expression: {reason}") from error
         raise GenomeError(f"task {task}: prompt, line {error.lineno}: {error.message}") from error
     except OverLimitError as error:
         raise GenomeError(f"task {task}: {field} {error}; write it shorter") from error
-    # Of Python, which runs what Jinja2 makes of the text, and of constants that are computed once.
+    # From Python, which compiles Jinja2's output, and from constants that Jinja2 computes.
     except (ArithmeticError, LookupError, SyntaxError, TypeError, ValueError) as error:
-        raise GenomeError(f"task {task}: {field}: {_short(error)}; write it in a simpler way") from error
+        raise GenomeError(f"task {task}: {field}: {one_line(error)}; simplify it") from error
 
 
-def columns(task: Task) -> set[str]:
-    """Return the names of the columns that the task's template and expressions use; all of them are compiled here."""
+def columns(task: Task) -> frozenset[str]:
+    """Return the names of the columns that the task's template and expressions use, after compiling all of these."""
     found, _ = _used(task)
     return found
 
 
-def _used(task: Task) -> tuple[set[str], set[str]]:
-    """Return the columns that a task needs, and the names that are columns only where rows have them."""
+def _used(task: Task) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the columns that a task needs, and the names that are columns only if rows have them."""
     of_prompt, of_expressions = _names_of(task)
     provided = {*(["options"] if task.options else []), *(["labels"] if task.labels else [])}
     if task.shots:
@@ -159,7 +160,7 @@ def _used(task: Task) -> tuple[set[str], set[str]]:
 
 
 def _names_of(task: Task) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the names that the prompt and the expressions of a task take from a row."""
+    """Return the names that the prompt and the expressions of a task read from a row."""
     expressions = ((field, text) for field in _EXPRESSIONS if (text := getattr(task, field)) is not None)
     return _compiled_names(task.name, task.prompt, tuple(expressions))
 
@@ -171,30 +172,26 @@ def _compiled_names(
     _template(task, prompt)
     for field, text in expressions:
         _expression(task, field, text)
-    # Jinja2 computes constants on the way.
+    # Limited, because Jinja2 computes constants while parsing.
     with limited():
         return _names(prompt), frozenset().union(*(_names("{{ " + text + " }}") for _, text in expressions))
 
 
 def _names(template: str) -> frozenset[str]:
-    """Return the names that a template takes from a row, by themselves or from `row`."""
+    """Return the names that a template reads from a row, directly or through `row`."""
     tree = _nameless().parse(template)
     names = set(meta.find_undeclared_variables(tree))
     if _ROW in names:
         found = tree.find_all((nodes.Getitem, nodes.Getattr))
         of_row = [node for node in found if isinstance(node.node, nodes.Name) and node.node.name == _ROW]
         names |= {node.attr for node in of_row if isinstance(node, nodes.Getattr) and not hasattr(dict, node.attr)}
-        keys = [node.arg.value for node in of_row if isinstance(node, nodes.Getitem) and _is_constant(node.arg)]
-        names |= {key for key in keys if isinstance(key, str)}
+        keys = [node.arg for node in of_row if isinstance(node, nodes.Getitem)]
+        names |= {key.value for key in keys if isinstance(key, nodes.Const) and isinstance(key.value, str)}
     return frozenset(names)
 
 
-def _is_constant(node: nodes.Node) -> bool:
-    return isinstance(node, nodes.Const)
-
-
 def evaluate(task: Task, row: Row, field: str) -> Any:
-    """Return the value of one of the task's expressions for `row`; None where the task has none."""
+    """Return the value of one of the task's expressions for `row`; None if the task does not have it."""
     text = getattr(task, field)
     if text is None:
         return None
@@ -204,7 +201,7 @@ def evaluate(task: Task, row: Row, field: str) -> Any:
 
 
 def render(task: Task, row: Row, examples: Sequence[Row] = ()) -> str:
-    """Return the user's message for `row`, without space around it; `examples` are the rows of the task's shots."""
+    """Return the user's message for `row`, stripped; `examples` are the rows of the task's shots."""
     context = {**_context(task, row), **_provided(task, row)}
     if task.shots or "examples" not in row:
         context["examples"] = [
@@ -219,20 +216,20 @@ def render(task: Task, row: Row, examples: Sequence[Row] = ()) -> str:
         if len(text) > LONGEST_PROMPT:
             raise ValueError(f"it has {len(text)} characters, more than {LONGEST_PROMPT}")
         if not encodable(text):
-            raise ValueError("it holds half of a character (a lone surrogate)")
+            raise ValueError("it contains half of a character (a lone surrogate)")
         return text
 
     return _guarded(task, row, "prompt", rendered)
 
 
 def reference(task: Task, row: Row) -> Any:
-    """Return the canonical reference of `row`; GenomeError when its kind cannot read it."""
+    """Return the canonical reference of `row`; GenomeError if its kind cannot read it."""
     value = evaluate(task, row, "reference")
     return _guarded(task, row, "reference", lambda: KINDS[task.kind].reference(task, _provided(task, row), value))
 
 
 def facts(task: Task, row: Row) -> dict[str, Any]:
-    """Return what scoring needs of `row`: its reference, and options, language or tests where its kind has them."""
+    """Return what scoring needs of `row`: its reference, and its options, language or tests if its kind has them."""
     found: dict[str, Any] = {"reference": reference(task, row)}
     options = _provided(task, row).get("options")
     if options and (task.kind == "choice" or found["reference"] in options):
@@ -241,13 +238,13 @@ def facts(task: Task, row: Row) -> dict[str, Any]:
         found["language"] = row["language"]
     if task.tests is not None:
         tests = _texts(task, row, "tests")
-        # A test's set-up may use what the program defines, so it runs behind it.
+        # The set-up of tests may use the program's definitions, so it runs after the program.
         setup = evaluate(task, row, "setup")
         if setup is not None and not isinstance(setup, str):
-            raise GenomeError(f"task {task.name}, {_where(row)}: setup must give text, found {_short(repr(setup))}")
+            raise GenomeError(f"task {task.name}, {_where(row)}: setup must give text, found {one_line(repr(setup))}")
         found["tests"] = [setup, *tests] if setup else tests
         if any("\0" in test for test in found["tests"]):
-            raise GenomeError(f"task {task.name}, {_where(row)}: tests: a NUL character, which no program may hold")
+            raise GenomeError(f"task {task.name}, {_where(row)}: tests: a NUL character, which programs cannot contain")
     for name, value in found.items():
         wrong = fault(value, name)
         if wrong:
@@ -267,16 +264,15 @@ def prepare(
 ) -> list[dict[str, Any]]:
     """Return the samples of a split's `rows`, with `tokens`: the ids of the prompt in the base model's chat template.
 
-    Where the template prints today's date, `date` says which day it was told; `of` is the number of samples.
-    GenomeError: no tokenizer in the folder, a chat template that does not serve, a prompt that is longer than the
-    model's context.
+    If the template prints today's date, `date` is the day it was given; `of` is the number of samples. GenomeError: no
+    tokenizer in the folder, a chat template that fails, a prompt that is longer than the model's context.
     """
     chat = chat or Chat()
     samples = [sample(task, row) for row in rows]
     tokenizer = load_tokenizer(tokenizer_dir)
     texts = prompt_texts(tokenizer, [each["prompt"] for each in samples], chat)
     date = {"date": DATE.isoformat()} if prints_date(tokenizer, chat) else {}
-    of = {"of": len(samples)}  # tells a file that has lost lines
+    of = {"of": len(samples)}  # shows whether a file has lost lines
     prepared = [
         {**each, "tokens": ids, **date, **of} for each, ids in zip(samples, token_ids(tokenizer, texts), strict=True)
     ]
@@ -285,7 +281,7 @@ def prepare(
 
 
 def _context(task: Task, row: Row) -> dict[str, Any]:
-    """Return what a template or an expression sees of a row."""
+    """Return the names and values of a row for a template or an expression."""
     names = frozenset().union(*_names_of(task))
     wanted = row.keys() if _ROW in names else names & row.keys()
     own = {key: shown(row[key], f"column {key!r}") for key in wanted if isinstance(key, str)}
@@ -298,10 +294,10 @@ def _texts_of(task: Task) -> list[str]:
 
 
 def _provided(task: Task, row: Row) -> dict[str, Any]:
-    """Return what a template and the kinds see beside the columns."""
+    """Return the values other than columns for a template and the kinds."""
     if task.options is not None:
         value = evaluate(task, row, "options")
-        if not value and task.kind == "text":  # such a task has rows with options and rows without
+        if not value and task.kind == "text":  # rows of such a task may have options or not
             return {"options": {}}
         return {"options": _guarded(task, row, "options", lambda: lettered(value))}
     return {"labels": dict(task.labels)} if task.labels else {}
@@ -311,7 +307,7 @@ def _texts(task: Task, row: Row, field: str) -> list[str]:
     value = evaluate(task, row, field)
     if not isinstance(value, list | tuple) or not value or not all(isinstance(text, str) for text in value):
         raise GenomeError(
-            f"task {task.name}, {_where(row)}: {field} must give a list of texts, found {_short(repr(value))}"
+            f"task {task.name}, {_where(row)}: {field} must give a list of texts, found {one_line(repr(value))}"
         )
     return list(value)
 
@@ -324,7 +320,7 @@ def _defined(value: Any) -> Any:
 
 
 def _guarded(task: Task, row: Row, field: str, compute: Callable[[], Any]) -> Any:
-    """Return what `compute` gives; errors that a template or a row can cause become one line naming both."""
+    """Return the result of `compute`; errors that a template or a row can cause become one line that names both."""
     try:
         with limited():
             return compute()
@@ -339,23 +335,17 @@ def _guarded(task: Task, row: Row, field: str, compute: Callable[[], Any]) -> An
         TypeError,
         ValueError,
     ) as error:
-        raise GenomeError(f"task {task.name}, {_where(row)}: {field}: {_short(error)}") from error
+        raise GenomeError(f"task {task.name}, {_where(row)}: {field}: {one_line(error)}") from error
 
 
 def _where(row: Row) -> str:
     if ORIGIN in row:
         return row[ORIGIN]
-    return f"row {_short(row['id'])}" if "id" in row else f"row with columns {_short(', '.join(map(str, row)))}"
-
-
-def _short(value: Any) -> str:
-    """Return a text in one line that people can still read."""
-    text = " ".join(str(value).split())
-    return text if len(text) <= 300 else text[:299] + "…"
+    return f"row {one_line(row['id'])}" if "id" in row else f"row with columns {one_line(', '.join(map(str, row)))}"
 
 
 def missing_columns(task: Task, rows: Sequence[Row]) -> tuple[int, str] | None:
-    """Return the number (from 0) of the first row that lacks a column which the task uses, and that column."""
+    """Return the number (from 0) of the first row without a column that the task uses, and that column."""
     needed, optional = _used(task)
     needed |= {name for name in optional if any(name in row for row in rows)}
     for number, row in enumerate(rows):
@@ -366,9 +356,9 @@ def missing_columns(task: Task, rows: Sequence[Row]) -> tuple[int, str] | None:
 
 
 def unreadable(task: Task, names: Iterable[str], missing: str | None = None) -> str:
-    """Return advice on columns that a template cannot name by themselves, and that the task seems to mean; or "".
+    """Return advice about a column that the task seems to mean but that needs `row[...]` in a template; or "".
 
-    `missing` is a name that the task uses and no column has; without it, the texts of the task are searched.
+    `missing` is a name in the task for which there is no column; without it, the texts of the task are searched.
     """
     awkward = [name for name in names if isinstance(name, str) and not _is_name(name)]
     if missing is None:
@@ -383,7 +373,7 @@ def _is_name(name: str) -> bool:
 
 
 def printed_constants(task: Task) -> set[str]:
-    """Return the constants (true, false, none) that the task prints or gives as a whole, as columns could be called."""
+    """Return the constants (true, false, none) that the task prints or returns, which might be meant as columns."""
     found: set[str] = set()
     for text in _texts_of(task):
         for output in _environment().parse(text).find_all(nodes.Output):

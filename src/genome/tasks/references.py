@@ -1,6 +1,6 @@
-"""Whether a task's own references, given as answers, are read as what they are and score 1.
+"""Checks that a task's references, given as answers, are read as themselves and score 1.
 
-Where they do not, no model can be right, and a search runs on nothing.
+If they are not, no model can be correct, and a search has nothing to select on.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,11 +16,11 @@ from genome.tasks.task import Task
 Sample = Mapping[str, Any]
 
 _FORMS = ("Answer: {}", "{}", "#### {}", "\\boxed{{{}}}", "The answer is {}.", "<answer>{}</answer>")
-"""How an answer may stand in a response to a task with a pattern of its own; without one, it is the first."""
+"""Forms of an answer in a response to a task with its own pattern; without a pattern, only the first is used."""
 
 
 def read_references(task: Task, samples: Sequence[Sample]) -> None:
-    """Raise GenomeError where not one reference is read as itself, wherever it stands in a response."""
+    """Raise GenomeError if no reference at all is read as itself, in any form of a response."""
     kind = KINDS[task.kind]
     lost = []
     for sample in samples:
@@ -33,10 +33,10 @@ def read_references(task: Task, samples: Sequence[Sample]) -> None:
 
 
 def check_references(task: Task, samples: Sequence[Sample]) -> str | None:
-    """Return a warning about references that are not extracted from a response that gives them; None where all are.
+    """Return a warning about references that are not extracted from a response with that answer; None if all are.
 
-    GenomeError where no reference is. A task whose pattern finds nothing in any usual form of a response wants a form
-    of its own and is not checked.
+    GenomeError if no reference is extracted. A task whose pattern matches none of the usual forms requires a special
+    form and is not checked.
     """
     lost = []
     for sample in samples:
@@ -49,18 +49,18 @@ def check_references(task: Task, samples: Sequence[Sample]) -> str | None:
         return None
     if len(lost) == len(samples):
         _refuse(task, lost)
-    return f"task {task.name}: {len(lost)} of {len(samples)} references can never be answered; {_said(lost[0])}"
+    return f"task {task.name}: {len(lost)} of {len(samples)} references can never be answered; {_example(lost[0])}"
 
 
 def _refuse(task: Task, lost: Sequence[tuple[str, str, str | None]]) -> None:
     own = f"kind {task.kind!r}" + (f" with the pattern {task.pattern!r}" if task.pattern else "")
     raise GenomeError(
-        f"task {task.name}: none of the {len(lost)} references can ever be answered by {own}; {_said(lost[0])}; "
+        f"task {task.name}: none of the {len(lost)} references can ever be answered by {own}; {_example(lost[0])}; "
         f"correct `reference`, `kind`{', `pattern`' if task.pattern else ''} or the options"
     )
 
 
-def _said(lost: tuple[str, str, str | None]) -> str:
+def _example(lost: tuple[str, str, str | None]) -> str:
     name, response, answer = lost
     response = response if len(response) <= 100 else response[:99] + "…"
     read = "be unparsed" if answer is None else f"be read as {answer!r}"
@@ -68,7 +68,7 @@ def _said(lost: tuple[str, str, str | None]) -> str:
 
 
 def _texts(task: Task, sample: Sample) -> list[str]:
-    """Return texts that give a sample's reference as a response may; none where only a program would."""
+    """Return the texts by which a response may give a sample's reference; an empty list for programs."""
     reference = sample["reference"]
     if task.kind == "program":
         return []
@@ -84,7 +84,7 @@ def _texts(task: Task, sample: Sample) -> list[str]:
 
 
 def _decimal(reference: str) -> list[str]:
-    """Return a fraction as the decimal that a pattern may ask for."""
+    """Return a fraction as a decimal, which a pattern may require."""
     above, _, below = reference.partition("/")
     if not (below.isdigit() and above.removeprefix("-").isdigit() and int(below)):
         return []
@@ -94,8 +94,8 @@ def _decimal(reference: str) -> list[str]:
 def _is_right(task: Task, sample: Sample, answer: str | None) -> bool:
     if answer is None:
         return False
-    # A reference is canonical itself, so that math-verify need not be asked; and BLEU is below 1 for a short sentence,
-    # even against itself.
+    # A reference is already canonical, so math-verify is not needed; and the BLEU of a short sentence and itself is
+    # below 1.
     if task.kind in ("math", "translation"):
         return answer in (sample["reference"] if isinstance(sample["reference"], list) else [sample["reference"]])
     return KINDS[task.kind].score(task, [(sample, answer)]) == [1.0]

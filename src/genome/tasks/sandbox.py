@@ -1,11 +1,12 @@
-"""Programs written by a model are run here, and can do nothing but compute.
+"""Sandbox for programs written by a model, which can only compute in it.
 
-`run_programs` starts a few long-lived runners (`sandbox_runner`, which names the walls around a program)
-and hands each the next program when it is free. Programs fork from a warm interpreter, so a trivial one
-costs about a millisecond.
+`run_programs` starts a few long-lived runners (`sandbox_runner`, which describes the walls around a program) and gives
+each the next program when it is free. Programs fork from a warm interpreter, so a trivial one costs about a
+millisecond.
 
-A program does not judge itself. Its tests are split (`asserts`): what it computes comes out as data and is compared
-where it never ran, with what it never saw. The docstring of `asserts` says what is left to the program's own process.
+A program does not judge itself. Its tests are split (`asserts`): the program's results leave its process as data, and
+another process compares them with expected values that the program never sees. The docstring of `asserts` describes
+what must remain in the program's process.
 """
 
 import contextlib
@@ -23,22 +24,23 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from genome.errors import GenomeError
 from genome.tasks import asserts
 
 RUNNER = Path(__file__).with_name("sandbox_runner.py")
-# How a runner is started, best first; the next is tried where the kernel refuses one.
+# Ways to start a runner, best first; the next is tried if the kernel refuses one.
 MODES = ("namespaces", "plain")
-# Wall clock that a program may spend per second of processor time that it may spend, asleep or on a busy machine.
+# Limit of wall clock time per second of the limit of processor time, for sleeping programs and busy machines.
 WALL_PER_CPU = 4
-# A runner that is silent for so long, beyond its program's own limit, was stopped by that program.
+# A runner that is silent for this long after its program's time limit was stopped by that program.
 PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True)
 class _Request:
-    """A program with its tests, where these start, whether that is a guess, and the tests as they are judged."""
+    """A program with its tests, the position where these start, whether it is guessed, and the split tests."""
 
     program: str
     start: int
@@ -48,7 +50,7 @@ class _Request:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a program and its tests came to their very end and all held; if not, why in ≤ 200 characters."""
+    """Whether a program and its tests ran to the end and all tests passed; if not, the reason in ≤ 200 characters."""
 
     passed: bool
     detail: str
@@ -62,15 +64,15 @@ def run_programs(
     memory_mb: int = 512,
     workers: int | None = None,
 ) -> list[Verdict]:
-    """Run Python programs, each alone in a sandbox, and say which pass their tests.
+    """Run Python programs, each alone in a sandbox, and return which pass their tests.
 
-    A program is its source with its tests at the end; `starts` says at which character of each these begin, by
-    default at the first line that starts with `assert`. It is executed as an imported module would be, with
-    the standard library at hand. It fails by an exception or an early exit, by running longer than
-    `timeout_s` (seconds of processor time, or four times as many of wall clock), by using more than
-    `memory_mb` (address space, MiB), by printing more than 1 MiB, and by whatever needs a process, thread,
-    socket, signal or written file. Equal programs run once. `workers` run at the same time, by default one a
-    usable core. Verdicts come in the programs' order; GenomeError when no runner starts on this machine.
+    A program is its source with its tests at the end; `starts` gives the character of each program where the tests
+    begin, by default the first line that starts with `assert`. A program runs like an imported module, with the
+    standard library available. It fails if it raises an exception or exits early, runs longer than `timeout_s`
+    (seconds of processor time, or four times as many of wall clock), uses more than `memory_mb` (address space, MiB),
+    prints more than 1 MiB, or needs a process, thread, socket, signal or written file. Equal programs run once.
+    `workers` runners work in parallel, by default one per usable core. Verdicts are in the order of the programs.
+    GenomeError if no runner starts on this machine.
     """
     requests = _requests(programs, starts)
     waiting = list(dict.fromkeys(requests))[::-1]
@@ -88,7 +90,7 @@ def run_programs(
             for job in jobs:
                 job.result()
         finally:
-            waiting.clear()  # after an error or Ctrl-C the other workers finish the program at hand
+            waiting.clear()  # after an error or Ctrl-C, the other workers only finish their current program
     return [verdicts[request] for request in requests]
 
 
@@ -97,7 +99,7 @@ def _usable_cores() -> int:
 
 
 def _work(waiting: list[_Request], verdicts: dict[_Request, Verdict], arguments: tuple[float, int, str]) -> None:
-    """Take programs off `waiting` until none is left and note their verdicts, with one runner after another."""
+    """Run the programs in `waiting` until none is left and store their verdicts; replace a runner that ends."""
     mode = 0
     while waiting:
         with _runner(MODES[mode], *arguments) as process:
@@ -118,7 +120,7 @@ def _work(waiting: list[_Request], verdicts: dict[_Request, Verdict], arguments:
 
 def _requests(programs: Sequence[str], starts: Sequence[int] | None) -> list[_Request]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of tests' odd escapes
+        warnings.simplefilter("ignore")  # about invalid escapes in tests
         return [_request(*pair) for pair in zip(programs, starts or [None] * len(programs), strict=True)]
 
 
@@ -134,11 +136,19 @@ def _request(program: str, start: int | None) -> _Request:
         return _Request(program, start, guessed, asserts.Split(json.dumps([{"run": tests}]), "[]", "[]"))
 
 
-def _judge(process: subprocess.Popen, request: _Request, patience_s: float) -> bytes | None:
-    """Return `+` when a program passes its tests, `-` and the reason when not, None when its runner has ended."""
+class _Runner(subprocess.Popen[bytes]):
+    """A process with three pipes."""
+
+    stdin: IO[bytes]
+    stdout: IO[bytes]
+    stderr: IO[bytes]
+
+
+def _judge(process: _Runner, request: _Request, patience_s: float) -> bytes | None:
+    """Return `+` if a program passes its tests, `-` and the reason if not, None if its runner has ended."""
     head = request.program[: request.start]
     reply = _ask(process, b"R", json.dumps([head, request.tests.steps]).encode(), patience_s)
-    if reply and request.guessed and reply.startswith(b"-SyntaxError"):  # the line was within a text
+    if reply and request.guessed and reply.startswith(b"-SyntaxError"):  # the guessed line was inside a string
         whole = _Request(request.program, len(request.program), False, asserts.split(""))
         return _judge(process, whole, patience_s)
     if reply is None or reply[:1] == b"-":
@@ -149,19 +159,19 @@ def _judge(process: subprocess.Popen, request: _Request, patience_s: float) -> b
 
 
 def _next(waiting: list[_Request]) -> _Request | None:
-    """Return the next program, None when another worker has taken the last one."""
+    """Return the next program, None if another worker has taken the last one."""
     with contextlib.suppress(IndexError):
         return waiting.pop()
 
 
 @contextlib.contextmanager
-def _runner(mode: str, timeout_s: float, memory_mb: int, directory: str) -> Iterator[subprocess.Popen]:
-    """Start a runner with an environment that tells it nothing; it has ended when the block has."""
-    environment = {"PYTHONHASHSEED": "0"}  # the order of sets decides no verdict
+def _runner(mode: str, timeout_s: float, memory_mb: int, directory: str) -> Iterator[_Runner]:
+    """Start a runner with an almost empty environment; it ends with the block."""
+    environment = {"PYTHONHASHSEED": "0"}  # the order of sets must not change a verdict
     environment |= {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
     interpreter = [sys.executable, "-s", "-S", "-P", "-B", "-W", "ignore", "-X", "utf8", str(RUNNER)]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    with subprocess.Popen(
+    with _Runner(
         [*interpreter, mode, str(timeout_s), str(WALL_PER_CPU * timeout_s), str(memory_mb), directory],
         env=environment,
         start_new_session=True,
@@ -175,17 +185,17 @@ def _runner(mode: str, timeout_s: float, memory_mb: int, directory: str) -> Iter
             process.wait()
 
 
-def _ask(process: subprocess.Popen, kind: bytes, payload: bytes, patience_s: float) -> bytes | None:
-    """Return a runner's reply to a request (`sandbox_runner`), None when it has ended."""
+def _ask(process: _Runner, kind: bytes, payload: bytes, patience_s: float) -> bytes | None:
+    """Return a runner's reply to a request (`sandbox_runner`), None if it has ended."""
     request = memoryview(struct.pack("=I", len(payload)) + kind + payload)
-    with contextlib.suppress(BrokenPipeError):  # that it has ended shows where its reply is read
+    with contextlib.suppress(BrokenPipeError):  # if the runner has ended, the read below returns None
         while request:
             request = request[process.stdin.write(request) :]
     return _reply(process, patience_s)
 
 
-def _reply(process: subprocess.Popen, patience_s: float) -> bytes | None:
-    """Return what a runner says next, None when it has ended or stays silent for `patience_s`."""
+def _reply(process: _Runner, patience_s: float) -> bytes | None:
+    """Return a runner's next reply, None if it has ended or is silent for `patience_s`."""
     descriptor = process.stdout.fileno()
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
@@ -203,7 +213,7 @@ def _reply(process: subprocess.Popen, patience_s: float) -> bytes | None:
     return data[4:]
 
 
-def _refusal(process: subprocess.Popen) -> GenomeError:
+def _refusal(process: _Runner) -> GenomeError:
     process.kill()
     complaint = " ".join(process.stderr.read().decode(errors="replace").split())[-300:]
     return GenomeError(

@@ -1,33 +1,33 @@
-"""The far side of the sandbox: a small process that runs programs, one at a time, each in a fork of its own.
+"""The inner side of the sandbox: a small process that runs programs one at a time, each in a separate fork.
 
-Run as a script by `genome.tasks.sandbox` and never imported by it, so it needs the standard library alone
-and starts in milliseconds. Arguments: `namespaces` or `plain`, limits of processor time and of wall clock in
-seconds, memory limit in MiB, an empty directory. Requests and replies are length-prefixed byte strings on
-stdin and stdout. A first reply, empty, says that the walls stand. There are two kinds of requests:
+`genome.tasks.sandbox` runs it as a script and never imports it, so it uses only the standard library and starts in
+milliseconds. Arguments: `namespaces` or `plain`, limits of processor time and of wall clock in seconds, memory limit in
+MiB, an empty directory. Requests and replies are length-prefixed byte strings on stdin and stdout. A first, empty reply
+signals that the walls are in place. There are two kinds of requests:
 
-- `R`, a program's source and the steps of its tests (`asserts`, `run`): `+` comes back when it ran to its very end,
-  followed by the steps' answers as data, else `-` and the reason;
-- `C`, the checks of a program's tests and its answers (`compare`): `+` comes back when all are true, else `-` and the
-  reason. They are evaluated in a fresh fork, in which no program ever ran. What is expected of a program comes
-  here only after that program has ended.
+- `R`, a program's source and the steps of its tests (`asserts`, `run`): the reply is `+` and the steps' answers as data
+  if it ran to its end, else `-` and the reason;
+- `C`, the checks of a program's tests and its answers (`compare`): the reply is `+` if all are true, else `-` and the
+  reason. They are evaluated in a fresh fork, in which no program ever ran. Expected values are sent only after the
+  program has ended.
 
-The walls, each of which a hostile program would have to climb alone:
+The walls, which a hostile program would all have to break:
 
-- namespaces: a file system that holds the standard library and nothing else, read-only; no network; a
-  process table of its own, which dies with this process;
+- namespaces: a read-only file system with the standard library only; no network; a separate process table, which ends
+  with this process;
 - resource limits: memory, CPU, size of output, open files, no new processes or threads;
 - a system call filter: no processes, signals to others, sockets, shared objects, or writing to the file system;
-- an audit hook, which ends a program that would move or read the interpreter's own frames and objects;
-- Landlock: no files but the standard library's;
-- the user `nobody` where this process is root, and no capabilities.
+- an audit hook, which ends a program that tries to change or read the interpreter's frames and objects;
+- Landlock: no files other than the standard library;
+- the Unix user `nobody` if this process is root, and no capabilities.
 
-Where the kernel refuses namespaces, `plain` does without them. What is left: the types of ctypes can be found among
-the subclasses of object and foreign functions be called with them, and an import can be made to load any bytecode.
-That gets no further than the system call filter lets any process, and gains nothing where tests are judged by
-`compare`; it could forge the answers that `asserts` leaves to the program's own process.
+If the kernel refuses namespaces, `plain` works without them. Remaining gaps: a program can find the types of ctypes
+among the subclasses of object and call foreign functions with them, and can make an import load any bytecode. The
+system call filter still applies, and nothing is gained for tests that `compare` judges. A program could forge the
+answers that `asserts` leaves to its own process.
 """
 
-# pathlib alone would take a tenth of the start.
+# Importing pathlib would take a tenth of the start.
 # ruff: noqa: PTH100, PTH103, PTH112, PTH114, PTH115, PTH116, PTH120, PTH123, PTH211
 
 import _frozen_importlib
@@ -64,25 +64,25 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
-# Last on the path: this folder has modules named as some of the standard library are.
+# Last on the path, because some modules of this folder have names of standard library modules.
 sys.path.append(os.path.dirname(os.path.abspath(__file__)))
-from sandbox_values import EXACT, read, write
+from sandbox_values import EXACT, read, write  # pyright: ignore[reportMissingImports]
 
 sys.path.pop()
 
-# What programs import most: loaded once here, they are free in every fork.
+# Modules that programs often import, loaded once here so that forks need no time for them.
 PRELOADED = (array, bisect, cmath, collections, copy, datetime, functools, heapq, itertools, math, operator)
 PRELOADED += (fractions, random, re, string, typing)
 
 MIB = 1 << 20
 OUTPUT_BYTES = MIB
-# More than that is no result, as JSON.
+# The largest result, as JSON.
 RESULT_BYTES = 32 * MIB
 NOBODY = 65534
 # The exit status of a program that the audit hook ended.
 TAMPERED = 86
 STANDARD_LIBRARY = os.path.dirname(os.__file__)
-# All that is left of the file system: what importing a module of the standard library may read.
+# The only visible parts of the file system: folders that an import of the standard library may read.
 LIBRARIES = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/nix/store", os.path.dirname(STANDARD_LIBRARY))
 BUILT_INS = dict(vars(builtins))
 LINUX = sys.platform == "linux"
@@ -103,8 +103,8 @@ LANDLOCK_ALL, LANDLOCK_READ = (1 << 13) - 1, 0b1101
 CAPABILITIES_VERSION_3 = struct.pack("=Ii", 0x20080522, 0)
 SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 
-# System calls that a calculation has no use for: (number on x86_64, number on aarch64 or None). The runner
-# itself has use for the first group; each program is refused them in its own process.
+# System calls that a calculation does not need: (number on x86_64, number on aarch64 or None). The runner needs the
+# first group, which is refused in the process of each program.
 RUNNER_CALLS = {
     "clone": (56, 220), "clone3": (435, 435), "fork": (57, None), "vfork": (58, None), "prlimit64": (302, 261),
     "kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131), "prctl": (157, 167), "seccomp": (317, 277),
@@ -137,11 +137,11 @@ REFUSED_CALLS = {
     "lremovexattr": (198, 15), "fremovexattr": (199, 16), "setxattrat": (463, 463), "removexattrat": (466, 466),
     "file_setattr": (469, 469), "flock": (73, 32), "sync": (162, 81), "syncfs": (306, 267),
 }  # fmt: skip
-# Calls that open files, refused when they would write: (numbers as above, index of their flags argument).
+# Calls that open files, refused for writing: (numbers as above, index of their flags argument).
 OPENING_CALLS = {"open": ((2, None), 1), "openat": ((257, 56), 2)}
-# Calls that do one of many things: (numbers, index of the argument that says which, what is not refused). Others would
-# send signals to any process of the user (F_SETOWN, F_SETSIG, F_NOTIFY, FIOSETOWN, SIOCSPGRP), lock or lease files, or
-# type into a terminal (TIOCSTI).
+# Calls with several commands: (numbers, index of the command argument, allowed commands). Other commands could send
+# signals to any process of the user (F_SETOWN, F_SETSIG, F_NOTIFY, FIOSETOWN, SIOCSPGRP), lock or lease files, or type
+# into a terminal (TIOCSTI).
 LIMITED_CALLS = {
     # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_GETPIPE_SZ, F_GET_SEALS
     "fcntl": ((72, 25), 1, (0, 1, 2, 3, 4, 1030, 1032, 1034)),
@@ -158,7 +158,7 @@ def _checked(result: int) -> None:
 
 
 def syscall_filter(machine: str, refused: Mapping, opening: Mapping, limited: Mapping) -> bytes:
-    """Return a BPF program (seccomp(2)) that answers calls of the tables with EPERM; empty: unknown machine."""
+    """Return a BPF program (seccomp(2)) that refuses the calls of the tables with EPERM; empty: unknown machine."""
     if machine not in ARCHITECTURES:
         return b""
     column, audit_architecture = ARCHITECTURES[machine]
@@ -177,7 +177,7 @@ def syscall_filter(machine: str, refused: Mapping, opening: Mapping, limited: Ma
         program += [(jump_equal, 0, count + 3, numbers[column]), (load, 0, 0, 16 + 8 * argument)]
         program += [(jump_equal, count - index, 0, value) for index, value in enumerate(allowed)]
         program += [(give_back, 0, 0, refuse), (give_back, 0, 0, allow)]
-    # Numbers from 2^30 up are x86_64's x32 calls: the same kernel functions under other names.
+    # Numbers from 2^30 up are x86_64's x32 calls: the same kernel functions with other numbers.
     tests = [(jump_at_least, 1 << 30)]
     tests += [(jump_equal, numbers[column]) for numbers in refused.values() if numbers[column] is not None]
     for index, (code, operand) in enumerate(tests):
@@ -187,15 +187,15 @@ def syscall_filter(machine: str, refused: Mapping, opening: Mapping, limited: Ma
 
 
 def refuse_calls(program: bytes) -> None:
-    """Put a filter of system calls, if there is one, on this process and all that it forks, for good."""
+    """Apply a filter of system calls, if there is one, to this process and its forks, permanently."""
     if program:
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        address = ctypes.cast(program, ctypes.c_void_p).value
+        address = ctypes.cast(ctypes.c_char_p(program), ctypes.c_void_p).value
         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, struct.pack("@HP", len(program) // 8, address))
 
 
 def hide_files() -> None:
-    """Let this process and all that it forks open nothing but libraries (landlock(7)), where the kernel can."""
+    """Restrict this process and its forks to opening libraries only (landlock(7)), if the kernel supports it."""
     ruleset = LIBC.syscall(LANDLOCK_CREATE, struct.pack("=Q", LANDLOCK_ALL), 8, 0)
     if ruleset == -1:
         return
@@ -209,9 +209,10 @@ def hide_files() -> None:
 
 
 def isolate(directory: str) -> None:
-    """Move into new namespaces whose file system, built at `directory`, is the standard library; OSError if refused.
+    """Move into new namespaces whose file system, built at `directory`, has only the standard library.
 
-    Returns in a new process, the first of its process table; the old one waits for it and ends with it.
+    It returns in a new process, the first of its process table; the old process waits for it and ends with it. OSError
+    if the kernel refuses.
     """
     user, group = os.geteuid(), os.getegid()
     flags = NEW_MOUNTS | NEW_UTS | NEW_IPC | NEW_PIDS | NEW_NETWORK
@@ -239,7 +240,7 @@ def isolate(directory: str) -> None:
         elif os.path.isdir(source) and not os.path.isdir(target):
             os.makedirs(target)
             _mount(source, target, MS_BIND | MS_RECURSIVE)
-            # ST_* of statvfs equal MS_*: flags that came with the mount may not be taken off again.
+            # ST_* of statvfs equal MS_*: flags of the original mount cannot be removed.
             kept = os.statvfs(source).f_flag & MS_KEPT
             _mount("none", target, MS_REMOUNT | MS_BIND | MS_READ_ONLY | kept)
     _mount("none", directory, MS_REMOUNT | MS_BIND | MS_READ_ONLY | MS_NO_SUID | MS_NO_DEVICES)
@@ -254,22 +255,22 @@ def _mount(source: str, target: str, flags: int, kind: str = "none", options: st
 
 
 def nobody_can_read(path: str) -> bool:
-    """Say whether every directory from the root down to `path` is open to all users."""
+    """Return whether every directory from the root to `path` is accessible to all users."""
     return bool(os.stat(path).st_mode & 0o001) and (path == "/" or nobody_can_read(os.path.dirname(path)))
 
 
 def confine(cpu_s: float, memory_mb: int, become_nobody: bool, rules: bytes) -> None:
-    """Give up, in the process of one program, whatever a calculation has no use for."""
+    """Drop, in the process of one program, all rights that a calculation does not need."""
     for kind, limit in (
         (resource.RLIMIT_CPU, int(cpu_s) + 2),
-        (resource.RLIMIT_AS, memory_mb * MIB if LINUX else resource.RLIM_INFINITY),  # macOS knows no such limit
+        (resource.RLIMIT_AS, memory_mb * MIB if LINUX else resource.RLIM_INFINITY),  # macOS does not support this limit
         (resource.RLIMIT_FSIZE, OUTPUT_BYTES),
         (resource.RLIMIT_NOFILE, 64),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NPROC, 0),
     ):
         hard = resource.getrlimit(kind)[1]
-        # RLIM_INFINITY is -1 or a huge number, as the system likes it.
+        # RLIM_INFINITY is -1 or a huge number, depending on the system.
         limit = min((value for value in (limit, hard) if value != resource.RLIM_INFINITY), default=hard)
         resource.setrlimit(kind, (limit, limit))
     if become_nobody:
@@ -283,22 +284,26 @@ def confine(cpu_s: float, memory_mb: int, become_nobody: bool, rules: bytes) -> 
 
 
 def forget_foreign_calls() -> None:
-    """Take from a program what reads and writes memory as it likes: with it a proof could be read off the stack."""
-    sys.modules.update(dict.fromkeys(("ctypes", "_ctypes")))
+    """Remove ctypes, which can access any memory: a program could read the proof from the stack with it."""
+    for name in ("ctypes", "_ctypes"):
+        sys.modules[name] = None  # pyright: ignore[reportArgumentType] # None makes an import fail
     for name in ("ctypes", "LIBC", "capset", "prctl"):
         globals().pop(name, None)
 
 
 def watch() -> None:
-    """End this process when a program is about to move the interpreter's frames, or to read or write its memory."""
+    """End this process if a program tries to change the interpreter's frames, or to read or write its memory."""
     refused = {"sys.settrace", "sys.setprofile", "sys.monitoring.register_callback", "sys.addaudithook"}
     refused |= {"gc.get_objects", "gc.get_referrers", "gc.get_referents"}
     refused |= {"fcntl.fcntl", "fcntl.ioctl", "fcntl.flock", "fcntl.lockf"}
     modules = {"ctypes", "_ctypes", "_ctypes_test", "_testcapi", "_testinternalcapi", "_testlimitedcapi", "_testclinic"}
     modules |= {"_testbuffer", "_testmultiphase", "_testsinglephase", "_xxtestfuzz"}
     modules |= {"_xxsubinterpreters", "_interpreters", "_xxinterpchannels", "_interpchannels"}
-    # Bytecode can be made to read any memory. Imports and generators that become coroutines have a right to make some.
-    imports = (_frozen_importlib_external._compile_bytecode, _frozen_importlib._call_with_frames_removed)
+    # Bytecode can read any memory. Only imports and generators that become coroutines may create some.
+    # pyright: ignore below: private functions of the interpreter, which its stubs leave out.
+    compiled = _frozen_importlib_external._compile_bytecode  # pyright: ignore[reportAttributeAccessIssue]
+    called = _frozen_importlib._call_with_frames_removed  # pyright: ignore[reportAttributeAccessIssue]
+    imports = (compiled, called)
     makers = {
         "marshal.loads": tuple(function.__code__ for function in imports),
         "code.__new__": (types.coroutine.__code__,),
@@ -306,7 +311,7 @@ def watch() -> None:
 
     status = TAMPERED
 
-    # What a hook names besides its own variables, a program could replace.
+    # The hook uses only its own variables, because a program could replace any others.
     def hook(event, arguments, *, caller=sys._getframe, parts=str.rpartition, end=os._exit, error=ModuleNotFoundError):
         if event == "import":
             if parts(arguments[0], ".")[2] in modules:
@@ -314,7 +319,7 @@ def watch() -> None:
         elif event in refused or event[:7] == "ctypes.":
             end(status)
         elif event in makers:
-            for code in makers[event]:  # equal is not enough
+            for code in makers[event]:  # identical, since equal is not enough
                 if caller(1).f_code is code:
                     return
             end(status)
@@ -323,10 +328,10 @@ def watch() -> None:
 
 
 def run(request: bytes, reserve: list[bytes]) -> bytes:
-    """Execute a program as a module of its own, then its tests' steps.
+    """Execute a program as a separate module, then its tests' steps.
 
-    `request` is JSON, [source, steps as JSON]. Returns `+` and the steps' answers (JSON) when all came to their end,
-    else `-` and the reason.
+    `request` is JSON, [source, steps as JSON]. Returns `+` and the steps' answers (JSON) if all ran to their end, else
+    `-` and the reason.
     """
     source, steps = json.loads(request)
     steps = json.loads(steps)
@@ -339,7 +344,7 @@ def run(request: bytes, reserve: list[bytes]) -> bytes:
         return f"-SyntaxError: {error}".encode()
     watch()
     try:
-        # As text, which no coding declaration changes.
+        # As text, so that a coding declaration has no effect.
         exec(compile(source.removeprefix("\ufeff"), "<program>", "exec", dont_inherit=True), module.__dict__)
         answers = []
         for step in steps:
@@ -347,8 +352,8 @@ def run(request: bytes, reserve: list[bytes]) -> bytes:
                 exec(compile(step["run"], "<tests>", "exec", dont_inherit=True), module.__dict__)
             else:
                 answers.append(answer(step, module.__dict__))
-        said = with_room(lambda: dump(answers).encode())
-        return b"+" + said if len(said) < RESULT_BYTES else b"-results too large"
+        result = with_room(lambda: dump(answers).encode())
+        return b"+" + result if len(result) < RESULT_BYTES else b"-results too large"
     except MemoryError:
         reserve.clear()
         return b"-memory"
@@ -359,13 +364,13 @@ def run(request: bytes, reserve: list[bytes]) -> bytes:
 
 
 def reason(error: BaseException) -> bytes:
-    """Return `-` and what an exception says."""
+    """Return `-` and the message of an exception."""
     name, text = type(error).__name__ or "an exception without a name", str(error)
     return f"-{name}: {text[:200]}".removesuffix(": ").encode(errors="replace")
 
 
 def with_room(act: Callable, depth: int = 5000, limits: tuple = (sys.getrecursionlimit, sys.setrecursionlimit)) -> Any:
-    """Return what `act` does, free to recurse deeper than a program may."""
+    """Return the result of `act`, with a deeper recursion limit than a program's."""
     limit = limits[0]()
     limits[1](max(limit, depth))
     try:
@@ -375,7 +380,7 @@ def with_room(act: Callable, depth: int = 5000, limits: tuple = (sys.getrecursio
 
 
 def apart(preludes: list[str]) -> dict:
-    """Return names in which built-ins are what they were before any program ran."""
+    """Return names with the built-ins from before any program ran."""
     names = {"__builtins__": BUILT_INS}
     for prelude in preludes:
         exec(prelude, names)
@@ -383,10 +388,10 @@ def apart(preludes: list[str]) -> dict:
 
 
 def answer(step: dict, names: dict) -> dict:
-    """Evaluate the operands of one assert among a program's names, and return them as data.
+    """Evaluate the operands of one assert with a program's names, and return them as data.
 
-    An operand whose parts are no plain data is evaluated as a whole, where the step allows that; where the operands
-    are none themselves, the verdict of the assert.
+    If the parts of an operand are not plain data, it is evaluated as a whole if the step allows that. If the operands
+    are not plain data either, the verdict of the assert is returned.
     """
     for module in step["modules"]:
         eval(module, names)
@@ -417,9 +422,9 @@ def answer(step: dict, names: dict) -> dict:
 
 
 def compare(request: bytes, reserve: list[bytes]) -> bytes:
-    """Say whether a program's answers pass all checks. Both are JSON, a line each.
+    """Check whether a program's answers pass all checks; both are JSON, on one line each.
 
-    The answers may be anybody's. Returns `+`, or `-` and the reason.
+    The answers are not trusted. Returns `+`, or `-` and the reason.
     """
     checks, answers = request.split(b"\n", 1)
     try:
@@ -433,7 +438,7 @@ def compare(request: bytes, reserve: list[bytes]) -> bytes:
 
 
 def hold(checks: list, answers: list) -> None:
-    """Raise AssertionError, or whatever the answers or the checks lead to, unless all checks are true."""
+    """Raise AssertionError, or any error that the answers or the checks cause, unless all checks are true."""
     for check, found in zip(checks, answers, strict=True):
         names = apart(check["preludes"])
         if "verdict" in found:
@@ -447,23 +452,23 @@ def hold(checks: list, answers: list) -> None:
 
 
 def value(operand: dict, data: dict, names: dict) -> object:
-    """Return an operand's value, from its own data where the check allows that, else from those of its parts."""
+    """Return an operand's value, from its own data if the check allows that, else from the data of its parts."""
     if operand["whole"] and "whole" in data:
         return read(data["whole"])
     return eval(operand["template"], names | {f"__part{i}__": read(tree) for i, tree in enumerate(data["parts"])})
 
 
 def listen(child: int, listening: int, requests: int, cpu_s: float, wall_s: float) -> bytes | None:
-    """Return all that the process `child` says until it ends, None when it used up its time before.
+    """Return the output of the process `child` until it ends, None if it exceeds its time.
 
-    Processor time decides, so that a busy machine changes no verdict; the wall clock ends those that sleep.
+    Processor time is limited, so that a busy machine does not change a verdict; the wall clock ends sleeping programs.
     """
     end = time.monotonic() + wall_s
     processor_clock = ~child << 3 | 2  # clock_getcpuclockid(3)
-    said = bytearray()
-    # Between two replies nothing is sent to us: requests becomes readable only when the other side has ended.
+    output = bytearray()
+    # Nothing is sent before our reply, so `requests` becomes readable only when the other side has ended.
     left = cpu_s if LINUX else wall_s
-    while left > 0 and len(said) <= 2 * RESULT_BYTES:
+    while left > 0 and len(output) <= 2 * RESULT_BYTES:
         ready = select.select([listening, requests], [], [], max(left, 0.001))[0]
         left = end - time.monotonic()
         if requests in ready:
@@ -471,8 +476,8 @@ def listen(child: int, listening: int, requests: int, cpu_s: float, wall_s: floa
         if ready:
             part = os.read(listening, MIB)
             if not part:
-                return bytes(said)
-            said += part
+                return bytes(output)
+            output += part
         elif LINUX:
             left = min(left, cpu_s - time.clock_gettime(processor_clock))
     return None
@@ -487,11 +492,11 @@ def judge(
     wall_s: float,
     everything: bool,
 ) -> bytes:
-    """Return what `work` makes of a request in a fork of this process: `+` and more, or `-` and the reason.
+    """Return the result of `work` for a request, run in a fork of this process: `+` and more, or `-` and the reason.
 
-    The end is proven by a token drawn for this request. While a program runs, token and channel wait on
-    the evaluation stack of the frame that will write them: in no variable, no frame's locals and no list of
-    the garbage collector, so neither an exit code nor writing to every descriptor forges the proof.
+    A token drawn for this request proves that the program ran to its end. While the program runs, token and channel are
+    only on the evaluation stack of the frame that will write them: not in a variable, a frame's locals or a list of the
+    garbage collector. So neither an exit code nor writing to every descriptor can forge the proof.
     """
     listening, channel = os.pipe()
     proof = [os.urandom(16), channel]
@@ -512,17 +517,17 @@ def judge(
         finally:
             os._exit(0)
     os.close(channel)
-    said = listen(child, listening, requests, limits[0], wall_s)
+    reply = listen(child, listening, requests, limits[0], wall_s)
     os.close(listening)
-    # -1 is everybody in the process table; outside a table of one's own it would be everybody of this user.
+    # -1 means all processes of the process table; without a separate table it would be all processes of this user.
     for target in (-1,) if everything else (-child, child):
         with contextlib.suppress(ProcessLookupError):
             os.kill(target, signal.SIGKILL)
     status = os.waitpid(child, 0)[1]
-    if said is None:
+    if reply is None:
         return b"-timeout"
-    if said.startswith(proof[0]):
-        return said[16:]
+    if reply.startswith(proof[0]):
+        return reply[16:]
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) != signal.SIGKILL:
         return f"-ended by {signal.Signals(os.WTERMSIG(status)).name}".encode()
     if os.WIFEXITED(status) and os.WEXITSTATUS(status) == TAMPERED:

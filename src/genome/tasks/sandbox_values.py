@@ -1,8 +1,8 @@
-"""Values as data: what a program's results are written as where it runs, and read from where it never ran.
+"""Values as data: a program's results are written as data in its process, and read in a process that never ran it.
 
-The data are trees for JSON. None, booleans, strings, small integers and floats stand for themselves; every other
-value is a list, [tag, ...]. Only the closed set of types below can come out of `read`, whatever the data hold, and
-neither side calls a method that a program defined. Needs the standard library alone: `sandbox_runner` loads it too.
+The data are trees for JSON. None, booleans, strings, small integers and floats represent themselves; every other value
+is a list, [tag, ...]. `read` can only return the fixed set of types below, whatever the data are, and neither side
+calls a method that a program defined. It uses only the standard library, because `sandbox_runner` loads it too.
 """
 
 import array
@@ -14,16 +14,16 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-# How much of a value its data keep: all; all but the order in which it is walked through; what it holds, but not its
-# type (of a class derived from a built-in one) or its identity (NaN); nothing.
+# How much of a value its data keep: everything; everything but the order of iteration; the content, but not the type
+# (a class derived from a built-in one) or the identity (NaN); nothing.
 EXACT, UNORDERED, CONTENT, OPAQUE = range(4)
-# Whatever would take more parts is opaque.
+# A value of more parts is opaque.
 PARTS = 1_000_000
 Tree = Any
 
 TYPES = (bool, int, float, complex, str, bytes, bytearray, list, tuple, dict, set, frozenset, range, object, type)
-# Types that a class may derive from, and how a value is made one of the very type. A derived class's own methods are
-# not asked.
+# Types that a class may derive from, and how to convert a value to exactly that type without calling methods of the
+# derived class.
 BASES: dict[type, Callable[[Any], Any]] = {
     int: int.__index__,
     float: float.__float__,
@@ -39,7 +39,7 @@ BASES: dict[type, Callable[[Any], Any]] = {
     deque: lambda value: deque(deque.__iter__(value)),
     memoryview: lambda value: value.tobytes(),
 }
-# What a value of exactly this type consists of.
+# The parts of a value of exactly this type.
 PARTS_OF: dict[type, Callable[[Any], Iterable]] = {
     list: iter,
     tuple: iter,
@@ -108,7 +108,7 @@ def _write(value: Any, state: list[int]) -> Tree:
     return ["opaque"]
 
 
-def _pairs(parts: list) -> list[tuple]:
+def _pairs(parts: tuple) -> list[tuple]:
     return list(zip(parts[::2], parts[1::2], strict=True))
 
 
@@ -150,7 +150,7 @@ READERS: dict[str, Callable[..., Any]] = {
 
 
 def read(tree: Tree) -> Any:
-    """Return the value that data describe; data that `write` never wrote raise what they may."""
+    """Return the value of data; data that `write` did not write may raise any error."""
     if type(tree) is not list:
         return tree
     tag, *parts = tree

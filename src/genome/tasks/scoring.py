@@ -1,4 +1,4 @@
-"""From responses to scores. All it needs is the samples' file that `genome.tasks.prompts` wrote."""
+"""From responses to scores, using only the file of samples that `genome.tasks.prompts` wrote."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ Sample = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Scores:
-    """What one model's answers are worth: the metric and each sample's score, all in [0, 1], and what had no answer."""
+    """Scores of one model's answers: the metric and each sample's score, all in [0, 1], and the number of unparsed."""
 
     value: float
     scores: tuple[float, ...]
@@ -30,9 +30,9 @@ class Scores:
 
 
 def for_base(task: Task, base: Path | str) -> Task:
-    """Return `task` as it is scored for the base model in folder `base`: whose own tokenizer cuts texts for BLEU.
+    """Return `task` as it is scored for the base model in folder `base`, whose tokenizer may split texts for BLEU.
 
-    Only a task with the tokenizer `base` changes.
+    Only a task with the tokenizer `base` is changed.
     """
     if task.tokenizer != metrics.BASE:
         return task
@@ -40,16 +40,16 @@ def for_base(task: Task, base: Path | str) -> Task:
     if not path.is_file():
         raise GenomeError(
             f"task {task.name}: tokenizer {metrics.BASE!r} needs {path}, which is missing; "
-            f"name one of {', '.join(metrics.TOKENIZERS)} as the task's tokenizer"
+            f"set the task's tokenizer to one of {', '.join(metrics.TOKENIZERS)}"
         )
     return replace(task, tokenizer=str(path))
 
 
 def extract(task: Task, sample: Sample, response: str) -> str | None:
-    """Return the answer that `response` gives, in canonical form; None means unparsed: wrong, counted, never guessed.
+    """Return the answer in `response`, in canonical form; None means unparsed: wrong, counted, never guessed.
 
-    A task's own `pattern` is the only place that is looked at, where there is one; its `fallback`, where it names
-    one, is what is taken of a response without the usual forms.
+    If a task has its own `pattern`, only that is used. Its `fallback`, if any, is used for a response without the usual
+    forms.
     """
     kind = KINDS[task.kind]
     text = kind.find(response) if task.pattern is None else _find_own(task, task.pattern, response)
@@ -59,7 +59,7 @@ def extract(task: Task, sample: Sample, response: str) -> str | None:
 
 
 def _find_own(task: Task, pattern: str, response: str) -> str | None:
-    """Return what the task's own pattern finds; GenomeError where it goes back and forth without end."""
+    """Return the match of the task's own pattern; GenomeError if it backtracks without end."""
     try:
         with limited(memory=None):
             return find_pattern(pattern, response)
@@ -71,9 +71,9 @@ def _find_own(task: Task, pattern: str, response: str) -> str | None:
 
 
 def judge(task: Task, samples: Sequence[Sample], answers_by_model: Sequence[Sequence[str | None]]) -> list[Scores]:
-    """Return the scores of every model, each with one answer a sample.
+    """Return the scores of every model, each with one answer per sample.
 
-    All models are judged together: an answer that several of them give to a sample is scored once.
+    All models are judged together: an answer that several models give to a sample is scored once.
     """
     wanted = list(
         dict.fromkeys(
@@ -84,7 +84,7 @@ def judge(task: Task, samples: Sequence[Sample], answers_by_model: Sequence[Sequ
         )
     )
     found = KINDS[task.kind].score(task, [(samples[index], answer) for index, answer in wanted]) if wanted else []
-    scores = dict(zip(wanted, found, strict=True))
+    scores: dict[tuple[int, str | None], float] = dict(zip(wanted, found, strict=True))
     judged = []
     for answers in answers_by_model:
         each = tuple(
@@ -98,21 +98,21 @@ def judge(task: Task, samples: Sequence[Sample], answers_by_model: Sequence[Sequ
 def standard_error(
     task: Task, samples: Sequence[Sample], answers: Sequence[str | None], judged: Scores | None = None
 ) -> float:
-    """Return the standard error of one model's metric; `judged` saves scoring the answers again."""
+    """Return the standard error of one model's metric; with `judged`, the answers are not scored again."""
     judged = judged or judge(task, samples, [answers])[0]
     return metrics.standard_error(task, samples, answers, judged.scores)
 
 
-def beside(task: Task, samples: Sequence[Sample], answers: Sequence[str | None]) -> dict[str, float | str]:
-    """Return what is reported beside the metric of one model's answers, and never chooses anything.
+def extra_results(task: Task, samples: Sequence[Sample], answers: Sequence[str | None]) -> dict[str, float | str]:
+    """Return additional results of one model's answers, which are reported but never used for selection.
 
-    `f1` for spans, whose metric is exact match; `signature`, sacrebleu's, for translations; nothing for other kinds.
+    They are `f1` for spans, whose metric is exact match, and sacrebleu's `signature` for translations.
     """
     found = KINDS[task.kind].beside
     return {} if found is None else found(task, samples, answers)
 
 
 def parts(task: Task, samples: Sequence[Sample], answers: Sequence[str | None]) -> list[dict[str, list]]:
-    """Return, for each sample, what `answers.jsonl` keeps beside its score: `parts` of a metric that is no mean."""
+    """Return each sample's `parts` of a metric that is not a mean, which `answers.jsonl` stores with its score."""
     found = metrics.parts(task, samples, answers)
     return [{} for _ in samples] if found is None else [{"parts": each} for each in found]

@@ -1,8 +1,8 @@
-"""Where the rows of a task lie: in local JSON Lines, on the hub, or in published CSV and JSON files.
+"""Sources of a task's rows: local JSON Lines, the hub, or published CSV and JSON files.
 
-A source is a mapping as a task file holds it, already checked. It stands for tables, one for each split and config,
-or file, that it names. Their rows are as published, with at most these columns beside: which config a row is from,
-what is joined to it, and the history of a conversation.
+A source is a mapping from a task file, already checked. It names tables, one per split and config, or per file. Their
+rows are as published, with at most these additional columns: the config of a row, a joined column, and the history of a
+conversation.
 """
 
 import glob
@@ -14,25 +14,25 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from genome.errors import GenomeError
+from genome.errors import GenomeError, one_line
 from genome.files import check_file, is_file, is_taken, read_numbered
 
-ROWS = "give one JSON mapping of columns a line, or a JSON array of them"
+ROWS = "give one JSON mapping of columns per line, or a JSON array of them"
 
 Row = dict[str, Any]
 Source = Mapping[str, Any]
 
 SIDES = ("validation", "test")
 CONVERTED = "refs/convert/parquet"
-"""The hub's own conversion of a data set whose repository holds a loading script, which nobody should run."""
+"""The hub's own conversion of a data set whose repository has a loading script, which should not be run."""
 
 
 @dataclass(frozen=True)
 class Table:
     """One table of a source.
 
-    side: "validation" or "test" where these have tables of their own
-    path, url: as the source gives them, with {config} and {split} to be filled in
+    side: "validation" or "test" if these have separate tables
+    path, url: from the source, with the placeholders {config} and {split}
     """
 
     side: str | None
@@ -43,7 +43,7 @@ class Table:
 
     @property
     def file(self) -> str:
-        """The path, relative to the folder of local copies."""
+        """The path relative to the folder of local copies."""
         return self._filled(self.path)
 
     @property
@@ -56,7 +56,7 @@ class Table:
 
 
 def tables(source: Source) -> list[Table]:
-    """Return the tables of a source in the order of its pool: split after split, each over all configs."""
+    """Return the tables of a source in the order of its pool: by split, then by config."""
     apart = any(isinstance(source.get(key), Mapping) for key in ("split", "path", "url"))
     found = [
         Table(side, split, config, path, url)
@@ -69,17 +69,17 @@ def tables(source: Source) -> list[Table]:
 
 
 def is_published(source: Source) -> bool:
-    """Tell whether a source can be fetched; all others are somebody's own files."""
+    """Return whether a source can be fetched; all others are a user's files."""
     return bool(source.get("hub") or source.get("url"))
 
 
 def is_local(source: Source, folder: Path | None) -> bool:
-    """Tell whether rows are read from files: a source's own, or copies in `folder` of what is published."""
+    """Return whether rows are read from files: a user's files, or copies of published data in `folder`."""
     return bool(source.get("path")) and (folder is not None or not is_published(source))
 
 
 def local_files(source: Source, folder: Path | None) -> list[Path]:
-    """Return the files that a source is read from, none when it is fetched; GenomeError where one is missing."""
+    """Return the files of a source, an empty list if it is fetched; GenomeError if a file is missing."""
     if not is_local(source, folder):
         return []
     needed = tables(source)
@@ -91,17 +91,17 @@ def local_files(source: Source, folder: Path | None) -> list[Path]:
 
 
 def read_source(source: Source, folder: Path | None = None) -> list[tuple[Table, list[Row]]]:
-    """Return the tables of a source with their rows; `folder` holds local copies of what is published.
+    """Return the tables of a source with their rows; `folder` has local copies of published data.
 
-    GenomeError: a file that is missing or damaged, a data set that cannot be fetched, a row that joins nothing, a
-    conversation without its column.
+    GenomeError: a missing or damaged file, a data set that cannot be fetched, a row without counterpart in a join, a
+    missing column of conversations.
     """
     result = []
     local = is_local(source, folder)
     seen: set[str] = set()
-    joins: dict[Table, list[Row]] = {}  # what all configs of a split are joined to is read once
+    joins: dict[Table, list[Row]] = {}  # a table that all configs of a split are joined to is read once
     for table in tables(source):
-        # A file of one's own in the place of several tables stands for all of them.
+        # One local file may replace several tables.
         if local and table.file in seen:
             continue
         seen.add(table.file)
@@ -121,7 +121,7 @@ def read_source(source: Source, folder: Path | None = None) -> list[tuple[Table,
 
 
 def place(source: Source, table: Table, folder: Path | None) -> str:
-    """Return where a table's rows come from, for people."""
+    """Return the place of a table's rows, for messages."""
     if is_local(source, folder):
         return str((folder or Path()) / table.file)
     if table.url:
@@ -131,30 +131,30 @@ def place(source: Source, table: Table, folder: Path | None) -> str:
 
 
 def _of_side(source: Source, key: str, side: str | None) -> list[Any]:
-    """Return the values of a field for one side, [None] where the source has none."""
+    """Return the values of a field for one side, [None] if the source has none."""
     value = source.get(key)
     value = value.get(side) if isinstance(value, Mapping) else value
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def _side_by_side(paths: list[Any], urls: list[Any]) -> list[tuple[Any, Any]]:
-    """Return each path with its address; a single one goes with all of the others."""
+    """Return each path with its address; a single path or address is combined with all of the others."""
     number = max(len(paths), len(urls))
     return list(zip(*(values * number if len(values) == 1 else values for values in (paths, urls)), strict=True))
 
 
 def _configs(source: Source) -> list[str | None]:
-    """Return the configs that a source names: one, or several under the column that tells them apart."""
+    """Return the configs of a source: one, or several under the column that distinguishes them."""
     config = source.get("config")
     if not isinstance(config, Mapping):
         return [config]
     [names] = config.values()
-    # A mapping has no order of its own: settings that pass through JSON come back sorted.
+    # The order of a mapping is lost: settings that pass through JSON come back sorted.
     return sorted(names) if isinstance(names, Mapping) else list(names)
 
 
 def _config_columns(source: Source, config: str | None) -> dict[str, str]:
-    """Return the columns that say which config a row is from: {language: de}, and {language_name: German} if named."""
+    """Return the columns with a row's config: {language: de}, and {language_name: German} if it is named."""
     if not isinstance(source.get("config"), Mapping):
         return {}
     [(column, names)] = source["config"].items()
@@ -169,10 +169,10 @@ def _read(source: Source, table: Table, folder: Path | None, local: bool) -> lis
 
 
 def _matches(pattern: str, folder: Path | None) -> list[Path]:
-    """Return the files that a name stands for: all its matches, sorted, or itself, or itself compressed."""
+    """Return the files of a name: all matches of a pattern, sorted, or the file itself, or its compressed form."""
     path = (folder or Path()) / pattern
     if glob.has_magic(pattern):
-        # Path.glob takes no absolute patterns.
+        # Path.glob does not accept absolute patterns.
         return sorted(map(Path, glob.glob(str(path))))  # noqa: PTH207
     compressed = path.with_name(path.name + ".gz")
     return [compressed if not is_file(path) and is_file(compressed) else path]
@@ -183,7 +183,7 @@ def _existing(pattern: str, folder: Path | None) -> list[Path]:
     missing = [path for path in paths if not is_file(path)] if paths else [(folder or Path()) / pattern]
     if missing:
         if is_taken(missing[0]):
-            check_file(missing[0])  # says what it is instead
+            check_file(missing[0])  # raises an error that names its type
         raise GenomeError(f"no file {missing[0]}; put the rows there as JSON Lines, or correct source.path or data_dir")
     return paths
 
@@ -193,18 +193,19 @@ def _file_rows(path: Path) -> list[Row]:
     counted, numbered = read_numbered(path, ROWS, any_value=True, expected="a row of JSON Lines")
     for number, row in numbered:
         if not isinstance(row, dict):
-            raise GenomeError(f"{path}, {counted} {number}: not a row of JSON Lines (no mapping of columns); {ROWS}")
+            raise GenomeError(f"{path}, {counted} {number}: not a row of JSON Lines (not a mapping of columns); {ROWS}")
     return [row for _, row in numbered]
 
 
 def _hub_rows(source: Source, table: Table) -> list[Row]:
-    """Return the rows of a hub dataset at its pinned revision; the library `datasets` runs no code of theirs."""
+    """Return the rows of a hub dataset at its pinned revision; the library `datasets` runs no remote code."""
     import datasets
 
     converted = (
         f"hf://datasets/{source['hub']}@{quote(source['revision'], safe='')}/{table.config}/{table.split}/*.parquet"
     )
     with _loading(f"{source['hub']} ({table.config or 'default'}, {table.split}) from the hub"):
+        loaded: Any
         if source["revision"] == CONVERTED:
             loaded = datasets.load_dataset("parquet", data_files=converted, split="train")
         else:
@@ -215,7 +216,7 @@ def _hub_rows(source: Source, table: Table) -> list[Row]:
 def _url_rows(source: Source, table: Table) -> list[Row]:
     """Return the rows of a published CSV or JSON file; `records` names the levels of a JSON document, outermost first.
 
-    Values of the outer levels that are neither lists nor mappings are carried down to the rows.
+    Values of the outer levels that are neither lists nor mappings are copied into the rows.
     """
     import datasets
 
@@ -242,26 +243,21 @@ def _url_rows(source: Source, table: Table) -> list[Row]:
 
 @contextmanager
 def _loading(what: str) -> Iterator[None]:
-    """Name what the library `datasets` cannot load in the block."""
+    """Turn the errors of the library `datasets` in the block into a GenomeError about `what`."""
     try:
         yield
     except Exception as error:
         known = isinstance(error, ImportError | OSError | ValueError | RuntimeError)
-        # Its own errors have a base of their own, in a module that is slow to import.
+        # The library's own errors have a separate base class, in a module that is slow to import.
         if not (known or type(error).__module__.startswith("datasets.")):
             raise
         raise GenomeError(
-            f"cannot load {what}: {_reason(error)}; without a network, set data_dir to a folder that holds its rows"
+            f"cannot load {what}: {one_line(error)}; without a network, set data_dir to a folder that contains its rows"
         ) from error
 
 
-def _reason(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
-
-
 def _joined(rows: list[Row], others: list[Row], column: str, joined: Mapping[str, str], where: str) -> list[Row]:
-    """Return rows with `column`: what the row of another config with the same key holds."""
+    """Return rows with the additional `column`, read from the row of another config with the same key."""
     key, wanted = joined["by"], joined["column"]
     absent = next((name for row in others for name in (key, wanted) if name not in row), None)
     if absent is not None:
@@ -280,6 +276,6 @@ def _conversations(rows: list[Row], column: str, where: str) -> list[Row]:
     """Return the last row of each conversation (neighbours with the same `column`), with the others as `history`."""
     lost = next((number for number, row in enumerate(rows, start=1) if column not in row), None)
     if lost is not None:
-        raise GenomeError(f"{where}: row {lost} has no column {column!r}, which tells conversations apart")
+        raise GenomeError(f"{where}: row {lost} has no column {column!r}, which distinguishes conversations")
     grouped = [list(group) for _, group in groupby(rows, key=lambda row: row[column])]
     return [{**last, "history": history} for *history, last in grouped]

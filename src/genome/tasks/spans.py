@@ -1,8 +1,8 @@
 """Spans of text, compared by the official rules of DROP (Dua et al. 2019, section 5 and its evaluation script).
 
-A span is lower-cased, cut at spaces and hyphens, and each token loses its punctuation and articles; a token that is a
-number is compared as one. An answer of several spans is a bag: the same spans in any order. Exact match asks for all
-of them and no more; F1 pairs each span with at most one other, so that the overlap of their words is largest.
+A span is lower-cased and cut at spaces and hyphens; punctuation and articles are removed from each token, and a token
+that is a number is compared as one. An answer of several spans is a bag: the order does not matter. Exact match
+requires exactly the same spans. F1 pairs each span with at most one other, so that the overlap of words is largest.
 """
 
 import re
@@ -22,7 +22,7 @@ Spans = str | Sequence[str]
 
 @lru_cache(maxsize=16384)
 def normalise(span: str) -> str:
-    """Return `span` as DROP compares it.
+    """Return `span` in the form in which DROP compares it.
 
     >>> normalise("The 12,000-man army.")
     '12000.0 man army'
@@ -32,7 +32,7 @@ def normalise(span: str) -> str:
 
 
 def em_and_f1(predicted: Spans, gold: Spans) -> tuple[float, float]:
-    """Return exact match and F1 of one prediction against one gold answer, F1 rounded to two decimals as there.
+    """Return exact match and F1 of one prediction and one gold answer, F1 rounded to two decimals as in the script.
 
     >>> em_and_f1(["Kantakouzenos", "ottomans"], ["the Ottomans", "army of Kantakouzenos"])
     (0.0, 0.75)
@@ -42,19 +42,19 @@ def em_and_f1(predicted: Spans, gold: Spans) -> tuple[float, float]:
 
 
 def best_em_and_f1(predicted: Spans, golds: Sequence[Spans]) -> tuple[float, float]:
-    """Return the best exact match and the best F1 over several gold answers, each for itself; blank ones are left out.
+    """Return the best exact match and the best F1 over several gold answers; blank answers are left out.
 
-    As the official script takes them: the two may come from different gold answers.
+    As in the official script, the two may come from different gold answers.
     """
     found = [em_and_f1(predicted, gold) for gold in golds if (gold if isinstance(gold, str) else gold[0]).strip()]
     return max((em for em, _ in found), default=0.0), max((f1 for _, f1 in found), default=0.0)
 
 
 def exact_match(answer: str, gold: Sequence[Spans]) -> float:
-    """Return 1.0 when `answer` equals any of the gold answers, each a span or a list of spans, else 0.0.
+    """Return 1.0 if `answer` equals any of the gold answers, each a span or a list of spans, else 0.0.
 
-    A response is one text. Against a gold answer of several spans it is also read as a list, cut at commas,
-    semicolons and "and": the official script is given such lists by systems that mark spans themselves.
+    A response is one text. For a gold answer of several spans, it is also read as a list, cut at commas, semicolons and
+    "and". The official script gets such lists from systems that mark spans themselves.
     """
     return float(
         any(_same(_normalised(reading), _normalised(spans)) for spans in gold for reading in _readings(answer, spans))
@@ -62,7 +62,7 @@ def exact_match(answer: str, gold: Sequence[Spans]) -> float:
 
 
 def f1(answer: str, gold: Sequence[Spans]) -> float:
-    """Return the F1 of `answer` against the gold answer that it suits best, read as `exact_match` reads it."""
+    """Return the best F1 of `answer` over the gold answers; `answer` is read as in `exact_match`."""
     return max(
         _aligned_f1(_normalised(reading), _normalised(spans)) for spans in gold for reading in _readings(answer, spans)
     )
@@ -79,23 +79,23 @@ def _normalised(spans: Spans) -> list[str]:
 
 
 def _same(predicted: list[str], gold: list[str]) -> bool:
-    # The official script compares the sets and the lengths, not the bags themselves.
+    # The official script compares sets and lengths, not bags.
     return len(predicted) == len(gold) and set(predicted) == set(gold)
 
 
 def _aligned_f1(predicted: list[str], gold: list[str]) -> float:
     """Return the mean F1 of the best one-to-one alignment; a span without a partner counts 0."""
-    from scipy.optimize import linear_sum_assignment  # a third of a second
+    from scipy.optimize import linear_sum_assignment  # slow to import: a third of a second
 
     table = np.array([[_overlap(set(ours.split()), set(theirs.split())) for ours in predicted] for theirs in gold])
     rows, columns = linear_sum_assignment(table, maximize=True)
     aligned = np.zeros(max(table.shape))
     aligned[rows] = table[rows, columns]
-    return float(round(aligned.mean(), 2))  # rounded by numpy, as there
+    return float(round(aligned.mean(), 2))  # rounded by numpy, as in the script
 
 
 def _overlap(predicted: set[str], gold: set[str]) -> float:
-    """Return the F1 of two bags of words, 0 where the gold one has numbers and the prediction has none of them."""
+    """Return the F1 of two sets of words, 0 if the gold set has numbers and the prediction has none of them."""
     numbers = {word for word in gold if _is_number(word)}
     if numbers and not numbers & predicted:
         return 0.0

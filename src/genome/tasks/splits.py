@@ -1,7 +1,7 @@
 """Rows of a task and their division into validation and test (SPEC: split rule).
 
-Nothing here depends on a run's seed: a split belongs to its task. Rows are refused before anything else starts when
-a column or rows are missing.
+A split belongs to its task and does not depend on a run's seed. If a column or rows are missing, rows are refused
+before anything else starts.
 """
 
 import json
@@ -16,27 +16,27 @@ import numpy as np
 from genome import files
 from genome.errors import GenomeError, nearest
 from genome.tasks import prompts
-from genome.tasks.prompts import ORIGIN, columns_of, place_row
-from genome.tasks.sources import SIDES, Row, is_local, place, read_source
+from genome.tasks.prompts import ORIGIN, Row, columns_of, place_row
+from genome.tasks.sources import SIDES, is_local, place, read_source
 from genome.tasks.task import Task
 from genome.tasks.values import fault
 
 SEED = 42
-"""The seed of the published draws, and of the rule's own."""
+"""The seed of the published draws and of the split rule."""
 
 _SIDE = ("side",)
-"""Key of rows that can stand on one side only, since validation and test come from tables of their own."""
+"""Key of rows that belong to one side only, because validation and test come from separate tables."""
 
 
 def read_rows(task: Task, data_dir: Path | str | None = None) -> list[Row]:
     """Return all rows of the task's source, in the source's order, each with its `ORIGIN` for messages.
 
-    What is published is read from its copy in `data_dir` where a folder is given (and the source names its `path`
-    there), and fetched otherwise. GenomeError: a missing or damaged file, a missing column, a table without rows, a
-    value that no prompt can be made of in a column that the task uses.
+    Published data is read from its copy in `data_dir` if that is given (and the source names its `path` there), and
+    fetched otherwise. GenomeError: a missing or damaged file, a missing column, a table without rows, or a value that a
+    prompt cannot use in a column of the task.
     """
     if "generator" in task.source:
-        # Imported here because the library serves tasks on real data without the micro world.
+        # Imported here because tasks on real data do not need the micro world.
         from genome.micro.world import task_rows
 
         return _checked(task, task_rows(task.name), "the micro world")
@@ -52,16 +52,16 @@ def read_rows(task: Task, data_dir: Path | str | None = None) -> list[Row]:
     if task.where is not None:
         chosen = [row for row in rows if prompts.evaluate(task, row, "where")]
         if not chosen:
-            raise GenomeError(f"task {task.name}: for none of the {len(rows)} rows holds {task.where!r}")
+            raise GenomeError(f"task {task.name}: `where` {task.where!r} is true for none of the {len(rows)} rows")
         rows = chosen
     _check_values(task, rows)
     return rows
 
 
-def _checked(task: Task, rows: list[Row], where: str) -> list[Row]:
-    """Return rows that have all columns which the task uses, each with its `ORIGIN`."""
+def _checked(task: Task, rows: Sequence[Row], where: str) -> list[Row]:
+    """Return the rows with their `ORIGIN`, after checking that they have all columns that the task uses."""
     if not rows:
-        raise GenomeError(f"task {task.name}: {where} holds no rows")
+        raise GenomeError(f"task {task.name}: {where} contains no rows")
     names = list(dict.fromkeys(name for row in rows for name in row))
     try:
         absent = prompts.missing_columns(task, rows)
@@ -74,14 +74,14 @@ def _checked(task: Task, rows: list[Row], where: str) -> list[Row]:
     hidden = sorted(prompts.printed_constants(task) & set(names))
     if hidden:
         raise GenomeError(
-            f"task {task.name}: {where}: {hidden[0]} in a template is no column but a constant; write the column as "
+            f"task {task.name}: {where}: {hidden[0]} in a template is a constant, not a column; write the column as "
             f"row[{hidden[0]!r}]"
         )
     return [{**row, ORIGIN: f"{where}, row {number}"} for number, row in enumerate(rows, start=1)]
 
 
 def _check_values(task: Task, rows: Sequence[Row]) -> None:
-    """Raise GenomeError where a column that the task uses holds what no prompt can be made of."""
+    """Raise GenomeError if a column that the task uses has a value that a prompt cannot use."""
     used = sorted(prompts.columns(task))
     for row in rows:
         for column in used:
@@ -94,19 +94,18 @@ def _check_values(task: Task, rows: Sequence[Row]) -> None:
 
 def split(
     task: Task,
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[Row],
     validation: int = 200,
     test: int | str | None = 1000,
     seed: int = SEED,
-) -> tuple[list[Row], list[Row]]:
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the rows of validation and test, each with its `id` and, for tasks with shots, its `examples`.
 
-    Every row that is drawn has a prompt and a reference that its kind can read. The pool is permuted by
-    `numpy.random.default_rng(seed)`. No prompt stands on both sides, nor twice in validation; the value of `distinct`,
-    where a task has it, stands once in all. Where the task names its published draw and the
-    pool is the one it was made from, that draw is followed instead, repeats included. `test`: a number, or None or
-    "rest" for all that is left; the task's `test_samples` stands above it. GenomeError when the pool holds fewer rows
-    than asked for.
+    Every drawn row has a prompt and a reference that its kind can read. The pool is permuted by
+    `numpy.random.default_rng(seed)`. No prompt occurs on both sides, or twice in validation; if a task has `distinct`,
+    each of its values occurs only once in the whole split. If the task names its published draw and the pool is the one
+    that the draw was made from, that draw is used instead, including repeats. `test` is a number, or None or "rest" for
+    all remaining rows; the task's `test_samples` overrides it. GenomeError if the pool has too few rows.
     """
     test = task.test_samples if task.test_samples is not None else test
     wanted = None if test in (None, "rest") else int(test)
@@ -116,15 +115,15 @@ def split(
         raise GenomeError(
             f"task {task.name}: {len(rows)} rows are too few for {validation} of validation and "
             f"{wanted or 'at least 1'} of test (found {len(first)} and {len(second)} with distinct prompts); "
-            "ask for fewer, or give the source more rows"
+            "reduce them, or give the source more rows"
         )
     taken = {keys[index] for index in (*first, *second)}
     free = [index for index, row in enumerate(rows) if keys[index] not in taken and row.get(_SIDE) != "test"]
     shots = _examples(task, rows, free, seed)
 
-    def placed(index: int) -> Row:
+    def placed(index: int) -> dict[str, Any]:
         row, examples = rows[index], shots(index)
-        # Whatever is wrong with a row is said here, where its file and number are known.
+        # Check the row here, where its file and number are known.
         prompts.render(task, row, [rows[example] for example in examples])
         prompts.facts(task, row)
         named = [place_row(_writable(rows[example]), f"{task.name}-{example}") for example in examples]
@@ -135,16 +134,16 @@ def split(
 
 def provenance(
     task: Task,
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[Row],
     validation: Sequence[Mapping[str, Any]],
     test: Sequence[Mapping[str, Any]],
     written: Mapping[str, Path | str],
     seed: int = SEED,
     data_dir: Path | str | None = None,
 ) -> dict[str, Any]:
-    """Return what a split's provenance file says; `written` names the files of the sides ("validation", "test").
+    """Return the content of a split's provenance file; `written` has the files of the sides ("validation", "test").
 
-    The other arguments are those of `read_rows` and `split`.
+    The other arguments are the same as in `read_rows` and `split`.
     """
     local = is_local(task.source, None if data_dir is None else Path(data_dir))
     keys = _keys(task, rows)
@@ -164,8 +163,8 @@ def provenance(
     }
 
 
-def _keys(task: Task, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return what may stand once in a split: the value of `distinct`, by default the prompt without examples."""
+def _keys(task: Task, rows: Sequence[Row]) -> list[str]:
+    """Return the value of each row that must be unique in a split: `distinct`, or the prompt without examples."""
     if task.distinct is None:
         return [prompts.render(task, row) for row in rows]
     values = [prompts.evaluate(task, row, "distinct") for row in rows]
@@ -181,11 +180,11 @@ def _published(task: Task, rows: Sequence[Any], seed: int) -> bool:
 
 
 def _sides(
-    task: Task, rows: Sequence[Mapping[str, Any]], keys: Sequence[str], validation: int, test: int | None, seed: int
+    task: Task, rows: Sequence[Row], keys: Sequence[str], validation: int, test: int | None, seed: int
 ) -> tuple[list[int], list[int]]:
     order = np.random.default_rng(seed).permutation(len(rows)).tolist()
     chosen: list[int] = []
-    if _published(task, rows, seed):
+    if task.draw is not None and _published(task, rows, seed):
         match task.draw:
             case {"validation": {"sample": size}}:
                 chosen = random.Random(SEED).sample(range(len(rows)), size)[:validation]
@@ -193,7 +192,7 @@ def _sides(
                 first, second = (order[slice(*draw[side])] for side in ("validation", "test"))
                 return first[:validation], second[:test]
     may = {side: [i for i in order if rows[i].get(_SIDE) in (None, side)] for side in SIDES}
-    # A prompt that the source repeats is chosen last: its other rows would be lost to the test.
+    # Prompts that the source repeats are chosen last, because their other rows are then lost for the test.
     times = Counter(keys) if task.distinct is None else Counter()
     singles_first = sorted(_once(may["validation"], keys), key=lambda index: times[keys[index]] > 1)
     first = chosen or singles_first[:validation]
@@ -210,8 +209,8 @@ def _once(order: Sequence[int], keys: Sequence[str]) -> list[int]:
     return list(first.values())
 
 
-def _writable(row: Row) -> Row:
-    """Return a row without what no file of rows can hold, such as pictures, in columns that the task does not use."""
+def _writable(row: Row) -> dict[str, Any]:
+    """Return a row without values that JSON cannot represent, such as pictures, which the task does not use."""
     return {key: value for key, value in row.items() if _is_json(value)}
 
 
@@ -224,7 +223,7 @@ def _is_json(value: Any) -> bool:
 
 
 def _examples(task: Task, rows: Sequence[Row], free: Sequence[int], seed: int) -> Callable[[int], list[int]]:
-    """Return a function from a row to its examples, both by position: the first of the `free` rows of its group."""
+    """Return a function from a row's position to its examples' positions, the first of the `free` rows of its group."""
     if task.shots == 0:
         return lambda index: []
     order = np.random.default_rng(seed).permutation(len(free)).tolist()
@@ -238,7 +237,7 @@ def _examples(task: Task, rows: Sequence[Row], free: Sequence[int], seed: int) -
             group = f" with {task.examples_by} like {task.name}-{index}" if task.examples_by else ""
             raise GenomeError(
                 f"task {task.name}: {task.shots} examples{group} are needed outside the splits, found {len(found)}; "
-                "ask for smaller splits or fewer shots"
+                "use smaller splits or fewer shots"
             )
         return found
 

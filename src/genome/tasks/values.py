@@ -1,4 +1,4 @@
-"""Values of users' rows: what a prompt or a reference can be made of, and nulls that never become the word None."""
+"""Values of users' rows: which ones a prompt or a reference can use, and nulls that never become the word None."""
 
 import math
 from collections.abc import Mapping
@@ -7,13 +7,13 @@ from typing import Any, NoReturn
 from genome.files import encodable
 
 DEEPEST = 50
-"""How many levels of lists and mappings a column may have."""
+"""Number of levels of lists and mappings that a column may have."""
 
-_LARGEST_BITS = 14_000  # Python writes no number of more than 4300 digits
+_LARGEST_BITS = 14_000  # Python cannot write numbers of more than 4300 digits
 
 
 class Null:
-    """A null in a row: false, and none to a template that asks, but an error where it would be written as text."""
+    """A null in a row: it is false, and none in a template's test, but raises an error if it is written as text."""
 
     def __init__(self, place: str):
         self.place = place
@@ -37,12 +37,12 @@ class Null:
 
 
 def is_null(value: Any) -> bool:
-    """Tell whether a value is a null, as a row holds it or as a template sees it."""
+    """Return whether a value is a null, in a row or in a template."""
     return value is None or isinstance(value, Null)
 
 
 def shown(value: Any, place: str) -> Any:
-    """Return `value` as templates see it: every None in it knows its place, such as "column 'options', item 2"."""
+    """Return `value` for templates: every None in it knows its place, such as "column 'options', item 2"."""
     if value is None:
         return Null(place)
     if isinstance(value, Mapping):
@@ -55,7 +55,7 @@ def shown(value: Any, place: str) -> Any:
 
 
 def hidden(value: Any) -> Any:
-    """Return what a template has made of `shown` values, with None in place of each null."""
+    """Return a template's result for `shown` values, with None instead of each null."""
     if isinstance(value, Null):
         return None
     if isinstance(value, Mapping):
@@ -66,11 +66,11 @@ def hidden(value: Any) -> Any:
 
 
 def fault(value: Any, place: str, level: int = 0) -> str | None:
-    """Return what no prompt can be made of in `value`, and its place; None where there is nothing of the kind."""
+    """Return the first part of `value` that a prompt cannot use, with its place; None if there is none."""
     if value is None or isinstance(value, bool):
         return None
     if isinstance(value, str):
-        return None if encodable(value) else f"{place} holds half of a character (a lone surrogate)"
+        return None if encodable(value) else f"{place} contains half of a character (a lone surrogate)"
     if isinstance(value, int):
         return f"{place} is a number of thousands of digits" if value.bit_length() > _LARGEST_BITS else None
     if isinstance(value, float):
@@ -82,5 +82,5 @@ def fault(value: Any, place: str, level: int = 0) -> str | None:
     elif isinstance(value, list | tuple):
         parts = [(each, f"{place}, item {number}") for number, each in enumerate(value, start=1)]
     else:
-        return f"{place} holds {type(value).__name__}, which is neither text nor a number"
+        return f"{place} is a {type(value).__name__}, which is neither text nor a number"
     return next((found for each, where in parts if (found := fault(each, where, level + 1))), None)

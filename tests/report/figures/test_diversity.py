@@ -4,7 +4,7 @@ import pytest
 
 from builders import individual, initial_population, next_generation, paper_settings
 from genome.genotype import Genotype, Noise
-from genome.lora.norms import update_norms
+from genome.lora.geometry import update_norms
 from genome.report.figures.diversity import disagreement, diversity, draw_diversity
 from genome.scoring.answers import answers_by_genotype
 from genome.search.driver import score_experts

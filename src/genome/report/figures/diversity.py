@@ -10,7 +10,7 @@ from typing import Any
 from genome.errors import GenomeError
 from genome.experts.peft import Expert
 from genome.genotype import Genotype, expert
-from genome.lora.norms import update_norms
+from genome.lora.geometry import update_norms
 from genome.report.figures.portraits import with_runs
 from genome.report.figures.style import (
     BEST,

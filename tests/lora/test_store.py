@@ -1,0 +1,73 @@
+"""The store of adapters: named by content, shared by jobs, pruned."""
+
+import fcntl
+import os
+import resource
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from fuzz.runner import REFUSED, run
+from genome.errors import GenomeError
+from genome.experts.peft import WEIGHTS
+from genome.genotype import Genotype, expert
+from genome.lora.store import link_adapter, store_expert, store_genotypes
+
+
+def test_store_names_folders_by_content(make_experts, tmp_path):
+    experts = make_experts(2)
+    store = tmp_path / "store"
+    first = store_genotypes([expert(0, 2), Genotype((0.5, 0.5))], experts, store)
+    again = store_genotypes([Genotype((0.5, 0.5))], experts, store)
+    assert again == first[1:]
+    assert store_expert(experts[0], store) == first[0]
+    assert sorted(path.name for path in store.iterdir()) == sorted(path.name for path in first)
+
+
+def test_store_accepts_concurrent_publishing_of_the_same_content(make_experts, tmp_path):
+    experts = make_experts(2)
+    store = tmp_path / "store"
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda _: store_genotypes([Genotype((0.5, 0.5))], experts, store), range(24)))
+    assert len({path for [path] in results}) == 1
+    assert len(list(store.iterdir())) == 1
+
+
+def test_store_removes_unused_adapters(make_experts, tmp_path):
+    experts = make_experts(2)
+    old, locked, asked, kept = (Genotype((share, 1 - share)) for share in (0.1, 0.2, 0.3, 0.4))
+    folders = store_genotypes([old, locked, asked], experts, tmp_path / "store")
+    for folder in folders:
+        os.utime(folder, (0, 0))
+    lock = os.open(folders[1], os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_SH)  # like a job that uses the adapter
+    os.utime(folders[2])
+    store_genotypes([kept], experts, tmp_path / "store")
+    assert [folder.exists() for folder in folders] == [False, True, True]
+    os.close(lock)
+    assert store_genotypes([locked], experts, tmp_path / "store") == folders[1:2]  # requested again, removed or not
+    assert (folders[1] / WEIGHTS).is_file()
+    assert not list((tmp_path / "store").glob(".*"))
+
+
+def test_store_reports_a_full_disk_in_one_line(make_experts, tmp_path):
+    experts, store = make_experts(2), tmp_path / "store"
+
+    def limited():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500, resource.RLIM_INFINITY))
+        store_genotypes([expert(0, 2)], experts, store)
+
+    outcome = run(limited, tmp_path)
+    assert outcome.kind == REFUSED
+    assert outcome.text.startswith(f"cannot write {store}: File too large; ")
+    assert not list(store.iterdir())
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(GenomeError, match=f"^cannot write {place}: "):
+            store_expert(experts[0], place)
+
+
+def test_link_adapter_makes_hard_links(make_experts, tmp_path):
+    [one, _] = make_experts(2)
+    link_adapter(one.path, tmp_path / "linked")
+    assert (tmp_path / "linked" / WEIGHTS).samefile(one.path / WEIGHTS)
