@@ -1,5 +1,5 @@
 # GENOME: population-based evolution of LoRA experts (arXiv 2503.01155).
-# Each question has a target of its own; asking for one makes just what it needs.
+# There is a target per question; making one runs only the jobs that it needs.
 
 import os
 import sys

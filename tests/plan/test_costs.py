@@ -1,4 +1,4 @@
-"""What a forecast is told of planned jobs."""
+"""Planned jobs as a forecast gets them."""
 
 import json
 from dataclasses import dataclass, field

@@ -31,7 +31,7 @@ def test_run_of_names_the_parts_that_its_method_has(plan, variant, expected):
     assert str(runs.run_of(plan, variant, "sums", 1)) == expected
 
 
-def test_run_of_takes_a_size_of_its_own(plan):
+def test_run_of_takes_another_size(plan):
     assert str(runs.run_of(plan, "genome", "sums+emotions", 7, 6)) == "sums+emotions/genome/n6/seed7"
 
 

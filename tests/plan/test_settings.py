@@ -69,7 +69,7 @@ SHOWN = {f"table{number}" for number in (2, 3, 4, 5, 6, 7, 8)} | {"figure2", "ef
         ({"engine": {"batch_size": 12}}, set()),
         ({"adapters": "none"}, set()),
         ({"unparsed": "warn"}, set()),
-        # A variant or task more is nobody else's business.
+        # A further variant or task changes no other run.
         ({"variants": {"mine": {"method": "genome", "sigma": 0.5}}}, set()),
         ({"all": ["table1"]}, set()),
         ({"portraits": None}, set()),

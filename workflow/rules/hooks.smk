@@ -12,7 +12,7 @@ from genome.workflow.costs import hand_over, jobs_of, setting_of
 
 
 def engine_command(*arguments):
-    """Call `python -m genome.engine` in a process of its own, which imports the engine's libraries; return its output."""
+    """Call `python -m genome.engine` in a separate process, which imports the engine's libraries; return its output."""
     # -P: a file called json.py in the working folder must not replace Python's.
     command = [sys.executable, "-P", "-m", "genome.engine", *arguments]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()

@@ -66,7 +66,7 @@ FIGURES: Mapping[str, Result[Any]] = by_name(
         public_scoring,
     ),
 )
-"""Figures that have a rule of their own."""
+"""Figures that have a separate rule."""
 
 EFFICIENCY = Result(
     "efficiency",

@@ -54,7 +54,7 @@ class Plan:
 
     @property
     def per_job(self) -> bool:
-        """Whether jobs that need an engine are submitted to a cluster, each with an engine of its own."""
+        """Whether jobs that need an engine are submitted to a cluster, each with a separate engine."""
         return self.config.engine.per_job
 
     @property

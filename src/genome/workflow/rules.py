@@ -27,7 +27,7 @@ class Wildcards(Protocol):
 
 
 RESULTS: Mapping[str, Result[Any]] = {**TABLES, **FIGURES}
-"""Tables and figures that have a rule of their own, by names that no two of them share."""
+"""Tables and figures that have a separate rule, by name."""
 
 
 def one_of(names: Iterable[str], *patterns: str) -> str:

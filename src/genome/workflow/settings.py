@@ -170,7 +170,7 @@ def of_scores(plan: Plan, test: TestName) -> Mapping[str, JSON]:
 
 
 def of_portrait(plan: Plan, run: RunName) -> Mapping[str, JSON]:
-    """Return what a figure of one run depends on beside its populations."""
+    """Return what a figure of one run depends on in addition to its populations."""
     title = f"{run.task_names}, {plan.variant(run.variant).label}, N = {run.n}, seed {run.seed}"
     return {"version": plan.versions["figures"], "title": title}
 
