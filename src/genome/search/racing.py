@@ -27,9 +27,6 @@ from genome.search.method import Reader, ReadState
 from genome.search.population import Fitness, Individual
 from genome.search.settings import Racing
 
-VERSION = 2
-"""Raised when the results of runs with races change; 2: a run ends when its best individual scores 100 %."""
-
 TRIALS = "trials"
 """The part of a population's state in which races keep scores per sample, by identity and task: those of members, and
 those of stopped individuals, which have no fitness and are listed nowhere else."""

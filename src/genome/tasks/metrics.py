@@ -42,7 +42,7 @@ def mean(scores: Sequence[float]) -> float:
 def confusion(references: Sequence[str], answers: Sequence[str | None]) -> tuple[np.ndarray, np.ndarray]:
     """Return references and answers as class numbers, shape (samples,); -1 for an answer without a class."""
     classes, truth = np.unique(references, return_inverse=True)
-    numbers = {str(label): number for number, label in enumerate(classes)}
+    numbers: dict[str | None, int] = {str(label): number for number, label in enumerate(classes)}
     return truth, np.array([numbers.get(answer, -1) for answer in answers])
 
 
@@ -82,11 +82,11 @@ def tokenizer_of(task: Task, sample: Sample) -> str:
 @lru_cache(maxsize=200_000)
 def bleu_counts(hypothesis: str, references: str | tuple[str, ...], tokenizer: str) -> tuple[float, ...]:
     """Return what BLEU counts in one sentence: matches and totals of 1- to 4-grams, both lengths, its own BLEU."""
-    references = (references,) if isinstance(references, str) else references
+    targets = [references] if isinstance(references, str) else list(references)
     if tokenizer.endswith(".json"):
-        hypothesis, *references = (pieces(text, tokenizer) for text in (hypothesis, *references))
+        hypothesis, *targets = (pieces(text, tokenizer) for text in (hypothesis, *targets))
         tokenizer = "none"
-    score = _sentence_bleu(tokenizer).sentence_score(hypothesis, list(references))
+    score = _sentence_bleu(tokenizer).sentence_score(hypothesis, targets)
     return (*score.counts, *score.totals, score.sys_len, score.ref_len, min(score.score / 100, 1.0))
 
 
@@ -130,7 +130,7 @@ def _tokenizer(path: str) -> Any:
 
 def bleu(counts: np.ndarray) -> float:
     """Return corpus BLEU / 100 from the sentences' counts, shape (samples, 11): sacrebleu's default."""
-    from sacrebleu.metrics import BLEU
+    from sacrebleu.metrics.bleu import BLEU
 
     sums = [int(total) for total in counts[:, :10].sum(axis=0)]
     score = BLEU.compute_bleu(sums[:4], sums[4:8], sums[8], sums[9], smooth_method="exp")
@@ -143,7 +143,7 @@ def bleu_signature(task: Task, samples: Sequence[Sample], answers: Answers) -> d
 
     A tokenizer file is named by its folder, which is the model's name, and the beginning of its SHA-256.
     """
-    from sacrebleu.metrics import BLEU
+    from sacrebleu.metrics.bleu import BLEU
 
     bleu = BLEU()
     sizes = {1 if isinstance(sample["reference"], str) else len(sample["reference"]) for sample in samples}
@@ -176,7 +176,7 @@ def _bleu_of(task: Task, samples: Sequence[Sample], answers: Answers) -> tuple:
 
 @lru_cache
 def _sentence_bleu(tokenizer: str) -> Any:
-    from sacrebleu.metrics import BLEU
+    from sacrebleu.metrics.bleu import BLEU
 
     return BLEU(tokenize=tokenizer, effective_order=True)
 
@@ -210,7 +210,7 @@ def parts(task: Task, samples: Sequence[Sample], answers: Answers) -> list[list]
 def of_parts(metric: str, columns: Sequence[np.ndarray]) -> float:
     """Return a metric from its columns, each with one entry a sample: of a mean, the samples' scores alone."""
     corpus = METRICS[metric]
-    return mean(columns[0]) if corpus is None else corpus[1](*columns)
+    return mean(columns[0].tolist()) if corpus is None else corpus[1](*columns)
 
 
 def resampled(metric: str, columns: Sequence[np.ndarray], draws: np.ndarray) -> np.ndarray:
