@@ -74,7 +74,7 @@ def whole_populations(plan: Plan) -> Collection[TestName]:
 
 
 def asked_members(plan: Plan, test: TestName) -> int:
-    """Return how many members answer a test in addition to the best: the ensemble's, or those of the whole population."""
+    """Return how many members answer a test in addition to the best: those of the ensemble or of the whole population."""
     run = test.run
     members = (run.n or 0) if test in whole_populations(plan) else members_of(plan, run.variant)
     return members if is_team(plan, run.variant) else max(members, answered_already(test))
