@@ -195,13 +195,13 @@ def _voting_files(plan: Plan, shown: CrossBase) -> Files:
         "splits": [f"{folder}/splits/{task}/test.jsonl" for task in shown.tasks for folder in results],
         "responses": responses,
         "origins": files_of(tests, "responses.json"),
-        # The last ones: they contain the fitness of those that vote.
+        # The last ones: they contain the fitness of the members that vote.
         "populations": [
             f"{test.results}/{runs.populations_of(plan, test.run)[-1].removeprefix('results/')}" for test in tests
         ],
     }
     for each in ("splits", "responses", "populations"):
-        # No rule of ours makes those of others.
+        # They are made by other workflows, not by rules of this one.
         paths.require_files("config.across.beside", files[each])
     return {
         "base": f"resources/models/{plan.base}",
