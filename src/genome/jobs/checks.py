@@ -7,21 +7,9 @@ from typing import Any
 from genome.errors import GenomeError
 from genome.jobs import log
 from genome.scoring.fitness import Objective
-from genome.tasks import Task
+from genome.tasks import KINDS, Task
 from genome.tasks.lengths import check_lengths
 from genome.tasks.references import check_references
-
-_EXPECTED = {
-    "choice": "the letter or the text of an option",
-    "label": "one of the labels, or its letter",
-    "text": "a short text",
-    "number": "a number",
-    "math": "a mathematical expression",
-    "span": "a short text",
-    "translation": "a text",
-    "program": "a program in a fenced block, or after “Answer:”",
-}
-"""The form of an answer of each kind."""
 
 
 def warn(message: str) -> None:
@@ -66,11 +54,11 @@ def _message(task: Task, lost: int, number: int, unparsed: Sequence[Mapping[str,
     response = " ".join(example["response"].split())
     response = response if len(response) <= 200 else f"{response[:80]} … {response[-119:]}"
     if task.pattern is not None:
-        expected = f"{_EXPECTED[task.kind]} in group 1 of the pattern {task.pattern!r}"
+        expected = f"{KINDS[task.kind].expected} in group 1 of the pattern {task.pattern!r}"
     elif task.kind == "program":
-        expected = _EXPECTED[task.kind]
+        expected = KINDS[task.kind].expected
     else:
-        expected = f"{_EXPECTED[task.kind]} after “Answer:” (or “the answer is”, \\boxed{{…}}, ####)"
+        expected = f"{KINDS[task.kind].expected} after “Answer:” (or “the answer is”, \\boxed{{…}}, ####)"
     empty = sum(not record["response"].strip() for record in unparsed)
     empties = f", {empty} of them empty" if empty else ""
     return (

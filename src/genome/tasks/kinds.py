@@ -26,6 +26,7 @@ class Kind:
     read: task, sample, that text -> canonical answer, or None when it is none
     reference: task, sample, value of the reference expression -> canonical reference; ValueError says why not
     score: task, pairs of sample and answer -> score of each in [0, 1]
+    expected: the form of an answer, for messages
     beside: task, samples, one model's answers -> what is reported in addition to the metric
     """
 
@@ -34,6 +35,7 @@ class Kind:
     score: Callable[[Task, Pairs], list[float]]
     metrics: tuple[str, ...]
     combine: str
+    expected: str
     find: Callable[[str], str | None] = find_answer
     requires: tuple[str, ...] = ()
     allows: tuple[str, ...] = ()
@@ -181,17 +183,38 @@ def _score_program(task: Task, pairs: Pairs) -> list[float]:
 
 
 KINDS: dict[str, Kind] = {
-    "choice": Kind(_read_choice, _choice_reference, _same, ("accuracy", "weighted_f1"), "vote", requires=("options",)),
-    "label": Kind(_read_label, _label_reference, _same, ("weighted_f1", "accuracy"), "vote", requires=("labels",)),
-    "text": Kind(_read_text, _text_reference, _same, ("accuracy", "exact_match"), "vote", allows=("options",)),
-    "number": Kind(_read_number, _number_reference, _same, ("accuracy", "exact_match"), "vote", allows=("integers",)),
-    "math": Kind(_read_math, _math_reference, _score_math, ("accuracy",), "vote"),
+    "choice": Kind(
+        _read_choice,
+        _choice_reference,
+        _same,
+        ("accuracy", "weighted_f1"),
+        "vote",
+        "the letter or the text of an option",
+        requires=("options",),
+    ),
+    "label": Kind(
+        _read_label,
+        _label_reference,
+        _same,
+        ("weighted_f1", "accuracy"),
+        "vote",
+        "one of the labels, or its letter",
+        requires=("labels",),
+    ),
+    "text": Kind(
+        _read_text, _text_reference, _same, ("accuracy", "exact_match"), "vote", "a short text", allows=("options",)
+    ),
+    "number": Kind(
+        _read_number, _number_reference, _same, ("accuracy", "exact_match"), "vote", "a number", allows=("integers",)
+    ),
+    "math": Kind(_read_math, _math_reference, _score_math, ("accuracy",), "vote", "a mathematical expression"),
     "span": Kind(
         _read_span,
         _span_reference,
         _score_span,
         ("exact_match", "accuracy"),
         "similarity",
+        "a short text",
         beside=metrics.span_f1,
     ),
     "translation": Kind(
@@ -200,6 +223,7 @@ KINDS: dict[str, Kind] = {
         _score_translation,
         ("bleu",),
         "similarity",
+        "a text",
         allows=("tokenizer",),
         beside=metrics.bleu_signature,
     ),
@@ -209,6 +233,7 @@ KINDS: dict[str, Kind] = {
         _score_program,
         ("pass@1",),
         "similarity",
+        "a program in a fenced block, or after “Answer:”",
         find=find_program,
         requires=("tests",),
         allows=("setup", "prefix"),
