@@ -208,7 +208,7 @@ def parts(task: Task, samples: Sequence[Sample], answers: Answers) -> list[list]
 
 
 def of_parts(metric: str, columns: Sequence[np.ndarray]) -> float:
-    """Return a metric from its columns, each with one entry per sample; the columns of a mean are the scores of the samples alone."""
+    """Return a metric from its columns, each with one entry per sample; a mean has one column, the samples' scores."""
     corpus = METRICS[metric]
     return mean([float(score) for score in columns[0]]) if corpus is None else corpus[1](*columns)
 
