@@ -56,7 +56,8 @@ def test_readme_has_at_most_160_lines_and_links_to_every_page_of_docs():
 @each_doc
 def test_every_shell_block_is_valid_bash(page):
     for block in blocks(page, "sh"):
-        assert subprocess.run(["bash", "-n", "-c", block], check=False).returncode == 0
+        checked = subprocess.run(["bash", "-n", "-c", block], capture_output=True, text=True)
+        assert checked.returncode == 0, checked.stderr
 
 
 def snakemake_parses(words):
