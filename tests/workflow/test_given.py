@@ -1,4 +1,4 @@
-"""A base and experts given by path: what is refused before the first job, in dry runs too, and what is made again."""
+"""A base and experts given by path: what is refused before the first job, also in dry runs, and what changes rerun."""
 
 import json
 import os
@@ -235,4 +235,4 @@ def test_python_in_a_folder_with_a_space_is_refused_at_the_start(given, tmp_path
     refused = subprocess.run(command, cwd=given.folder, capture_output=True, text=True)
     assert refused.returncode == 1
     [line] = [line for line in refused.stdout.splitlines() if "my env" in line]
-    assert line.startswith(f"{python}: Snakemake cannot start jobs with a Python whose path holds spaces")
+    assert line.startswith(f"{python}: Snakemake cannot start jobs with a Python whose path contains spaces")

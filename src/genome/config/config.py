@@ -19,7 +19,7 @@ class Config(Results, Run):
 
     similarity: Similarity = Field(
         default_factory=Chrf.model_construct,
-        description="How an ensemble compares answers of which no single form is right.",
+        description="How an ensemble compares answers that can be worded in several ways.",
     )
     engine: AnyEngine = Field(
         default_factory=Transformers.model_construct, description="The server that answers for the models."

@@ -1,4 +1,4 @@
-"""How an ensemble compares answers of which no single form is right: texts, translations, programs."""
+"""How an ensemble compares answers that can be worded in several ways: texts, translations, programs."""
 
 from typing import Annotated, Literal
 

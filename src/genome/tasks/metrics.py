@@ -208,9 +208,9 @@ def parts(task: Task, samples: Sequence[Sample], answers: Answers) -> list[list]
 
 
 def of_parts(metric: str, columns: Sequence[np.ndarray]) -> float:
-    """Return a metric from its columns, each with one entry a sample: of a mean, the samples' scores alone."""
+    """Return a metric from its columns, each with one entry per sample; a mean has one column, the samples' scores."""
     corpus = METRICS[metric]
-    return mean(columns[0].tolist()) if corpus is None else corpus[1](*columns)
+    return mean([float(score) for score in columns[0]]) if corpus is None else corpus[1](*columns)
 
 
 def resampled(metric: str, columns: Sequence[np.ndarray], draws: np.ndarray) -> np.ndarray:
