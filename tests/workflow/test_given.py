@@ -207,7 +207,7 @@ def test_a_run_over_more_tasks_than_a_folder_can_be_named_after_is_refused(given
 def test_a_table_that_is_null_is_no_obstacle_to_others(given):
     given.configure(table2=None, all=["table1"])
     given.make(MANIFEST)
-    refusal(given, "config.table2 is null: this config has no such table", "results/tables/table2.csv")
+    refusal(given, "config.table2 is null; set it to make this target", "results/tables/table2.csv")
 
 
 def test_results_of_others_that_are_missing_are_named(given):
