@@ -1,4 +1,4 @@
-"""Kills parts of a small workflow at random times, resumes it as documented, and compares the results.
+"""Kills parts of a small workflow at random times, resumes it as docs/resuming.md describes, and compares the results.
 
     python tests/campaigns/kill.py --kills 50 --seed 1 --folder /tmp/kills
 

@@ -84,7 +84,7 @@ def test_configs_of_the_project_are_valid():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", FULL)
-def test_odd_values_are_accepted_or_refused_in_short_lines(part):
+def test_unusual_values_are_accepted_or_refused_in_short_lines(part):
     for path, value in product([path for path in places(FULL) if path[0] == part], ODD):
         config = deepcopy(FULL)
         put(config, path, value)
@@ -185,7 +185,7 @@ def test_all_files_with_repeated_keys_are_refused(tmp_path):
     ]
 
 
-def test_profile_files_of_a_call(tmp_path):
+def test_profile_files_are_found_in_the_command_line(tmp_path):
     for name in ("profiles/default", "mine", "gpu"):
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "config.yaml").touch()
@@ -222,7 +222,7 @@ def test_only_task_files_that_the_config_names_are_checked(refused):
 
 
 @pytest.mark.parametrize("preset", [None, *PRESETS], ids=lambda path: path.stem if path else "all keys")
-def test_sections_give_back_what_the_config_says(preset):
+def test_sections_contain_the_values_of_the_config(preset):
     raw = settled(laid_over(read_yaml(preset) if preset else FULL))
     tasks = {**TASK_FILES, "till": TASK_FILES["sums"]}
     config = read_config(raw, tasks)

@@ -70,23 +70,23 @@ def test_source_in_another_folder_is_accepted(refused, project):
         "..",
     ],
 )
-def test_expert_where_the_workflow_writes_is_refused(refused, project, path):
+def test_expert_in_a_folder_of_the_workflow_is_refused(refused, project, path):
     for given in (path, str(project / path)):
         [line] = refused(expert(given), files=True)
         assert line.startswith(f"config.bases.own.experts.one.path: {given} is where this workflow writes (")
         assert line.endswith(MOVE)
 
 
-def test_links_are_followed(refused, project, tmp_path):
+def test_link_into_a_folder_of_the_workflow_is_refused(refused, project, tmp_path):
     write_expert(project / "resources/experts/one", 3)
     Path("link").symlink_to(project / "resources/experts/one")
     assert "link is where this workflow writes (resources/experts/one)" in refused(expert("link"), files=True)[0]
-    # A folder of the user's with links to files of the workflow.
+    # A folder of the user with links to files of the workflow.
     (project / "links").mkdir()
     for file in (project / "resources/experts/one").iterdir():
         (project / "links" / file.name).symlink_to(file)
     assert "links is where this workflow writes (resources/experts/one)" in refused(expert("links"), files=True)[0]
-    # Where we write is itself a link to what is the user's.
+    # A folder of the workflow is itself a link to a folder of the user.
     (project / "resources/experts/two").symlink_to(project / "mine/two")
     assert "mine/two is where this workflow writes (resources/experts/two)" in refused(base_of(), files=True)[0]
 
@@ -98,7 +98,7 @@ def test_a_folder_of_results_that_is_a_link_is_followed(refused, project, tmp_pa
     assert "is where this workflow writes (resources/experts/one)" in line
 
 
-def test_all_paths_where_the_workflow_writes_are_refused_at_once(refused, project):
+def test_all_paths_in_folders_of_the_workflow_are_refused_at_once(refused, project):
     changes = base_of(
         {"one": {"path": "resources/experts/one"}, "two": {"corpus": ["results/a.jsonl"]}},
         model="resources/models/own",
@@ -166,7 +166,7 @@ def test_all_missing_sources_are_refused_with_existing_ones(refused):
     assert lines[-1].startswith("config.bases.own.experts.two.corpus: no file mine/rows.jsonl; ")
 
 
-def test_a_misspelt_corpus_of_ours_is_named_with_the_nearest(refused):
+def test_misspelt_corpus_of_the_project_gets_the_nearest_name(refused):
     lines = refused(
         {"bases": {"micro": {"experts": {"add": {"corpus": "resources/datasets/micro/experts/ad.jsonl"}}}}}, files=True
     )
@@ -196,14 +196,17 @@ def test_data_folder_is_the_first_that_exists():
     assert read({"data_dir": None}).data_folder is None
 
 
-def test_a_corpus_of_ours_is_known_under_any_spelling(project):
+def test_resolved_returns_an_absolute_path_without_dots(project):
     assert resolved("mine/../resources/x") == str(project / "resources/x")
+
+
+def test_corpora_of_returns_a_list_of_paths():
     assert corpora_of({"corpus": "a"}) == ["a"]
     assert corpora_of({"corpus": ["a", "b"]}) == ["a", "b"]
     assert corpora_of({"hub": "a"}) == []
 
 
-def test_a_file_in_another_s_place_has_another_fingerprint_however_old_it_is(project):
+def test_replaced_file_changes_the_fingerprint_even_if_it_is_older(project):
     file = project / "mine/base/config.json"
     before = fingerprint([file])
     os.utime(file)

@@ -36,7 +36,7 @@ def test_invalid_template_is_refused(rows):
         task_files("till", {**TASK, "source": {"path": str(rows)}, "prompt": "{{ question"}, None)
 
 
-def test_the_files_of_published_rows_are_those_of_the_data_folder(rows):
+def test_published_rows_are_read_from_the_data_folder(rows):
     task = {
         **TASK,
         "source": {"hub": "a/b", "split": "test", "revision": "c", "path": "rows.jsonl"},
@@ -57,7 +57,7 @@ def test_columns_that_reading_adds_are_accepted(rows):
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"[1]", b"no json", b"\xff", b"[\n{}]", b'"text"'])
-def test_unreadable_first_row_is_left_to_the_job(tmp_path, content):
+def test_unreadable_first_row_is_not_refused_by_the_config(tmp_path, content):
     (tmp_path / "a.jsonl").write_bytes(content)
     (tmp_path / "a.jsonl.gz").write_bytes(content)
     assert first_row(tmp_path / "a.jsonl") is None

@@ -34,7 +34,7 @@ def test_setting_that_is_false_is_replaced_by_a_mapping_completed_with_defaults(
 
 @pytest.mark.parametrize(("size", "team", "changes"), [(3, False, {}), (0, False, {"ensemble": False}),
                                                       (3, True, {"ensemble": {"choose": "team"}})])  # fmt: skip
-def test_ensemble_of_a_variant(size, team, changes):
+def test_variant_has_the_ensemble_of_its_settings(size, team, changes):
     mine = variant({"method": "genome_plus", **changes})
     assert (mine.ensemble_size, mine.is_team) == (size, team)
     assert read({}).variants["dare_ties"].ensemble_size == 0
@@ -45,7 +45,7 @@ def test_numbers_in_settings_keep_their_type():
     assert deciding(variant({"method": "cma_es", "bounds": [-2, 1.0]}).settings)["bounds"] == [-2, 1.0]
 
 
-def test_labels():
+def test_label_is_the_config_s_or_the_method_s():
     config = read({"variants": {"mine": {"method": "genome"}, "genome": {"sigma": 1}}, "labels": {"cma_es": "C"}})
     assert [config.variants[name].label for name in ("mine", "genome", "cma_es")] == ["mine", "GENOME", "C"]
     assert config.label_of("genome_plus-product") == "GENOME+ on products (not in the paper)"

@@ -410,7 +410,7 @@ SAME_BASE = (
     "Google/Gemma-2-2b-IT",
     "/data/models/gemma-2-2b-it/",
     "D:\\models\\gemma-2-2b-it",
-    "/home/somebody/.cache/huggingface/hub/models--google--gemma-2-2b-it/snapshots/299a8560bedf22ed1c72a8a11e7dce4a7f9f51f8",
+    "/home/user/.cache/huggingface/hub/models--google--gemma-2-2b-it/snapshots/299a8560bedf22ed1c72a8a11e7dce4a7f9f51f8",
 )
 
 

@@ -30,14 +30,14 @@ PLANNED = [
 ]
 
 
-def test_jobs_have_settings_only_if_these_decide_their_cost():
+def test_jobs_carry_only_settings_that_decide_their_cost():
     jobs = jobs_of(PLANNED)
     assert [job.stage for job in jobs] == ["generation", "answer_test", "split"]
     assert [job.settings for job in jobs] == ['{"method": "genome"}', '{"method": "genome"}', "{}"]
     assert jobs[0].parts == PLANNED[0].wildcards_dict
 
 
-def test_a_setting_has_the_tasks_that_jobs_name(plan):
+def test_cost_settings_contain_the_tasks_of_their_jobs(plan):
     setting = setting_of(plan, jobs_of(PLANNED))
     assert list(setting.tasks) == ["sums", "emotions", "translation"]
     assert (setting.base, setting.generations, setting.adapters) == ("micro", 3, plan.config.adapters)
@@ -45,7 +45,7 @@ def test_a_setting_has_the_tasks_that_jobs_name(plan):
     assert len(setting.experts) == 10
 
 
-def test_a_plan_that_is_handed_over_can_be_read_again(plan, tmp_path):
+def test_written_plan_is_read_back_unchanged(plan, tmp_path):
     hand_over(plan, PLANNED, str(tmp_path / "plan.json"))
     content = json.loads((tmp_path / "plan.json").read_text())
     assert [Job(**job) for job in content["jobs"]] == jobs_of(PLANNED)

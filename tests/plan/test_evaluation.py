@@ -26,7 +26,7 @@ def run(text):
         ("static/oracle_sums", "resources/experts/oracle_sums/provenance.json"),
     ],
 )
-def test_model_of_is_the_file_that_a_run_ends_with(plan, name, model):
+def test_model_of_returns_the_last_file_of_a_run(plan, name, model):
     assert evaluation.model_of(plan, run(name)) == model
 
 
@@ -45,14 +45,14 @@ def test_model_of_is_the_file_that_a_run_ends_with(plan, name, model):
         ("sums/dare_ties/seed1", "its runs are named static/dare_ties/seedS"),
     ],
 )
-def test_a_run_that_cannot_be_is_refused(plan, name, message):
+def test_impossible_run_is_refused(plan, name, message):
     with pytest.raises(GenomeError) as refusal:
         evaluation.model_of(plan, run(name))
     assert message in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 
-def test_a_base_without_data_merge_says_what_to_leave_out():
+def test_data_merge_is_refused_for_a_base_without_it():
     plan = plan_of(bases={"micro": {"data_merge": None}})
     with pytest.raises(
         GenomeError, match="has no data_merge; add one, or leave data_merge out of the tables' variants"
@@ -60,13 +60,13 @@ def test_a_base_without_data_merge_says_what_to_leave_out():
         evaluation.model_of(plan, run("static/data_merge"))
 
 
-def test_a_merge_is_not_exported_since_it_is_an_adapter(plan):
+def test_export_of_a_static_merge_is_refused(plan):
     assert evaluation.exported_population(plan, run("sums/lorahub/seed1")).endswith("population.json")
     with pytest.raises(GenomeError, match="it is a PEFT folder already: results/merges/dare_ties/seed1"):
         evaluation.exported_population(plan, run("static/dare_ties/seed1"))
 
 
-def test_a_team_is_chosen_by_all_evaluations_and_prompts(plan):
+def test_choice_of_a_team_reads_all_evaluations_and_prompts(plan):
     chosen = evaluation.chosen_by(plan, run("sums/genome_plus-team/n4/seed1"))
     assert len(chosen) == 5
     assert chosen[-1] == "results/prompts/micro/sums/validation.jsonl"
@@ -84,7 +84,7 @@ def test_a_team_is_chosen_by_all_evaluations_and_prompts(plan):
         ("sums", "static/add", 0),
     ],
 )
-def test_asked_members_are_the_ensemble_or_the_whole_population(plan, task, name, members):
+def test_members_to_ask_are_the_ensemble_or_the_whole_population(plan, task, name, members):
     assert evaluation.asked_members(plan, evaluation.test_of(task, run(name))) == members
 
 

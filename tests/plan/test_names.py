@@ -21,12 +21,12 @@ RUNS = st.builds(
 
 
 @given(RUNS)
-def test_a_run_name_that_is_printed_parses_to_the_same_run(run):
+def test_printed_run_name_parses_to_the_same_run(run):
     assert RunName.parse(str(run)) == run
 
 
 @given(st.text(string.ascii_letters + string.digits + "_+-/", max_size=40))
-def test_a_text_that_parses_prints_as_itself(text):
+def test_parsed_run_name_prints_as_the_same_text(text):
     try:
         run = RunName.parse(text)
     except GenomeError:
@@ -35,7 +35,7 @@ def test_a_text_that_parses_prints_as_itself(text):
 
 
 @given(TASKS, RUNS)
-def test_a_file_of_a_test_names_its_test(task, run):
+def test_path_of_a_test_file_parses_to_its_test(task, run):
     test = TestName("../other/results", task, run)
     assert TestName.of(f"{test.folder}/scores.json") == test
 
@@ -43,7 +43,7 @@ def test_a_file_of_a_test_names_its_test(task, run):
 @pytest.mark.parametrize(
     "text", ["sums", "sums/genome/n0", "sums/genome/n4/seed007", "sums/genome/seed1/n4", "a/b/c/d/e"]
 )
-def test_a_text_that_names_no_run_is_refused(text):
+def test_text_that_is_not_a_run_name_is_refused(text):
     with pytest.raises(GenomeError, match="expected TASKS/VARIANT"):
         RunName.parse(text)
 
@@ -53,6 +53,6 @@ def test_a_file_outside_of_tests_is_refused():
         TestName.of("results/runs/sums/genome/n4/seed1/scores.json")
 
 
-def test_a_static_run_is_one_that_looks_at_no_task():
+def test_run_in_the_static_folder_is_static():
     assert RunName.parse("static/dare_ties/seed1").is_static
     assert not RunName.parse("sums/dare_ties/seed1").is_static

@@ -158,7 +158,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_wrong_config_is_refused_with_all_that_is_wrong(case):
+def test_wrong_config_is_refused_with_all_its_errors(case):
     changes, messages = REFUSED[case]
     with pytest.raises(GenomeError) as refusal:
         plan_of(**changes)
@@ -168,7 +168,7 @@ def test_a_wrong_config_is_refused_with_all_that_is_wrong(case):
         assert any(message in line for line in lines), f"{message} is not in\n{refusal.value}"
 
 
-def test_rows_of_portraits_may_share_a_label_since_they_are_drawn_one_by_one():
+def test_portraits_accept_variants_with_equal_labels():
     plan = plan_of(
         portraits={"variants": ["genome", "genome_plus"]}, labels={"genome": "GENOME+"}, table2=None, figure2=None
     )

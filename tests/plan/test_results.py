@@ -87,18 +87,18 @@ def scored_in(plan, name):
         ("efficiency", {f"sums/sums/{run}{seed}" for run in ("lorahub/seed", "genome_plus/n4/seed") for seed in SEEDS}),
     ],
 )
-def test_a_table_or_figure_asks_for_the_tests_of_its_runs(plan, table, tests):
+def test_table_or_figure_requests_the_tests_of_its_runs(plan, table, tests):
     assert scored_in(plan, table) == tests
 
 
-def test_table1_asks_for_splits_and_figure3_for_scored_experts(plan):
+def test_table1_requests_splits_and_figure3_scored_experts(plan):
     assert files_of(plan, "table1") == [f"results/splits/{task}/provenance.json" for task in ("sums", "emotions")]
     assert files_of(plan, "figure3") == [
         f"results/runs/{task}/experts/population.json" for task in ("sums", "emotions")
     ]
 
 
-def test_public_scoring_asks_for_responses_and_all_populations_of_each_run(plan):
+def test_public_scoring_requests_responses_and_all_populations_of_each_run(plan):
     inputs = RESULTS["protocol"].inputs_of(plan)
     assert list(inputs) == ["base", "prompts", "responses", "origins", "populations"]
     assert len(inputs["responses"]) == len(inputs["origins"]) == 2 * len(SEEDS)
@@ -106,7 +106,7 @@ def test_public_scoring_asks_for_responses_and_all_populations_of_each_run(plan)
     assert list(RESULTS["ensemble_by_k"].inputs_of(plan)) == ["base", "prompts", "responses"]
 
 
-def test_table7_asks_for_the_records_of_all_jobs_of_its_runs(plan):
+def test_table7_requests_the_records_of_all_jobs_of_its_runs(plan):
     records = RESULTS["table7"].inputs_of(plan)["records"]
     assert "results/benchmarks/runs/sums/initial-pairs/n4/seed2.json" in records
     assert "results/benchmarks/runs/sums/genome_plus/n4/seed2/generation_3.json" in records
@@ -114,7 +114,7 @@ def test_table7_asks_for_the_records_of_all_jobs_of_its_runs(plan):
     assert len(records) == len(set(records)) == len(SEEDS) * (1 + 3) + 1 + len(SEEDS)
 
 
-def test_the_vote_asks_for_files_of_all_workflows_by_task_base_and_seed(tmp_path):
+def test_cross_base_vote_requests_files_of_all_workflows_by_task_base_and_seed(tmp_path):
     other = tmp_path / "other"
     plan = plan_of(across={"tasks": ["sums"], "variant": "genome_plus", "beside": {"other": str(other)}})
     with pytest.raises(GenomeError, match=r"config.across.beside: 1 of 1 files are missing"):
@@ -140,7 +140,7 @@ def test_the_vote_asks_for_files_of_all_workflows_by_task_base_and_seed(tmp_path
 
 
 @pytest.mark.parametrize("name", MADE)
-def test_a_result_whose_part_is_null_says_so_in_one_line(name):
+def test_result_with_a_null_section_is_refused_in_one_line(name):
     row = RESULTS[name]
     plan = plan_of(**{row.part: None})
     for call in (row.inputs_of, row.settings_of):
@@ -148,19 +148,19 @@ def test_a_result_whose_part_is_null_says_so_in_one_line(name):
             call(plan)
 
 
-def test_portraits_that_are_null_say_so():
+def test_null_portraits_are_refused_when_requested():
     with pytest.raises(GenomeError, match=r"config.portraits is null"):
         results.portraits(plan_of(portraits=None))
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_every_part_of_the_config_can_be_null(part):
+def test_every_result_section_can_be_null(part):
     plan = plan_of(**{part: None})
     assert results.everything(plan)
     assert plan.first_task()
 
 
-def test_every_part_of_the_config_has_a_table_or_figure():
+def test_every_result_section_has_a_table_or_figure():
     asked = {row.part for row in (*TABLES.values(), *FIGURES.values())} | {"portraits"}
     assert asked == {*PARTS}
 
@@ -175,7 +175,7 @@ def test_every_table_and_figure_has_a_title_and_a_caption():
     assert len({row.text for row in rows}) == len(rows)
 
 
-def test_the_default_target_is_pages_of_tables_and_pictures(plan):
+def test_default_target_contains_pages_of_tables_and_pictures(plan):
     asked = results.everything(plan)
     pages = [file for file in asked if file.endswith(".html")]
     assert pages == [f"results/tables/{name}.html" for name in TABLES if name != "across"]
@@ -187,22 +187,22 @@ def test_the_default_target_is_pages_of_tables_and_pictures(plan):
     assert len(asked) == len(pages) + 3 + len(PORTRAITS) * 3
 
 
-def test_the_default_target_skips_null_parts():
+def test_default_target_skips_null_sections():
     plan = plan_of(all=["table3", "table5", "study", "portraits"], table5=None, study=None, portraits=None)
     assert results.everything(plan) == ["results/tables/table3.html"]
 
 
-def test_the_default_target_makes_both_tables_of_the_study():
+def test_default_target_contains_both_tables_of_the_study():
     plan = plan_of(all=["study"])
     assert results.everything(plan) == ["results/tables/table10.html", "results/tables/table11.html"]
 
 
-def test_portraits_are_those_of_the_first_seed(plan):
+def test_portraits_show_runs_of_the_first_seed(plan):
     assert [str(run) for run in results.drawn_runs(plan)] == ["sums/genome_plus/n4/seed1"]
     assert "results/figures/diversity/sums/genome_plus/n4/seed1.csv" in results.portraits(plan)
 
 
-def test_a_study_of_more_runs_keeps_those_of_a_smaller_one():
+def test_larger_study_contains_the_runs_of_a_smaller_one():
     six, nine = (tables.study_runs(plan_of(study={"runs": runs})) for runs in (6, 9))
     assert (len(six), len(nine)) == (6, 9)
     assert set(six) < set(nine)
@@ -211,7 +211,7 @@ def test_a_study_of_more_runs_keeps_those_of_a_smaller_one():
     assert {run.variant for run in other} != {run.variant for run in six}
 
 
-def test_the_study_of_a_method_has_its_settings_but_for_the_rates(plan):
+def test_study_changes_only_the_rates_of_its_method(plan):
     run, rates = next(iter(tables.study_runs(plan).items()))
     settings = plan.variant(run.variant).settings
     assert {name: getattr(settings, name) for name in rates} == rates
@@ -219,7 +219,7 @@ def test_the_study_of_a_method_has_its_settings_but_for_the_rates(plan):
     assert settings.sigma == plan.variant("genome").settings.sigma
 
 
-def test_reachable_is_of_the_micro_tasks_of_table2(plan):
+def test_reachable_covers_the_micro_tasks_of_table2(plan):
     assert tables.reachable_files(plan) == [
         f"results/test/{task}/static/{adapter}/scores.json"
         for task in ("sums", "emotions")
@@ -241,7 +241,7 @@ def test_table7_refuses_tables_of_other_machines_that_are_missing():
         RESULTS["table7"].inputs_of(plan)
 
 
-def test_first_task_is_of_table2_or_of_any_part():
+def test_first_task_is_from_table2_or_else_from_any_section():
     assert plan_of(table2={"tasks": ["emotions", "sums"]}).first_task() == "emotions"
     assert plan_of(table2=None, table1={"tasks": ["puzzles"]}).first_task() == "puzzles"
     nothing = dict.fromkeys(PARTS)

@@ -34,11 +34,11 @@ TEST = {"test_task": "sums", "run": "sums+emotions/genome/n4/seed1"}
         ("task_rows", {"task": "sums"}, []),
     ],
 )
-def test_an_input_function_reads_the_wildcards_of_its_rule(plan, function, given, files):
+def test_input_function_reads_the_wildcards_of_its_rule(plan, function, given, files):
     assert getattr(Inputs(plan), function)(wildcards(**given)) == files
 
 
-def test_an_export_reads_the_tests_of_its_run_on_its_own_tasks(plan):
+def test_export_reads_the_tests_of_its_run_on_the_run_s_tasks(plan):
     scores = Inputs(plan).exported_tests("scores.json")
     assert scores(wildcards(**TEST)) == [
         f"results/test/{task}/sums+emotions/genome/n4/seed1/scores.json" for task in ("sums", "emotions")
@@ -50,12 +50,12 @@ def test_settings_of_all_generations_of_a_run_are_one_text(plan):
     assert len(texts) == 1
 
 
-def test_a_generation_0_of_one_is_refused(plan):
+def test_initial_population_of_one_is_refused(plan):
     with pytest.raises(GenomeError, match=r"^n1: a population has 2 or more members"):
         Inputs(plan).initial_prompts(wildcards(**GENERATION | {"n": "1"}))
 
 
-def test_a_run_that_does_not_parse_is_refused(plan):
+def test_invalid_run_name_is_refused(plan):
     with pytest.raises(GenomeError, match="expected TASKS/VARIANT"):
         Inputs(plan).model(wildcards(run="sums"))
 
@@ -82,15 +82,15 @@ def test_patterns_match_the_variants_of_a_rule(plan, stage, seeded, matched, oth
         assert not re.fullmatch(pattern, name), name
 
 
-def test_without_a_study_no_point_of_it_matches():
+def test_pattern_of_study_points_matches_nothing_without_a_study():
     assert not re.fullmatch(Patterns(plan_of(study=None)).variants("generation"), "study-cr01-imr10-gmr05")
 
 
-def test_a_pattern_of_nothing_matches_nothing():
+def test_empty_pattern_matches_nothing():
     assert not re.fullmatch(rules.one_of([]), "")
 
 
-def test_names_are_matched_literally():
+def test_pattern_matches_names_literally():
     assert re.fullmatch(rules.one_of(["a.b"]), "a.b")
     assert not re.fullmatch(rules.one_of(["a.b"]), "axb")
 
@@ -101,21 +101,21 @@ def test_every_table_has_a_section_and_a_caption():
         assert Captions().table(wildcards(table=name), output=None)
 
 
-def test_captions_depend_on_the_output_so_that_they_rerun_nothing():
+def test_captions_are_functions_of_the_output_and_rerun_nothing():
     captions = Captions()
     for function in (captions.table, captions.portrait, captions.of("figure2")):
         assert "output" in inspect.signature(function).parameters
 
 
 @pytest.mark.parametrize("offered", [Inputs, Settings, Patterns, Captions], ids=lambda each: each.__name__)
-def test_rules_name_what_the_plan_offers_and_all_of_it(offered):
+def test_rules_use_every_function_of_the_plan_and_no_other(offered):
     name = offered.__name__.lower()
     named = set(re.findall(rf"\b{name}\.([a-z_]+)", SOURCE))
     public = {each for each in vars(offered) if not each.startswith("_")} - {"figures"}
     assert named == public
 
 
-def test_rules_hold_no_logic():
+def test_rules_contain_no_logic():
     functions = re.findall(r"^def ", "".join(path.read_text() for path in RULES), flags=re.MULTILINE)
     assert len(functions) <= 6
     for path in RULES:

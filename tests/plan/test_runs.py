@@ -27,7 +27,7 @@ RUN = RunName(("sums",), "genome_plus", 4, 1)
         ("study-cr01-imr02-gmr10", "sums/study-cr01-imr02-gmr10/n4/seed1"),
     ],
 )
-def test_run_of_names_the_parts_that_its_method_has(plan, variant, expected):
+def test_run_of_leaves_out_size_and_seed_if_the_method_has_none(plan, variant, expected):
     assert str(runs.run_of(plan, variant, "sums", 1)) == expected
 
 
@@ -63,18 +63,18 @@ def test_generation_0_depends_on_initialisation_and_space(plan, variant, scheme)
     assert runs.scheme_of(plan, variant) == scheme
 
 
-def test_previous_is_the_population_before(plan):
+def test_previous_returns_the_population_of_the_generation_before(plan):
     previous = [runs.previous_of(plan, RUN, generation) for generation in (1, 2, 3)]
     assert previous == runs.populations_of(plan, RUN)[:3]
 
 
 @pytest.mark.parametrize("generation", [0, 4])
-def test_a_generation_that_the_config_has_not_is_refused(plan, generation):
+def test_generation_after_the_last_one_of_the_config_is_refused(plan, generation):
     with pytest.raises(GenomeError, match=f"generation {generation} is out of range: the config's `generations` is 3"):
         runs.previous_of(plan, RUN, generation)
 
 
-def test_evaluations_include_those_of_experts_that_are_generation_0(plan):
+def test_evaluations_include_the_experts_if_these_are_generation_0(plan):
     from_experts = RunName(("sums",), "genome_plus-no_initialisation", 4, 1)
     assert runs.evaluations_of(plan, RUN)[0] == "results/runs/sums/initial-pairs/n4/seed1/evaluations.jsonl"
     assert runs.evaluations_of(plan, from_experts)[:2] == [

@@ -66,7 +66,7 @@ def local(export, **more):
     return dataclasses.replace(export, base={"reference": "models/mine", **more})
 
 
-def test_the_hub_reads_the_front_matter(export):
+def test_front_matter_is_valid_for_the_hub(export):
     from huggingface_hub import ModelCard
 
     data = ModelCard(card(export)).data
@@ -76,14 +76,14 @@ def test_the_hub_reads_the_front_matter(export):
     assert {"lora", "genome"} <= set(data.tags)
 
 
-def test_a_base_that_is_not_on_the_hub_is_not_named_as_if_it_were(export):
+def test_front_matter_omits_a_base_that_is_not_on_the_hub(export):
     found = front_matter(local(export))
     assert "base_model" not in yaml.safe_load(found)
     assert "models/mine is not on the hub" in found
     assert "for `models/mine`" in card(local(export))
 
 
-def test_scores_have_their_samples_and_intervals(export):
+def test_card_shows_samples_and_interval_of_each_score(export):
     text = card(export)
     assert "| till: this adapter on validation, which chose it | accuracy | 80.0 |  | 200 |  |" in text
     for right, what in ((30, "**this adapter**"), (35, "the ensemble of 2")):
@@ -107,7 +107,7 @@ def test_card_lists_each_expert_with_coefficient_source_and_hash(export):
         assert row in text
 
 
-def test_noise_is_counted_and_measured(export):
+def test_card_shows_number_and_deviation_of_noise_terms(export):
     assert "2 terms of seeded noise, together with a standard deviation of 0.0042 a weight" in card(export)
     quiet = dataclasses.replace(export.best, genotype=Genotype((1.0, 0.0, 0.0)))
     assert "No noise was added" in card(dataclasses.replace(export, best=quiet))
@@ -122,7 +122,7 @@ def test_deviation_of_noise_equals_its_sample_deviation(export):
     assert drawn.std() == pytest.approx(0.0042, rel=0.02)
 
 
-def test_the_command_and_the_data_are_named(export):
+def test_card_contains_the_command_and_the_data(export):
     text = card(export)
     assert "genome materialise results/export/till/genome_plus/n6/seed1/genotype.json rebuilt --member best" in text
     assert '| till | 200 samples | 50 samples | `{"path": "rows.jsonl"}` |' in text
@@ -142,7 +142,7 @@ def test_card_warns_about_generated_tasks(export):
     assert "no evidence" not in card(export)
 
 
-def test_methods_without_seed_or_population(export):
+def test_card_of_a_method_without_seed_or_population(export):
     run = {"method": "best_single", "seed": None, "population_size": None}
     text = card(dataclasses.replace(without_ensemble(export), run=run, label="Best Single"))
     assert "with 65 candidates scored" in text
@@ -155,7 +155,7 @@ def test_a_prompt_with_backticks_stays_one_block(export):
     assert "````jinja\n{{ question }}\n```" in card(export)
 
 
-def test_a_card_is_the_same_twice_and_has_no_gaps(export):
+def test_card_is_the_same_twice_and_has_no_double_blank_lines(export):
     for made in (export, without_ensemble(export)):
         assert card(made) == card(made)
         assert "\n\n\n" not in card(made)

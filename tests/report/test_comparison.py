@@ -94,7 +94,7 @@ def test_the_papers_gains_follow_from_its_scores(scores_of):
     assert table.loc["GENOME vs Model Swarms", "mmlu_pro"] == 0
 
 
-def test_table8_follows_from_its_scores(scores_of):
+def test_gains_of_the_paper_s_table8_follow_from_its_scores(scores_of):
     """Golden: the paper's changes without initialisation and without the ensemble, and their means."""
     paper = {
         "GENOME+": [30.98, 51.24, 47.06],
@@ -110,8 +110,8 @@ def test_table8_follows_from_its_scores(scores_of):
     assert table.loc["no_initial", "mean"] == pytest.approx(np.mean(paper["no_initial"]))
 
 
-def test_table3_follows_from_its_scores(scores_of):
-    """Golden: the paper's Table 3, save one gain (it prints +0.44 % where its scores give -1.51 %)."""
+def test_gains_of_the_paper_s_table3_follow_from_its_scores(scores_of):
+    """Golden: the paper's Table 3, except for one gain (it prints +0.44 % where its scores give -1.51 %)."""
     paper = {
         "Best Single": [27.90, 23.20],
         "Model Swarms": [27.36, 24.95],
@@ -143,14 +143,14 @@ def test_a_run_on_two_tasks_is_shown_by_its_domain(scores_of):
     np.testing.assert_allclose(table.loc["GENOME+ vs Model Swarms"], [7.15, 17.57], atol=0.01)
 
 
-def test_transfer_shows_what_evolved_elsewhere(scores_of):
+def test_transfer_table_shows_runs_of_another_task(scores_of):
     rows = [row("GENOME", "math", 40.0), row("GENOME", "gsm8k", 50.0, tasks="math"), row("GENOME", "gsm8k", 60.0)]
     columns = [{"name": "math → gsm8k", "tasks": "math", "test_task": "gsm8k", "metric": "accuracy"}]
     table = comparison(scores_of(rows), methods("GENOME"), columns, [1], STYLES["table5"])
     assert table.to_dict("list") == {"method": ["GENOME"], "math → gsm8k": [50.0]}
 
 
-def test_rows_of_one_label_are_refused(scores_of):
+def test_two_variants_with_one_label_are_refused(scores_of):
     with pytest.raises(GenomeError, match=r"two rows of a table have one label \(GENOME, GENOME\)"):
         table2(scores_of([row("GENOME", "t", 30.0)]), methods("GENOME", "GENOME"), ["t"], [1])
 
@@ -192,7 +192,7 @@ def test_cell_with_a_missing_seed_is_blank_and_so_is_the_mean(scores_of):
     assert np.isnan(table.loc["GENOME", "mean"])
 
 
-def test_a_row_shows_its_own_kind_of_run_only(scores_of):
+def test_row_on_best_individuals_leaves_out_other_scores(scores_of):
     """Ensembles, transfer to another task, runs on two tasks and other seeds stay out of a row on best individuals."""
     rows = [
         row("GENOME", "t", 30.0),
@@ -208,7 +208,7 @@ def test_a_row_shows_its_own_kind_of_run_only(scores_of):
     assert table2(scores, ensemble, ["t"], [1])["t"].tolist() == pytest.approx([90.0])
 
 
-def test_a_merge_that_looked_at_no_task_has_a_score_on_each(scores_of):
+def test_static_merge_has_a_score_on_every_task(scores_of):
     [method] = methods("data_merge")
     rows = [
         row("data_merge", "a", 40.0, tasks="static", seed=None),
@@ -230,7 +230,7 @@ def tested(tmp_path):
     """Return a function that writes the test folders of runs, from the samples' scores, and collects their scores."""
 
     def write(runs, task="t", tasks=None):
-        """`runs`: pairs of a label and its samples' scores by seed; one seed None where there is no randomness."""
+        """`runs`: pairs of a label and its samples' scores by seed; the seed is None if nothing is random."""
         files = []
         for label, by_seed in runs.items():
             for seed, samples in by_seed.items():

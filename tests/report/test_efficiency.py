@@ -32,7 +32,7 @@ def test_samples_to_reach_the_reference_are_medians_over_runs():
     assert table.loc["never", "runs"] == "results/runs/sums/never/seed1 results/runs/sums/never/seed2"
 
 
-def test_runs_are_compared_with_the_reference_of_their_own_task_and_seed():
+def test_runs_are_compared_with_the_reference_on_the_same_task_and_seed():
     other = [run("slow", 1, (0.9, 0.9, 0.9), 0.9, tasks="facts"), run("fast", 1, (0.9, 0.9, 0.9), 0.3, tasks="facts")]
     table = efficiency(SLOW[:1] + FAST[:1] + other, ["fast"], "slow")
     assert table.loc[0, "difference"] == pytest.approx(100 * ((0.8 - 0.7) + (0.3 - 0.9)) / 2)
@@ -55,7 +55,7 @@ def test_a_method_of_one_stage_is_one_point():
     assert once.at(50) == 0.4
 
 
-def test_generations_are_read_in_their_order():
+def test_generations_are_read_in_numerical_order():
     populations = [
         {"generation": 1, "samples": 30, "best": {"fitness": 0.6}},
         {"generation": 0, "samples": 10, "best": {"fitness": 0.5}},

@@ -20,7 +20,7 @@ def test_a_difference_is_paired_draw_by_draw():
     assert (one - one).interval.holds == "no"
 
 
-def test_the_interval_of_a_mean_score_stays_within_0_and_1():
+def test_interval_of_a_mean_score_stays_within_0_and_1():
     mean = mean_score([estimate(90.0, [0.9, 1.3]), estimate(100.0, [1.0, 1.3])])
     assert mean.value == 95.0
     assert mean.interval.high == 1.0

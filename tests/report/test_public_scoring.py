@@ -137,20 +137,20 @@ def test_highest_span_takes_the_best_member():
     assert both("highest_span", run_of(SPAN, ["Smith", "Jones"], *members, k=4)) == (1.0, 0.0)
 
 
-def test_programs_vote_with_their_outcomes():
-    # The second and the third pass, but the first and the third look alike.
+def test_vote_of_programs_compares_their_outcomes():
+    # The second and the third pass, but the first and the third are similar texts.
     assert both("voted_outcomes", run_of(PROGRAM, [42], ["f = 11 + 23"], ["f = 42"], ["f = 11 + 31"])) == (1.0, 0.0)
     assert both("voted_outcomes", run_of(PROGRAM, [42], ["f = 1"], ["f = 42"], [None])) == (0.0, 0.0)
     assert both("voted_outcomes", run_of(PROGRAM, [42], ["f = 1"], ["f = 42"], k=2)) == (0.5, 0.0)
 
 
-def test_all_rules_at_once():
+def test_all_rules_together_give_the_public_score():
     # With C for no answer, members 3 and 4 lead the test; they tie on the first sample and agree on the second.
     run = run_of(CHOICE, "CAB", "DDD", "DDD", [None, "A", "D"], ["B", "A", "D"], ["D", "D", "D"], k=2)
     assert both(ALL, run) == (pytest.approx((0.5 + 1 + 0) / 3), 0.0)
 
 
-def test_all_rules_at_once_by_kind():
+def test_all_rules_together_apply_to_every_kind():
     votes = run_of(LABEL, ["joy", "joy", "fear"], ["joy"] * 3, ["joy"] * 3, ["joy"] * 3)
     assert both(ALL, votes)[0] == pytest.approx(2 / 3)
     assert both(ALL, run_of(SPAN, "ab", "xx", "xx", "xx", "ax", "xb", k=2))[0] == 1.0
@@ -187,7 +187,7 @@ def test_oracles_cover_all_kinds_that_do_not_vote():
     assert {*protocol.ORACLES, "translation"} == {name for name, kind in KINDS.items() if kind.combine != "vote"}
 
 
-def test_our_way_is_the_same_in_every_row_of_an_ensemble():
+def test_our_score_is_the_same_in_every_row_of_an_ensemble():
     run = run_of(LABEL, ["joy", "awe"], ["joy", None], ["fear", None], ["joy", "awe"])
     ours = {name: artefact.ours(run).value for name, artefact in ARTEFACTS.items() if artefact.applies(LABEL)}
     assert {ours[name] for name in ours if name not in ("best_by_test", "stale_fitness")} == {1.0}
@@ -206,7 +206,7 @@ def table():
     return compare({"sums": sums, "facts": facts}, "genome_plus", [1, 2])
 
 
-def test_the_table_shows_both_ways_side_by_side(table):
+def test_table_shows_both_scores_per_rule(table):
     rows = {(row.artefact, row.task): row for row in table.itertuples()}
     assert list(table.columns) == protocol.PROTOCOL_COLUMNS
     ties = rows["half_points", "sums"]
@@ -224,7 +224,7 @@ def test_the_table_shows_both_ways_side_by_side(table):
     assert ("unparsed_as_c", "sums") not in rows
 
 
-def test_a_difference_of_one_seed_holds_by_its_samples():
+def test_significance_of_one_seed_is_tested_over_its_samples():
     run = run_of(NUMBER, ["1"] * 40, ["2"] * 30 + ["1"] * 10, ["1"] * 40, ["3"] * 40)
     rows = compare({"sums": {"folder": run}}, "genome_plus", [1]).set_index("artefact")
     # Of 40 samples 30 are tied, which gives each of them half a point.

@@ -40,7 +40,7 @@ TABLE2 = pd.DataFrame(
 )
 
 
-def test_markdown_marks_best_second_ties_signs_blanks_and_what_holds():
+def test_markdown_marks_best_second_ties_signs_blanks_and_significance():
     known = sure(A_t="yes", B_t="no", A_u="no", A_mean="no")
     assert markdown(TABLE2, known, rows("A", "B", "G"), on("t", "u"), STYLES["table2"], "Said so.") == (
         "| Method   |          t |            u |         mean |\n"
@@ -54,7 +54,7 @@ def test_markdown_marks_best_second_ties_signs_blanks_and_what_holds():
     )
 
 
-def test_inline_gains_replace_marks_at_scores():
+def test_inline_gains_replace_the_marks_of_scores():
     table = pd.DataFrame({"method": ["A", "B", "B vs A", "G", "G vs A"], "t": [40.0, 40.0, 0.0, 50.0, 25.0]})
     table["u"] = [90.0, np.nan, np.nan, 45.0, -50.0]
     known = sure(A_t="yes", B_t="yes", A_u="no", B_u="no")

@@ -1,4 +1,4 @@
-"""Tables 10 and 11 against formulas of their own, and in the paper's form."""
+"""Tables 10 and 11 against independent formulas, and in the paper's form."""
 
 import numpy as np
 import pandas as pd

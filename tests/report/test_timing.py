@@ -114,7 +114,7 @@ def test_markdown_has_a_column_per_machine(scores, tmp_path):
         ["GENOME+", "sums", "41.50", "", "120", ""],
     ]
     assert "means over seeds 1, 2." in lines[-1]
-    # The other machine may itself have shown this one beside.
+    # The other machine's table may already contain the rows of this one.
     write_csv(both, tmp_path / "both.csv")
     assert len(with_others(both, [tmp_path / "both.csv", tmp_path / "other.csv"])) == 3
 

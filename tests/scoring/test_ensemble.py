@@ -113,7 +113,7 @@ def test_the_order_of_voters_decides_ties_only(answers, chance):
 def test_the_order_of_models_decides_similarity_ties_only(answers):
     winners = {one("span", *order) for order in permutations(answers)}
     fittest = [one("span", *order) == order[0] for order in permutations(answers)]
-    # Whoever wins in every order wins alone; several winners are tied, so each wins when it stands first.
+    # An answer that wins in every order is the only winner; several winners are tied, so each wins when it comes first.
     assert len(winners) == 1 or sum(fittest) >= len(winners)
 
 

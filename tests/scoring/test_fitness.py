@@ -87,7 +87,7 @@ def test_parts_of_a_race_add_up_to_the_evaluation(make_experts, tmp_path):
 
 
 def test_an_evaluation_is_one_individual_on_all_samples(make_experts, tmp_path):
-    """However many looks a race took at it; whom the race has stopped has had none."""
+    """A race that looks several times counts as one; an individual that it stopped is not counted."""
     evaluate, _ = evaluator(make_experts, tmp_path, [objective("a", [1, -1, -1, 1, 1]), objective("b", [-1, -1])])
     both = [Individual(f"x{i}", expert(i, 2), "mixture") for i in range(2)]
     course = evaluate.course(1)

@@ -77,15 +77,15 @@ def refused(read, kind, value, message):
 
 
 @pytest.mark.parametrize("kind", READERS)
-def test_what_stages_write_is_read(read, kind):
+def test_reader_accepts_what_stages_write(read, kind):
     assert read(kind, READERS[kind][1])
 
 
 @pytest.mark.parametrize("kind", READERS)
 @pytest.mark.parametrize("value", [[], {}, 3, None, [3], [[]], ["x"], [{}], [None]], ids=json.dumps)
-def test_other_values_are_refused(read, kind, value):
-    if kind == "evaluations" and value in ([], [[]]):  # the line [] is an array without rows
-        assert read(kind, value) == []  # a stage that asks nobody has none
+def test_values_of_other_types_are_refused(read, kind, value):
+    if kind == "evaluations" and value in ([], [[]]):  # the line [] is an empty array
+        assert read(kind, value) == []  # a stage without evaluations writes no rows
     else:
         refused(read, kind, value, ": ")
 
@@ -145,7 +145,7 @@ def test_what_is_wrong_is_named(read, kind, value, message):
     refused(read, kind, value, message)
 
 
-def test_responses_may_stand_in_any_order(tmp_path):
+def test_responses_are_read_in_any_order(tmp_path):
     path, shuffled = tmp_path / "responses.jsonl", RESPONSES.copy()
     random.Random(1).shuffle(shuffled)
     write_jsonl(path, shuffled)

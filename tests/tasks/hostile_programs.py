@@ -253,7 +253,7 @@ HOSTILE: dict[str, tuple[str, str]] = {
         "import math\nmath.isclose = lambda *_, **__: True\nmath.fabs = lambda x: 0" + _F,
     ),
     "excepthook": ("report no exception", "import sys\nsys.excepthook = sys.unraisablehook = lambda *_: None" + _F),
-    "exc_info": ("drop the exception at hand", "import sys\nsys.exc_info = lambda: (None, None, None)" + _F),
+    "exc_info": ("drop the current exception", "import sys\nsys.exc_info = lambda: (None, None, None)" + _F),
     "compile": (
         "compile the tests to nothing",
         "import builtins\nbuiltins.compile = builtins.exec = lambda *_, **__: 'None'" + _F,

@@ -1,6 +1,6 @@
 """The paper's tasks: their files, their splits, and the scores of gold answers in a model's phrasing.
 
-All tests run on rows of our own, and on the real rows if GENOME_DATA names a folder that contains them.
+All tests run on made-up rows, and on the real rows if GENOME_DATA names a folder that contains them.
 """
 
 import gzip
@@ -49,7 +49,7 @@ def task_of(name):
 
 @lru_cache
 def sides(name, data):
-    """Return the rows of validation and test: 20 and 40 of our own, or the paper's numbers of real rows."""
+    """Return the rows of validation and test: 20 and 40 made-up ones, or the paper's numbers of real rows."""
     sizes = (20, 40) if data == "own" else (200, 1000)
     return split(task_of(name), read_rows(task_of(name), OWN if data == "own" else Path(REAL)), *sizes)
 

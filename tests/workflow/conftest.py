@@ -31,7 +31,7 @@ SMALL = {
 
 @dataclass(frozen=True)
 class Project:
-    """A copy of the project in a folder of its own."""
+    """A copy of the project in a separate folder."""
 
     folder: Path
 
@@ -93,7 +93,7 @@ class Project:
         return {path.relative_to(self.folder).as_posix(): path.read_bytes() for path in paths}
 
     def times(self, pattern: str = "results/**/*") -> dict[str, int]:
-        """Return when files were written, in nanoseconds; benchmarks are measured anew and left out."""
+        """Return when files were written, in nanoseconds; benchmarks are measured again and left out."""
         paths = [path for path in self.folder.glob(pattern) if path.is_file() and "benchmarks" not in path.parts]
         return {path.relative_to(self.folder).as_posix(): path.stat().st_mtime_ns for path in paths}
 
@@ -124,7 +124,7 @@ class Project:
 
 
 def new_project(folder: Path) -> Project:
-    """Return a copy of this project's sources, without a config of its own."""
+    """Return a copy of this project's sources, without the small config of the tests."""
     folder.mkdir()
     for part in PARTS:
         source = PROJECT / part

@@ -13,9 +13,9 @@ TEST = "results/test/sums/sums/genome_plus/n4/seed1"
 
 
 @pytest.fixture(scope="module")
-def beside(finished, tmp_path_factory):
-    """A workflow in a folder beside that of `finished`, whose base is another, with the answers to a test."""
-    project = finished.copy(tmp_path_factory.mktemp("beside") / "project")
+def other_workflow(finished, tmp_path_factory):
+    """A finished workflow in another folder and with another base, which has the answers to one test."""
+    project = finished.copy(tmp_path_factory.mktemp("other") / "project")
     small = yaml.safe_load((project.folder / "small.yaml").read_text())
     micro = yaml.safe_load((project.folder / "config.yaml").read_text())["bases"]["micro"]
     experts = {name: micro["experts"][name] for name in ("add", "sub", "mood")}
@@ -31,26 +31,26 @@ def beside(finished, tmp_path_factory):
 
 
 @pytest.fixture
-def voting(finished, beside, tmp_path):
+def voting(finished, other_workflow, tmp_path):
     project = finished.copy(tmp_path / "project")
-    folder = (beside.folder / "results").as_posix()
+    folder = (other_workflow.folder / "results").as_posix()
     project.configure(across={"tasks": ["sums"], "variant": "genome_plus", "beside": {"other": folder}})
     return project
 
 
-def test_the_vote_is_made_of_kept_responses(voting, beside):
+def test_cross_base_vote_reads_existing_responses_only(voting, other_workflow):
     assert voting.ran(TABLE) == {"across"}
     with (voting.folder / TABLE).open() as file:
         rows = {(row["task"], row["model"]): row for row in csv.DictReader(file)}
     assert {model for _, model in rows} == {"micro", "other", "vote"}
     [alone] = [100 * row["score"] for row in voting.read(f"{TEST}/scores.json") if row["report"] == "ensemble"]
     assert float(rows["sums", "micro"]["score"]) == pytest.approx(alone, abs=0.006)
-    assert rows["sums", "other"]["runs"] == f"{beside.folder.as_posix()}/{TEST}"
+    assert rows["sums", "other"]["runs"] == f"{other_workflow.folder.as_posix()}/{TEST}"
     assert "vote" in (voting.folder / "results/tables/across.md").read_text()
 
 
-def test_other_samples_are_refused(voting, beside, tmp_path):
-    other = beside.copy(tmp_path / "beside")
+def test_workflow_with_other_test_samples_is_refused(voting, other_workflow, tmp_path):
+    other = other_workflow.copy(tmp_path / "other")
     split = other.folder / "results/splits/sums/test.jsonl"
     split.write_text(split.read_text().replace("1", "2"))
     voting.configure(across={"beside": {"other": (other.folder / "results").as_posix()}})

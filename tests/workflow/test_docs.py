@@ -25,16 +25,13 @@ PAGES = [
 NOT_PLANNED = {"--unlock", "--report", "--directory"}  # make nothing, or are a run in another folder
 FINISHED_ELSEWHERE = {"results/tables/across.csv"}  # needs the finished run of another folder: test_across
 
-KEYS = {*yaml.safe_load((PROJECT / "config.yaml").read_text())}
+KEYS = {*yaml.safe_load((PROJECT / "workflow/schemas/config.schema.yaml").read_text())["properties"]}
 EXAMPLES = [(page, block) for page in PAGES for block in blocks(page, "yaml") if {*yaml.safe_load(block)} <= KEYS]
 """Pages and their examples of a config."""
 
 
 def planned():
-    """Return all targets by the options with which they are made, and by the config that `mine.yaml` is an example of.
-
-    On each page, that is the first example.
-    """
+    """Return all targets by the options of their command and by `mine.yaml`, the first example of the page."""
     targets = defaultdict(dict)
     for page in PAGES:
         mine = next((example for of, example in EXAMPLES if of is page), "{}")
@@ -85,10 +82,10 @@ PLANNED = planned()
 
 
 @pytest.mark.parametrize(("options", "mine", "targets"), PLANNED, ids=[" ".join(options) for options, _, _ in PLANNED])
-def test_every_target_of_the_pages_is_planned(project, options, mine, targets):
+def test_every_target_on_the_pages_can_be_planned(project, options, mine, targets):
     plan(project, mine, *options, "--", *targets)
 
 
 @pytest.mark.parametrize(("page", "example"), EXAMPLES, ids=lambda value: getattr(value, "stem", ""))
-def test_every_example_of_a_config_is_accepted(project, page, example):
+def test_every_example_config_is_accepted(project, page, example):
     plan(project, example, "--configfile=mine.yaml", "--", "results/tables/table1.csv")

@@ -43,7 +43,7 @@ def same_weights(one, other):
         np.testing.assert_array_equal(ours[name], theirs[name])
 
 
-def test_an_export_asks_for_its_own_run(fresh):
+def test_export_plans_only_the_jobs_of_its_run(fresh):
     planned = fresh.planned(f"{EXPORT}/README.md")
     assert {file.removeprefix(f"{EXPORT}/") for file in planned if "/export/" in file} == FILES
     assert not [file for file in planned if "tables" in file]
@@ -56,7 +56,7 @@ def test_an_export_asks_for_its_own_run(fresh):
     }
 
 
-def test_a_finished_run_is_exported_without_an_engine_and_gives_the_same_bytes(exported, tmp_path):
+def test_finished_run_is_exported_again_without_an_engine_and_with_the_same_bytes(exported, tmp_path):
     project = exported.copy(tmp_path / "project")
     before = project.files(f"{EXPORT}/*")
     assert {name.rpartition("/")[2] for name in before} == FILES
@@ -66,7 +66,7 @@ def test_a_finished_run_is_exported_without_an_engine_and_gives_the_same_bytes(e
     assert project.files(f"{EXPORT}/*") == before
 
 
-def test_the_best_by_validation_is_exported(exported):
+def test_export_contains_the_best_individual_by_validation(exported):
     population = exported.read(f"results/runs/{RUN}/generation_3/population.json")
     genotype = exported.read(f"{EXPORT}/genotype.json")
     assert genotype["best"] == population["best"]
@@ -78,7 +78,7 @@ def test_the_best_by_validation_is_exported(exported):
     assert f"the ensemble of 3 on test | accuracy | {100 * scores['ensemble']:.1f} |" in card
 
 
-def test_the_cards_lines_load_the_adapter_and_give_the_recorded_answer(exported):
+def test_python_block_of_the_card_gives_the_recorded_answer(exported):
     [first, *_] = read_jsonl(exported.folder / f"results/test/sums/{RUN}/responses.jsonl")
     [sample, *_] = read_jsonl(exported.folder / "results/prompts/micro/sums/test.jsonl")
     lines = block(exported, "python")
@@ -91,7 +91,7 @@ def test_the_cards_lines_load_the_adapter_and_give_the_recorded_answer(exported)
     assert result.stdout.splitlines()[-1] == first["response"]
 
 
-def test_the_cards_command_rebuilds_the_adapter(exported, tmp_path, monkeypatch):
+def test_command_of_the_card_rebuilds_the_adapter(exported, tmp_path, monkeypatch):
     project = exported.copy(tmp_path / "project")
     monkeypatch.chdir(project.folder)
     program, *arguments = shlex.split(block(project, "sh"))
@@ -102,7 +102,7 @@ def test_the_cards_command_rebuilds_the_adapter(exported, tmp_path, monkeypatch)
     assert rebuilt.read_bytes() == (project.folder / EXPORT / "adapter_model.safetensors").read_bytes()
 
 
-def test_best_single_is_exported_as_that_expert(exported):
+def test_export_of_best_single_equals_the_expert(exported):
     folder = exported.folder / "results/export/sums/best_single"
     best = exported.read("results/export/sums/best_single/genotype.json")["best"]["name"]
     same_weights(folder, exported.folder / "resources/experts" / best)
@@ -111,7 +111,7 @@ def test_best_single_is_exported_as_that_expert(exported):
     assert "LoraHub" in (exported.folder / "results/export/sums/lorahub/seed1/README.md").read_text()
 
 
-def test_a_merged_model_holds_what_the_engine_serves(exported):
+def test_merged_model_has_the_weights_that_the_engine_serves(exported):
     from safetensors.torch import load_file
 
     from genome.engine.model import Model
@@ -123,6 +123,6 @@ def test_a_merged_model_holds_what_the_engine_serves(exported):
     assert (exported.folder / f"results/merged/{RUN}/tokenizer.json").is_file()
 
 
-def test_a_static_merge_is_an_adapter_already(exported):
+def test_export_of_a_static_merge_is_refused(exported):
     said = exported.refused("results/export/static/dare_ties/seed1/README.md")
     assert "it is a PEFT folder already: results/merges/dare_ties/seed1" in said

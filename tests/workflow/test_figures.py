@@ -1,4 +1,4 @@
-"""All figures of a small project, and that drawing them again asks nobody."""
+"""All figures of a small project; drawing them again evaluates nothing."""
 
 import csv
 import re
@@ -38,7 +38,7 @@ def rows_of(project, figure):
 
 
 @pytest.mark.parametrize("figure", FIGURES)
-def test_a_figure_has_its_pictures_and_its_numbers(pictured, figure):
+def test_every_figure_has_pictures_and_numbers(pictured, figure):
     path = pictured.folder / f"results/figures/{figure}"
     assert ET.parse(f"{path}.svg").getroot().tag == "{http://www.w3.org/2000/svg}svg"
     with Image.open(f"{path}.png") as image:
@@ -70,14 +70,14 @@ def test_figure_3_ranks_the_experts_by_validation(pictured):
     assert scores == pytest.approx({expert["name"]: expert["fitness"] for expert in experts})
 
 
-def test_a_run_s_numbers_are_those_of_its_populations(pictured):
+def test_numbers_of_a_run_s_figure_equal_its_populations(pictured):
     for row in rows_of(pictured, "diversity/sums/genome_plus/n4/seed1"):
         population = pictured.read(f"{row['run']}/population.json")
         assert population["generation"] == int(row["generation"])
         assert population["best"]["name"] == row["best"]
 
 
-def test_figures_are_drawn_again_from_what_is_there(pictured, tmp_path):
+def test_deleted_figures_are_rebuilt_from_existing_files(pictured, tmp_path):
     project = pictured.copy(tmp_path / "project")
     assert project.planned(*TARGETS) == []
     again = ["figure2", "figure3", *(f"{kind}/{OF_EXPERTS}" for kind in ("expert_shares", "diversity"))]

@@ -84,7 +84,7 @@ def other_rank(folder):
     ],
     ids=["truncated", "rank", "missing", "no config"],
 )
-def test_what_a_look_at_experts_shows_is_refused_at_once_and_yesterday_s_copy_stays(given, change, message):
+def test_changed_expert_is_refused_at_the_start_and_the_earlier_copy_stays(given, change, message):
     given.make(MANIFEST)
     before = given.files("resources/**/*")
     assert f"{COPY}/adapter_model.safetensors" in before
@@ -93,7 +93,7 @@ def test_what_a_look_at_experts_shows_is_refused_at_once_and_yesterday_s_copy_st
     assert given.files("resources/**/*") == before
 
 
-def test_an_adapter_where_we_write_is_refused_and_stays(given):
+def test_adapter_in_a_folder_of_the_workflow_is_refused_and_kept(given):
     """Snakemake removes what a rule writes before the rule runs: it would be the user's only copy."""
     shutil.copytree(given.folder / "mine/one", given.folder / COPY)
     (given.folder / "link").symlink_to(given.folder / COPY)
@@ -105,7 +105,7 @@ def test_an_adapter_where_we_write_is_refused_and_stays(given):
     assert given.files("resources/**/*") == before
 
 
-def test_a_base_where_we_write_is_refused_and_stays(given):
+def test_base_in_a_folder_of_the_workflow_is_refused_and_kept(given):
     shutil.copytree(given.folder / "base", given.folder / "resources/models/own")
     before = given.files("resources/**/*")
     given.configure(bases={"own": {"model": {"path": "resources/models/own"}}})
@@ -113,7 +113,7 @@ def test_a_base_where_we_write_is_refused_and_stays(given):
     assert given.files("resources/**/*") == before
 
 
-def test_a_typo_leaves_yesterday_s_rows(given):
+def test_typo_in_a_task_keeps_the_earlier_split(given):
     splits = "results/splits/till/validation.jsonl"
     given.make(splits)
     before = given.files("results/splits/till/*")
@@ -133,7 +133,7 @@ def test_a_typo_leaves_yesterday_s_rows(given):
     assert given.planned(splits) == []
 
 
-def test_what_a_path_names_is_an_input(given):
+def test_changed_files_at_a_path_of_the_config_rerun_what_depends_on_them(given):
     """Another adapter or base in its place is taken, with all that comes of it; one that was just touched is not."""
     given.make(MANIFEST, "resources/models/own")
     for file in (*(given.folder / "mine/one").iterdir(), *(given.folder / "base").iterdir()):
@@ -159,7 +159,7 @@ def test_what_a_path_names_is_an_input(given):
     assert given.planned("resources/models/own") == ["resources/models/own"]
 
 
-def test_rows_in_the_place_of_others_are_drawn_again(given):
+def test_replaced_rows_rerun_the_split(given):
     splits = "results/splits/till/validation.jsonl"
     given.make(splits)
     rows = given.folder / "rows.jsonl"
@@ -170,7 +170,7 @@ def test_rows_in_the_place_of_others_are_drawn_again(given):
     assert splits in given.planned(splits)
 
 
-def test_configs_and_task_files_are_read_strictly(given):
+def test_repeated_keys_and_wrong_task_names_are_refused(given):
     text = (given.folder / "small.yaml").read_text()
     (given.folder / "small.yaml").write_text(text + "base: mine\n")
     line = refusal(given, "is repeated", MANIFEST)
@@ -187,7 +187,7 @@ def test_configs_and_task_files_are_read_strictly(given):
     refusal(given, "profiles/default/config.yaml, line ", MANIFEST)
 
 
-def test_an_adapter_s_name_is_no_path(given):
+def test_expert_name_that_is_a_path_is_refused(given):
     """An adapter's folder is replaced by what is fetched: that of `..` is the folder of all resources."""
     experts_at(given, **{"..": "mine/one", "a/b": "mine/two"})
     refusal(
@@ -196,7 +196,7 @@ def test_an_adapter_s_name_is_no_path(given):
     assert (given.folder / "mine/one/adapter_model.safetensors").is_file()
 
 
-def test_a_run_over_more_tasks_than_a_folder_can_be_named_after_is_refused(given):
+def test_run_with_a_too_long_folder_name_is_refused(given):
     tasks = {f"{letter}{'_task' * 12}": TASK for letter in "abcde"}
     given.configure(tasks=tasks)
     said = "a run over 5 tasks is stored in a folder of their names, which would have 309 characters"
@@ -204,13 +204,13 @@ def test_a_run_over_more_tasks_than_a_folder_can_be_named_after_is_refused(given
     assert not (given.folder / "results").exists()
 
 
-def test_a_table_that_is_null_is_no_obstacle_to_others(given):
+def test_null_table_is_refused_and_other_targets_are_made(given):
     given.configure(table2=None, all=["table1"])
     given.make(MANIFEST)
     refusal(given, "config.table2 is null; set it to make this target", "results/tables/table2.csv")
 
 
-def test_results_of_others_that_are_missing_are_named(given):
+def test_missing_results_of_other_workflows_are_named(given):
     given.configure(table7={"tasks": ["sums"], "beside": ["away.csv"]})
     refusal(given, "config.table7.beside: 1 of 1 files are missing, first away.csv", "results/tables/table7.csv")
     across = {"tasks": ["sums"], "variant": "genome_plus", "beside": {"other": "../away"}}
@@ -218,7 +218,7 @@ def test_results_of_others_that_are_missing_are_named(given):
     refusal(given, "config.across.beside: ", "results/tables/across.csv")
 
 
-def test_a_folder_with_a_space_and_modules_of_the_user_s_is_like_any_other(tmp_path):
+def test_folder_with_a_space_and_modules_of_the_user_works(tmp_path):
     project = give(tmp_path / "my project")
     for name in ("json", "numpy", "torch", "yaml", "pydantic", "safetensors"):
         (project.folder / f"{name}.py").write_text(f"raise RuntimeError('{name} of the user')\n")
@@ -228,7 +228,7 @@ def test_a_folder_with_a_space_and_modules_of_the_user_s_is_like_any_other(tmp_p
     assert (project.folder / MANIFEST).is_file()
 
 
-def test_a_python_in_a_folder_with_a_space_is_refused_at_the_start(given, tmp_path):
+def test_python_in_a_folder_with_a_space_is_refused_at_the_start(given, tmp_path):
     python = str(tmp_path / "my env/bin/python")
     code = f"import sys; sys.executable = {python!r}; from snakemake.cli import main; main()"
     command = [sys.executable, "-c", code, *given.options("-n", "--", MANIFEST)]

@@ -1,4 +1,4 @@
-"""Whatever is killed, and whenever: the run is resumed as the README says and comes out the same."""
+"""Parts of a run are killed at any time: resumed as docs/resuming.md describes, it gives the same bytes."""
 
 from random import Random
 
@@ -20,7 +20,7 @@ KINDS = (
 )
 
 
-def test_a_run_whose_parts_are_killed_comes_out_the_same(trained, tmp_path):
+def test_run_with_killed_parts_gives_the_same_bytes(trained, tmp_path):
     """A short form of `tests/campaigns/kill.py`."""
     whole, project = trained.copy(tmp_path / "whole"), trained.copy(tmp_path / "project")
     for each in (whole, project):
@@ -31,7 +31,7 @@ def test_a_run_whose_parts_are_killed_comes_out_the_same(trained, tmp_path):
     assert problems + kill.compare(project, whole) == []
 
 
-def test_files_of_a_user_shadow_nothing(fresh: Project):
+def test_modules_in_the_user_s_folder_are_not_imported(fresh: Project):
     """Modules in the folder where the workflow runs, named as what its jobs and its engine import."""
     for name in ("json", "torch", "tokenizers", "safetensors", "urllib3", "secrets"):
         (fresh.folder / f"{name}.py").write_text("raise SystemExit('shadowed')\n")

@@ -74,7 +74,7 @@ def test_table_2_is_planned_in_full_within_20_seconds(tmp_path):
         ("table8", 6, 3, 3 * 6 * SEEDS),  # without the ensemble the run is the full method's
     ],
 )
-def test_the_other_tables_are_planned_in_full(tmp_path, table, evolving, runs, tests):
+def test_other_tables_are_planned_in_full(tmp_path, table, evolving, runs, tests):
     jobs = plan(tmp_path, f"results/tables/{table}.csv")
     assert jobs["generation"] == evolving * runs * SEEDS * GENERATIONS
     assert jobs["answer_test"] == jobs["score_test"] == tests
@@ -85,7 +85,7 @@ def test_table_1_lists_fourteen_tasks(tmp_path):
     assert plan(tmp_path, "results/tables/table1.csv") == {"split": 14, "table1": 1}
 
 
-def test_the_experts_are_fetched_checked_and_compared_before_anything_runs(tmp_path):
+def test_comparison_of_experts_plans_fetch_and_check_only(tmp_path):
     jobs = plan(tmp_path, "results/experts/gemma-2-2b-it_cosines.csv")
     assert jobs == {"fetch_adapter": 10, "check_experts": 1, "compare_experts": 1}
 
@@ -99,7 +99,7 @@ def test_table_2_without_data_merge_trains_nothing(tmp_path):
     assert jobs["score_test"] == JOBS["score_test"] - TASKS
 
 
-def test_published_conversations_become_a_corpus(fresh):
+def test_corpus_is_made_of_published_conversations(fresh):
     talk = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}]
     rows = [{"dataset": name, "messages": talk} for name in ("lima", "hard_coded")]
     write_jsonl(fresh.folder / "copies/talks.jsonl", rows)
@@ -111,7 +111,7 @@ def test_published_conversations_become_a_corpus(fresh):
     assert corpus == '{"prompt": "Why?", "response": "So."}\n'
 
 
-def test_an_expert_trained_here_fits_those_that_were_fetched(fresh):
+def test_trained_and_given_experts_of_one_base_can_be_merged(fresh):
     shutil.copytree(fresh.folder / "resources/models/micro", fresh.folder / "elsewhere/micro")
     shutil.copytree(fresh.folder / "resources/experts/add", fresh.folder / "elsewhere/add")
     suite = yaml.safe_load((PROJECT / "config.yaml").read_text())["bases"]["micro"]
@@ -122,7 +122,7 @@ def test_an_expert_trained_here_fits_those_that_were_fetched(fresh):
     assert names == {"micro", "elsewhere/micro"}
 
 
-def test_experts_are_compared(fresh):
+def test_cosines_of_experts_have_a_row_per_pair_group_and_factor(fresh):
     fresh.make("results/experts/micro_cosines.csv")
     with (fresh.folder / "results/experts/micro_cosines.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -133,7 +133,7 @@ def test_experts_are_compared(fresh):
     assert min(same_start) > 0.8
 
 
-def test_the_study_of_hyper_parameters_is_500_runs_planned_in_half_a_minute(tmp_path):
+def test_study_of_500_runs_is_planned_within_30_seconds(tmp_path):
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     jobs = plan(tmp_path, "results/tables/table10.csv")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -141,7 +141,7 @@ def test_the_study_of_hyper_parameters_is_500_runs_planned_in_half_a_minute(tmp_
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 30
 
 
-def test_table_7_is_two_methods_on_three_tasks(tmp_path):
+def test_table_7_is_planned_for_two_methods_on_three_tasks(tmp_path):
     jobs = plan(tmp_path, "results/tables/table7.csv")
     assert jobs["generation"] == 2 * 3 * SEEDS * GENERATIONS
     assert jobs["timing"] == 1

@@ -29,7 +29,7 @@ def answered(project, pattern):
     return len(files), sum(len(read_jsonl(path)) for path in files)
 
 
-def test_a_plan_is_what_the_run_then_does(trained, finished):
+def test_plan_equals_the_jobs_and_samples_of_the_run(trained, finished):
     before = plan(trained, "results/tables/table2.csv")
     assert before.returncode == 0, before.stderr
     planned = stages(before.stdout)
@@ -58,18 +58,18 @@ def test_a_plan_is_what_the_run_then_does(trained, finished):
         assert samples == pytest.approx(real, rel=0.5), method
 
 
-def test_a_run_says_at_its_start_what_it_will_cost(trained, finished):
+def test_run_logs_its_estimated_cost_at_the_start(trained, finished):
     _, evaluations, samples = stages(plan(trained, "results/tables/table2.csv").stdout)["total"]
     logs = [path.read_text() for path in (finished.folder / ".snakemake/log").glob("*.log")]
     assert any(f"{evaluations:,} evaluations, {samples:,} samples" in log for log in logs)
 
 
-def test_what_is_made_costs_nothing(finished):
+def test_plan_of_finished_results_is_empty(finished):
     assert plan(finished, "results/tables/table2.csv").stdout == "Nothing to be done.\n"
     assert {(0, 0)} == {row[1:] for row in stages(plan(finished, "results/tables/table1.csv").stdout).values()}
 
 
-def test_what_snakemake_refuses_is_refused_in_its_words(fresh):
+def test_plan_repeats_the_errors_of_snakemake(fresh):
     fresh.configure(population=4)
     result = plan(fresh)
     assert result.returncode == 1
@@ -77,7 +77,7 @@ def test_what_snakemake_refuses_is_refused_in_its_words(fresh):
     assert "Traceback" not in result.stderr
 
 
-def test_the_paper_is_planned_in_an_empty_folder(tmp_path):
+def test_plan_of_the_paper_needs_no_data(tmp_path):
     project = new_project(tmp_path / "project")
     text = plan(project, "results/tables/table2.csv", config="config/paper.yaml").stdout
     planned = stages(text)

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.workflow
 
 
 @pytest.mark.parametrize("name", ["gpu", "slurm"])
-def test_a_profile_holds_the_default_one_which_is_not_loaded_beside_it(name):
+def test_profile_contains_all_settings_of_the_default_profile(name):
     default, other = (
         yaml.safe_load((PROJECT / "profiles" / profile / "config.yaml").read_text()) for profile in ("default", name)
     )
@@ -31,7 +31,7 @@ def test_a_profile_plans_a_run(tmp_path, name):
     assert "generation " in planned.stdout
 
 
-def test_resources_are_those_of_rules_that_exist():
+def test_profile_sets_resources_of_existing_rules_only():
     profile = yaml.safe_load((PROJECT / "profiles/slurm/config.yaml").read_text())
     sources = "".join(path.read_text() for path in (PROJECT / "workflow/rules").glob("*.smk"))
     assert all(f"rule {rule}:" in sources or f"as {rule} with:" in sources for rule in profile["set-resources"])

@@ -1,4 +1,4 @@
-"""The public code's scoring beside ours, and ensembles by size: both from responses that Table 2 has already."""
+"""The public code's scoring next to ours, and ensembles by size: both from responses that Table 2 has already."""
 
 import csv
 
@@ -33,7 +33,7 @@ def reported(project, task):
     return {row["report"]: 100 * row["score"] for row in scores}
 
 
-def test_our_way_is_that_of_the_scores(compared):
+def test_our_scores_equal_those_of_table2(compared):
     rows = {(row["artefact"], row["task"]): row for row in rows_of(compared, TABLE)}
     by_size = {(row["task"], row["k"]): row for row in rows_of(compared, FIGURE.replace("svg", "csv"))}
     assert {k for _, k in by_size} == {"1", "2", "3", "4"}
@@ -50,7 +50,7 @@ def test_our_way_is_that_of_the_scores(compared):
     assert ("all", "mean") in rows
 
 
-def test_what_is_deleted_is_made_again_from_the_responses_alone(compared, tmp_path):
+def test_deleted_outputs_are_rebuilt_from_the_responses(compared, tmp_path):
     project = compared.copy(tmp_path / "project")
     before = project.files("results/tables/protocol*") | project.files("results/figures/*")
     (project.folder / TABLE).unlink()
@@ -60,7 +60,7 @@ def test_what_is_deleted_is_made_again_from_the_responses_alone(compared, tmp_pa
     assert project.files("results/tables/protocol*") | project.files("results/figures/*") == before
 
 
-def test_another_size_of_the_ensemble_asks_no_model(compared, tmp_path):
+def test_changed_ensemble_size_needs_no_new_answers(compared, tmp_path):
     project = compared.copy(tmp_path / "project")
     project.configure(methods={"genome_plus": {"ensemble": {"k": 2}}})
     assert project.ran("results/tables/table2.csv") == {"score_test", "compare"}
@@ -69,7 +69,7 @@ def test_another_size_of_the_ensemble_asks_no_model(compared, tmp_path):
         assert float(by_size[task, "2"]["score"]) == pytest.approx(reported(project, task)["ensemble"], abs=0.006)
 
 
-def test_who_has_answered_already_is_never_asked_again(compared, tmp_path):
+def test_members_that_have_answered_are_not_asked_again(compared, tmp_path):
     """The whole population has, for this table: without it, or for a smaller ensemble, fewer are needed."""
     project = compared.copy(tmp_path / "project")
     project.configure(protocol=None)
@@ -81,7 +81,7 @@ def test_who_has_answered_already_is_never_asked_again(compared, tmp_path):
     assert project.read("results/test/sums/sums/genome/n4/seed1/responses.json")["members"] == 0
 
 
-def test_the_table_says_which_engine_answered(compared):
+def test_tables_name_the_engine_that_answered(compared):
     for table in ("protocol", "table2"):
         text = (compared.folder / f"results/tables/{table}.md").read_text()
         assert "Answered by transformers" in text, text

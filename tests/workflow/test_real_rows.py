@@ -17,7 +17,7 @@ REAL = os.environ.get("GENOME_DATA")
 @pytest.mark.parametrize(
     "data",
     [
-        pytest.param(OWN, id="rows of our own"),
+        pytest.param(OWN, id="made-up rows"),
         pytest.param(
             REAL, id="real rows", marks=pytest.mark.skipif(not REAL, reason="GENOME_DATA names no folder of real data")
         ),
@@ -70,7 +70,7 @@ def test_all_thirteen_data_sets_flow_from_rows_to_tables(fresh):
     assert "f1" in best
 
 
-def test_rows_that_are_none_are_refused_in_one_line_before_any_engine_starts(fresh):
+def test_invalid_rows_are_refused_in_one_line_before_an_engine_starts(fresh):
     path = fresh.folder / "data/gsm8k/main/test.jsonl"
     path.parent.mkdir(parents=True)
     fresh.configure(data_dir="data", splits={"validation": 1, "test": 1}, table2={"tasks": ["gsm8k"]})
@@ -80,13 +80,13 @@ def test_rows_that_are_none_are_refused_in_one_line_before_any_engine_starts(fre
         "": "contains no rows",
         "question,answer\n": "line 1: not a row of JSON Lines",
         good + '{"question": "1 + 1?"}\n': "row 2 has no column 'answer'",
-        good + '{"question": "1 + 1?", "answer": "#### two"}\n': "reference: ' two' is no number",
+        good + '{"question": "1 + 1?", "answer": "#### two"}\n': "reference: ' two' is not a number",
         good: "1 rows are too few for 1 of validation and 1 of test",
     }.items():
         if text is not None:
             path.write_text(text)
         output = fresh.refused("results/tables/table2.csv")
-        # A file that is missing is refused when the run is planned, what it holds by the job that reads it.
+        # A file that is missing is refused when the run is planned; its content is refused by the job that reads it.
         [line] = {
             line.strip() for line in output.splitlines() if line.startswith(("error: ", "    task gsm8k: no file"))
         }
@@ -95,19 +95,19 @@ def test_rows_that_are_none_are_refused_in_one_line_before_any_engine_starts(fre
         assert not (fresh.folder / "results/runs").exists()
 
 
-def test_a_data_folder_that_is_not_there_is_refused_at_once(fresh):
+def test_missing_data_folder_is_refused_at_the_start(fresh):
     fresh.configure(data_dir=["$NOT_SET/data", "nowhere"])
     assert "config.data_dir: no folder $NOT_SET/data or nowhere" in fresh.refused("results/tables/table2.csv")
 
 
-def test_too_few_rows_are_refused_before_anything_runs(fresh):
+def test_too_few_rows_are_refused_before_the_first_run(fresh):
     fresh.configure(data_dir=str(OWN), splits={"validation": 50, "test": 400}, table2={"tasks": ["gsm8k"]})
     output = fresh.refused("results/tables/table2.csv")
     assert "rows are too few for 50 of validation and 400 of test" in output
     assert not (fresh.folder / "results/runs").exists()
 
 
-def test_a_missing_file_is_named(fresh):
+def test_missing_file_of_rows_is_named_with_its_task(fresh):
     fresh.configure(tasks={"mine": {
         "category": "c", "kind": "number", "metric": "accuracy", "prompt": "{{ question }}", "reference": "answer",
         "source": {"path": "nowhere.jsonl"},

@@ -24,7 +24,7 @@ def test_a_misspelt_key_is_refused_with_the_nearest_name(fresh):
     assert "'generatoins', did you mean 'generations'?" in output
 
 
-def test_an_engine_without_its_python_says_how_to_make_one(fresh):
+def test_missing_python_of_an_engine_is_refused_with_the_command_that_makes_it(fresh):
     fresh.configure(engine={"backend": "vllm", "python": "nowhere/python"})
     line = error_line(fresh.refused("results/runs/sums/experts/population.json"))
     assert "engine.python: nowhere/python cannot be run" in line
@@ -38,11 +38,11 @@ def test_an_engine_without_its_python_says_how_to_make_one(fresh):
         (f"{RUN}/generation_4/population.json", "generation 4 is out of range"),
     ],
 )
-def test_targets_that_do_not_exist(fresh, target, message):
+def test_target_that_does_not_exist_is_refused(fresh, target, message):
     assert message in fresh.refused(target)
 
 
-def test_an_expert_has_one_source(fresh):
+def test_expert_with_a_missing_folder_is_refused(fresh):
     fresh.configure(bases={"micro": {"experts": {"add": {"path": "somewhere", "corpus": None}}}})
     assert "expert add: somewhere is not a folder" in fresh.refused("resources/experts/add/provenance.json")
 
@@ -73,7 +73,7 @@ def other_alpha(folder):
     [(put_nan, "are NaN or infinite"), (other_alpha, "experts add and mine cannot be merged: alpha is 16.0 and 32.0")],
     ids=["nan", "alpha"],
 )
-def test_bad_experts_are_refused_before_anything_runs(fresh, change, message):
+def test_invalid_experts_are_refused_before_the_first_run(fresh, change, message):
     with_expert(fresh, change)
     output = fresh.refused(NEXT)
     line = error_line(output)
@@ -89,7 +89,7 @@ def test_an_expert_that_was_changed_after_it_was_checked_is_refused(fresh):
     assert "are NaN or infinite" in error_line(fresh.refused(NEXT))
 
 
-def test_half_a_population_is_refused_and_earlier_results_stay(done):
+def test_truncated_population_is_refused_and_earlier_results_are_kept(done):
     population = done.folder / RUN / "generation_2/population.json"
     whole = population.read_text()
     before = done.files(f"{RUN}/generation_1/*")
@@ -103,7 +103,7 @@ def test_half_a_population_is_refused_and_earlier_results_stay(done):
     assert population.read_text() == whole
 
 
-def test_an_engine_that_cannot_start_says_why(fresh):
+def test_error_of_an_engine_that_cannot_start_gives_the_reason(fresh):
     fresh.make("results/prompts/micro/sums/validation.jsonl")
     weights = fresh.folder / "resources/models/micro/model.safetensors"
     data, written = weights.read_bytes(), weights.stat()

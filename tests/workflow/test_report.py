@@ -93,7 +93,7 @@ def seen(report):
     return {"text": shown.partition('<pre id="seen">')[0], "results": json.loads(html.unescape(found[1]))}
 
 
-def test_a_run_without_a_target_makes_every_table_and_figure(everything):
+def test_default_target_makes_every_table_and_figure(everything):
     for table in TABLES:
         assert (everything.folder / f"results/tables/{table}.csv").exists(), table
     for figure in FIGURES:
@@ -102,7 +102,7 @@ def test_a_run_without_a_target_makes_every_table_and_figure(everything):
     assert everything.planned() == []
 
 
-def test_every_row_of_every_table_and_figure_names_files_that_are_there(everything):
+def test_every_row_of_tables_and_figures_names_existing_files(everything):
     files = [*everything.folder.glob("results/tables/*.csv"), *everything.folder.glob("results/figures/**/*.csv")]
     assert {file.stem for file in files} >= {*TABLES, *FIGURES, "study", "table2_scores", "table2_uncertainty"}
     for file in files:
@@ -113,7 +113,7 @@ def test_every_row_of_every_table_and_figure_names_files_that_are_there(everythi
                 assert [name for name in named if not (everything.folder / name).exists()] == []
 
 
-def test_deleted_tables_and_figures_come_back_without_an_evaluation(everything, tmp_path):
+def test_deleted_tables_and_figures_are_rebuilt_without_an_evaluation(everything, tmp_path):
     project = everything.copy(tmp_path / "project")
     made = ("runs", "test", "prompts", "splits")
     before = {folder: project.times(f"results/{folder}/**/*") for folder in made}
@@ -129,7 +129,7 @@ def test_deleted_tables_and_figures_come_back_without_an_evaluation(everything, 
     assert remade == drawn
 
 
-def test_the_report_shows_every_table_and_figure(seen):
+def test_report_shows_every_table_and_figure(seen):
     shown = seen["results"]
     expected = [f"results/tables/{table}.html" for table in TABLES]
     expected += [f"results/figures/{figure}.svg" for figure in FIGURES]
@@ -143,7 +143,7 @@ def test_the_report_shows_every_table_and_figure(seen):
             assert look["width"] > 100, f"{path} shows no picture"
 
 
-def test_the_report_tells_its_parts_in_a_readers_order(seen):
+def test_report_lists_its_parts_in_order(seen):
     text = seen["text"]
     parts = ["1 What was run", "2 What came out", "3 How sure", "4 Why", "5 What it took"]
     assert "System Message" not in text, "the description's markup is wrong"
@@ -152,12 +152,12 @@ def test_the_report_tells_its_parts_in_a_readers_order(seen):
     assert places == sorted(places)
 
 
-def test_the_report_needs_nothing_from_elsewhere(report):
+def test_report_loads_nothing_external(report):
     loaded = re.findall(r'<(?:script|img|iframe)[^>]*\ssrc="([^"]+)"|<link[^>]*\shref="([^"]+)"', report.read_text())
     assert [each for pair in loaded for each in pair if each and not each.startswith("data:")] == []
 
 
-def test_another_ablation_touches_its_own_files_and_table_8_only(everything, tmp_path):
+def test_changed_ablation_reruns_its_files_and_table_8_only(everything, tmp_path):
     project = everything.copy(tmp_path / "project")
     project.configure(variants={"genome_plus-no_succession": {"sigma": 0.5}})
     planned = project.planned()

@@ -15,7 +15,7 @@ RUN = "results/runs/sums/genome_plus/n4/seed1"
 TABLE = "results/tables/table2.csv"
 
 
-def test_a_deleted_generation_is_remade_byte_for_byte(done):
+def test_deleted_generation_is_rebuilt_with_the_same_bytes(done):
     before, times = done.files(f"{RUN}/**/*"), done.times()
     subprocess.run(["rm", "-r", done.folder / RUN / "generation_2"], check=True)
     done.make(f"{RUN}/generation_2/population.json")
@@ -24,7 +24,7 @@ def test_a_deleted_generation_is_remade_byte_for_byte(done):
     assert changed == {path for path in before if "/generation_2/" in path}
 
 
-def test_deleting_the_end_of_a_run_remakes_exactly_that(done):
+def test_deleted_end_of_a_run_is_rebuilt_and_nothing_else(done):
     before, times = done.files(f"{RUN}/**/*"), done.times()
     for generation in (2, 3):
         subprocess.run(["rm", "-r", done.folder / RUN / f"generation_{generation}"], check=True)
@@ -34,7 +34,7 @@ def test_deleting_the_end_of_a_run_remakes_exactly_that(done):
     assert changed == {path for path in before if "/generation_2/" in path or "/generation_3/" in path}
 
 
-def test_one_core_gives_the_bytes_of_two(finished, fresh):
+def test_one_core_gives_the_same_bytes_as_two(finished, fresh):
     fresh.make(TABLE, cores=1)
     for pattern in ("results/tables/*", "results/runs/**/*", "results/test/**/*"):
         assert fresh.files(pattern) == finished.files(pattern)
@@ -65,7 +65,7 @@ def test_a_killed_engine_is_started_again_and_changes_nothing(finished, fresh):
         assert fresh.files(pattern) == finished.files(pattern)
 
 
-def test_a_changed_variant_reruns_alone(done):
+def test_changed_variant_reruns_only_its_runs(done):
     done.configure(variants={"genome": {"sigma": 0.01}})
     plan = done.planned(TABLE)
     assert plan
@@ -73,7 +73,7 @@ def test_a_changed_variant_reruns_alone(done):
     assert any("results/runs/emotions/genome/n4/seed1/generation_1" in file for file in plan)
 
 
-def test_what_decides_nothing_reruns_nothing(done):
+def test_settings_that_change_no_result_rerun_nothing(done):
     """Neither a touched script, nor how the engine runs, nor keeping fewer adapters, nor names for people."""
     for script in (done.folder / "workflow/scripts").glob("*.py"):
         script.touch()
@@ -92,7 +92,7 @@ def test_a_raised_stage_version_reruns_that_stage_and_what_follows(done):
     assert not any(file.endswith("/responses.jsonl") for file in plan)
 
 
-def test_an_added_variant_runs_alone(done):
+def test_added_variant_runs_only_its_runs(done):
     done.configure(
         variants={"bold": {"method": "genome", "sigma": 0.1}},
         table2={"variants": ["best_single", "model_swarms", "genome", "genome_plus", "bold"]},
@@ -101,7 +101,7 @@ def test_an_added_variant_runs_alone(done):
     assert all("/bold/" in file or file.startswith("results/tables/") for file in plan)
 
 
-def test_a_better_pattern_scores_again_and_asks_no_engine_on_the_test(done):
+def test_changed_pattern_rescores_the_test_without_new_answers(done):
     done.configure(tasks={"sums": {"pattern": "([0-9]+)"}})
     rules = {
         row["rule"]
@@ -112,14 +112,14 @@ def test_a_better_pattern_scores_again_and_asks_no_engine_on_the_test(done):
     assert not {"split", "prepare_prompts"} & rules
 
 
-def test_the_order_of_corpora_decides(done):
+def test_changed_order_of_corpora_retrains_the_adapter(done):
     corpora = [f"resources/datasets/micro/experts/{name}.jsonl" for name in ("sub", "add")]
     done.configure(bases={"micro": {"data_merge": {"corpus": corpora}}})
     first = done.planned("resources/experts/data_merge/provenance.json")
     assert "resources/experts/data_merge/adapter_model.safetensors" in first
 
 
-def test_an_ensemble_of_another_size_is_a_run_of_its_own(done):
+def test_variant_with_another_ensemble_size_is_a_separate_run(done):
     done.configure(
         variants={"five": {"method": "genome_plus", "ensemble": {"k": 5}}},
         table2={"variants": ["best_single", "model_swarms", "genome_plus", "five"]},
@@ -129,8 +129,8 @@ def test_an_ensemble_of_another_size_is_a_run_of_its_own(done):
     assert not any("/genome_plus/" in file for file in plan)
 
 
-def test_a_killed_run_s_jobs_end_with_it(fresh):
-    """A job that is training when its workflow is killed must not write beside those of the next."""
+def test_jobs_end_when_their_run_is_killed(fresh):
+    """A training job of a killed workflow must not write at the same time as the jobs of the next run."""
     for file in (fresh.folder / "resources/experts/add").iterdir():
         file.unlink()
     process = fresh.start("resources/experts/add/provenance.json")
@@ -149,7 +149,7 @@ def wait_for(happened, process=None, seconds=240.0):
         time.sleep(0.02)
 
 
-def test_a_run_does_not_go_on_from_the_answers_of_another_engine(done):
+def test_run_refuses_to_continue_with_another_engine(done):
     """Only what differs is named. What another engine has answered stays as it is."""
     path = f"{RUN}/generation_2/population.json"
     population = done.read(path)

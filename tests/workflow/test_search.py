@@ -14,7 +14,7 @@ CMA_ES = "results/runs/sums/cma_es/n4/seed1"
 PRODUCT = "results/runs/sums/cma_es-product/n4/seed1"
 
 
-def test_an_interrupted_cma_es_comes_out_byte_for_byte(fresh):
+def test_interrupted_cma_es_resumes_with_the_same_bytes(fresh):
     fresh.make(f"{CMA_ES}/generation_3/population.json")
     before = fresh.files(f"{CMA_ES}/**/*")
     for generation in (2, 3):
@@ -24,7 +24,7 @@ def test_an_interrupted_cma_es_comes_out_byte_for_byte(fresh):
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
-def test_products_are_served_as_peft_runs_them(fresh, tmp_path):
+def test_engine_answers_with_products_as_peft_does(fresh, tmp_path):
     """The answers of the engine are those of transformers with the rebuilt adapter, run by PEFT."""
     import torch
     from peft import PeftModel
@@ -49,12 +49,12 @@ def test_products_are_served_as_peft_runs_them(fresh, tmp_path):
         assert tokenizer.decode(out, skip_special_tokens=True) == served[sample["id"]]
 
 
-def test_products_start_from_a_generation_of_their_own(fresh):
+def test_products_start_from_a_separate_generation_0(fresh):
     assert "initial-pairs-product/n4" in " ".join(fresh.planned(f"{PRODUCT}/generation_1/population.json"))
     assert "product" not in " ".join(fresh.planned(f"{CMA_ES}/generation_1/population.json"))
 
 
-def test_a_team_of_members_answers_the_test(fresh):
+def test_chosen_team_answers_the_test(fresh):
     """Chosen from what the run has kept of its validation answers."""
     run = "results/runs/sums/genome_plus-team/n4/seed1"
     responses = "results/test/sums/sums/genome_plus-team/n4/seed1/responses.jsonl"

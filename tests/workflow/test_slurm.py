@@ -157,7 +157,7 @@ def on_slurm(tiny, cluster, tmp_path):
         cluster.call("scancel", *jobs)
 
 
-def test_what_is_cancelled_or_killed_is_done_again_and_changes_nothing(expected, on_slurm):
+def test_cancelled_and_killed_jobs_are_repeated_with_the_same_results(expected, on_slurm):
     project, cluster = on_slurm.project, on_slurm.cluster
     process = on_slurm.start(*TARGETS)
     training = wait_for(on_slurm.training_job, process)
@@ -178,7 +178,7 @@ def test_what_is_cancelled_or_killed_is_done_again_and_changes_nothing(expected,
     assert on_slurm.left() == []
 
 
-def test_a_killed_run_is_resumed_by_the_lines_of_docs_slurm(expected, on_slurm):
+def test_killed_run_is_resumed_by_the_commands_of_docs_slurm(expected, on_slurm):
     project = on_slurm.project
     process = on_slurm.start(*TARGETS)
     wait_for(on_slurm.training_job, process)
@@ -196,7 +196,7 @@ def test_a_killed_run_is_resumed_by_the_lines_of_docs_slurm(expected, on_slurm):
     assert on_slurm.left() == []
 
 
-def test_every_job_with_an_engine_of_its_own(expected, on_slurm):
+def test_per_job_starts_one_engine_per_job(expected, on_slurm):
     project = on_slurm.project
     project.configure(engine={"per_job": True})
     scores = "results/runs/sums/experts/population.json"
@@ -206,7 +206,7 @@ def test_every_job_with_an_engine_of_its_own(expected, on_slurm):
     assert on_slurm.left() == []
 
 
-def test_a_run_that_would_start_engines_where_it_is_submitted_from_is_refused(on_slurm):
+def test_run_that_would_start_engines_on_the_submit_host_is_refused(on_slurm):
     process = on_slurm.start("--config", "adapters=none", "--", LAST)
     assert process.wait(60) != 0
     assert "engine.slurm is not set: use profiles/slurm" in on_slurm.said()

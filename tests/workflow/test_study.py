@@ -50,7 +50,7 @@ def points(files):
     return {found[1] for file in files if (found := re.fullmatch(POINT, file))}
 
 
-def test_a_point_can_be_asked_for_alone(planning):
+def test_single_point_of_the_study_can_be_requested(planning):
     run = "results/runs/sums/study-cr03-imr10-gmr05/n4/seed8/generation_1"
     planned = planning.planned(f"{run}/population.json")
     assert {file for file in planned if "/runs/sums/study" in file and "benchmarks" not in file} == {
@@ -60,7 +60,7 @@ def test_a_point_can_be_asked_for_alone(planning):
 
 
 @pytest.mark.slow
-def test_every_job_of_a_run_records_what_it_took(shown):
+def test_every_job_of_a_run_records_its_time_and_evaluations(shown):
     run = "results/benchmarks/runs/sums/genome_plus/n4/seed1"
     records = [
         shown.read(file)
@@ -101,7 +101,7 @@ def test_table_7_sums_the_records_of_runs(shown):
 
 
 @pytest.mark.slow
-def test_a_study_makes_its_runs_and_both_tables(shown):
+def test_study_makes_its_runs_and_both_tables(shown):
     rows = rows_of(shown, "study")
     assert len({row["run"] for row in rows}) == STUDY["runs"]
     for row in rows:
@@ -119,7 +119,7 @@ def test_a_study_makes_its_runs_and_both_tables(shown):
 
 
 @pytest.mark.slow
-def test_tables_are_made_again_without_evaluating(shown, tmp_path):
+def test_deleted_tables_are_rebuilt_without_an_evaluation(shown, tmp_path):
     project = shown.copy(tmp_path / "project")
     assert project.planned(*TABLES) == []
     tables, times = project.files("results/tables/*"), project.times("results/runs/**/*")
@@ -131,7 +131,7 @@ def test_tables_are_made_again_without_evaluating(shown, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_variant_of_the_study_is_no_other_run_s_business(shown, tmp_path):
+def test_changed_study_keeps_finished_runs(shown, tmp_path):
     """Taking the study away, or more of it, leaves the runs that are there as they are."""
     project = shown.copy(tmp_path / "project")
     project.configure(study={"runs": 7})
@@ -143,7 +143,7 @@ def test_a_variant_of_the_study_is_no_other_run_s_business(shown, tmp_path):
 
 
 @pytest.mark.slow
-def test_other_machines_are_shown_beside(shown, tmp_path):
+def test_table_7_shows_rows_of_other_machines(shown, tmp_path):
     project = shown.copy(tmp_path / "project")
     ours = rows_of(project, "table7")
     theirs = [{**row, "machine": "9 x Other", "seconds": "1.00"} for row in ours]

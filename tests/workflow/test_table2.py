@@ -15,7 +15,7 @@ ROWS = [
 ]  # fmt: skip
 
 
-def test_table2_has_every_method_of_the_paper_in_its_order_and_then_ours(finished):
+def test_table2_lists_the_paper_s_methods_in_order_then_cma_es(finished):
     with (finished.folder / "results/tables/table2.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["method"] for row in rows] == ROWS
@@ -38,7 +38,7 @@ def test_scores_name_their_runs(finished):
         assert (finished.folder / row["run"]).is_dir()
 
 
-def test_a_generation_leaves_what_the_next_one_needs(finished):
+def test_generation_keeps_the_files_that_the_next_one_needs(finished):
     run = finished.folder / "results/runs/sums/genome_plus/n4/seed1/generation_3"
     assert {path.name for path in run.iterdir() if not path.name.startswith(".")} == {
         "population.json", "evaluations.jsonl", "adapters",
@@ -51,7 +51,7 @@ def test_a_generation_leaves_what_the_next_one_needs(finished):
     )
 
 
-def test_a_generation_says_what_a_person_wants_to_read(finished):
+def test_generation_logs_best_mean_evaluations_and_seconds(finished):
     log = (finished.folder / "logs/runs/sums/genome_plus/n4/seed1/generation_2.log").read_text().splitlines()
     assert re.search(r"generation 2: best 0\.\d+, mean 0\.\d+, \d+ evaluations spent, \d+\.\d+ s", log[-1])
 
@@ -62,25 +62,25 @@ def test_a_second_run_does_nothing(finished):
     assert finished.times() == before
 
 
-def test_no_engine_is_left(finished):
+def test_no_engine_remains_after_the_run(finished):
     assert finished.engines() == []
     assert not list((finished.folder / ".genome").glob("engine-*.json"))
 
 
-def test_only_the_rules_of_the_test_read_test_data(finished):
+def test_only_test_rules_read_test_data(finished):
     rows = finished.summary("results/tables/table2.csv")
     readers = {row["rule"] for row in rows if "/test.jsonl" in row["input-file(s)"]}
     assert readers == {"prepare_prompts", "answer_test", "score_test"}
 
 
-def test_a_run_on_two_tasks(done):
+def test_fitness_on_two_tasks_is_their_mean(done):
     done.make("results/runs/sums+emotions/genome/n4/seed2/generation_1/population.json")
     best = done.read("results/runs/sums+emotions/genome/n4/seed2/generation_1/population.json")["best"]
     assert best["fitness"] == pytest.approx(sum(best["scores"].values()) / 2)
     assert set(best["scores"]) == {"sums", "emotions"}
 
 
-def test_the_plot_of_a_run(done):
+def test_evolution_of_a_run_can_be_plotted(done):
     done.make("results/figures/evolution/sums/genome_plus/n4/seed1.svg")
     assert (done.folder / "results/figures/evolution/sums/genome_plus/n4/seed1.png").stat().st_size > 10_000
 

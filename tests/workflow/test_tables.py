@@ -55,14 +55,14 @@ def names(files, pattern):
     return {found[1] for file in files if (found := re.fullmatch(pattern, file))}
 
 
-def test_a_table_that_the_config_has_not_says_so(untrained, tmp_path):
+def test_null_table_is_refused_when_requested(untrained, tmp_path):
     project = untrained.copy(tmp_path / "project")
     project.configure(table6=None)
     assert "config.table6 is null; set it to make this target" in project.refused("results/tables/table6.csv")
 
 
 @pytest.mark.slow
-def test_tables_4_5_and_8_come_out_and_name_their_runs(shown):
+def test_tables_4_5_and_8_have_their_rows_and_name_their_runs(shown):
     assert [row["method"] for row in rows_of(shown, "table4")] == [
         "Expert Fusion", "Model Swarms", "GENOME+", "GENOME+ vs Model Swarms",
     ]  # fmt: skip
@@ -97,7 +97,7 @@ def test_tables_4_5_and_8_come_out_and_name_their_runs(shown):
 
 
 @pytest.mark.slow
-def test_changing_an_ablation_touches_its_files_and_table_8_only(shown, tmp_path):
+def test_changed_ablation_reruns_its_files_and_table_8_only(shown, tmp_path):
     project = shown.copy(tmp_path / "project")
     targets = [f"results/tables/{table}.csv" for table in ("table4", "table5", "table8")]
     assert project.planned(*targets) == []
@@ -111,7 +111,7 @@ def test_changing_an_ablation_touches_its_files_and_table_8_only(shown, tmp_path
 
 
 @pytest.mark.slow
-def test_tables_are_drawn_again_without_an_engine(shown, tmp_path):
+def test_deleted_tables_are_rebuilt_without_an_engine(shown, tmp_path):
     project = shown.copy(tmp_path / "project")
     before = project.files("results/tables/*")
     shutil.rmtree(project.folder / "results/tables")

@@ -79,7 +79,7 @@ def engine(world, base, tmp_path_factory):
     wait_until_gone(group)
     for supervisor in local._started:
         supervisor.wait()
-    # What a worker shared that a test has killed, nobody unlinks (docs/findings.md).
+    # The shared memory of a worker that a test has killed is not unlinked by any process (docs/findings.md).
     for name in shared_memory() - shared:
         Path("/dev/shm", name).unlink()
 
@@ -148,7 +148,7 @@ def agreement(ours, theirs):
     return sum(one == other for one, other in pairs) / len(pairs)
 
 
-def test_texts_and_perplexities_are_those_of_transformers(engine, base, folders, prompts):
+def test_texts_and_perplexities_equal_those_of_transformers(engine, base, folders, prompts):
     expected = reference(base, folders, prompts, MAX_TOKENS)
     ours = answers(engine, folders, prompts)
     assert len({text for texts in ours for text in texts}) > 10
@@ -159,7 +159,7 @@ def test_texts_and_perplexities_are_those_of_transformers(engine, base, folders,
     assert perplexities == pytest.approx([perplexity for _, perplexity in expected], rel=1e-3)
 
 
-def test_what_is_done_with_is_unloaded(engine, folders, prompts):
+def test_adapters_are_unloaded_after_their_answers(engine, folders, prompts):
     answers(engine, folders, prompts[:2])
     address = engine._address
     listed = json.loads(get(f"{address.url}/v1/models", address.key).data)["data"]
@@ -173,7 +173,7 @@ def test_a_wrong_adapter_is_refused_in_one_line(engine, tmp_path):
 
 
 @pytest.mark.parametrize("victim", [worker_pid, server_pid, supervisor_pid])
-def test_adapters_never_answer_for_each_other(engine, base, folders, prompts, victim):
+def test_adapters_keep_their_answers_when_the_server_is_killed(engine, base, folders, prompts, victim):
     """Two adapters alternate, are unloaded and loaded under new ids; the server is killed while they do.
 
     Nothing is left of a killed server, and no answer is missing or of a dead request.
@@ -204,7 +204,7 @@ def test_adapters_never_answer_for_each_other(engine, base, folders, prompts, vi
             assert agreement([by_adapter[i]], [alone[i]]) >= 0.99
 
 
-def test_a_workflow_under_vllm(world, tmp_path):
+def test_scores_of_a_workflow_under_vllm_equal_those_under_transformers(world, tmp_path):
     """GENOME and GENOME+ end to end, with the check of the engine; scores are those under transformers."""
     table, check = "results/tables/table2.csv", "results/engine_check.txt"
     plain, real = world.copy(tmp_path / "transformers"), world.copy(tmp_path / "vllm")

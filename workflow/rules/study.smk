@@ -1,6 +1,7 @@
-# Requires: score files, and the recorded costs of the jobs of runs; no test data.
+# Requires: score files, populations, and the recorded costs of the jobs of runs; no test data.
 # Provides: results/tables/table7.{csv,md}, study.csv (the runs of the hyper-parameter study), table10.{csv,md} and
-#   table11.{csv,md} (how its rates are related to score and time).
+#   table11.{csv,md} (how its rates are related to score and time), efficiency.{csv,md} and its figure (fitness against
+#   samples evaluated).
 
 
 rule timing:
@@ -84,5 +85,35 @@ rule regress:
         settings=settings.of("table11"),
     message:
         "Table 11: regress score and time on hyper-parameters"
+    script:
+        "../scripts/result.py"
+
+
+rule efficiency:
+    input:
+        unpack(inputs.of("efficiency")),
+    output:
+        table="results/tables/efficiency.csv",
+        markdown="results/tables/efficiency.md",
+        curves="results/figures/efficiency.csv",
+        svg=report(
+            "results/figures/efficiency.svg",
+            caption="../report/figure.rst",
+            category="5 What it took",
+            labels={"figure": "efficiency"},
+        ),
+        png="results/figures/efficiency.png",
+    log:
+        "logs/tables/efficiency.log",
+    benchmark:
+        "results/benchmarks/tables/efficiency.tsv"
+    localrule: True
+    conda:
+        "../../envs/genome.yaml"
+    params:
+        settings=settings.of("efficiency"),
+        caption=captions.of("efficiency"),
+    message:
+        "Compare fitness against samples evaluated"
     script:
         "../scripts/result.py"

@@ -1,10 +1,33 @@
 # Requires: splits, score files and the answers behind them; no test data.
 # Provides: results/tables/table1.{csv,md}; for Tables 2 to 6 and 8 tableN.{csv,md}, tableN_scores.csv (the score of each
 #   run) and tableN_uncertainty.csv (95 % intervals, differences, and the runs behind each number); reachable.csv;
-#   efficiency.{csv,md} and its figure (fitness against samples evaluated); for every table a page for the report, NAME.html.
+#   for every table a page for the report, NAME.html. The rule `table` makes tables without a separate rule.
 
 
-rule table1:
+rule table:
+    input:
+        unpack(inputs.table),
+    output:
+        table="results/tables/{table}.csv",
+        markdown="results/tables/{table}.md",
+    log:
+        "logs/tables/{table}.log",
+    benchmark:
+        "results/benchmarks/tables/{table}.tsv"
+    wildcard_constraints:
+        table=patterns.tables_of("table"),
+    localrule: True
+    conda:
+        "../../envs/genome.yaml"
+    params:
+        settings=settings.table,
+    message:
+        "{wildcards.table}"
+    script:
+        "../scripts/result.py"
+
+
+use rule table as table1 with:
     input:
         unpack(inputs.of("table1")),
     output:
@@ -14,15 +37,10 @@ rule table1:
         "logs/tables/table1.log",
     benchmark:
         "results/benchmarks/tables/table1.tsv"
-    localrule: True
-    conda:
-        "../../envs/genome.yaml"
     params:
         settings=settings.of("table1"),
     message:
-        "Table 1: describe the data"
-    script:
-        "../scripts/result.py"
+        "Table 1"
 
 
 rule compare:
@@ -43,7 +61,7 @@ rule compare:
     benchmark:
         "results/benchmarks/tables/{table}.tsv"
     wildcard_constraints:
-        table=patterns.comparisons,
+        table=patterns.tables_of("compare"),
     localrule: True
     conda:
         "../../envs/genome.yaml"
@@ -71,36 +89,6 @@ rule reachable:
         version=plan.versions["tables"],
     message:
         "Compare Data Merge with a LoRA trained on each micro task"
-    script:
-        "../scripts/result.py"
-
-
-rule efficiency:
-    input:
-        unpack(inputs.of("efficiency")),
-    output:
-        table="results/tables/efficiency.csv",
-        markdown="results/tables/efficiency.md",
-        curves="results/figures/efficiency.csv",
-        svg=report(
-            "results/figures/efficiency.svg",
-            caption="../report/figure.rst",
-            category="5 What it took",
-            labels={"figure": "efficiency"},
-        ),
-        png="results/figures/efficiency.png",
-    log:
-        "logs/tables/efficiency.log",
-    benchmark:
-        "results/benchmarks/tables/efficiency.tsv"
-    localrule: True
-    conda:
-        "../../envs/genome.yaml"
-    params:
-        settings=settings.of("efficiency"),
-        caption=captions.of("efficiency"),
-    message:
-        "Compare fitness against samples evaluated"
     script:
         "../scripts/result.py"
 

@@ -1,4 +1,4 @@
-"""Write how alike the experts are."""
+"""Write the cosine similarities of the experts."""
 
 from genome.jobs import job
 from genome.jobs.experts import compare_experts

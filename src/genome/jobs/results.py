@@ -1,7 +1,7 @@
 """Tables and figures: each is written by the function `write` of its module in `genome.report`.
 
-`write(settings, inputs, outputs)` gets the rule's settings and its input and output files by name. A rule names its
-module: a new table `ranking` is a rule `ranking` and a module `genome.report.ranking`.
+`write(settings, inputs, outputs)` gets the rule's settings and its input and output files by name. A new table
+`ranking` is a row `ranking` of `genome.workflow.tables` and a module `genome.report.ranking`.
 """
 
 import json
@@ -23,7 +23,7 @@ MODULES = {
     "portrait_diversity": "figures.diversity",
     "table_page": "page",
 }
-"""The modules whose names differ from those of their rules."""
+"""Modules with names other than their rules."""
 
 
 class Files(Protocol):
@@ -38,9 +38,9 @@ class Files(Protocol):
         ...
 
 
-def write_result(rule: str, settings: str | None, inputs: Files, outputs: Files) -> None:
-    """Write the table or figure of a rule. `inputs["files"]` are all its inputs; a single output is its `table`."""
-    module = import_module(f"genome.report.{MODULES.get(rule, rule)}")
+def write_result(name: str, settings: str | None, inputs: Files, outputs: Files) -> None:
+    """Write a table or figure. `inputs["files"]` are all its inputs; a single output is its `table`."""
+    module = import_module(f"genome.report.{MODULES.get(name, name)}")
     given: Mapping[str, Any] = {"files": list(inputs), **dict(inputs.items())}
     made: Mapping[str, str] = dict(outputs.items()) or dict(zip(("table",), outputs, strict=True))
     module.write(json.loads(settings or "{}"), given, made)

@@ -1,6 +1,6 @@
 """A vote of runs with different base models: their weights cannot be mixed, their answers can.
 
-Each base contributes the members of its own ensemble. All of them answer together, ordered by validation fitness, as
+Each base contributes the members of its ensemble. All of them answer together, ordered by validation fitness, as
 the members of one ensemble do (`genome.scoring.ensemble`). The vote is compared with each base's ensemble alone.
 """
 

@@ -26,7 +26,7 @@ class Style:
     over: the variants that gains are relative to
     over_first_row: gains, and all differences, are relative to the table's first row instead
     compared: the variants that have gains; None: all but the one compared with
-    inline: in Markdown, gains follow scores in parentheses; otherwise they have rows of their own
+    inline: in Markdown, gains follow scores in parentheses; otherwise they have separate rows
     mean: whether there is a mean over columns
     """
 

@@ -16,7 +16,7 @@ An object of the program's own class is not equal to any data, and neither less 
 distinguished from an object that is equal to everything. If its class derives from a built-in one, its content is
 compared.
 
-The program's process still decides these: whether two of its own objects are equal or one contains another value,
+The program's process still decides these: whether two of its objects are equal or one contains another value,
 whether an object is true, `is` between its objects, alternatives that call it (`f(1) == 2 or f(1) == 3`),
 comprehensions over its results, the values that tests assign to names, and statements other than asserts, with the
 asserts in them. A function that has only asserts and is called once with the program's function is not such a

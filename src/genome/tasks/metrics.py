@@ -70,7 +70,7 @@ def sentence_counts(task: Task, sample: Sample, answer: str | None) -> tuple[flo
 def tokenizer_of(task: Task, sample: Sample) -> str:
     """Return what cuts this sample's texts: one of sacrebleu's TOKENIZERS, or the path of a tokenizer.json.
 
-    Without a base model at hand, `base` is sacrebleu's choice for the sample's `language`, that of its reference
+    Without a base model, `base` is sacrebleu's choice for the sample's `language`, that of its reference
     (zho_simpl, zho_Hans, deu, …): zh for Chinese, char for other scripts without spaces between words, else 13a.
     """
     if task.tokenizer != BASE:

@@ -93,7 +93,7 @@ def _environment() -> SandboxedEnvironment:
 
 @lru_cache
 def _nameless() -> SandboxedEnvironment:
-    """Return an environment without names of its own, because a column may have the name of a global function."""
+    """Return an environment without predefined names, because a column may have the name of a global function."""
     environment = _environment().overlay()
     environment.globals = {}
     return environment

@@ -34,50 +34,60 @@ def _capabilities(plan: Plan, shown: ExpertFigure) -> Mapping[str, JSON]:
 
 FIGURES: Mapping[str, Result[Any]] = by_name(
     Result(
-        "figure2",
-        "figure2",
-        ScalingFigure,
-        SCORES,
-        "Scaling",
-        "Test score against population size, one panel per task. Bars are 95 % intervals over test samples and seeds.",
-        tests_with_answers,
-        _scaling,
+        name="figure2",
+        config=ScalingFigure,
+        section=SCORES,
+        title="Scaling",
+        caption=(
+            "Test score against population size, one panel per task. Bars are 95 % intervals over test samples "
+            "and seeds."
+        ),
+        inputs=tests_with_answers,
+        settings=_scaling,
+        rule="figure2",
     ),
     Result(
-        "figure3",
-        "figure3",
-        ExpertFigure,
-        RUN,
-        "The experts",
-        "The rank of each expert among all experts on the validation samples of each category of tasks; the best is at "
-        "the rim.",
-        _scored_experts,
-        _capabilities,
+        name="figure3",
+        config=ExpertFigure,
+        section=RUN,
+        title="The experts",
+        caption=(
+            "The rank of each expert among all experts on the validation samples of each category of tasks; the "
+            "best is at the rim."
+        ),
+        inputs=_scored_experts,
+        settings=_capabilities,
+        rule="figure3",
     ),
     Result(
-        "ensemble_by_k",
-        "protocol",
-        PublicScoring,
-        REASONS,
-        "Ensemble size",
-        "The test score of the ensemble of the k fittest members of the last population, from the same responses for "
-        "every k. Below: the gain over the fittest member alone, per task.",
-        whole_answers,
-        public_scoring,
+        name="ensemble_by_k",
+        key="protocol",
+        config=PublicScoring,
+        section=REASONS,
+        title="Ensemble size",
+        caption=(
+            "The test score of the ensemble of the k fittest members of the last population, from the same "
+            "responses for every k. Below: the gain over the fittest member alone, per task."
+        ),
+        inputs=whole_answers,
+        settings=public_scoring,
+        rule="plot_ensemble",
     ),
 )
 """Figures that have a separate rule."""
 
 EFFICIENCY = Result(
-    "efficiency",
-    "efficiency",
-    Efficiency,
-    COST,
-    "Cost of evolution",
-    "Best validation fitness against the number of samples evaluated, per method. Lines are medians over seeds of the "
-    "mean over tasks; bands range from the lowest to the highest seed.",
-    TABLES["efficiency"].inputs,
-    TABLES["efficiency"].settings,
+    name="efficiency",
+    config=Efficiency,
+    section=COST,
+    title="Cost of evolution",
+    caption=(
+        "Best validation fitness against the number of samples evaluated, per method. Lines are medians over "
+        "seeds of the mean over tasks; bands range from the lowest to the highest seed."
+    ),
+    inputs=TABLES["efficiency"].inputs,
+    settings=TABLES["efficiency"].settings,
+    rule="efficiency",
 )
 """The figure that the rule of the table `efficiency` draws, too."""
 

@@ -24,18 +24,25 @@ Part = TypeVar("Part", bound=Section)
 class Result(Generic[Part]):
     """A table or figure.
 
-    `part` is the key of the config that describes it, `config` the class of that part, which `inputs` and `settings`
-    get: the files that it is made from, and the settings that it depends on. `section` is that of the report.
+    `config` is the class of the config's part that describes it, which `inputs` and `settings` get: the files that it
+    is made from, and the settings that it depends on. `section` is that of the report. `key` names the part if it has
+    another name. `rule` makes it: a table has the rule `table` unless it needs further files or outputs.
     """
 
     name: str
-    part: str
     config: type[Part]
     section: str
     title: str
     caption: str
     inputs: Callable[[Plan, Part], Files]
     settings: Callable[[Plan, Part], Mapping[str, JSON]]
+    key: str = ""
+    rule: str = "table"
+
+    @property
+    def part(self) -> str:
+        """The key of the part of the config that describes it."""
+        return self.key or self.name
 
     @property
     def text(self) -> str:

@@ -17,7 +17,7 @@ from genome.workflow.figures import EFFICIENCY, FIGURES, PORTRAITS
 from genome.workflow.names import RunName, TestName
 from genome.workflow.plan import Plan, canonical
 from genome.workflow.result import Files, Result
-from genome.workflow.tables import COMPARISONS, TABLES
+from genome.workflow.tables import TABLES
 
 
 class Wildcards(Protocol):
@@ -264,8 +264,9 @@ class Patterns:
         """What matches the adapters that are fetched or copied."""
         return one_of(self.plan.fetched)
 
-    comparisons = one_of(COMPARISONS)
-    """What matches the tables that compare methods."""
+    def tables_of(self, rule: str) -> str:
+        """Return what matches the tables that a rule makes."""
+        return one_of(name for name, table in TABLES.items() if table.rule == rule)
 
     tables = one_of(TABLES)
     """What matches all tables."""

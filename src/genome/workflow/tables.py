@@ -195,13 +195,13 @@ def _voting_files(plan: Plan, shown: CrossBase) -> Files:
         "splits": [f"{folder}/splits/{task}/test.jsonl" for task in shown.tasks for folder in results],
         "responses": responses,
         "origins": files_of(tests, "responses.json"),
-        # The last ones: they contain the fitness of those that vote.
+        # The last ones: they contain the fitness of the members that vote.
         "populations": [
             f"{test.results}/{runs.populations_of(plan, test.run)[-1].removeprefix('results/')}" for test in tests
         ],
     }
     for each in ("splits", "responses", "populations"):
-        # No rule of ours makes those of others.
+        # They are made by other workflows, not by rules of this one.
         paths.require_files("config.across.beside", files[each])
     return {
         "base": f"resources/models/{plan.base}",
@@ -229,146 +229,150 @@ def reachable_files(plan: Plan) -> list[str]:
     return files_of([test_of(task, RunName((STATIC,), adapter)) for task, adapter in merges], "scores.json")
 
 
-COMPARISONS: Mapping[str, Result[Any]] = by_name(
-    Result(
-        "table2",
-        "table2",
-        Comparison,
-        SCORES,
-        "Single tasks",
-        "Each method evolves on one task, or merges for it, and is tested on the same task. The gains below a method "
-        "are relative to the rows that they name.",
-        tests_with_answers,
-        partial(_comparison, "table2"),
-    ),
-    Result(
-        "table3",
-        "table3",
-        Comparison,
-        SCORES,
-        "Knowledge and reasoning",
-        "Does evolution add what the experts do not know, or does it use better what they know?",
-        tests_with_answers,
-        partial(_comparison, "table3"),
-    ),
-    Result(
-        "table4",
-        "table4",
-        DomainTable,
-        SCORES,
-        "Several tasks at once",
-        "One run per domain; its fitness is the mean over the domain's tasks.",
-        tests_with_answers,
-        partial(_comparison, "table4"),
-    ),
-    Result(
-        "table5",
-        "table5",
-        TransferTable,
-        SCORES,
-        "Transfer",
-        "A model evolved on one task is tested on another, of which it has seen no sample.",
-        tests_with_answers,
-        partial(_comparison, "table5"),
-    ),
-    Result(
-        "table6",
-        "table6",
-        Comparison,
-        SCORES,
-        "Languages",
-        "Translation from languages that the base model supports, and from languages that it does not.",
-        tests_with_answers,
-        partial(_comparison, "table6"),
-    ),
-    Result(
-        "table8",
-        "table8",
-        AblationTable,
-        REASONS,
-        "Ablations",
-        "The whole method, and the method without each of its parts. Losses marked n.s. are not significant.",
-        tests_with_answers,
-        partial(_comparison, "table8"),
-    ),
-)
-"""Tables that compare methods on tests, which one rule makes."""
-
 TABLES: Mapping[str, Result[Any]] = by_name(
     Result(
-        "table1",
-        "table1",
-        TaskTable,
-        RUN,
-        "Data",
-        "How many samples choose a model and how many report its score, how large each source is, and whether the "
-        "split is the paper's own draw.",
-        _splits,
-        _split_contents,
-    ),
-    *(COMPARISONS[name] for name in ("table2", "table3", "table4", "table5", "table6")),
-    Result(
-        "across",
-        "across",
-        CrossBase,
-        SCORES,
-        "A vote of different bases",
-        "The test scores of runs with different base models, each ensemble alone and all of them in one vote.",
-        _voting_files,
-        _voting,
+        name="table1",
+        config=TaskTable,
+        section=RUN,
+        title="Data",
+        caption=(
+            "How many samples choose a model and how many report its score, how large each source is, and whether"
+            " the split is the paper's own draw."
+        ),
+        inputs=_splits,
+        settings=_split_contents,
+        rule="table1",
     ),
     Result(
-        "protocol",
-        "protocol",
-        PublicScoring,
-        CERTAINTY,
-        "Scoring rules of the public code",
-        "What the public code would have reported for the same runs, next to our scores.",
-        _whole_populations,
-        public_scoring,
-    ),
-    COMPARISONS["table8"],
-    Result(
-        "table10",
-        "study",
-        Study,
-        REASONS,
-        "Hyper-parameters: correlations",
-        "How each rate correlates with the test score of the best individual, with that of the ensemble, and with the "
-        "time of a run.",
-        _study_list,
-        _study_description,
+        name="table2",
+        config=Comparison,
+        section=SCORES,
+        title="Single tasks",
+        caption=(
+            "Each method evolves on one task, or merges for it, and is tested on the same task. The gains below a"
+            " method are relative to the rows that they name."
+        ),
+        inputs=tests_with_answers,
+        settings=partial(_comparison, "table2"),
+        rule="compare",
     ),
     Result(
-        "table11",
-        "study",
-        Study,
-        REASONS,
-        "Hyper-parameters: regression",
-        "The effect of raising each rate from 0 to 1 while the others stay the same, by least squares.",
-        _study_list,
-        _study_description,
+        name="table3",
+        config=Comparison,
+        section=SCORES,
+        title="Knowledge and reasoning",
+        caption="Does evolution add what the experts do not know, or does it use better what they know?",
+        inputs=tests_with_answers,
+        settings=partial(_comparison, "table3"),
+        rule="compare",
     ),
     Result(
-        "efficiency",
-        "efficiency",
-        Efficiency,
-        COST,
-        "Cost of evolution",
-        "The validation samples that each method evaluates: in total, and until it reaches the final fitness of the "
-        "method that it is compared with.",
-        _efficiency_files,
-        _efficiency,
+        name="table4",
+        config=DomainTable,
+        section=SCORES,
+        title="Several tasks at once",
+        caption="One run per domain; its fitness is the mean over the domain's tasks.",
+        inputs=tests_with_answers,
+        settings=partial(_comparison, "table4"),
+        rule="compare",
     ),
     Result(
-        "table7",
-        "table7",
-        TimingTable,
-        COST,
-        "Time and score by machine",
-        "The wall time of all jobs of a run, from its first population to its last generation.",
-        _timing_files,
-        _timing,
+        name="table5",
+        config=TransferTable,
+        section=SCORES,
+        title="Transfer",
+        caption="A model evolved on one task is tested on another, of which it has seen no sample.",
+        inputs=tests_with_answers,
+        settings=partial(_comparison, "table5"),
+        rule="compare",
+    ),
+    Result(
+        name="table6",
+        config=Comparison,
+        section=SCORES,
+        title="Languages",
+        caption="Translation from languages that the base model supports, and from languages that it does not.",
+        inputs=tests_with_answers,
+        settings=partial(_comparison, "table6"),
+        rule="compare",
+    ),
+    Result(
+        name="across",
+        config=CrossBase,
+        section=SCORES,
+        title="A vote of different bases",
+        caption="The test scores of runs with different base models, each ensemble alone and all of them in one vote.",
+        inputs=_voting_files,
+        settings=_voting,
+        rule="across",
+    ),
+    Result(
+        name="protocol",
+        config=PublicScoring,
+        section=CERTAINTY,
+        title="Scoring rules of the public code",
+        caption="What the public code would have reported for the same runs, next to our scores.",
+        inputs=_whole_populations,
+        settings=public_scoring,
+        rule="protocol",
+    ),
+    Result(
+        name="table8",
+        config=AblationTable,
+        section=REASONS,
+        title="Ablations",
+        caption="The whole method, and the method without each of its parts. Losses marked n.s. are not significant.",
+        inputs=tests_with_answers,
+        settings=partial(_comparison, "table8"),
+        rule="compare",
+    ),
+    Result(
+        name="table10",
+        key="study",
+        config=Study,
+        section=REASONS,
+        title="Hyper-parameters: correlations",
+        caption=(
+            "How each rate correlates with the test score of the best individual, with that of the ensemble, and "
+            "with the time of a run."
+        ),
+        inputs=_study_list,
+        settings=_study_description,
+        rule="correlate",
+    ),
+    Result(
+        name="table11",
+        key="study",
+        config=Study,
+        section=REASONS,
+        title="Hyper-parameters: regression",
+        caption="The effect of raising each rate from 0 to 1 while the others stay the same, by least squares.",
+        inputs=_study_list,
+        settings=_study_description,
+        rule="regress",
+    ),
+    Result(
+        name="efficiency",
+        config=Efficiency,
+        section=COST,
+        title="Cost of evolution",
+        caption=(
+            "The validation samples that each method evaluates: in total, and until it reaches the final fitness "
+            "of the method that it is compared with."
+        ),
+        inputs=_efficiency_files,
+        settings=_efficiency,
+        rule="efficiency",
+    ),
+    Result(
+        name="table7",
+        config=TimingTable,
+        section=COST,
+        title="Time and score by machine",
+        caption="The wall time of all jobs of a run, from its first population to its last generation.",
+        inputs=_timing_files,
+        settings=_timing,
+        rule="timing",
     ),
 )
 """All tables, in the order of the report's sections."""

@@ -17,7 +17,7 @@ TARGET = (0.0, 0.6, 0.5, -0.1)
 
 
 def evaluate(individuals):
-    """Score by the distance to a point that is no mixture of two experts; coarse, so that there are ties."""
+    """Score by the distance to a point that no mixture of two experts reaches; coarse, so that there are ties."""
     scores = [max(0.05, 1 - math.dist(each.genotype.coefficients, TARGET)) for each in individuals]
     return [Fitness(round(score, 1), {"task": round(score, 1)}) for score in scores]
 

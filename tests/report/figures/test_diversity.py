@@ -15,7 +15,7 @@ def answered(name, *answers, task="t"):
     return [{"individual": name, "task": task, "sample": f"s{i}", "answer": answer} for i, answer in enumerate(answers)]
 
 
-def test_a_survivor_is_compared_by_the_answers_of_its_own_generation(make_experts):
+def test_survivor_is_compared_by_the_answers_of_the_generation_that_scored_it(make_experts):
     a, b, c = individual("a", 0.5, 1.0, 0.0), individual("b", 0.5, 0.0, 1.0), individual("c", 0.5, 1.0, 1.0)
     twin = individual("twin", 0.5, 1.0, 0.0)  # looked up, never evaluated
     first = new_population([a, b])
@@ -25,7 +25,7 @@ def test_a_survivor_is_compared_by_the_answers_of_its_own_generation(make_expert
         *answered("a", "1", "2", None, "4"),
         *answered("b", "1", "3", None, "5"),
         *answered("c", "1", None, None, "5"),
-        *answered("somebody else", "9", "9", "9", "9"),
+        *answered("discarded", "9", "9", "9", "9"),
     ]
     rows = diversity([third, first, second], evaluations, make_experts(2))
     assert [row["generation"] for row in rows] == [0, 1, 2]

@@ -66,7 +66,7 @@ def test_the_same_run_gives_the_same_bytes_whatever_the_readers_settings(populat
     assert sorted(file.name for file in tmp_path.iterdir()) == ["again", "run.png", "run.svg"]
 
 
-def test_a_run_that_never_moves_can_be_drawn(populations, drawn, tmp_path):
+def test_run_with_constant_fitness_can_be_drawn(populations, drawn, tmp_path):
     for population in populations:
         for each in (*population["members"], *population["created"], population["best"]):
             each["fitness"] = 0.0

@@ -30,7 +30,7 @@ def test_every_created_individual_has_one_row(run, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_survivors_are_the_members_that_a_generation_left(run, method):
+def test_survivors_are_the_members_after_each_generation(run, method):
     populations = run(method)
     rows = family_tree(populations)
     for population in populations:

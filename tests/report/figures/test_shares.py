@@ -6,7 +6,7 @@ from genome.report.figures.shares import draw_expert_shares, expert_shares, shor
 
 
 @pytest.mark.parametrize("method", ["genome", "genome_plus", "model_swarms"])
-def test_the_shares_of_the_best_by_generation(run, method, drawn, tmp_path):
+def test_shares_are_those_of_the_best_individual_per_generation(run, method, drawn, tmp_path):
     populations = run(method)
     rows = expert_shares(populations[::-1])
     assert len(rows) == 5 * 4
