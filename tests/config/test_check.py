@@ -124,7 +124,7 @@ def test_infinity_is_refused_in_every_place():
         ({"table2": {"variants": ["genome", "genome"]}}, "config.table2.variants: 'genome' is listed twice; keep one"),
         ({"variants": None}, "config.variants: expected a mapping, found null"),
         ({"variants": ["genome"]}, "config.variants: expected a mapping, found ['genome']"),
-        ({"bases": {"micro": {"experts": None}}}, "config.bases.micro.experts: expected a mapping, found null"),
+        ({"bases": {"micro": {"experts": None}}}, "config.bases.micro: missing key 'experts' (a mapping)"),
         ({"bases": None}, "config.bases: expected a mapping, found null"),
         ({"engine": None}, "config.engine: expected a mapping, found null"),
         ({"base": "mirco"}, "config.base: unknown base 'mirco'; did you mean 'micro'?"),
@@ -235,3 +235,14 @@ def test_sections_contain_the_values_of_the_config(preset):
 
 def canonical(value):
     return json.dumps(value, sort_keys=True)
+
+
+def test_seeds_may_be_texts_of_numbers_as_the_command_line_makes_them(refused):
+    assert read_config(laid_over({"seeds": ["4", "5"]}), TASK_FILES).seeds == (4, 5)
+    assert refused({"seeds": ["4", "a"]}) == ["config.seeds[1]: expected a whole number of at least 0, found 'a'"]
+
+
+@pytest.mark.parametrize("key", ["training", "corpora", "data_merge", "chat"])
+def test_a_null_in_a_base_is_the_same_as_no_key(key):
+    suite = read_config(laid_over({"bases": {"micro": {key: None}}}), TASK_FILES).suite
+    assert key not in suite.model_fields_set

@@ -57,9 +57,22 @@ def test_variant_of_the_study_has_the_config_s_defaults():
     assert (settings.sigma, settings.ensemble, settings.crossover_rate) == (0.5, Ensemble(3), 0.1)
 
 
-@pytest.mark.parametrize("looks", [[1], [5, 5]])
-def test_looks_of_a_race_are_different_and_at_least_two(refused, looks):
+@pytest.mark.parametrize(
+    ("looks", "expected"),
+    [
+        ([1], "whole numbers of at least 2"),
+        ([5, 5], "rising numbers"),
+        ([20, 10], "rising numbers"),
+    ],
+)
+def test_looks_of_a_race_rise_from_at_least_two(refused, looks, expected):
     racing = {"looks": looks, "confidence": 0.9, "share": 1}
-    line = f"racing.looks: expected different whole numbers of at least 2, found {looks}"
+    line = f"racing.looks: expected {expected}, found {looks}"
     assert refused({"variants": {"mine": {"method": "genome", "racing": racing}}}) == [f"config.variants.mine.{line}"]
     assert refused({"methods": {"cma_es": {"racing": racing}}}) == [f"config.methods.cma_es.{line}"]
+
+
+def test_bounds_of_cma_es_rise(refused):
+    line = "config.methods.cma_es.bounds: expected rising numbers, found [1.5, -1.5]"
+    assert refused({"methods": {"cma_es": {"bounds": [1.5, -1.5]}}}) == [line]
+    assert read({"methods": {"cma_es": {"bounds": None}}}).variants["cma_es"].settings.bounds is None

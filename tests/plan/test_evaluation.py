@@ -35,6 +35,10 @@ def test_model_of_returns_the_last_file_of_a_run(plan, name, model):
     [
         ("sums/genom/n4/seed1", "unknown variant 'genom'; did you mean 'genome'?"),
         ("static/oracle_sumz", "unknown variant 'oracle_sumz'"),
+        ("sums/genome/n1/seed1", "n1: a population has 2 or more members; name a run of n2 or more"),
+        ("sums/genome_plus-team", "its runs are named TASKS/genome_plus-team/nN/seedS"),
+        ("sums/genome/n4", "its runs are named TASKS/genome/nN/seedS"),
+        ("static/dare_ties", "its runs are named static/dare_ties/seedS"),
         ("sums/genome/seed1", "does not name a run of genome; its runs are named TASKS/genome/nN/seedS"),
         ("sums/best_single/n4/seed1", "its runs are named TASKS/best_single"),
         ("static/genome/n4/seed1", "its runs are named TASKS/genome/nN/seedS"),

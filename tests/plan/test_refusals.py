@@ -1,5 +1,7 @@
 """Configs that no run can be made with: all problems come at once, one line each, before any job is planned."""
 
+from dataclasses import replace
+
 import pytest
 
 from genome.errors import GenomeError
@@ -105,6 +107,17 @@ REFUSED = {
         },
         ["config.table4.domains: task 'sums'"],
     ),
+    "two domains of one name": (
+        {
+            "table4": {
+                "domains": [
+                    {"name": "A", "tasks": ["sums", "facts"]},
+                    {"name": "A", "tasks": ["emotions", "reading"]},
+                ]
+            }
+        },
+        ["config.table4.domains: two domains are named 'A'; rename one"],
+    ),
     "a domain of one task and a pair of three": (
         {"table4": {"domains": [{"name": "A", "tasks": ["sums"]}]}, "table5": {"pairs": [["a", "b", "c"]]}},
         ["config.table4.domains[0].tasks", "config.table5.pairs[0]"],
@@ -131,7 +144,15 @@ REFUSED = {
     ),
     "an expert from two sources": (
         {"bases": {"micro": {"experts": {"add": {"path": "somewhere"}}}}},
-        ["give one of corpus, hub or path"],
+        ["experts.add: give one of corpus, hub or path (this file is laid over config.yaml; set the others to null)"],
+    ),
+    "an expert without a source": (
+        {"bases": {"micro": {"experts": {"one": {"corpsu": "a"}, "two": "a", "three": {"training": {"epochs": 1}}}}}},
+        [
+            "experts.one: unknown key 'corpsu', did you mean 'corpus'?; give one of corpus, hub or path",
+            "experts.two: expected a mapping, or null, found 'a'; give one of corpus, hub or path",
+            "experts.three: give one of corpus, hub or path",
+        ],
     ),
 }
 
@@ -152,3 +173,10 @@ def test_portraits_accept_variants_with_equal_labels():
         portraits={"variants": ["genome", "genome_plus"]}, labels={"genome": "GENOME+"}, table2=None, figure2=None
     )
     assert plan.config.portraits.variants == ("genome", "genome_plus")
+
+
+def test_a_task_file_that_only_a_target_names_is_checked_too():
+    plan = plan_of()
+    plan = replace(plan, task_files={**plan.task_files, "mine": {**plan.task_files["sums"], "kind": "nubmer"}})
+    with pytest.raises(GenomeError, match=r"task mine: kind: .*, found 'nubmer'; did you mean 'number'"):
+        plan.definition("mine")

@@ -144,7 +144,7 @@ def test_result_with_a_null_section_is_refused_in_one_line(name):
     row = RESULTS[name]
     plan = plan_of(**{row.part: None})
     for call in (row.inputs_of, row.settings_of):
-        with pytest.raises(GenomeError, match=f"^config.{row.part} is null: this config has no such"):
+        with pytest.raises(GenomeError, match=f"^config.{row.part} is null; set it to make this target$"):
             call(plan)
 
 
@@ -247,3 +247,9 @@ def test_first_task_is_from_table2_or_else_from_any_section():
     nothing = dict.fromkeys(PARTS)
     with pytest.raises(GenomeError, match="no table or figure of this config names a task"):
         plan_of(**nothing).first_task()
+
+
+def test_a_task_without_a_metric_is_shown_by_the_first_metric_of_its_kind():
+    plan = plan_of(tasks={"sums": {"metric": None}}, table2={"tasks": ["sums", "emotions"]})
+    shown = RESULTS["table2"].settings_of(plan)["columns"]
+    assert [column["metric"] for column in shown] == ["accuracy", plan_of().definition("emotions")["metric"]]

@@ -50,6 +50,11 @@ def test_settings_of_all_generations_of_a_run_are_one_text(plan):
     assert len(texts) == 1
 
 
+def test_initial_population_of_one_is_refused(plan):
+    with pytest.raises(GenomeError, match=r"^n1: a population has 2 or more members"):
+        Inputs(plan).initial_prompts(wildcards(**GENERATION | {"n": "1"}))
+
+
 def test_invalid_run_name_is_refused(plan):
     with pytest.raises(GenomeError, match="expected TASKS/VARIANT"):
         Inputs(plan).model(wildcards(run="sums"))

@@ -207,7 +207,7 @@ def test_run_with_a_too_long_folder_name_is_refused(given):
 def test_null_table_is_refused_and_other_targets_are_made(given):
     given.configure(table2=None, all=["table1"])
     given.make(MANIFEST)
-    refusal(given, "config.table2 is null: this config has no such table", "results/tables/table2.csv")
+    refusal(given, "config.table2 is null; set it to make this target", "results/tables/table2.csv")
 
 
 def test_missing_results_of_other_workflows_are_named(given):

@@ -58,7 +58,7 @@ def names(files, pattern):
 def test_null_table_is_refused_when_requested(untrained, tmp_path):
     project = untrained.copy(tmp_path / "project")
     project.configure(table6=None)
-    assert "config.table6 is null: this config has no such table" in project.refused("results/tables/table6.csv")
+    assert "config.table6 is null; set it to make this target" in project.refused("results/tables/table6.csv")
 
 
 @pytest.mark.slow

@@ -32,7 +32,7 @@ rule initial_population:
         base=f"resources/models/{plan.base}",
         experts=f"results/experts/{plan.base}.json",
         scored_experts="results/runs/{tasks}/experts/population.json",
-        prompts=inputs.prompts,
+        prompts=inputs.initial_prompts,
     output:
         population="results/runs/{tasks}/initial-{scheme}/n{n}/seed{seed}/population.json",
         evaluations="results/runs/{tasks}/initial-{scheme}/n{n}/seed{seed}/evaluations.jsonl",

@@ -10,7 +10,7 @@ from pydantic import ValidationError, create_model
 
 from genome.config.values import overlay
 from genome.errors import nearest
-from genome.search.method import Method
+from genome.search.method import Method, not_rising
 from genome.search.methods import METHODS
 from genome.validation.explain import explained
 from genome.validation.readable import is_mapping
@@ -40,10 +40,10 @@ def read_settings(method: Method, *changes: Mapping[str, Any], place: str = "con
         return defaults, explained(error, method.settings, place, within=1)
     settings = dict(read)["settings"]
     racing = getattr(settings, "racing", None)
-    if racing and (min(racing.looks) < 2 or len(set(racing.looks)) < len(racing.looks)):
-        looks = list(racing.looks)
-        return defaults, [f"{place}.racing.looks: expected different whole numbers of at least 2, found {looks}"]
-    return settings, []
+    problems = not_rising(settings, place)
+    if racing and min(racing.looks) < 2:
+        problems.append(f"{place}.racing.looks: expected whole numbers of at least 2, found {list(racing.looks)}")
+    return (defaults if problems else settings), problems
 
 
 def method_problems(methods: Any) -> list[str]:

@@ -54,6 +54,8 @@ def _unfit(config: Config) -> list[str]:
     if config.table4:
         tasks = [task for domain in config.table4.domains for task in domain.tasks]
         problems += [f"config.table4.domains: task {task!r} is in two domains" for task in _repeated(tasks)]
+        names = [domain.name for domain in config.table4.domains]
+        problems += [f"config.table4.domains: two domains are named {name!r}; rename one" for name in _repeated(names)]
         for domain in config.table4.domains:
             problems += joined_problems("config.table4.domains", domain.tasks)
     for part, shown in (("protocol", config.protocol), ("across", config.across)):

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from genome.validation.readable import is_mapping
+from genome.validation.readable import is_list, is_mapping
 
 
 def overlay(defaults: Any, changes: Any) -> Any:
@@ -19,13 +19,15 @@ def settled(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a config with the meaning of what a file laid over another can only say indirectly.
 
     A null removes a key of a base, of an expert, or of `similarity`. Numbers and truth values of an engine arrive as
-    text if a profile nests them under `config`.
+    text if a profile nests them under `config`, and seeds if they are on the command line (`--config seeds=[4,5]`).
     """
     meant = dict(config)
     if is_mapping(bases := config.get("bases")):
         meant["bases"] = {name: _without_nulls(suite) for name, suite in bases.items()}
     if "engine" in config:
         meant["engine"] = _retyped(config["engine"])
+    if is_list(seeds := config.get("seeds")):
+        meant["seeds"] = [_retyped(seed) for seed in seeds]
     if "similarity" in config:
         meant["similarity"] = _given(config["similarity"])
     return meant
@@ -34,11 +36,10 @@ def settled(config: Mapping[str, Any]) -> dict[str, Any]:
 def _without_nulls(suite: Any) -> Any:
     if not is_mapping(suite):
         return suite
-    # A null removes an expert, too, but the config may say so.
-    experts = suite.get("experts")
-    kept = {key: _given(entry) for key, entry in suite.items() if key != "experts"}
-    if "experts" in suite:
-        kept["experts"] = {key: _given(entry) for key, entry in experts.items()} if is_mapping(experts) else experts
+    kept = {key: _given(entry) for key, entry in _given(suite).items()}
+    # A null removes an expert, too, but only the config knows that it had one.
+    if is_mapping(experts := suite.get("experts")):
+        kept["experts"] = {key: _given(entry) for key, entry in experts.items()}
     return kept
 
 

@@ -7,6 +7,7 @@ reference page and the text that Snakemake compares all read them. Nothing here 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
+from itertools import pairwise
 from typing import Any, Literal, TypeVar, cast, get_args, get_type_hints
 
 from genome.errors import GenomeError
@@ -35,6 +36,7 @@ def setting(
     *,
     pinned: bool = False,
     reporting: bool = False,
+    rising: bool = False,
     only: Mapping[str, Any] | None = None,
     **constraints: Any,
 ) -> Any:
@@ -42,7 +44,8 @@ def setting(
 
     A result depends on a setting that differs from its default, so that a new setting leaves finished runs valid. It
     always depends on a `pinned` one, as on all settings in release 0.1. A `reporting` setting decides what is reported
-    of a run, not what it finds. `only` names the values of other settings without which this one is not used.
+    of a run, not what it finds. The numbers of a `rising` one have to rise. `only` names the values of other settings
+    without which this one is not used.
 
     >>> @dataclass(frozen=True)
     ... class Example:
@@ -53,8 +56,20 @@ def setting(
     >>> read_settings(Example, {"rate": 0}, "example")
     Example(rate=0, space='usual')
     """
-    metadata = {"pinned": pinned, "reporting": reporting, "only": only or {}, "description": description, **constraints}
-    return field(default=default, metadata=metadata)
+    flags = {"pinned": pinned, "reporting": reporting, "rising": rising}
+    return field(default=default, metadata={**flags, "only": only or {}, "description": description, **constraints})
+
+
+def not_rising(settings: Any, place: str) -> list[str]:
+    """Return which `rising` settings do not rise, each with what was expected."""
+    problems: list[str] = []
+    for each in fields(settings):
+        value, where = getattr(settings, each.name), f"{place}.{each.name}"
+        if is_dataclass(value):
+            problems += not_rising(value, where)
+        elif each.metadata["rising"] and value is not None and any(low >= high for low, high in pairwise(value)):
+            problems.append(f"{where}: expected rising numbers, found {list(value)}")
+    return problems
 
 
 def deciding(settings: Any, *, reporting: bool = False) -> dict[str, Any]:

@@ -85,6 +85,7 @@ class Racing:
     looks: tuple[int, ...] = setting(
         description="Numbers of samples per task, rising, after which candidates are compared.",
         pinned=True,
+        rising=True,
         min_length=1,
     )
     confidence: Number = setting(

@@ -5,15 +5,18 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import ValidationError
+from pydantic import Tag, ValidationError
 
 from genome.errors import nearest
 from genome.validation.readable import QUOTES, is_mapping
-from genome.validation.words import Bounds, at, bare, branches, section_at, type_words, value_words
+from genome.validation.words import Bounds, at, bare, branches, keys_of, section_at, type_words, value_words
 
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 MISSING = ("missing", "missing_argument")
 OURS = ("repeated", "source")
+"""Errors whose messages are complete."""
+NO_SOURCE = "no_source"
+"""The error of a section that does not have just one of the keys that its models are chosen by (`one_of`)."""
 TAG = "unknown_tag"
 """The error of a section that one of its keys decides, such as an engine's backend; its context has `key`, `known`."""
 
@@ -39,6 +42,8 @@ def explained(error: ValidationError, kind: Any, root: str = "config", within: i
                 said.append(f"missing key {key!r} ({type_words(known.type, known.bounds)})")
         elif each["type"] in OURS:
             lines.setdefault(where, []).append(each["msg"])
+        elif each["type"] == NO_SOURCE:
+            lines.setdefault(where, []).append(_no_source(found, bounds, value, each["msg"]))
         elif each["type"] == TAG and is_mapping(value):
             context = each.get("ctx", {})
             key, known = context["key"], context["known"].split(", ")
@@ -53,6 +58,18 @@ def explained(error: ValidationError, kind: Any, root: str = "config", within: i
     # A missing key may be an unknown one that is misspelt.
     said = {where: sorted(said, key=lambda line: line.startswith("missing")) for where, said in lines.items() if said}
     return [f"{where}: {'; '.join(problems)}" for where, problems in said.items()]
+
+
+def _no_source(kind: Any, bounds: Bounds, value: Any, remedy: str) -> str:
+    """Return why a value has no source: it is not a mapping, or it has a misspelt key, no key, or several."""
+    if not is_mapping(value):
+        return f"{_unlike(kind, bounds, value)}; {remedy}"
+    tags = [each.tag for option in branches(kind) for each in get_args(option)[1:] if isinstance(each, Tag)]
+    if sum(f"<with {key}>" in tags for key in value) > 1:
+        return f"{remedy} (this file is laid over config.yaml; set the others to null)"
+    known = list(dict.fromkeys(key for option in branches(kind) for key in keys_of(bare(option)[0])))
+    unknown = [f"unknown key {key!r}, {nearest(key, known)}" for key in value if key not in known]
+    return "; ".join([*unknown, remedy])
 
 
 def _literals(kind: Any) -> list[str]:

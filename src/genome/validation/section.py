@@ -58,8 +58,8 @@ def one_of(*keys: str) -> Discriminator:
     named = f"{', '.join(keys[:-1])} or {keys[-1]}"
     return Discriminator(
         chosen,
-        custom_error_type="source",
-        custom_error_message=f"give one of {named} (this file is laid over config.yaml; set the others to null)",
+        custom_error_type="no_source",
+        custom_error_message=f"give one of {named}",
     )
 
 

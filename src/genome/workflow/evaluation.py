@@ -9,7 +9,7 @@ from genome.errors import GenomeError
 from genome.search.method import Method
 from genome.workflow.names import STATIC, RunName, TestName
 from genome.workflow.plan import Plan
-from genome.workflow.runs import evaluations_of, prompts_of, run_of
+from genome.workflow.runs import evaluations_of, prompts_of, require_size, run_of
 
 
 def test_of(task: str, run: RunName) -> TestName:
@@ -44,6 +44,8 @@ def _require_form(run: RunName, method: Method) -> None:
             *(["seedS"] if method.seeded else []),
         ]
         raise GenomeError(f"{run} does not name a run of {run.variant}; its runs are named {'/'.join(parts)}")
+    if run.n is not None:
+        require_size(run.n)
 
 
 def members_of(plan: Plan, variant: str) -> int:
@@ -74,7 +76,7 @@ def whole_populations(plan: Plan) -> Collection[TestName]:
 
 
 def asked_members(plan: Plan, test: TestName) -> int:
-    """Return how many members answer a test, without the best: the ensemble's, or the whole population."""
+    """Return how many members answer a test in addition to the best: an ensemble's, or the whole population's."""
     run = test.run
     members = (run.n or 0) if test in whole_populations(plan) else members_of(plan, run.variant)
     return members if is_team(plan, run.variant) else max(members, answered_already(test))

@@ -70,4 +70,4 @@ def shown_methods(plan: Plan, shown: Shown) -> list[dict[str, JSON]]:
 
 def shown_columns(plan: Plan, shown: Shown) -> list[Column]:
     """Return the columns of a table or figure with the metrics of their tests."""
-    return [{**column, "metric": plan.definition(column["test_task"])["metric"]} for column in columns_of(shown)]
+    return [{**column, "metric": plan.metric(column["test_task"])} for column in columns_of(shown)]

@@ -13,6 +13,7 @@ from genome.config.values import overlay
 from genome.errors import GenomeError, nearest
 from genome.search.method import Stage
 from genome.tasks import parse_task
+from genome.tasks.file import check_task
 from genome.validation.section import Section
 from genome.workflow import study
 from genome.workflow.names import RunName
@@ -186,7 +187,7 @@ class Plan:
         return variant in self.variants and self.variants[variant].method.stage == "generation"
 
     def definition(self, task: str) -> Definition:
-        """Return a task as its file defines it, with the config's changes; GenomeError unless it is complete."""
+        """Return a task as its file defines it, with the config's changes; GenomeError unless it is valid."""
         if task not in self._definitions:
             self._definitions[task] = self._defined(task)
         return self._definitions[task]
@@ -200,8 +201,12 @@ class Plan:
         if task not in self.task_files and changes is None:
             raise GenomeError(f"unknown task {task!r}; {nearest(task, [*self.task_files, *self.config.tasks])}")
         definition = overlay(self.task_files.get(task, {}), changes or {})
-        parse_task(task, definition)
+        check_task(task, definition)  # reading the config has checked only the tasks that it names
         return definition
+
+    def metric(self, task: str) -> str:
+        """Return the metric of a task: by default the first that suits its kind."""
+        return parse_task(task, self.definition(task)).metric
 
     def first_task(self) -> str:
         """Return the first task that a table or figure names, Table 2 first; GenomeError if none names any."""
@@ -215,6 +220,5 @@ class Plan:
         """Return the part of the config that describes a table or figure; GenomeError if it is null."""
         found = getattr(self.config, part)
         if not isinstance(found, kind):
-            noun = part.rstrip("0123456789")
-            raise GenomeError(f"config.{part} is null: this config has no such {noun}; say which tasks it shows")
+            raise GenomeError(f"config.{part} is null; set it to make this target")
         return found

@@ -58,9 +58,6 @@ class Result(Generic[Part]):
         return self.settings(plan, plan.section(self.part, self.config))
 
 
-AnyResult = Result[Section]
-
-
 def by_name(*results: Result[Part]) -> Mapping[str, Result[Part]]:
     """Return rows by their names."""
     return {result.name: result for result in results}

@@ -113,6 +113,11 @@ class Inputs:
         """Return the validation prompts of all tasks of a run."""
         return runs.validation_of(self.plan, tasks_of(wildcards))
 
+    def initial_prompts(self, wildcards: Wildcards) -> list[str]:
+        """Return the validation prompts of a generation 0."""
+        runs.require_size(int(wildcards.n))
+        return self.prompts(wildcards)
+
     def previous(self, wildcards: Wildcards) -> str:
         """Return the population that a generation starts from."""
         return runs.previous_of(self.plan, evolving_run_of(wildcards), int(wildcards.generation))

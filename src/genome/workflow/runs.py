@@ -24,6 +24,12 @@ def validation_of(plan: Plan, tasks: Sequence[str]) -> list[str]:
     return prompts_of(plan, tasks)
 
 
+def require_size(size: int) -> None:
+    """Raise GenomeError for a population of one, which cannot evolve."""
+    if size < 2:
+        raise GenomeError(f"n{size}: a population has 2 or more members; name a run of n2 or more")
+
+
 def experts_of(tasks: str) -> str:
     """Return the population of the scored experts on tasks."""
     return f"results/runs/{tasks}/experts/population.json"

@@ -1,7 +1,7 @@
 """Which settings the result of each stage depends on, and nothing else.
 
 Rules have them in their params as one canonical JSON text; Snakemake runs a job again when its text changes. Tables and
-figures have theirs in `genome.workflow.results`.
+figures have theirs in `genome.workflow.tables` and `genome.workflow.figures`.
 """
 
 from collections.abc import Mapping

@@ -82,7 +82,7 @@ class CmaEsSettings:
     )
     step: Number = setting(0.15, "The first standard deviation of a coefficient.", pinned=True, gt=0)
     bounds: tuple[Number, Number] | None = setting(
-        (-1.5, 1.5), "The lowest and the highest value of a coefficient; null for none.", pinned=True
+        (-1.5, 1.5), "The lowest and the highest value of a coefficient; null for none.", pinned=True, rising=True
     )
     racing: Racing | None = racing()
     patience: int | None = patience()
