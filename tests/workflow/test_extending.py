@@ -47,7 +47,7 @@ def extended(finished, tmp_path_factory) -> Project:
     for part in ("src", "docs"):
         shutil.copytree(PROJECT / part, folder / part, ignore=shutil.ignore_patterns("*.egg-info", "__pycache__"))
     edited = follow(folder)
-    drawn = [line for split in ("validation", "test") for line in (folder / f"results/splits/sums/{split}.jsonl").open()]
+    drawn = [(folder / f"results/splits/sums/{split}.jsonl").read_text() for split in ("validation", "test")]
     (folder / "doubled.jsonl").write_text("".join(drawn))
     assert {title: len(files) for title, files in edited.items()} == LIMITS
     return project
