@@ -37,6 +37,7 @@ use rule table as table1 with:
         "logs/tables/table1.log",
     benchmark:
         "results/benchmarks/tables/table1.tsv"
+    localrule: True  # `use rule` does not take it over
     params:
         settings=settings.of("table1"),
     message:
