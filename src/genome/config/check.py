@@ -15,7 +15,6 @@ from genome.config.names import name_problems
 from genome.config.paths import missing_problems, overlap_problems
 from genome.config.references import named_tasks, reference_problems
 from genome.config.values import overlay, settled
-from genome.config.variants import read_variants
 from genome.errors import GenomeError, nearest
 from genome.tasks.file import check_task
 from genome.validation.explain import explained
@@ -39,11 +38,10 @@ def read_config(raw: Mapping[str, Any], task_files: Tasks) -> Config:
         raise
     refuse(method_problems(config.methods))
     refuse(_base_problems(config))
-    _, problems = read_variants(config.methods, config.changes, config.labels)
     refuse(
         [
             *name_problems(config, task_files),
-            *(problems or reference_problems(config, task_files)),
+            *(config.variant_problems or reference_problems(config, task_files)),
             *_task_problems(config, task_files),
         ]
     )
@@ -112,7 +110,12 @@ def read_task_files(folder: Path) -> dict[str, dict[str, Any]]:
 def task_definitions(config: Config, task_files: Tasks) -> dict[str, dict[str, Any]]:
     """Return all tasks as their files define them, with the config's `tasks` laid over."""
     names = dict.fromkeys([*task_files, *config.tasks])
-    return {name: overlay(task_files.get(name, {}), config.tasks.get(name, {})) for name in names}
+    return {name: task_definition(config, task_files, name) for name in names}
+
+
+def task_definition(config: Config, task_files: Tasks, name: str) -> dict[str, Any]:
+    """Return a task as its file defines it, with the config's `tasks` laid over."""
+    return overlay(task_files.get(name, {}), config.tasks.get(name, {}))
 
 
 def _base_problems(config: Config) -> list[str]:

@@ -10,7 +10,7 @@ from genome.config.engine import AnyEngine, Transformers
 from genome.config.results import Results
 from genome.config.run import Run
 from genome.config.similarity import Chrf, Similarity
-from genome.config.variants import Variant, labelled, read_variants
+from genome.config.variants import Variant, labelled, read_variant, read_variants
 from genome.errors import GenomeError
 
 
@@ -39,20 +39,26 @@ class Config(Results, Run):
         """The base model to evolve, with its experts."""
         return self.bases[self.base]
 
-    @cached_property
+    @property
     def variants(self) -> dict[str, Variant]:
         """All variants by name: one per method, then those of the config."""
-        variants, problems = read_variants(self.methods, self.changes, self.labels)
-        if problems:
-            raise GenomeError("; ".join(problems))
-        return variants
+        return self._read_variants[0]
+
+    @property
+    def variant_problems(self) -> list[str]:
+        """What is wrong with the variants of the config; nothing once it has been read."""
+        return self._read_variants[1]
+
+    @cached_property
+    def _read_variants(self) -> tuple[dict[str, Variant], list[str]]:
+        return read_variants(self.methods, self.changes, self.labels)
 
     def variant(self, name: str, method: str, **changes: Any) -> Variant:
         """Return a variant that the config does not name, such as a point of the study."""
-        variants, problems = read_variants(self.methods, {name: {"method": method, **changes}}, self.labels)
-        if problems:
+        variant, problems = read_variant(name, {"method": method, **changes}, self.methods, self.labels)
+        if variant is None or problems:
             raise GenomeError("; ".join(problems))
-        return variants[name]
+        return variant
 
     def label_of(self, variant: str) -> str:
         """Return a variant's name for people."""

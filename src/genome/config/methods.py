@@ -10,7 +10,7 @@ from pydantic import ValidationError, create_model
 
 from genome.config.values import overlay
 from genome.errors import nearest
-from genome.search.method import Method, not_rising
+from genome.search.method import Method, wrong_numbers
 from genome.search.methods import METHODS
 from genome.validation.explain import explained
 from genome.validation.readable import is_mapping
@@ -39,10 +39,7 @@ def read_settings(method: Method, *changes: Mapping[str, Any], place: str = "con
     except ValidationError as error:
         return defaults, explained(error, method.settings, place, within=1)
     settings = dict(read)["settings"]
-    racing = getattr(settings, "racing", None)
-    problems = not_rising(settings, place)
-    if racing and min(racing.looks) < 2:
-        problems.append(f"{place}.racing.looks: expected whole numbers of at least 2, found {list(racing.looks)}")
+    problems = wrong_numbers(settings, place)
     return (defaults if problems else settings), problems
 
 

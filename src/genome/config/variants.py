@@ -54,13 +54,20 @@ def read_variants(
     found: dict[str, Variant] = {}
     problems: list[str] = []
     for name, changes in {**dict.fromkeys(METHODS), **variants}.items():
-        own = dict(changes or {})
-        method = own.pop("method", name)
-        if not isinstance(method, str) or method not in METHODS:
-            problems.append(f"config.variants.{name}: unknown method {method!r}; {nearest(method, METHODS)}")
-            continue
-        place = f"config.variants.{name}"
-        settings, wrong = read_settings(METHODS[method], methods.get(method, {}), own, place=place)
+        variant, wrong = read_variant(name, changes or {}, methods, labels)
         problems += wrong
-        found[name] = Variant(name, METHODS[method], settings, labelled(name, labels))
+        if variant:
+            found[name] = variant
     return found, problems
+
+
+def read_variant(
+    name: str, changes: Changes, methods: Mapping[str, Changes], labels: Mapping[str, str]
+) -> tuple[Variant | None, list[str]]:
+    """Return one variant, None if its method is unknown, with what is wrong."""
+    own, place = dict(changes), f"config.variants.{name}"
+    method = own.pop("method", name)
+    if not isinstance(method, str) or method not in METHODS:
+        return None, [f"{place}: unknown method {method!r}; {nearest(method, METHODS)}"]
+    settings, problems = read_settings(METHODS[method], methods.get(method, {}), own, place=place)
+    return Variant(name, METHODS[method], settings, labelled(name, labels)), problems

@@ -7,18 +7,13 @@ import numpy as np
 import pandas as pd
 from scipy.stats import pearsonr, spearmanr
 
-from genome.files import write_text
 from genome.report import study, tables
 from genome.report.study import OUTCOMES, RATES
 
 
 def write(settings: Mapping[str, Any], inputs: Mapping[str, Any], outputs: Mapping[str, str]) -> None:
     """Write the table from the study's runs."""
-    [path] = inputs["files"]
-    runs = study.read(path)
-    table = correlations(runs)
-    tables.write_csv(study.as_text(table).assign(runs=path), outputs["table"])
-    write_text(outputs["markdown"], markdown(table, study.described(runs, settings)))
+    study.write_analysis(correlations, markdown, settings, inputs, outputs)
 
 
 def correlations(runs: pd.DataFrame) -> pd.DataFrame:

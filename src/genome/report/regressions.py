@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from statsmodels.regression.linear_model import OLS
 
-from genome.files import write_text
 from genome.report import study, tables
 from genome.report.study import OUTCOMES, RATES
 
@@ -17,11 +16,7 @@ CONSTANT = "Constant"
 
 def write(settings: Mapping[str, Any], inputs: Mapping[str, Any], outputs: Mapping[str, str]) -> None:
     """Write the table from the study's runs."""
-    [path] = inputs["files"]
-    runs = study.read(path)
-    table = regressions(runs)
-    tables.write_csv(study.as_text(table).assign(runs=path), outputs["table"])
-    write_text(outputs["markdown"], markdown(table, study.described(runs, settings)))
+    study.write_analysis(regressions, markdown, settings, inputs, outputs)
 
 
 def regressions(runs: pd.DataFrame) -> pd.DataFrame:

@@ -1,13 +1,14 @@
 """The runs of the study of hyper-parameters (paper, section 6.3), and what its two tables share."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from genome.errors import GenomeError
+from genome.files import write_text
 from genome.report import tables
 from genome.report.markdown import minus, pipe_table
 from genome.report.tables import read_csv
@@ -65,6 +66,21 @@ def read(path: Path | str) -> pd.DataFrame:
     """Return the runs of a study from the csv of `runs`."""
     numbers = [*RATES, *OUTCOMES]
     return read_csv(path, [*numbers, "machine", "engine", "run"], numbers, "delete the file to have it made again")
+
+
+def write_analysis(
+    analyse: Callable[[pd.DataFrame], pd.DataFrame],
+    markdown: Callable[[pd.DataFrame, str], str],
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+    outputs: Mapping[str, str],
+) -> None:
+    """Write a table that `analyse` makes from the study's runs; `markdown` gets it and the runs' description."""
+    [path] = inputs["files"]
+    found = read(path)
+    table = analyse(found)
+    tables.write_csv(as_text(table).assign(runs=path), outputs["table"])
+    write_text(outputs["markdown"], markdown(table, described(found, settings)))
 
 
 def as_text(table: pd.DataFrame) -> pd.DataFrame:

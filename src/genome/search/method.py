@@ -37,15 +37,16 @@ def setting(
     pinned: bool = False,
     reporting: bool = False,
     rising: bool = False,
+    least: int | None = None,
     only: Mapping[str, Any] | None = None,
     **constraints: Any,
 ) -> Any:
     """Return the field of a setting: its default, one sentence, and bounds in pydantic's words (ge, gt, le, lt, …).
 
-    A result depends on a setting that differs from its default, so that a new setting leaves finished runs valid. It
-    always depends on a `pinned` one, as on all settings in release 0.1. A `reporting` setting decides what is reported
-    of a run, not what it finds. The numbers of a `rising` one have to rise. `only` names the values of other settings
-    without which this one is not used.
+    A result depends on a setting that differs from its default, so that a new setting leaves finished runs valid.
+    It always depends on a `pinned` one, as on all settings in release 0.1. A `reporting` setting decides what is
+    reported of a run, not what it finds. The numbers of a `rising` one have to rise, and to be at least `least`.
+    `only` names the values of other settings without which this one is not used.
 
     >>> @dataclass(frozen=True)
     ... class Example:
@@ -56,19 +57,22 @@ def setting(
     >>> read_settings(Example, {"rate": 0}, "example")
     Example(rate=0, space='usual')
     """
-    flags = {"pinned": pinned, "reporting": reporting, "rising": rising}
+    flags = {"pinned": pinned, "reporting": reporting, "rising": rising, "least": least}
     return field(default=default, metadata={**flags, "only": only or {}, "description": description, **constraints})
 
 
-def not_rising(settings: Any, place: str) -> list[str]:
-    """Return which `rising` settings do not rise, each with what was expected."""
+def wrong_numbers(settings: Any, place: str) -> list[str]:
+    """Return which settings have numbers that do not rise or are too small, each with what was expected."""
     problems: list[str] = []
     for each in fields(settings):
-        value, where = getattr(settings, each.name), f"{place}.{each.name}"
+        value, where, least = getattr(settings, each.name), f"{place}.{each.name}", each.metadata["least"]
         if is_dataclass(value):
-            problems += not_rising(value, where)
-        elif each.metadata["rising"] and value is not None and any(low >= high for low, high in pairwise(value)):
-            problems.append(f"{where}: expected rising numbers, found {list(value)}")
+            problems += wrong_numbers(value, where)
+        elif value is not None:
+            if each.metadata["rising"] and any(low >= high for low, high in pairwise(value)):
+                problems.append(f"{where}: expected rising numbers, found {list(value)}")
+            if least is not None and min(value) < least:
+                problems.append(f"{where}: expected whole numbers of at least {least}, found {list(value)}")
     return problems
 
 

@@ -86,6 +86,7 @@ class Racing:
         description="Numbers of samples per task, rising, after which candidates are compared.",
         pinned=True,
         rising=True,
+        least=2,
         min_length=1,
     )
     confidence: Number = setting(

@@ -1,7 +1,7 @@
 """Tests of runs: which models answer, what a team is chosen by, and what an export collects."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +15,11 @@ from genome.workflow.runs import evaluations_of, prompts_of, require_size, run_o
 def test_of(task: str, run: RunName) -> TestName:
     """Return the test of a run on a task, in this workflow's results."""
     return TestName("results", task, run)
+
+
+def files_of(tests: Iterable[TestName], file: str) -> list[str]:
+    """Return one file of each test."""
+    return [f"{test.folder}/{file}" for test in tests]
 
 
 def model_of(plan: Plan, run: RunName) -> str:
@@ -90,9 +95,9 @@ def answered_already(test: TestName) -> int:
         return 0  # none, as far as that file shows
 
 
-def tests_of(run: RunName, file: str) -> list[str]:
-    """Return a file of the tests of a run on each of the tasks that it evolved on."""
-    return [f"{test_of(task, run).folder}/{file}" for task in run.tasks]
+def own_tests(run: RunName) -> list[TestName]:
+    """Return the tests of a run on the tasks that it evolved on."""
+    return [test_of(task, run) for task in run.tasks]
 
 
 def exported_population(plan: Plan, run: RunName) -> str:

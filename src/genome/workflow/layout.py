@@ -1,6 +1,6 @@
 """How tables and figures are laid out: their rows, their columns, and the tests of runs behind them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from genome.config.results import AblationTable, Comparison, DomainTable, ScalingFigure, TransferTable
 from genome.workflow.evaluation import test_of
@@ -30,7 +30,7 @@ def columns_of(shown: Shown) -> list[Column]:
     return [{"name": task, "tasks": task, "test_task": task} for task in shown.tasks]
 
 
-def tests_of(plan: Plan, shown: Shown) -> list[TestName]:
+def tests_behind(plan: Plan, shown: Shown) -> list[TestName]:
     """Return the tests behind a table or figure: of every row, column, size and seed; those that rows share once."""
     sizes = shown.sizes if isinstance(shown, ScalingFigure) else [plan.config.population_size]
     tests = [
@@ -43,14 +43,9 @@ def tests_of(plan: Plan, shown: Shown) -> list[TestName]:
     return list(dict.fromkeys(tests))
 
 
-def files_of(tests: Iterable[TestName], file: str) -> list[str]:
-    """Return one file of each test."""
-    return [f"{test.folder}/{file}" for test in tests]
-
-
 def runs_behind(plan: Plan, shown: Shown) -> list[RunName]:
     """Return the runs behind a table or figure, each once."""
-    return list(dict.fromkeys(test.run for test in tests_of(plan, shown)))
+    return list(dict.fromkeys(test.run for test in tests_behind(plan, shown)))
 
 
 def shown_method(plan: Plan, variant: str) -> dict[str, JSON]:

@@ -3,13 +3,13 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, TypeVar
 
 from genome.config import Config, Variant, names, paths
 from genome.config.bases import Base, GeneratedModel
+from genome.config.check import task_definition
 from genome.config.references import named_tasks
-from genome.config.values import overlay
 from genome.errors import GenomeError, nearest
 from genome.search.method import Stage
 from genome.tasks import parse_task
@@ -188,21 +188,7 @@ class Plan:
 
     def definition(self, task: str) -> Definition:
         """Return a task as its file defines it, with the config's changes; GenomeError unless it is valid."""
-        if task not in self._definitions:
-            self._definitions[task] = self._defined(task)
-        return self._definitions[task]
-
-    @cached_property
-    def _definitions(self) -> dict[str, Definition]:
-        return {}
-
-    def _defined(self, task: str) -> Definition:
-        changes = self.config.tasks.get(task)
-        if task not in self.task_files and changes is None:
-            raise GenomeError(f"unknown task {task!r}; {nearest(task, [*self.task_files, *self.config.tasks])}")
-        definition = overlay(self.task_files.get(task, {}), changes or {})
-        check_task(task, definition)  # reading the config has checked only the tasks that it names
-        return definition
+        return _definition(self, task)
 
     def metric(self, task: str) -> str:
         """Return the metric of a task: by default the first that suits its kind."""
@@ -222,3 +208,12 @@ class Plan:
         if not isinstance(found, kind):
             raise GenomeError(f"config.{part} is null; set it to make this target")
         return found
+
+
+@cache
+def _definition(plan: Plan, task: str) -> Definition:
+    if task not in plan.task_files and task not in plan.config.tasks:
+        raise GenomeError(f"unknown task {task!r}; {nearest(task, [*plan.task_files, *plan.config.tasks])}")
+    definition = task_definition(plan.config, plan.task_files, task)
+    check_task(task, definition)  # reading the config has checked only the tasks that it names
+    return definition

@@ -148,7 +148,7 @@ class Inputs:
 
     def exported_tests(self, file: str) -> Callable[[Wildcards], list[str]]:
         """Return the input function of a file of the tests of an exported run on its own tasks."""
-        return lambda wildcards: evaluation.tests_of(run_of(wildcards), file)
+        return lambda wildcards: evaluation.files_of(evaluation.own_tests(run_of(wildcards)), file)
 
 
 @dataclass(frozen=True, eq=False)

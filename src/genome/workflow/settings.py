@@ -185,7 +185,7 @@ def of_export(plan: Plan, run: RunName) -> Mapping[str, JSON]:
     return {
         "version": plan.versions["export"],
         "run": of_run(plan, run),
-        "label": plan.variant(run.variant).label,
+        "label": variant.label,
         "settings": {"method": variant.method.name, **settings, **weights},
         "members": members_of(plan, run.variant),
         "base": {**model, "reference": model.get("hub") or model.get("path") or f"resources/models/{plan.base}"},

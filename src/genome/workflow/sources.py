@@ -38,11 +38,7 @@ def corpora_of(plan: Plan, adapter: str) -> list[str]:
 
 def users_corpora(plan: Plan, adapter: str) -> list[Path]:
     """Return those corpora of an adapter that no rule writes."""
-    corpora = paths.corpora_of(plan.adapters[adapter])
-    own = plan.own_corpora
-    return (
-        [Path(corpus) for corpus in corpora_of(plan, adapter) if paths.resolved(corpus) not in own] if corpora else []
-    )
+    return [Path(corpus) for corpus in corpora_of(plan, adapter) if paths.resolved(corpus) not in plan.own_corpora]
 
 
 def fingerprint(files: Iterable[Path]) -> dict[str, JSON]:

@@ -20,15 +20,14 @@ from genome.config.results import (
     TransferTable,
 )
 from genome.workflow import runs
-from genome.workflow.evaluation import members_of, test_of, whole_populations
+from genome.workflow.evaluation import files_of, members_of, test_of, whole_populations
 from genome.workflow.layout import (
     Shown,
-    files_of,
     runs_behind,
     shown_columns,
     shown_method,
     shown_methods,
-    tests_of,
+    tests_behind,
 )
 from genome.workflow.names import STATIC, RunName
 from genome.workflow.plan import JSON, Plan
@@ -38,7 +37,7 @@ from genome.workflow.settings import named_task
 
 def tests_with_answers(plan: Plan, shown: Shown) -> Files:
     """Return the scores of the tests behind a table or figure, and the answers behind them."""
-    tests = tests_of(plan, shown)
+    tests = tests_behind(plan, shown)
     return {"scores": files_of(tests, "scores.json"), "answers": files_of(tests, "answers.jsonl")}
 
 
@@ -63,7 +62,7 @@ def _split_contents(plan: Plan, shown: TaskTable) -> Mapping[str, JSON]:
 
 def _timing_files(plan: Plan, shown: TimingTable) -> Files:
     return {
-        "scores": files_of(tests_of(plan, shown), "scores.json"),
+        "scores": files_of(tests_behind(plan, shown), "scores.json"),
         "records": runs.records_of(plan, runs_behind(plan, shown)),
         "beside": paths.require_files("config.table7.beside", shown.beside),
     }
@@ -229,6 +228,12 @@ def reachable_files(plan: Plan) -> list[str]:
     return files_of([test_of(task, RunName((STATIC,), adapter)) for task, adapter in merges], "scores.json")
 
 
+def _compared(name: str, config: type[Shown], section: str, title: str, caption: str) -> Result[Any]:
+    """Return the row of a table that compares methods on tests; one rule makes all of them."""
+    settings = partial(_comparison, name)
+    return Result(name, config, section, title, caption, tests_with_answers, settings, rule="compare")
+
+
 TABLES: Mapping[str, Result[Any]] = by_name(
     Result(
         name="table1",
@@ -243,7 +248,7 @@ TABLES: Mapping[str, Result[Any]] = by_name(
         settings=_split_contents,
         rule="table1",
     ),
-    Result(
+    _compared(
         name="table2",
         config=Comparison,
         section=SCORES,
@@ -252,49 +257,34 @@ TABLES: Mapping[str, Result[Any]] = by_name(
             "Each method evolves on one task, or merges for it, and is tested on the same task. The gains below a"
             " method are relative to the rows that they name."
         ),
-        inputs=tests_with_answers,
-        settings=partial(_comparison, "table2"),
-        rule="compare",
     ),
-    Result(
+    _compared(
         name="table3",
         config=Comparison,
         section=SCORES,
         title="Knowledge and reasoning",
         caption="Does evolution add what the experts do not know, or does it use better what they know?",
-        inputs=tests_with_answers,
-        settings=partial(_comparison, "table3"),
-        rule="compare",
     ),
-    Result(
+    _compared(
         name="table4",
         config=DomainTable,
         section=SCORES,
         title="Several tasks at once",
         caption="One run per domain; its fitness is the mean over the domain's tasks.",
-        inputs=tests_with_answers,
-        settings=partial(_comparison, "table4"),
-        rule="compare",
     ),
-    Result(
+    _compared(
         name="table5",
         config=TransferTable,
         section=SCORES,
         title="Transfer",
         caption="A model evolved on one task is tested on another, of which it has seen no sample.",
-        inputs=tests_with_answers,
-        settings=partial(_comparison, "table5"),
-        rule="compare",
     ),
-    Result(
+    _compared(
         name="table6",
         config=Comparison,
         section=SCORES,
         title="Languages",
         caption="Translation from languages that the base model supports, and from languages that it does not.",
-        inputs=tests_with_answers,
-        settings=partial(_comparison, "table6"),
-        rule="compare",
     ),
     Result(
         name="across",
@@ -316,15 +306,12 @@ TABLES: Mapping[str, Result[Any]] = by_name(
         settings=public_scoring,
         rule="protocol",
     ),
-    Result(
+    _compared(
         name="table8",
         config=AblationTable,
         section=REASONS,
         title="Ablations",
         caption="The whole method, and the method without each of its parts. Losses marked n.s. are not significant.",
-        inputs=tests_with_answers,
-        settings=partial(_comparison, "table8"),
-        rule="compare",
     ),
     Result(
         name="table10",
