@@ -1,31 +1,11 @@
 """What is shown: tables, figures and the study, numbered as in the paper. A part that is null is not made."""
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from genome.config.naming import JoinedTasks, Refers, Shown, TaskName, TaskNames, VariantName, VariantNames
-from genome.validation.section import LISTED, UNIQUE, Section, Seed, Text
-
-Part = Literal[
-    "table1",
-    "table2",
-    "table3",
-    "table4",
-    "table5",
-    "table6",
-    "table7",
-    "table8",
-    "study",
-    "efficiency",
-    "protocol",
-    "across",
-    "figure2",
-    "figure3",
-    "portraits",
-]
-PARTS: tuple[Part, ...] = get_args(Part)
-"""The parts of a config by which tables and figures are requested."""
+from genome.validation.section import LISTED, UNIQUE, OneOf, Section, Seed, Text
 
 COMPARED = "Variants, one per row."
 COLUMNS = "Tasks, one per column."
@@ -160,12 +140,9 @@ class RunFigures(Shown):
     variants: VariantNames = Field(description="Evolving variants.")
 
 
-class Results(Section):
-    """What tables and figures show."""
+class Parts(Section):
+    """What each table and figure shows. A part that is null is not made."""
 
-    all: Annotated[tuple[Part, ...], LISTED, UNIQUE] = Field(
-        PARTS, description="What is made if no target is named; parts that are null are left out."
-    )
     table1: TaskTable | None = Field(None, description="The tasks; null for none.")
     table2: Comparison | None = Field(None, description="The main comparison; null for none.")
     table3: Comparison | None = Field(
@@ -193,12 +170,24 @@ class Results(Section):
     figure2: ScalingFigure | None = Field(None, description="Test scores by population size; null for none.")
     figure3: ExpertFigure | None = Field(None, description="What each expert is good at; null for none.")
     portraits: RunFigures | None = Field(None, description="Figures of single runs; null for none.")
+
+
+PARTS = tuple(Parts.model_fields)
+"""The parts of a config by which tables and figures are requested."""
+
+
+class Results(Parts):
+    """What tables and figures show, and which of them are made."""
+
+    all: Annotated[tuple[Annotated[str, OneOf(PARTS)], ...], LISTED, UNIQUE] = Field(
+        PARTS, description="What is made if no target is named; parts that are null are left out."
+    )
     labels: dict[str, str] = Field(
         {}, description="Names of variants in tables; a method has its own, other variants are shown by their keys."
     )
 
     @property
-    def shown(self) -> dict[Part, Shown]:
+    def shown(self) -> dict[str, Shown]:
         """The parts that are not null, by name."""
-        parts: dict[Part, Shown | None] = {part: getattr(self, part) for part in PARTS}
+        parts: dict[str, Shown | None] = {part: getattr(self, part) for part in PARTS}
         return {part: shown for part, shown in parts.items() if shown is not None}
