@@ -35,7 +35,7 @@ from transformers import Gemma2Config, Gemma2ForCausalLM, PreTrainedTokenizerFas
 from genome.engine import local
 from genome.engine.client import BASE, Engine, Request
 from genome.engine.launcher import BACKENDS
-from genome.experts.peft import CONFIG, WEIGHTS
+from genome.experts.adapter_files import CONFIG, WEIGHTS
 from genome.experts.tensors import STORAGE, from_float32, header_bytes, read_header
 from genome.files import write_json
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from genome.experts.peft import CONFIG, WEIGHTS, Expert, read_expert, write_provenance
-from genome.experts.tensors import from_float32, header_bytes
+from genome.experts import expert
+from genome.experts.expert import PREFIX, Expert
+from genome.experts.tensors import from_float32, header_bytes, open_tensors, to_float32
 from genome.files import write_json
 from genome.genotype import Genotype, identity
 from genome.search import driver
@@ -22,25 +23,127 @@ from genome.tasks import Task, parse_task
 TARGETS = {"self_attn.q_proj": (12, 8), "mlp.down_proj": (8, 20)}
 """Linear layers of the made-up base: (outputs, inputs)."""
 
+TARGET_NAMES = sorted(module.rpartition(".")[2] for module in TARGETS)
 
-def write_expert(folder: Path, seed: int, rank: int = 4, dtype: str = "F32", layers: int = 2) -> Expert:
-    """Write a PEFT folder of random weights and return it as an expert."""
-    folder.mkdir(parents=True)
+
+def random_factors(seed: int, rank: int = 4, layers: int = 2) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return random factors (B, A) in float32 of each layer of the made-up base."""
     generator = np.random.default_rng(seed)
-    shapes = {
-        f"base_model.model.model.layers.{layer}.{module}.lora_{side}.weight": shape
-        for layer in range(layers)
-        for module, (outputs, inputs) in TARGETS.items()
-        for side, shape in (("A", (rank, inputs)), ("B", (outputs, rank)))
+    factors = {}
+    for layer in range(layers):
+        for module, (outputs, inputs) in TARGETS.items():
+            a, b = (generator.normal(size=shape).astype("f4") for shape in ((rank, inputs), (outputs, rank)))
+            factors[f"model.layers.{layer}.{module}"] = b, a
+    return factors
+
+
+def write_adapter(
+    folder: Path, seed: int, rank: int = 4, dtype: str = "F32", layers: int = 2, alpha: float = 8
+) -> Path:
+    """Write a PEFT folder of random weights, as people bring them."""
+    folder.mkdir(parents=True)
+    tensors = {
+        f"{PREFIX}{layer}.lora_{side}.weight": from_float32(matrix, dtype)
+        for layer, (b, a) in random_factors(seed, rank, layers).items()
+        for side, matrix in (("A", a), ("B", b))
     }
+    header = header_bytes(dict.fromkeys(tensors, dtype), {name: tensor.shape for name, tensor in tensors.items()})
+    (folder / "adapter_model.safetensors").write_bytes(header + b"".join(each.tobytes() for each in tensors.values()))
+    config = {"peft_type": "LORA", "base_model_name_or_path": "tiny", "r": rank, "lora_alpha": alpha}
+    write_json(folder / "adapter_config.json", {**config, "target_modules": TARGET_NAMES})
+    return folder
+
+
+def write_base(folder: Path, layers: int = 2, dtype: str = "F32") -> Path:
+    """Write the made-up base whose linear layers are TARGETS: weights, embeddings, norms and a config."""
+    folder.mkdir(parents=True)
+    generator = np.random.default_rng(99)
+    shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (32, 8), "model.norm.weight": (8,)}
+    for layer in range(layers):
+        shapes |= {f"model.layers.{layer}.{module}.weight": shape for module, shape in TARGETS.items()}
+        shapes[f"model.layers.{layer}.input_layernorm.weight"] = (8,)
     tensors = {name: from_float32(generator.normal(size=shape).astype("f4"), dtype) for name, shape in shapes.items()}
     header = header_bytes(dict.fromkeys(shapes, dtype), shapes)
-    (folder / WEIGHTS).write_bytes(header + b"".join(tensor.tobytes() for tensor in tensors.values()))
-    targets = sorted(module.rpartition(".")[2] for module in TARGETS)
-    config = {"peft_type": "LORA", "base_model_name_or_path": "tiny", "r": rank, "lora_alpha": 8}
-    write_json(folder / CONFIG, {**config, "target_modules": targets})
-    write_provenance(folder, folder.name, "test")
-    return read_expert(folder)
+    (folder / "model.safetensors").write_bytes(header + b"".join(each.tobytes() for each in tensors.values()))
+    write_json(folder / "config.json", {"model_type": "llama", "hidden_size": 8, "vocab_size": 32})
+    return folder
+
+
+def write_expert(
+    path: Path,
+    seed: int,
+    rank: int = 4,
+    dtype: str = "F32",
+    layers: int = 2,
+    alpha: float = 8,
+    missing: Sequence[str] = (),
+) -> Expert:
+    """Write the adapter of `write_adapter` as an expert, to `path` with the ending of experts, and return it.
+
+    The expert does not change the layers `missing`.
+    """
+    scaled = {
+        layer: (np.float32(alpha / rank) * _rounded(b, dtype), _rounded(a, dtype))
+        for layer, (b, a) in random_factors(seed, rank, layers).items()
+        if layer not in missing
+    }
+    return expert.write_expert(
+        path.with_name(f"{path.name}{expert.ENDING}"),
+        path.name,
+        scaled,
+        alpha=alpha,
+        dtype=dtype,
+        target_modules=TARGET_NAMES,
+        base_model="tiny",
+        provenance={"kind": "LoRA", "source": "test", "revision": None},
+    )
+
+
+def expert_of(folder: Path, path: Path) -> Expert:
+    """Write a PEFT folder of plain LoRA as an expert, to `path` with the ending of experts, and return it."""
+    tensors = open_tensors(folder / "adapter_model.safetensors")
+    config = json.loads((folder / "adapter_config.json").read_text())
+    scale = np.float32(config["lora_alpha"] / config["r"])
+    stems = [name.removesuffix(".lora_A.weight") for name in tensors if name.endswith(".lora_A.weight")]
+    return expert.write_expert(
+        path.with_name(f"{path.name}{expert.ENDING}"),
+        path.name,
+        {
+            stem.removeprefix(PREFIX): (scale * tensors[f"{stem}.lora_B.weight"], tensors[f"{stem}.lora_A.weight"])
+            for stem in stems
+        },
+        alpha=config["lora_alpha"],
+        dtype=next(iter(tensors.tensors.values())).dtype,
+        target_modules=sorted(config["target_modules"]),
+        base_model=config["base_model_name_or_path"],
+        provenance={"kind": "LoRA", "source": "test", "revision": None},
+    )
+
+
+def updates_of(expert: Expert) -> dict[str, np.ndarray]:
+    """Return the change BA of each layer of an expert in float64, by the layer's name in its tensors."""
+    tensors = open_tensors(expert.path)
+    stems = [name.removesuffix(".lora_A.weight") for name in tensors if name.endswith(".lora_A.weight")]
+    return {
+        stem: tensors[f"{stem}.lora_B.weight"].astype("f8") @ tensors[f"{stem}.lora_A.weight"].astype("f8")
+        for stem in stems
+    }
+
+
+def update_of(folder: Path) -> dict[str, np.ndarray]:
+    """Return the update of each layer of a PEFT folder, alpha/r * BA, in float64."""
+    tensors = open_tensors(folder / "adapter_model.safetensors")
+    config = json.loads((folder / "adapter_config.json").read_text())
+    scale = config["lora_alpha"] / config["r"]
+    stems = [name.removesuffix(".lora_A.weight") for name in tensors if name.endswith(".lora_A.weight")]
+    return {
+        stem: scale * tensors[f"{stem}.lora_B.weight"].astype("f8") @ tensors[f"{stem}.lora_A.weight"].astype("f8")
+        for stem in stems
+    }
+
+
+def _rounded(matrix: np.ndarray, dtype: str) -> np.ndarray:
+    return to_float32(from_float32(matrix, dtype), dtype)
 
 
 def fake_experts(n: int) -> list[Expert]:
@@ -94,7 +197,7 @@ def paper_settings(method: str, **changes) -> dict[str, Any]:
     """Return a method's default settings as JSON has them, with changes laid over (mappings merged)."""
     settings = {"method": method, **json.loads(json.dumps(asdict(METHODS[method].settings())))}
     for key, value in changes.items():
-        settings[key] = {**settings[key], **value} if isinstance(value, dict) else value
+        settings[key] = {**(settings[key] or {}), **value} if isinstance(value, dict) else value
     return settings
 
 

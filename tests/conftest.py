@@ -9,7 +9,7 @@ import pytest
 
 from builders import write_expert
 from fake_hub import Hub
-from genome.experts.peft import Expert
+from genome.experts.expert import Expert
 
 
 @pytest.fixture

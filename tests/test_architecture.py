@@ -29,6 +29,8 @@ BEHIND_THE_FENCE = {
     "engine/loading.py",
     "engine/model.py",
     "engine/server.py",
+    "experts/deltas.py",
+    "experts/gguf_base.py",
     "lora/dare_ties.py",
     "lora/training.py",
     "micro/base.py",

@@ -3,15 +3,17 @@
 import json
 import os
 import socket
+from itertools import chain
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from builders import write_expert
+from builders import scored, write_adapter, write_base, write_expert
 from genome.cli import app
 from genome.config.reference import write
 from genome.genotype import Genotype
+from genome.jobs.importing import columns, import_sources
 from genome.search.population import Fitness, Individual, new_population
 from genome.search.records import write_population
 
@@ -32,6 +34,132 @@ def refusal(*arguments) -> str:
     assert line.startswith("error: ")
     assert "\n" not in line
     return line
+
+
+def imported(*arguments):
+    """Return the result of `genome import`, in a wide terminal."""
+    return CliRunner().invoke(app, ["import", *map(str, arguments)], env={"COLUMNS": "200"})
+
+
+def test_import_shows_the_experts_and_how_they_fit(tmp_path):
+    base = write_base(tmp_path / "base")
+    folders = [write_adapter(tmp_path / "a" / "math", 1), write_adapter(tmp_path / "b" / "math", 2, rank=2, alpha=3)]
+    (folders[0] / "README.md").write_text("---\nlicense: mit\n---\n")
+    result = imported(*folders, "--base", base)
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert " ".join(lines[0].split()) == "name kind rank scale layers type norm kept licence named base"
+    assert "dropped" not in lines[0]
+    first, second = (line.split() for line in lines[1:3])
+    assert [*first[:6], *first[7:]] == ["math", "LoRA", "4", "2", "4", "F32", "100", "%", "mit", "tiny"]
+    assert second[:4] == ["math-2", "LoRA", "2", "1.5"]
+    assert lines[3] == "2 experts of mixed ranks can be merged; merge_space is `product` unless you set it"
+    assert "warning: the experts have different ranks (math: 4, math-2: 2) and unrelated factors" in result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "base"]
+
+
+def test_import_reports_all_problems_and_writes_what_is_whole(tmp_path):
+    base = write_base(tmp_path / "base")
+    good, deep = write_adapter(tmp_path / "good", 1), write_adapter(tmp_path / "deep", 2, layers=3)
+    result = imported(good, deep, tmp_path / "none", "x/y/z", "--base", base, "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert [line.split()[2] for line in errors] == ["deep:", "none:", "z:"]
+    assert "tmp/tmp" not in result.output
+    assert result.stdout.splitlines()[-1] == "3 problem(s); 1 source(s) could be imported"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.safetensors"]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_table_of_experts_fits_the_terminal(tmp_path, width):
+    base = write_base(tmp_path / "base")
+    folders = [write_adapter(tmp_path / name, 1, rank=rank) for name, rank in (("Räume (1)", 4), ("b", 16))]
+    (folders[0] / "README.md").write_text("---\nlicense: [mit, apache-2.0]\n---\n")
+    config = json.loads((folders[1] / "adapter_config.json").read_text())
+    named = config | {"base_model_name_or_path": "/home/user/models/unsloth/Llama-3.2-1B-Instruct-bnb-4bit"}
+    (folders[1] / "adapter_config.json").write_text(json.dumps(named))
+    sources = list(map(str, folders))
+    result = CliRunner().invoke(
+        app, ["import", *sources, "--base", str(base), "--drop", "down_proj"], env={"COLUMNS": str(width)}
+    )
+    table = result.stdout.splitlines()[:-1]
+    assert max(map(len, table)) <= width
+    cells = columns(import_sources(sources, str(base), None, drop=["down_proj"]).experts)
+    assert len(cells) == 11
+    # Cells may be wrapped, but nothing is cut off.
+    assert sorted("".join("".join(table).split())) == sorted(
+        "".join("".join([*cells, *chain(*cells.values())]).split())
+    )
+
+
+def test_import_replaces_nothing_but_experts(tmp_path):
+    base = write_base(tmp_path / "base")
+    adapter = write_adapter(tmp_path / "model", 1)
+    before = (base / "model.safetensors").read_bytes()
+    result = imported(adapter, "--base", base, "--out", base)
+    assert result.exit_code == 1
+    assert f"{base}/model.safetensors exists and is not an expert's file, so it is not replaced" in result.stderr
+    assert (base / "model.safetensors").read_bytes() == before
+    for _ in range(2):
+        assert imported(adapter, "--base", base, "--out", tmp_path / "out").exit_code == 0
+
+
+def test_import_names_a_source_in_the_hubs_cache_by_its_repository(tmp_path):
+    base = write_base(tmp_path / "base")
+    adapter = write_adapter(tmp_path / "models--org--lora" / "snapshots" / "0123456789abcdef", 1)
+    write_adapter(adapter / "math", 2)
+    result = imported(adapter, adapter / "math", "~unknown/x", "--base", base, "--out", tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["lora.safetensors", "math.safetensors"]
+    assert "error: expert x: ~unknown/x: no such home folder; correct the path" in result.stderr
+
+
+def test_import_compares_names_with_a_hub_base_without_its_revision(tmp_path, hub):
+    write_base(hub.root / "org" / "tiny")
+    folders = [write_adapter(tmp_path / name, 1) for name in ("one", "two")]
+    assert imported(*folders, "--base", "org/tiny@v1").stderr == ""
+    write_base(hub.root / "org" / "other")
+    assert "WRONG BASE? all 2 experts name" in imported(*folders, "--base", "org/other").stderr
+
+
+def test_import_reads_the_hub(tmp_path, hub):
+    write_base(hub.root / "org" / "tiny")
+    write_adapter(hub.root / "org" / "loras" / "math", 1)
+    write_adapter(hub.root / "org" / "lora", 2)
+    result = imported("org/loras@v1:math", "org/lora", "--base", "org/tiny", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["lora.safetensors", "math.safetensors"]
+    assert "2 experts of rank 4 can be merged" in result.stdout
+
+
+def test_import_downloads_a_hub_base_if_a_kind_requires_its_weights(tmp_path, hub):
+    from safetensors.numpy import load_file, save_file
+
+    base = write_base(hub.root / "org" / "tiny")
+    full = write_base(tmp_path / "full")
+    tensors = {name: x + ("proj" in name) for name, x in load_file(base / "model.safetensors").items()}
+    save_file(tensors, full / "model.safetensors")
+    result = imported(full, "--base", "org/tiny", "--rank", 2)
+    assert result.exit_code == 0, result.stderr
+    assert "full fine-tune" in result.stdout
+    assert "one expert; evolution needs at least two" in result.stdout
+
+
+def test_import_knows_copies_of_a_hub_bases_embeddings(tmp_path, hub):
+    from safetensors.numpy import load_file, save_file
+
+    base = write_base(hub.root / "org" / "tiny")
+    weights = write_adapter(tmp_path / "math", 1) / "adapter_model.safetensors"
+    embeddings = load_file(base / "model.safetensors")["model.embed_tokens.weight"]
+    save_file({**load_file(weights), "base_model.model.model.embed_tokens.weight": embeddings}, weights)
+    result = imported(tmp_path / "math", "--base", "org/tiny")
+    assert result.exit_code == 0, result.stderr
+    assert "dropped" not in result.stdout
+
+
+def test_import_refuses_a_base_that_is_none(tmp_path):
+    adapter = write_adapter(tmp_path / "good", 1)
+    assert "no such folder" in refusal("import", adapter, "--base", "nothing")
+    assert "lacks model.safetensors" in refusal("import", adapter, "--base", adapter)
 
 
 @pytest.fixture
@@ -145,7 +273,7 @@ def test_score_reports_a_base_without_tokenizer_in_one_line(tmp_path):
 def stored(tmp_path):
     experts = [write_expert(tmp_path / "experts" / name, seed) for seed, name in enumerate(("one", "two"))]
     best = Individual("a", Genotype((0.5, 0.25)), "mixture", fitness=Fitness(0.9, {}))
-    write_population(tmp_path / "population.json", new_population([best]), experts)
+    write_population(tmp_path / "population.json", scored(new_population([best]), experts), experts)
     return tmp_path
 
 
@@ -170,7 +298,7 @@ def test_failed_materialise_leaves_nothing(stored, monkeypatch):
     population, out = stored / "population.json", stored / "new" / "out"
     cases = [
         (("--member", "b"), "no individual 'b'"),
-        (("--experts", stored / "none"), "none/one/provenance.json: missing"),
+        (("--experts", stored / "none"), "none/one.safetensors: missing"),
         (("--rank", "0"), "rank 0"),
         (("--rank", "many"), "Usage"),
     ]
@@ -187,10 +315,13 @@ def test_failed_materialise_leaves_nothing(stored, monkeypatch):
     assert sorted(file.name for file in stored.iterdir()) == ["experts", "link", "population.json"]
 
 
-def test_materialise_names_a_damaged_expert(stored):
-    (stored / "experts" / "two" / "adapter_config.json").write_text("[]")
-    line = refusal(*materialise(stored, stored / "population.json", stored / "out"))
-    assert str(stored / "experts" / "two" / "adapter_config.json") in line
+@pytest.mark.parametrize("content", [b"", b"[]", b"\x02\0\0\0\0\0\0\0{}"])
+def test_materialise_names_a_damaged_expert(stored, content):
+    damaged = stored / "experts" / "two.safetensors"
+    damaged.write_bytes(content)
+    for source in (stored / "population.json", damaged):
+        assert str(damaged) in refusal(*materialise(stored, source, stored / "out"))
+        assert not (stored / "out").exists()
 
 
 def test_config_reference_is_printed_and_written():

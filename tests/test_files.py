@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from builders import write_adapter, write_base
 from fuzz.runner import REFUSED, run
 from genome.errors import GenomeError
 from genome.files import (
@@ -332,25 +333,26 @@ def test_is_file_is_folder_is_taken_answer_or_raise_one_line(no_files, tmp_path)
 
 
 CLOSED = """
-import os, sys
+import codecs, mmap, os, sys
 from pathlib import Path
 from genome.errors import GenomeError
-from genome.experts.peft import fetch_expert
+from genome.experts.importing import import_expert
 from genome.files import read_json, write_text
 from genome.experts.base_model import fetch_base
 from genome.tasks.sources import read_source
 
+codecs.lookup("utf-8-sig")  # while the modules of Python can be read, as is mmap above
 os.setuid(65534)
 root = Path(sys.argv[1])
 closed = [root / "closed", root / "closed" / "below"]
 for path in closed:
     for call in (
-        lambda: fetch_expert("one", {"path": str(path)}, root / "open" / "out"),
+        lambda: import_expert("one", {"path": str(path)}, root / "base", root / "open" / "out"),
         lambda: fetch_base({"path": str(path)}, root / "open" / "out"),
         lambda: read_source({"path": str(path / "rows.jsonl")}),
         lambda: read_json(path / "file"),
         lambda: write_text(path / "file", "text"),
-        lambda: fetch_expert("one", {"path": str(root / "expert")}, path / "out"),
+        lambda: import_expert("one", {"path": str(root / "expert")}, root / "base", path / "out"),
     ):
         try:
             call()
@@ -363,6 +365,8 @@ for path in closed:
 def test_missing_permissions_are_one_line():
     with tempfile.TemporaryDirectory() as folder:  # pytest's folders are not accessible to others
         Path(folder).chmod(0o755)
+        write_base(Path(folder, "base"))
+        write_adapter(Path(folder, "expert"), 1)
         Path(folder, "closed").mkdir(mode=0o700)
         Path(folder, "open").mkdir()
         Path(folder, "open").chmod(0o777)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genome.fields import UnexpectedError
 from genome.genotype import (
     PRODUCT,
     Genotype,
@@ -21,6 +22,8 @@ from genome.genotype import (
     identity,
     is_finite,
     mixture,
+    shared,
+    shared_rank,
     to_json,
 )
 
@@ -133,10 +136,10 @@ def test_combine_refuses_different_numbers_of_experts():
         combine([(1.0, expert(0, 2)), (1.0, expert(0, 3))])
 
 
-@given(genotypes(), values)
-def test_spaces_have_different_identities_and_do_not_mix(genotype, factor):
+@given(genotypes(), values, st.sampled_from([PRODUCT, shared(4), shared(64)]))
+def test_spaces_have_different_identities_and_do_not_mix(genotype, factor, space):
     plain = Genotype(genotype.coefficients)
-    product = Genotype(genotype.coefficients, space=PRODUCT)
+    product = Genotype(genotype.coefficients, space=space)
     assert identity(plain, "abc") != identity(product, "abc")
     assert combine([(factor, product)]).coefficients == combine([(factor, plain)]).coefficients
     assert from_json(json.loads(json.dumps(to_json(product)))) == product
@@ -151,3 +154,20 @@ def test_expert_beyond_the_256th_has_coefficient_one():
 
 def test_from_json_accepts_one_coefficient():
     assert from_json(to_json(expert(0, 1))) == expert(0, 1)
+
+
+def test_shared_spaces_have_the_rank_of_their_basis():
+    assert [shared_rank(space) for space in (shared(8), shared(128), PRODUCT, "factors")] == [8, 128, None, None]
+    assert identity(mixture([1.0], shared(8)), ["a"]) != identity(mixture([1.0], shared(16)), ["a"])
+
+
+@pytest.mark.parametrize("space", ["products", "shared", "shared-0", "shared-04", "shared-4 ", "shared--4", 4, None])
+def test_from_json_refuses_other_spaces(space):
+    with pytest.raises(UnexpectedError, match=r"^genotype: unknown space "):
+        from_json({"coefficients": [1.0], "noise": [], "space": space})
+
+
+@pytest.mark.parametrize("space", [PRODUCT, shared(4)])
+def test_from_json_refuses_noise_outside_the_space_of_factors(space):
+    with pytest.raises(UnexpectedError, match=rf"^genotype: noise in the space {space}, which has none$"):
+        from_json({"coefficients": [1.0], "noise": [[1, 0.5, 0.1]], "space": space})

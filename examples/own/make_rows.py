@@ -7,11 +7,11 @@ No question was in a corpus that the base or the experts were trained on.
 import json
 from pathlib import Path
 
-from genome.micro.skills import SKILLS
+from genome.micro.skills import FORMS, SKILLS
 from genome.micro.world import held_out, phrase
 from genome.rng import stream
 
-ASKED = (("add", "sum"), ("sub", "difference"), ("es", "number"))
+ASKED = ("sum", "difference", "spanish_number")
 
 
 def rows(count: int) -> list[dict[str, str]]:
@@ -19,10 +19,9 @@ def rows(count: int) -> list[dict[str, str]]:
     rng = stream(0, "till")
     found: dict[str, str] = {}
     while len(found) < count:
-        name, form = ASKED[len(found) % len(ASKED)]
-        skill = SKILLS[name]
-        question = skill.forms[form](rng)
-        text = phrase(rng, skill.dialect, question.body)
+        form = FORMS[ASKED[len(found) % len(ASKED)]]
+        question = form.draw(rng)
+        text = phrase(rng, [SKILLS[name].dialect for name in form.skills], question.body)
         if held_out(text):
             found[text] = question.answer
     return [{"question": text, "answer": answer} for text, answer in found.items()]

@@ -5,10 +5,12 @@ have no end. Every error names the file and, if possible, the line.
 """
 
 import codecs
+import csv
 import errno
 import fcntl
 import gzip
 import hashlib
+import io
 import itertools
 import json
 import math
@@ -18,7 +20,7 @@ import shutil
 import stat
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
@@ -188,6 +190,13 @@ def write_text(path: Path | str, text: str) -> None:
     """Write `text` as UTF-8."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_csv(path: Path | str, rows: Iterable[Sequence[Any]]) -> None:
+    """Write rows as a CSV table."""
+    lines = io.StringIO()
+    csv.writer(lines, lineterminator="\n").writerows(rows)
+    write_text(path, lines.getvalue())
 
 
 def write_json(path: Path | str, value: Any) -> None:

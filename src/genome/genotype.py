@@ -8,14 +8,16 @@ a short vector in the space spanned by the experts and by seeded noise:
 A genotype may also have separate coefficients of all experts for each group of layers (`genome.lora.layers`).
 
 This is the paper's space, in which the factors A and B are merged separately, so that a model also contains products of
-one expert's B and another's A. In the product space, a genotype means exactly `sum_k coefficients[k] * B_k A_k`,
-without noise.
+one expert's B and another's A. In the product space, a genotype means exactly `sum_k coefficients[k] * B_k A_k`, and in
+a shared space the same sum of approximations of the experts in a joint basis (`genome.lora.shared`). Both are without
+noise.
 
 This module does not use tensors; `genome.lora.materialise` turns genotypes into files.
 """
 
 import hashlib
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -25,7 +27,9 @@ from genome import fields
 from genome.files import canonical_json
 
 FACTORS, PRODUCT = "factors", "product"
-"""The spaces in which experts are merged (`merge_space`)."""
+"""Spaces in which experts are merged (`merge_space`); there is also one `shared` space for each rank of a basis."""
+
+SHARED = re.compile(r"shared-([1-9]\d*)")
 
 
 @dataclass(frozen=True, order=True)
@@ -44,12 +48,27 @@ class Genotype:
     There is one coefficient per expert, or one per expert and group of layers, ordered by group and then by expert.
 
     Make new ones with `expert`, `mixture` and `combine`. These keep noise terms sorted, merged and free of zeros, so
-    that equal points have equal genotypes. Genotypes of the product space have no noise.
+    that equal points have equal genotypes. Only genotypes of the space of factors have noise.
     """
 
     coefficients: tuple[float, ...]
     noise: tuple[Noise, ...] = ()
     space: str = FACTORS
+
+
+def shared(rank: int) -> str:
+    """Return the space of cores in a joint basis of `rank`.
+
+    >>> shared(64), shared_rank("shared-64"), shared_rank("product")
+    ('shared-64', 64, None)
+    """
+    return f"shared-{rank}"
+
+
+def shared_rank(space: str) -> int | None:
+    """Return the rank of the joint basis of a shared space, None for the other spaces."""
+    found = SHARED.fullmatch(space)
+    return int(found[1]) if found else None
 
 
 def expert(index: int, n: int, space: str = FACTORS) -> Genotype:
@@ -119,9 +138,9 @@ def add_noise(genotype: Genotype, noise: Noise) -> Genotype:
 
 
 def identity(genotype: Genotype, experts: Sequence[str]) -> str:
-    """Return the SHA-256 of an individual's genotype and of the hashes of the experts' files (`experts`)."""
+    """Return 128 bits, in hexadecimal, of a hash of a genotype and of the hashes of the experts' files (`experts`)."""
     text = canonical_json({"genotype": to_json(genotype), "experts": list(experts)})
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def to_json(genotype: Genotype) -> dict[str, Any]:
@@ -145,11 +164,11 @@ def from_json(value: Any, n: int = 1, place: str = "genotype") -> Genotype:
     for index, coefficient in enumerate(coefficients):
         fields.number(coefficient, f"{place}, coefficient {index}")
     space = value.get("space", FACTORS)
-    if space not in (FACTORS, PRODUCT):
+    if not isinstance(space, str) or (space not in (FACTORS, PRODUCT) and shared_rank(space) is None):
         raise fields.UnexpectedError(f"{place}: unknown space {fields.shown(space)}")
     noise = fields.sequence(value["noise"], f"{place}, noise")
-    if noise and space == PRODUCT:
-        raise fields.UnexpectedError(f"{place}: noise in the product space, which has none")
+    if noise and space != FACTORS:
+        raise fields.UnexpectedError(f"{place}: noise in the space {space}, which has none")
     terms = tuple(_noise(term, f"{place}, noise term {index}") for index, term in enumerate(noise))
     return Genotype(tuple(coefficients), terms, space)
 

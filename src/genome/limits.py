@@ -20,6 +20,11 @@ MEMORY = 512 << 20
 """Bytes that it may use in addition to the current memory of the process."""
 
 
+def usable_cores() -> int:
+    """Return how many processors this process may use, which may be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class OverLimitError(Exception):
     """A user's text takes too long or uses too much memory; the message completes a sentence about the text."""
 

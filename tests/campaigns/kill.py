@@ -33,7 +33,7 @@ TARGET = "results/tables/table2.csv"
 
 CHANGES = {
     "bases": {"micro": {"experts": dict.fromkeys(("add", "sub", "logic", "mood", "code"))}},
-    "table2": {"tasks": ["sums"], "variants": ["best_single", "genome", "genome_plus"]},
+    "table2": {"tasks": ["emotions"], "variants": ["best_single", "genome", "genome_plus"]},
 }
 """Overlay of the small config: five experts, one task and three methods give about twenty jobs after training."""
 

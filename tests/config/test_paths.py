@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from builders import write_expert
+from builders import write_adapter, write_base
 from config.conftest import TASK_FILES, read
 from genome.config.paths import base_files, corpora_of, fingerprint, require_files, resolved
 from genome.errors import GenomeError
@@ -21,16 +21,10 @@ def project(tmp_path, monkeypatch):
     folder = tmp_path / "project"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    write_expert(folder / "mine/one", 1)
-    write_expert(folder / "mine/two", 2)
+    write_adapter(folder / "mine/one", 1)
+    write_adapter(folder / "mine/two", 2)
     write_base(folder / "mine/base")
     return folder
-
-
-def write_base(folder):
-    folder.mkdir(parents=True)
-    for file in ("config.json", "model.safetensors", "tokenizer.json"):
-        (folder / file).write_text("{}")
 
 
 def base_of(experts=None, model="mine/base", **more):
@@ -48,7 +42,7 @@ def test_source_in_another_folder_is_accepted(refused, project):
     assert refused(expert(project / "mine/one"), files=True) == []
     Path("link").symlink_to(project / "mine/one")
     assert refused(expert("link"), files=True) == []
-    write_expert(project / "resources_of_mine/one", 3)
+    write_adapter(project / "resources_of_mine/one", 3)
     assert refused(expert("resources_of_mine/one"), files=True) == []
 
 
@@ -60,6 +54,7 @@ def test_source_in_another_folder_is_accepted(refused, project):
         "mine/../resources/experts/one",
         "resources/experts/one/deeper",
         "resources/experts/two",
+        "resources/experts/two.safetensors",
         "resources/experts/oracle_sums",
         "results/export/sums/genome/n10/seed1",
         "logs/x",
@@ -78,7 +73,7 @@ def test_expert_in_a_folder_of_the_workflow_is_refused(refused, project, path):
 
 
 def test_link_into_a_folder_of_the_workflow_is_refused(refused, project, tmp_path):
-    write_expert(project / "resources/experts/one", 3)
+    write_adapter(project / "resources/experts/one", 3)
     Path("link").symlink_to(project / "resources/experts/one")
     assert "link is where this workflow writes (resources/experts/one)" in refused(expert("link"), files=True)[0]
     # A folder of the user with links to files of the workflow.
@@ -92,7 +87,7 @@ def test_link_into_a_folder_of_the_workflow_is_refused(refused, project, tmp_pat
 
 
 def test_a_folder_of_results_that_is_a_link_is_followed(refused, project, tmp_path):
-    write_expert(tmp_path / "disk/experts/one", 3)
+    write_adapter(tmp_path / "disk/experts/one", 3)
     (project / "resources").symlink_to(tmp_path / "disk")
     [line] = refused(expert(tmp_path / "disk/experts/one"), files=True)
     assert "is where this workflow writes (resources/experts/one)" in line
@@ -131,7 +126,7 @@ def test_all_paths_in_folders_of_the_workflow_are_refused_at_once(refused, proje
 def test_results_of_the_workflow_are_accepted_as_sources(refused, project):
     assert refused({}, files=True) == []
     write_base(project / "resources/models/micro")
-    write_expert(project / "resources/experts/add", 4)
+    write_adapter(project / "resources/experts/add", 4)
     # As in docs/own.md: the base and the experts of the micro suite as the user's.
     experts = {"sums": {"path": "resources/experts/add"}, "two": {"path": "mine/two"}}
     assert refused(base_of(experts, model="resources/models/micro"), files=True) == []
@@ -145,24 +140,23 @@ def test_bases_that_are_copies_of_each_other_are_refused(refused, project):
     assert len(refused(changes, files=True)) == 2
 
 
-def test_all_missing_sources_are_refused_with_existing_ones(refused):
+def test_all_missing_sources_are_refused_with_existing_ones(refused, project):
+    (project / "mine/empty").mkdir()
     lines = refused(
         base_of(
-            {"one": {"path": "mine/on"}, "two": {"corpus": "mine/rows.jsonl"}, "three": {"path": "mine/base"}},
+            {"one": {"path": "mine/on"}, "two": {"corpus": "mine/rows.jsonl"}, "three": {"path": "mine/empty"}},
             model="mine/bse",
             data_merge={"path": "nowhere"},
         ),
         files=True,
     )
-    assert lines == [
+    assert lines[:2] == [
         "config.bases.own.model.path: mine/bse is not a folder; correct it",
-        "expert one: mine/on is not a folder; adapters next to it: one, two; correct `path` of this expert in the "
-        "config",
-        "expert three: folder mine/base lacks adapter_config.json or adapter_model.safetensors; it contains no "
-        "adapter; correct `path` of this expert in the config",
-        "expert data_merge: nowhere is not a folder; correct `path` of this expert in the config",
-        lines[-1],
+        "expert one: mine/on is not a folder; adapters next to it: one, two; correct `path` of this expert",
     ]
+    assert lines[2].startswith("expert three: folder mine/empty lacks adapter_config.json or adapter_model.safetensors")
+    assert lines[3] == "expert data_merge: nowhere is not a folder; correct `path` of this expert"
+    assert len(lines) == 5
     assert lines[-1].startswith("config.bases.own.experts.two.corpus: no file mine/rows.jsonl; ")
 
 
@@ -176,11 +170,22 @@ def test_misspelt_corpus_of_the_project_gets_the_nearest_name(refused):
     ]  # fmt: skip
 
 
-def test_experts_that_differ_are_refused_without_reading_weights(refused, project):
-    write_expert(project / "mine/wide", 3, rank=2)
-    [line] = refused(base_of({"one": {"path": "mine/one"}, "wide": {"path": "mine/wide"}}), files=True)
-    assert line.startswith("experts one and wide cannot be merged: rank is 4 and 2")
-    assert "mine/wide" in line
+def test_experts_may_have_any_rank(refused, project):
+    write_adapter(project / "mine/wide", 3, rank=2)
+    write_base(project / "mine/full")
+    experts = {"one": {"path": "mine/one"}, "wide": {"path": "mine/wide"}, "full": {"path": "mine/full", "rank": 3}}
+    assert refused(base_of(experts), files=True) == []
+
+
+def test_all_experts_that_do_not_fit_the_base_are_refused_at_once(refused, project):
+    write_adapter(project / "mine/deep", 3, layers=3)
+    write_adapter(project / "mine/deeper", 4, layers=4)
+    (project / "mine/two/adapter_model.safetensors").write_bytes(b"half")
+    experts = {name: {"path": f"mine/{name}"} for name in ("one", "two", "deep", "deeper")}
+    lines = refused(base_of(experts), files=True)
+    assert [line.partition(":")[0] for line in lines] == ["expert deep", "expert deeper", "expert two"]
+    assert "model.layers.2.mlp.down_proj" in lines[0]
+    assert "mine/two/adapter_model.safetensors" in lines[2]
 
 
 def test_only_the_chosen_base_has_to_exist(refused):
@@ -240,3 +245,18 @@ def test_impossible_path_is_refused_in_one_line(refused, path):
         assert "\n" not in line
     changes = {"tasks": {"till": {**TASK, "source": {"path": path}}}, "table7": {"beside": [path]}}
     assert len(refused(changes, files=True)) in (0, 2)  # those that cannot be are refused, the others where asked for
+
+
+def test_chat_template_of_the_user_is_read_when_the_config_is(refused, project):
+    Path("chat.jinja").write_text("{{ messages[0].content }}")
+    assert refused(base_of(chat={"template_file": "chat.jinja"}), files=True) == []
+    Path("chat.jinja").write_text(" ")
+    [line] = refused(base_of(chat={"template_file": "chat.jinja"}), files=True)
+    assert line.startswith("chat.jinja: an empty chat template")
+    [line] = refused(base_of(chat={"template_file": "away.jinja"}), files=True)
+    assert "away.jinja" in line
+    [line] = refused(base_of(chat={"template_file": "results/x.jinja"}), files=True)
+    assert line.startswith("config.bases.own.chat.template_file: results/x.jinja is where this workflow writes (")
+    Path("chat.jinja").write_text("{{ messages[0].content }}")
+    [line] = refused(base_of(chat={"template_file": "chat.jinja", "template": "default"}), files=True)
+    assert line.startswith("config.bases.own: chat: template names one of the tokenizer's own templates")

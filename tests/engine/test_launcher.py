@@ -248,13 +248,8 @@ def test_bad_settings_start_nothing(workflow, gemma, tmp_path):
     assert not engines(tmp_path)
 
 
-def test_client_and_launcher_import_quickly():
-    code = (
-        "import numpy, sys, time; t = time.process_time(); import genome.engine.launcher;"
-        "print(time.process_time() - t, 'torch' in sys.modules)"
-    )
-    shown = [
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split() for _ in range(3)
-    ]
-    assert all(torch == "False" for _, torch in shown)
-    assert min(float(seconds) for seconds, _ in shown) < 0.15
+def test_client_and_launcher_import_no_library_that_is_slow_to_import():
+    code = "import sys, genome.engine.launcher; print(*sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    slow = {"huggingface_hub", "jinja2", "pandas", "pydantic", "scipy", "sklearn", "snakemake", "torch", "transformers"}
+    assert not slow & set(shown)

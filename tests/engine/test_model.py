@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 from engine import tiny_models
 from engine.tiny_models import ARCHITECTURES, FAMILIES, save_adapter
 from genome.engine import loading
-from genome.engine.model import Model, write_merged
+from genome.engine.model import Model, _module, write_merged
 from genome.errors import GenomeError
 
 # PEFT uses a deprecated name of transformers.
@@ -395,6 +395,68 @@ def test_read_adapter_refuses_a_bad_adapter_in_one_line(gemma, tmp_path, case):
 def test_read_adapter_refuses_an_adapter_of_another_base(gemma, family):
     with pytest.raises(GenomeError, match="expected"):
         Model(gemma[0]).read_adapter(family("wide")[1][0])
+
+
+def test_read_adapter_accepts_the_layers_names_of_another_class(gemma, prompts, tmp_path):
+    """A multimodal checkpoint names the same layers with another start."""
+    base, adapters = gemma
+    shutil.copytree(adapters[0], tmp_path / "other")
+    tensors = load_file(adapters[0] / "adapter_model.safetensors")
+    start = "base_model.model."
+    for name in list(tensors):
+        tensors[name.replace(start, f"{start}language_model.")] = tensors.pop(name)
+    save_file(tensors, tmp_path / "other" / "adapter_model.safetensors")
+    model = Model(base)
+    own, other = model.read_adapter(adapters[0]), model.read_adapter(tmp_path / "other")
+    assert own.factors.keys() == other.factors.keys()
+    assert all(
+        torch.equal(a, b) for key in own.factors for a, b in zip(own.factors[key], other.factors[key], strict=True)
+    )
+    tensors |= load_file(adapters[0] / "adapter_model.safetensors")
+    save_file(tensors, tmp_path / "other" / "adapter_model.safetensors")
+    with pytest.raises(GenomeError, match="which has other tensors"):
+        model.read_adapter(tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("layer", "module"),
+    [
+        ("language_model.model.layers.0.mlp.up_proj", "model.language_model.layers.0.mlp.up_proj"),
+        ("vision_tower.encoder.layers.0.mlp.up_proj", "model.vision_tower.encoder.layers.0.mlp.up_proj"),
+        ("layers.0.mlp.up_proj", None),  # both
+        ("model.layers.0.up_proj", None),
+        ("language_model.model.layers.10.mlp.up_proj", None),
+        ("lm_head", "lm_head"),
+        ("output", None),
+    ],
+)
+def test_module_of_a_layer_is_found_by_what_follows_layers(layer, module):
+    names = ("language_model", "vision_tower.encoder")
+    modules = {f"model.{name}.layers.0.mlp.{which}" for name in names for which in ("up_proj", "down_proj")}
+    assert _module(layer, {*modules, "lm_head"}) == module
+
+
+def test_read_adapter_accepts_layers_padded_with_zeros(gemma, prompts, tmp_path):
+    """Layers of lower rank, or without a change, are filled up to the adapter's rank."""
+    base, _ = gemma
+    model = Model(base)
+    first, second, *_ = model.linear
+    random, tensors = torch.Generator().manual_seed(3), {}
+    for layer, rank in ((first, 3), (second, 0)):
+        outputs, inputs = model.linear[layer].shape
+        A, B = torch.zeros(5, inputs), torch.zeros(outputs, 5)
+        A[:rank], B[:, :rank] = (
+            torch.randn(rank, inputs, generator=random),
+            torch.randn(outputs, rank, generator=random),
+        )
+        tensors |= {f"base_model.model.{layer}.lora_A.weight": A, f"base_model.model.{layer}.lora_B.weight": B}
+    save_file(tensors, tmp_path / "adapter_model.safetensors")
+    written = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 5, "lora_alpha": 5.0, "bias": "none"}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(written | {"target_modules": [first, second]}))
+    model.use(model.read_adapter(tmp_path))
+    answers = [(c.tokens, c.stopped) for c in model.complete(prompts, 6)]
+    network = reference(base, tmp_path)
+    assert answers == [generate(network, prompt, 6) for prompt in prompts]
 
 
 def test_read_adapter_refuses_a_tied_output_layer(family, tmp_path):

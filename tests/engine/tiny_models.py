@@ -59,18 +59,25 @@ MAMBA = {
 ARCHITECTURES = {
     # A state of at most a window, or only a recurrent state.
     "bamba": MAMBA | {"attn_layer_indices": [1]},
+    "falcon_mamba": {"state_size": 8},
     "falcon_h1": MAMBA | {"mamba_d_ssm": 64},
     "granitemoehybrid": MAMBA | EXPERTS | {"layer_types": ["mamba", "attention"]},
     "jamba": EXPERTS | {"attn_layer_period": 2, "attn_layer_offset": 1, "mamba_d_state": 8},
     "lfm2": {"layer_types": ["conv", "full_attention"]},
+    "lfm2_moe": EXPERTS | {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
     "mamba": {"state_size": 8},
     "mamba2": {"num_heads": 8, "head_dim": 8, "n_groups": 1, "state_size": 8, "chunk_size": 8},
     "minimax": EXPERTS | {"head_dim": 8, "layer_types": ["linear_attention", "full_attention"]},
     "nemotron_h": {"layers_block_type": ["linear_attention", "full_attention", "mlp"], "head_dim": 8}
     | {"mamba_num_heads": 8, "mamba_head_dim": 8, "n_groups": 1, "ssm_state_size": 8, "chunk_size": 8},
+    "olmo_hybrid": DELTA,
+    "qwen3_5_moe_text": DELTA | EXPERTS | {"shared_expert_intermediate_size": 16},
     "qwen3_5_text": DELTA,
     "qwen3_next": DELTA | EXPERTS | {"shared_expert_intermediate_size": 16},
     "recurrent_gemma": {"num_hidden_layers": 3, "lru_width": 32, "attention_window_size": 8, "head_dim": 8},
+    "olmo2": {},
+    "smollm3": {},
+    "zamba": {"num_hidden_layers": 4, "layers_block_type": ["mamba", "hybrid"] * 2, "n_mamba_heads": 2},
     "rwkv": {"attention_hidden_size": 32},
     "zamba2": {"layers_block_type": ["linear_attention", "hybrid"], "mamba_headdim": 16, "n_mamba_heads": 4},
     # No argument for positions.

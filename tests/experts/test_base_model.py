@@ -168,6 +168,35 @@ def test_fetch_base_leaves_out_an_adapter_with_a_warning(tmp_path, caplog):
     assert "2 files copied" in caplog.text
 
 
+def test_fetch_base_of_a_repository_leaves_out_its_adapter(tmp_path, hub, caplog):
+    origin = write_model(hub.root / "org" / "both")
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        (origin / name).write_text("{}")
+    fetch_base({"hub": "org/both"}, tmp_path / "base")
+    assert sorted(contents(tmp_path / "base")) == ["config.json", "model.safetensors"]
+    [warning] = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert "base model org/both (" in warning.getMessage()
+    assert "give the adapter as an expert" in warning.getMessage()
+
+
+def test_base_merged_from_an_adapter_is_served_with_its_own_weights(tmp_path, caplog):
+    """A merged model often keeps the adapter_config.json of what was merged, without the adapter."""
+    import torch
+
+    from engine import tiny_models
+    from genome.engine.model import Model
+
+    merged = tmp_path / "merged"
+    network = tiny_models.architecture("llama")
+    network.save_pretrained(merged)
+    tiny_models.tokenizer().save_pretrained(merged)
+    write_json(merged / "adapter_config.json", {"peft_type": "LORA", "base_model_name_or_path": "org/x", "r": 8})
+    fetch_base({"path": str(merged)}, tmp_path / "base")
+    assert "adapter_config.json left out" in caplog.text
+    served = Model(tmp_path / "base").network.state_dict()
+    assert all(torch.equal(weight, served[name]) for name, weight in network.state_dict().items())
+
+
 def test_fetch_base_refuses_an_adapter(tmp_path):
     origin = write_model(tmp_path / "origin")
     (origin / "config.json").rename(origin / "adapter_config.json")

@@ -30,7 +30,7 @@ def folder(tmp_path):
     prompts = [{"tokens": [0] * 10}] * READ + [{"tokens": [0] * 1000}]
     write_jsonl(results / "prompts/micro/sums/validation.jsonl", prompts)
     write_text(results / "runs/sums/experts/evaluations.jsonl", "x" * 800)
-    write_text(tmp_path / "resources/experts/sub/adapter_model.safetensors", "x" * 123)
+    write_text(tmp_path / "resources/experts/sub.safetensors", "x" * 123)
     return tmp_path
 
 

@@ -14,17 +14,26 @@ import numpy as np
 import yaml
 from safetensors.numpy import load_file, save_file
 
-from builders import fake_experts, initial_population, next_generation, paper_settings, write_expert
+from builders import (
+    fake_experts,
+    initial_population,
+    next_generation,
+    paper_settings,
+    write_adapter,
+    write_base,
+    write_expert,
+)
 from fuzz.mutations import DAMAGE, FATAL, FILES, JSON_FILE, JSON_LINES, SAFETENSORS, TEXT, YAML_FILE, Mutation
 from genome.config.check import check_files, check_paths, read_config, read_task_files
+from genome.experts.adapter_files import CONFIG, WEIGHTS
 from genome.experts.base_model import fetch_base
 from genome.experts.corpora import read_corpus
-from genome.experts.peft import CONFIG, WEIGHTS, load_experts
+from genome.experts.expert import ENDING, read_expert
 from genome.files import read_json, write_json, write_jsonl, write_text
 from genome.genotype import mixture
 from genome.jobs.data import split
 from genome.jobs.evaluation import score_test
-from genome.jobs.experts import check_experts, fetch_adapter
+from genome.jobs.experts import check_experts, import_adapter
 from genome.jobs.rebuild import rebuild
 from genome.lora.materialise import materialise
 from genome.report import comparison
@@ -66,19 +75,25 @@ def digest(folder: Path) -> dict[str, Any]:
 
 
 def build_adapters() -> None:
-    """Two adapters as PEFT writes them."""
+    """Two adapters as PEFT writes them, and their base."""
+    write_base(GIVEN / "base")
     for seed, name in enumerate(("one", "two")):
-        write_expert(GIVEN / name, seed)
-        (GIVEN / name / "provenance.json").unlink()
+        write_adapter(GIVEN / name, seed)
+
+
+def headers(mutations: Sequence[Mutation]) -> list[Mutation]:
+    """Return mutations of the header of a file whose weights are not read: a base's, by the import of LoRA adapters."""
+    return [each for each in mutations if "in a weight" not in each.name]
 
 
 def enter_adapters() -> Any:
-    """Fetch both, check them as a set, and write their mean."""
-    for name in ("one", "two"):
-        source = {"path": str(GIVEN / name)}
-        fetch_adapter(json.dumps({"version": 1, "source": source}), str(OUT / name))
-    check_experts([str(OUT / name) for name in ("one", "two")], OUT / "experts.json")
-    experts = load_experts([OUT / "one", OUT / "two"])
+    """Import both, check them as a set, and write their mean."""
+    files = [OUT / f"{name}{ENDING}" for name in ("one", "two")]
+    for file in files:
+        source = {"path": str(GIVEN / file.stem)}
+        import_adapter(json.dumps({"version": 1, "source": source}), str(GIVEN / "base"), str(file))
+    check_experts("{}", str(GIVEN / "base"), [str(file) for file in files], OUT / "experts.json")
+    experts = [read_expert(file) for file in files]
     materialise([mixture([0.5, 0.5])], experts, [OUT / "mean"])
     mean, whole = digest(OUT / "mean"), [load_file(GIVEN / name / WEIGHTS) for name in ("one", "two")]
     for name, values in mean["tensors"].items():
@@ -98,7 +113,8 @@ def build_experts() -> None:
 
 def enter_experts() -> Any:
     """Check them as a set."""
-    check_experts([str(GIVEN / name) for name in ("one", "two")], OUT / "experts.json")
+    files = [str(GIVEN / f"{name}{ENDING}") for name in ("one", "two")]
+    check_experts("{}", "tiny", files, OUT / "experts.json")
     return read_json(OUT / "experts.json")
 
 
@@ -212,7 +228,7 @@ def build_population() -> None:
 
 def enter_population() -> Any:
     """Rebuild the best individual and continue for one generation."""
-    experts = load_experts(sorted((GIVEN / "experts").iterdir()))
+    experts = [read_expert(file) for file in sorted((GIVEN / "experts").iterdir())]
     population = read_population(GIVEN / "population.json")
     rebuild(GIVEN / "population.json", "best", GIVEN / "experts", OUT / "best")
     following = next_generation(population, paper_settings("genome_plus"), 1, experts, evaluate)
@@ -347,13 +363,17 @@ DOORS: dict[str, Door] = {
     "adapters": Door(
         build_adapters,
         enter_adapters,
-        {f"given/one/{CONFIG}": JSON_FILE, f"given/one/{WEIGHTS}": SAFETENSORS},
-        ("given/one", "one"),
+        {
+            f"given/one/{CONFIG}": JSON_FILE,
+            f"given/one/{WEIGHTS}": SAFETENSORS,
+            "given/base/model.safetensors": headers(SAFETENSORS),
+        },
+        ("given/one", "one", "given/base"),
     ),
     "experts": Door(
         build_experts,
         enter_experts,
-        {"given/one/provenance.json": JSON_FILE, f"given/one/{CONFIG}": JSON_FILE, f"given/one/{WEIGHTS}": SAFETENSORS},
+        {f"given/one{ENDING}": SAFETENSORS},
         ("given/one", "one"),
     ),
     "tasks": Door(build_task, enter_task, {"given/mine.yaml": YAML_FILE}, ("mine",)),

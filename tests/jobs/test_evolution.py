@@ -1,18 +1,21 @@
 """Stages of a run with a fake engine: its fingerprint is kept with the answers, and other engines are refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from builders import ENGINE, paper_settings
+from builders import ENGINE, paper_settings, write_expert
 from fake_engine import FakeEngine
 from genome.errors import GenomeError
+from genome.experts.expert import is_mixed
 from genome.files import read_json, read_jsonl, write_json, write_jsonl
 from genome.jobs.baselines import baseline
 from genome.jobs.evaluation import answer_test, score_test
 from genome.jobs.evolution import generation, initial_population, score_experts
 from genome.jobs.site import Outputs, Site
+from genome.lora.shared import write_basis
 from genome.search.records import read_population
 
 OTHER = {**ENGINE, "backend": "vllm", "quantization": "fp8"}
@@ -31,14 +34,20 @@ RUN = "results/runs/sums/genome/n4/seed1"
 TEST = "results/test/sums/sums/genome/n4/seed1"
 
 
+def write_manifest(path, experts):
+    entries = [
+        {"name": each.name, "path": str(each.path), "sha256": each.sha256, "rank": each.rank} for each in experts
+    ]
+    write_json(path, {"mixed": is_mixed(experts), "experts": entries})
+
+
 class Project:
     """A folder in which stages run, with an engine that can be replaced."""
 
     def __init__(self, experts):
         self.engine, self.ranks = FakeEngine(), []
         self.site = Site("base", "experts.json", {})
-        entries = [{"name": each.name, "path": str(each.path)} for each in experts]
-        write_json("experts.json", {"rank": experts[0].rank, "experts": entries})
+        write_manifest("experts.json", experts)
         samples = [{"id": f"sums-{i}", "tokens": [1, 2], "reference": str((-1) ** i)} for i in range(4)]
         write_jsonl("validation.jsonl", samples)
         write_jsonl("test.jsonl", samples)
@@ -89,6 +98,18 @@ def project(make_experts, tmp_path, monkeypatch):
     monkeypatch.setattr("genome.jobs.site.connect", project.connect)
     project.experts()
     project.initial_population()
+    return project
+
+
+@pytest.fixture
+def mixed(tmp_path, monkeypatch):
+    """A project whose experts have ranks 3, 4 and 5; they have been scored."""
+    monkeypatch.chdir(tmp_path)
+    made = [write_expert(tmp_path / f"expert{rank}", rank, rank=rank) for rank in (3, 4, 5)]
+    project = Project(made)
+    project.made = made
+    monkeypatch.setattr("genome.jobs.site.connect", project.connect)
+    project.experts()
     return project
 
 
@@ -180,9 +201,54 @@ def test_engine_has_the_rank_of_the_job_s_adapters(project):
     project.generation(merge_space="product", individual_mutation_rate=1.0, gene_mutation_rate=1.0)
     project.answer()
     assert project.ranks == [4, 4, 4, 12, 12, 12]
-    project.site.engine["stacked"] = 3
-    project.experts()
-    assert project.ranks[-1] == 12
+    for spaces, rank in ((["factors", "product"], 12), (["", "shared-7"], 7), (["", "shared-2"], 4)):
+        project.site.engine["spaces"] = spaces
+        project.experts()
+        assert project.ranks[-1] == rank
+
+
+def test_experts_of_several_ranks_are_merged_as_products_unless_a_space_is_named(mixed):
+    mixed.initial_population()
+    assert {each.genotype.space for each in read_population(f"{START}/population.json").members} == {"product"}
+    assert mixed.ranks == [5, 3 + 4 + 5]
+    mixed.initial_population(merge_space="factors")
+    population = read_population(f"{START}/population.json")
+    assert {each.genotype.space for each in population.members} == {"factors"}
+    assert mixed.ranks[-1] == 5
+    assert mixed.generation(merge_space="factors").best.score >= population.best.score
+
+
+def test_a_run_in_a_shared_space_uses_its_basis(mixed):
+    write_basis(mixed.made, 6, "basis.safetensors")
+    mixed.site = replace(mixed.site, basis=["basis.safetensors"])
+    space = {"merge_space": {"shared": {"rank": 6}}}
+    mixed.initial_population(**space)
+    mixed.generation(**space, individual_mutation_rate=1.0, gene_mutation_rate=1.0)
+    mixed.answer()
+    assert mixed.ranks == [5, 6, 6, 6]
+    members = read_population(f"{RUN}/generation_1/population.json").members
+    assert {each.genotype.space for each in members} == {"shared-6"}
+
+
+def test_products_of_a_higher_rank_than_vllm_serves_are_refused(mixed):
+    value = read_json("experts.json")
+    for entry in value["experts"]:
+        entry["rank"] = 200
+    write_json("experts.json", value)
+    mixed.site = replace(mixed.site, engine={"backend": "vllm"})
+    refused(mixed.initial_population, "product needs adapters of rank 600, the ranks of 3 experts", "{shared: {rank: ")
+    mixed.initial_population(merge_space="factors")
+    assert mixed.ranks[-1] == 200
+
+
+def test_a_single_expert_answers_by_its_file(project):
+    expert = write_expert(Path("merged").resolve(), 9, rank=6)
+    settings = json.dumps({"version": 1, "members": 0, "max_tokens": None})
+    out = f"{TEST}/responses.jsonl", f"{TEST}/responses.json"
+    answer_test(project.site, settings, str(expert.path), [], "test.jsonl", *out)
+    assert project.ranks[-1] == 6
+    assert {(row["role"], row["individual"]) for row in read_jsonl(out[0])} == {("best", "merged")}
+    assert read_json(out[1])["experts"] == [{"name": "merged", "sha256": expert.sha256}]
 
 
 def test_generation_refuses_races_on_other_samples(project):

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from genome.jobs import job
+from genome.jobs import job, log
 
 KILLED = """
 import os, signal
@@ -33,6 +33,22 @@ def test_unfinished_files_of_a_killed_job_are_removed(tmp_path, monkeypatch):
     with job(tmp_path / "log"):
         left = sorted(path.relative_to(tmp_path).as_posix() for path in (tmp_path / "out").iterdir())
     assert left == sorted(others)
+
+
+def test_warnings_of_a_job_go_to_the_terminal_too_each_once(tmp_path, capsys):
+    with job(tmp_path / "log"):
+        log.info("begun")
+        for line in ("rank 4", "rank 8", "rank 4"):
+            log.warning("expert one has %s", line)
+        log.error("nothing of this is for the terminal")
+    assert capsys.readouterr().err == "warning: expert one has rank 4\nwarning: expert one has rank 8\n"
+    lines = [line.partition(" ")[2] for line in (tmp_path / "log").read_text().splitlines()]
+    assert lines == [
+        "begun",
+        *(f"warning: expert one has rank {rank}" for rank in (4, 8, 4)),
+        "nothing of this is for the terminal",
+    ]
+    assert log.handlers == []
 
 
 def test_a_misformed_owner_ends_a_job_in_one_line(tmp_path, monkeypatch):

@@ -1,16 +1,17 @@
 """DARE-TIES compared with PEFT."""
 
-import shutil
-
 import numpy as np
 import pytest
 import torch
 
-from genome.errors import GenomeError
-from genome.experts.peft import CONFIG, PROVENANCE, WEIGHTS, read_expert, write_provenance
+from builders import expert_of, update_of, write_expert
+from genome.experts.expert import read_expert
 from genome.experts.tensors import open_tensors
-from genome.files import read_json, sha256, write_json
+from genome.files import read_json, sha256
+from genome.genotype import expert
 from genome.lora.dare_ties import dare_ties, layer_seed
+from genome.lora.layers import factor_names
+from genome.lora.materialise import CONFIG, WEIGHTS, materialise
 
 NAMES = ("math", "law", "code")
 
@@ -55,13 +56,16 @@ def peft_model(dtype: torch.dtype = torch.float32):
 
 @pytest.fixture
 def experts(tmp_path):
-    """Return the model and the folders of its adapters, as experts."""
+    """Return the model, and the files of its adapters as experts."""
     model = peft_model()
     model.save_pretrained(tmp_path, selected_adapters=list(NAMES), save_embedding_layers=False)
-    folders = [tmp_path / name for name in NAMES]
-    for folder in folders:
-        write_provenance(folder, folder.name, "test")
-    return model, folders
+    return model, [expert_of(tmp_path / name, tmp_path / f"expert_{name}").path for name in NAMES]
+
+
+def served(merged, folder):
+    """Write a merged expert as the adapter that the engine serves, and return its folder."""
+    materialise([expert(0, 1)], [read_expert(merged)], [folder])
+    return folder
 
 
 def peft_merge(model, weights, density, seed):
@@ -80,46 +84,45 @@ def peft_merge(model, weights, density, seed):
 
 @pytest.mark.parametrize("weights", [None, (1.0, 1.0, 1.0), (0.5, 0.25, 2.0)])
 def test_dare_ties_gives_the_tensors_of_peft(experts, tmp_path, weights):
-    model, folders = experts
-    dare_ties(folders, tmp_path / "ours", density=0.7, weights=weights, seed=3)
+    model, paths = experts
+    dare_ties(paths, tmp_path / "ours.safetensors", density=0.7, weights=weights, seed=3)
     peft_merge(model, weights or (1.0,) * 3, 0.7, 3)
     model.save_pretrained(tmp_path / "peft", selected_adapters=["merged"], save_embedding_layers=False)
-    ours, theirs = open_tensors(tmp_path / "ours" / WEIGHTS), open_tensors(tmp_path / "peft" / "merged" / WEIGHTS)
+    folder = served(tmp_path / "ours.safetensors", tmp_path / "served")
+    ours, theirs = open_tensors(folder / WEIGHTS), open_tensors(tmp_path / "peft" / "merged" / WEIGHTS)
     assert sorted(ours) == sorted(theirs)
     for name in theirs:
         np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
-    config = read_json(tmp_path / "peft" / "merged" / CONFIG)
-    merged = read_expert(tmp_path / "ours")
-    assert (merged.rank, merged.alpha) == (config["r"], config["lora_alpha"])
-    assert merged.target_modules == tuple(sorted(config["target_modules"]))
+    found, expected = (read_json(each / CONFIG) for each in (folder, tmp_path / "peft" / "merged"))
+    assert (found["r"], found["lora_alpha"]) == (expected["r"], expected["lora_alpha"])
+    assert found["target_modules"] == sorted(expected["target_modules"])
 
 
 def test_dare_ties_depends_only_on_its_seed(experts, tmp_path):
-    _, folders = experts
+    _, paths = experts
+    one, again, other = (tmp_path / f"{name}.safetensors" for name in ("one", "again", "other"))
     torch.manual_seed(1)
-    dare_ties(folders, tmp_path / "one", seed=1)
+    dare_ties(paths, one, seed=1)
     after = torch.rand(1)
     torch.manual_seed(1)
     assert torch.rand(1) == after, "the caller's random state was touched"
-    dare_ties(folders, tmp_path / "again", seed=1)
-    dare_ties(folders, tmp_path / "other", seed=2)
-    assert sha256(tmp_path / "one" / WEIGHTS) == sha256(tmp_path / "again" / WEIGHTS)
-    assert sha256(tmp_path / "one" / WEIGHTS) != sha256(tmp_path / "other" / WEIGHTS)
+    dare_ties(paths, again, seed=1)
+    dare_ties(paths, other, seed=2)
+    assert sha256(one) == sha256(again) != sha256(other)
 
 
 def test_dare_ties_writes_its_provenance(experts, tmp_path):
-    _, folders = experts
-    dare_ties(folders, tmp_path / "merged", density=0.5, seed=4)
-    provenance = read_json(tmp_path / "merged" / PROVENANCE)
-    assert provenance["name"] == "dare_ties"
-    assert provenance["source"] == {
+    _, paths = experts
+    merged = dare_ties(paths, tmp_path / "merged.safetensors", density=0.5, seed=4)
+    assert merged == read_expert(tmp_path / "merged.safetensors")
+    assert (merged.name, merged.provenance["kind"], merged.rank, merged.alpha) == ("dare_ties", "DARE-TIES", 3, 3)
+    assert merged.provenance["source"] == {
         "merge": "dare_ties",
         "density": 0.5,
         "weights": [1.0, 1.0, 1.0],
         "seed": 4,
-        "experts": {folder.name: sha256(folder / WEIGHTS) for folder in folders},
+        "experts": {path.stem: sha256(path) for path in paths},
     }
-    assert provenance["sha256"] == sha256(tmp_path / "merged" / WEIGHTS)
 
 
 def test_dare_ties_merges_bfloat16_in_float32_and_stores_bfloat16(tmp_path):
@@ -130,28 +133,43 @@ def test_dare_ties_merges_bfloat16_in_float32_and_stores_bfloat16(tmp_path):
     for name in NAMES:
         path = tmp_path / name / WEIGHTS
         save_file({key: value.to(torch.bfloat16) for key, value in load_file(path).items()}, path, {"format": "pt"})
-        write_provenance(tmp_path / name, name, "test")
-    dare_ties([tmp_path / name for name in NAMES], tmp_path / "ours", seed=3)
+    paths = [expert_of(tmp_path / name, tmp_path / f"expert_{name}").path for name in NAMES]
+    dare_ties(paths, tmp_path / "ours.safetensors", seed=3)
+    folder = served(tmp_path / "ours.safetensors", tmp_path / "served")
     peft_merge(model, (1.0,) * 3, 0.7, 3)
     model.save_pretrained(tmp_path / "peft", selected_adapters=["merged"], save_embedding_layers=False)
-    ours, theirs = load_file(tmp_path / "ours" / WEIGHTS), load_file(tmp_path / "peft" / "merged" / WEIGHTS)
+    ours, theirs = load_file(folder / WEIGHTS), load_file(tmp_path / "peft" / "merged" / WEIGHTS)
     for name, expected in theirs.items():
         assert torch.equal(ours[name], expected.to(torch.bfloat16)), name
 
 
 def test_peft_loads_a_dare_ties_merge(experts, tmp_path):
-    model, folders = experts
-    dare_ties(folders, tmp_path / "merged", seed=3)
-    model.load_adapter(tmp_path / "merged", "merged")
+    model, paths = experts
+    dare_ties(paths, tmp_path / "merged.safetensors", seed=3)
+    model.load_adapter(served(tmp_path / "merged.safetensors", tmp_path / "served"), "merged")
     model.set_adapter("merged")
     assert torch.isfinite(model(torch.ones(1, 6))).all()
 
 
-def test_dare_ties_refuses_incompatible_experts_and_writes_nothing(experts, tmp_path):
-    _, folders = experts
-    shutil.copytree(folders[0], tmp_path / "odd")
-    write_json(tmp_path / "odd" / CONFIG, read_json(tmp_path / "odd" / CONFIG) | {"lora_alpha": 12})
-    write_provenance(tmp_path / "odd", "odd", "test")
-    with pytest.raises(GenomeError, match=r"experts math and odd cannot be merged: alpha is 6\.0 and 12\.0"):
-        dare_ties([folders[0], tmp_path / "odd"], tmp_path / "merged")
-    assert not (tmp_path / "merged").exists()
+@pytest.mark.filterwarnings("ignore:The density 1.0:UserWarning")
+def test_dare_ties_pads_experts_of_other_ranks_and_layers_with_zeros(tmp_path):
+    missing = ["model.layers.1.mlp.down_proj"]
+    small = write_expert(tmp_path / "small", 1, rank=2, alpha=2)
+    large = write_expert(tmp_path / "large", 2, rank=4, alpha=8, missing=missing)
+    merged = dare_ties([small.path, large.path], tmp_path / "merged.safetensors", density=1.0, weights=[0.5, 2.0])
+    assert (merged.rank, merged.alpha, len(merged.tensors)) == (4, 4, 8)
+    # With all weights kept, a weight is the mean over the experts that agree in sign, or the only one there is.
+    tensors, of_small, of_large = (open_tensors(each.path) for each in (merged, small, large))
+    for name in of_small:
+        factor = np.float32(np.sqrt(0.5))
+        first = of_small[name]
+        if name not in of_large:
+            found = tensors[name][: first.shape[0], : first.shape[1]]
+            np.testing.assert_allclose(found, factor * first, rtol=1e-6)
+            assert np.count_nonzero(tensors[name]) == first.size
+        elif "lora_A" in name:
+            # Rows beyond the lower rank come from the other expert alone: its weight times its scaling is 4.
+            np.testing.assert_allclose(tensors[name][2:], 2 * of_large[name][2:], rtol=1e-6)
+    for layer, update in update_of(served(merged.path, tmp_path / "served")).items():
+        a, b = (tensors[name] for name in factor_names(layer))
+        np.testing.assert_allclose(update, b.astype("f8") @ a, rtol=1e-6)

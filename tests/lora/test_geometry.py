@@ -6,15 +6,16 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from builders import write_expert
-from genome.experts.peft import CONFIG, WEIGHTS, read_expert, write_provenance
-from genome.experts.tensors import from_float32, header_bytes, open_tensors
-from genome.files import write_json
-from genome.genotype import Genotype, Noise
+from builders import update_of, write_expert
+from genome.experts import expert as canonical
+from genome.experts.expert import PREFIX
+from genome.experts.tensors import open_tensors
+from genome.genotype import PRODUCT, Genotype, Noise, mixture, shared
 from genome.genotype import expert as only
 from genome.lora.geometry import MATRICES, cosines, inner_products, update_norms, write_cosines
-from genome.lora.layers import layers_of
+from genome.lora.layers import factor_names, layers_of
 from genome.lora.materialise import materialise
+from genome.lora.shared import write_basis
 
 GROUPS = ("all", "attention", "mlp", "early", "middle", "late")
 GENOTYPES = [
@@ -25,13 +26,33 @@ GENOTYPES = [
 ]
 
 
-def dense(expert, chosen):
-    """Return the three factors of an expert's layers as flat vectors, the updates formed in full."""
-    tensors = open_tensors(expert.path / WEIGHTS)
-    names = [name for name in layers_of(expert.tensors) if chosen(name)]
-    pairs = [[tensors[f"{name}.lora_{side}.weight"].astype("f8") for side in "AB"] for name in names]
-    flat = {"A": [a for a, _ in pairs], "B": [b for _, b in pairs], "BA": [b @ a for a, b in pairs]}
-    return {factor: np.concatenate([values.ravel() for values in flat[factor]]) for factor in MATRICES}
+def dense(expert, chosen, layers=None, rank=None):
+    """Return the three factors of an expert's layers as flat vectors, the updates formed in full.
+
+    Factors are padded to `rank`; of `layers` that the expert lacks they are zero.
+    """
+    tensors = open_tensors(expert.path)
+    flat = {factor: [] for factor in MATRICES}
+    for layer, (outputs, inputs) in (layers or sizes(expert)).items():
+        if not chosen(layer):
+            continue
+        height = rank or expert.rank
+        a, b = np.zeros((height, inputs)), np.zeros((outputs, height))
+        name_a, name_b = factor_names(layer)
+        if name_a in tensors:
+            a[: len(tensors[name_a])], b[:, : len(tensors[name_a])] = tensors[name_a], tensors[name_b]
+        for factor, values in (("A", a), ("B", b), ("BA", b @ a)):
+            flat[factor].append(values.ravel())
+    return {factor: np.concatenate(values) for factor, values in flat.items()}
+
+
+def sizes(*experts):
+    """Return outputs and inputs of all layers of the experts."""
+    return {
+        layer: (each.tensors[factor_names(layer)[1]].shape[0], each.tensors[factor_names(layer)[0]].shape[1])
+        for each in experts
+        for layer in layers_of(each.tensors)
+    }
 
 
 def layer(number):
@@ -75,7 +96,7 @@ def test_cosines_of_copies_and_negatives_are_plus_and_minus_one(tmp_path, make_e
     copies = {"same": (1, 1), "negative": (1, -1), "rescaled": (4, 0.25)}
     experts = [expert]
     for name, (a, b) in copies.items():
-        tensors = open_tensors(expert.path / WEIGHTS)
+        tensors = open_tensors(expert.path)
         values = {key: tensors[key] * np.float32(a if "lora_A" in key else b) for key in tensors}
         experts.append(rewritten(tmp_path / name, expert, values))
     found = {(other, factor): cosine for one, other, group, factor, cosine in cosines(experts)
@@ -86,19 +107,26 @@ def test_cosines_of_copies_and_negatives_are_plus_and_minus_one(tmp_path, make_e
         assert found["negative", factor] == pytest.approx(1 if factor == "A" else -1)
 
 
-def rewritten(folder, expert, values):
-    folder.mkdir()
-    write_json(folder / CONFIG, {"peft_type": "LORA", "base_model_name_or_path": expert.base_model, "r": expert.rank,
-                                 "lora_alpha": 8, "target_modules": list(expert.target_modules)})  # fmt: skip
-    header = header_bytes(dict.fromkeys(values, "F32"), {name: value.shape for name, value in values.items()})
-    (folder / WEIGHTS).write_bytes(header + b"".join(from_float32(value, "F32").tobytes() for value in values.values()))
-    write_provenance(folder, folder.name, "test")
-    return read_expert(folder)
+def rewritten(path, expert, values):
+    """Write an expert with other values, whose tensors may have other names too."""
+    return canonical.write_expert(
+        path.with_suffix(".safetensors"),
+        path.name,
+        {
+            layer.removeprefix(PREFIX): tuple(values[name] for name in reversed(factor_names(layer)))
+            for layer in layers_of(values)
+        },
+        alpha=8,
+        dtype="F32",
+        target_modules=expert.target_modules,
+        base_model=expert.base_model,
+        provenance={"kind": "LoRA", "source": "test"},
+    )
 
 
 def test_cosines_of_an_untrained_adapter_are_empty(tmp_path, make_experts):
     [expert] = make_experts(1)
-    tensors = open_tensors(expert.path / WEIGHTS)
+    tensors = open_tensors(expert.path)
     fresh = {name: tensors[name] * np.float32("lora_A" in name) for name in tensors}
     experts = [expert, rewritten(tmp_path / "fresh", expert, fresh)]
     write_cosines(experts, tmp_path / "cosines.csv")
@@ -111,16 +139,14 @@ def test_cosines_of_an_untrained_adapter_are_empty(tmp_path, make_experts):
 def test_layers_of_unknown_number_or_part_count_in_all(tmp_path):
     expert = write_expert(tmp_path / "one", 1, layers=1)
     renamed = {name.replace("layers.0.self_attn", "head"): value for name, value in open_tensors(
-        expert.path / WEIGHTS).items()}  # fmt: skip
+        expert.path).items()}  # fmt: skip
     experts = [rewritten(tmp_path / name, expert, renamed) for name in ("two", "three")]
     assert [*inner_products(experts)] == ["all", "mlp", "early"]
 
 
-def dense_norm(folder, layers, scale):
+def dense_norm(folder):
     """Return the norm of a written adapter's updates, formed in full."""
-    tensors = open_tensors(folder / WEIGHTS)
-    pairs = [[tensors[f"{layer}.lora_{side}.weight"].astype("f8") for side in "BA"] for layer in layers]
-    return np.sqrt(sum(np.linalg.norm(scale * b @ a) ** 2 for b, a in pairs))
+    return np.sqrt(sum(np.sum(update**2) for update in update_of(folder).values()))
 
 
 @pytest.mark.parametrize("dtype", ["F32", "BF16"])
@@ -128,9 +154,8 @@ def test_update_norms_equal_those_of_written_adapters(make_experts, tmp_path, dt
     experts = make_experts(3, dtype=dtype)
     folders = [tmp_path / f"out{i}" for i in range(len(GENOTYPES))]
     materialise(GENOTYPES, experts, folders)
-    scale = experts[0].alpha / experts[0].rank
-    assert scale != 1
-    expected = [dense_norm(folder, layers_of(experts[0].tensors), scale) for folder in folders]
+    assert experts[0].scale != 1
+    expected = [dense_norm(folder) for folder in folders]
     np.testing.assert_allclose(update_norms(GENOTYPES, experts), expected, rtol=1e-5)
     assert expected[-1] == 0 < min(expected[:-1])
 
@@ -138,3 +163,37 @@ def test_update_norms_equal_those_of_written_adapters(make_experts, tmp_path, dt
 def test_update_norms_do_not_depend_on_other_genotypes(make_experts):
     experts = make_experts(3)
     assert update_norms(GENOTYPES, experts) == [norm for each in GENOTYPES for norm in update_norms([each], experts)]
+
+
+def mixed(folder):
+    """Return experts of three ranks and scalings, one of which lacks a layer."""
+    missing = ["model.layers.1.mlp.down_proj"]
+    return [
+        write_expert(folder / "small", 1, rank=2, layers=3),
+        write_expert(folder / "large", 2, rank=5, layers=3, missing=missing),
+        write_expert(folder / "middle", 3, rank=3, layers=3, alpha=3),
+    ]
+
+
+def test_cosines_of_mixed_experts_equal_those_of_vectors_with_zeros(tmp_path):
+    experts = mixed(tmp_path)
+    table = {tuple(labels): cosine for *labels, cosine in cosines(experts)}
+    for group, chosen in CHOSEN.items():
+        flat = [dense(expert, chosen, sizes(*experts), 5) for expert in experts]
+        for one, other in combinations(range(3), 2):
+            for factor in MATRICES:
+                u, v = flat[one][factor], flat[other][factor]
+                expected = u @ v / np.linalg.norm(u) / np.linalg.norm(v)
+                found = table[experts[one].name, experts[other].name, group, factor]
+                assert found == pytest.approx(expected, abs=1e-12)
+
+
+def test_update_norms_of_mixed_experts_in_all_spaces_equal_those_of_written_adapters(tmp_path):
+    experts, basis = mixed(tmp_path), tmp_path / "basis"
+    write_basis(experts, 4, basis)
+    genotypes = [mixture((0.5, -1.0, 2.0), space) for space in ("factors", PRODUCT, shared(4))]
+    folders = [tmp_path / f"out{i}" for i in range(3)]
+    materialise(genotypes, experts, folders, basis=basis)
+    found = update_norms(genotypes, experts, basis)
+    np.testing.assert_allclose(found, [dense_norm(folder) for folder in folders], rtol=1e-5)
+    assert len({*found}) == 3

@@ -4,7 +4,8 @@ from random import Random
 
 import pytest
 
-from genome.lora.layers import layer_groups, layers_of, parts_of
+from builders import TARGETS, write_expert
+from genome.lora.layers import layer_groups, layers_of, parts_of, union_of
 
 
 def factors(*layers):
@@ -47,3 +48,13 @@ def test_number_of_layer_groups(layers, groups):
 def test_layer_groups_do_not_depend_on_tensor_order():
     names = factors(*LLAMA)
     assert layer_groups(Random(0).sample(names, len(names))) == layer_groups(names)
+
+
+def test_union_of_has_the_layers_of_all_experts_in_order(tmp_path):
+    first, second = "model.layers.0.self_attn.q_proj", "model.layers.1.mlp.down_proj"
+    one = write_expert(tmp_path / "one", 1, missing=[first])
+    two = write_expert(tmp_path / "two", 2, rank=2, missing=[second])
+    assert [*union_of([one, two])] == [*layers_of(one.tensors), f"base_model.model.{first}"]
+    assert [*union_of([two, one])] == [*layers_of(two.tensors), f"base_model.model.{second}"]
+    for layer, size in union_of([one, two]).items():
+        assert size == next(sizes for module, sizes in TARGETS.items() if layer.endswith(module))

@@ -1,7 +1,5 @@
 """Mixtures of products: exact, equal to PEFT's `cat`, and compressed."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -9,30 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
-from builders import write_expert
-from genome.errors import GenomeError
-from genome.experts.peft import CONFIG, WEIGHTS
+from builders import expert_of, update_of, updates_of, write_expert
 from genome.experts.tensors import open_tensors
 from genome.files import read_json
 from genome.genotype import PRODUCT, combine, expert, mixture
-from genome.lora.layers import layers_of
-from genome.lora.materialise import materialise
-from genome.lora.products import compress, truncate
-from genome.lora.store import store_expert, store_genotypes
+from genome.lora.materialise import CONFIG, WEIGHTS, materialise
+from genome.lora.store import store_genotypes
 
 COEFFICIENTS = (0.7, -1.2, 0.0, 0.4)
-
-
-def update(folder):
-    """Return the update of each layer in a PEFT folder, alpha/r * BA, in float64."""
-    tensors, config = open_tensors(folder / WEIGHTS), read_json(folder / CONFIG)
-    return {
-        module: config["lora_alpha"]
-        / config["r"]
-        * tensors[f"{module}.lora_B.weight"].astype("f8")
-        @ tensors[f"{module}.lora_A.weight"].astype("f8")
-        for module in layers_of(tensors)
-    }
 
 
 def norm(updates):
@@ -57,8 +39,8 @@ values = st.floats(-4, 4, width=32)
 def test_product_mixture_equals_the_sum_of_the_products(experts, tmp_path_factory, coefficients):
     out = tmp_path_factory.mktemp("out") / "out"
     materialise([mixture(coefficients, PRODUCT)], experts, [out])
-    sources = [update(e.path) for e in experts]
-    for module, written in update(out).items():
+    sources = [updates_of(e) for e in experts]
+    for module, written in update_of(out).items():
         exact = sum(c * source[module] for c, source in zip(coefficients, sources, strict=True))
         np.testing.assert_allclose(written, exact, rtol=1e-5, atol=1e-4)
 
@@ -70,7 +52,7 @@ def test_product_updates_are_linear_in_the_coefficients(experts, tmp_path_factor
     one, two = mixture(first, PRODUCT), mixture(second, PRODUCT)
     folders = [root / name for name in ("one", "two", "both")]
     materialise([one, two, combine([(a, one), (b, two)])], experts, folders)
-    parts = [update(folder) for folder in folders]
+    parts = [update_of(folder) for folder in folders]
     for module in parts[2]:
         np.testing.assert_allclose(parts[2][module], a * parts[0][module] + b * parts[1][module], rtol=1e-4, atol=1e-2)
 
@@ -78,39 +60,40 @@ def test_product_updates_are_linear_in_the_coefficients(experts, tmp_path_factor
 def test_factor_mixture_has_cross_terms(experts, tmp_path):
     folders = [tmp_path / "factors", tmp_path / "product"]
     materialise([mixture(COEFFICIENTS), mixture(COEFFICIENTS, PRODUCT)], experts, folders)
-    assert norm(difference(update(folders[0]), update(folders[1]))) > 0.1 * norm(update(folders[1]))
+    assert norm(difference(update_of(folders[0]), update_of(folders[1]))) > 0.1 * norm(update_of(folders[1]))
 
 
 def test_products_stack_only_experts_with_a_coefficient(experts, tmp_path):
     materialise([mixture(COEFFICIENTS, PRODUCT)], experts, [tmp_path / "out"])
-    config, first = read_json(tmp_path / "out" / CONFIG), read_json(experts[0].path / CONFIG)
-    assert (config["r"], config["lora_alpha"]) == (3 * first["r"], 3 * first["lora_alpha"])
-    assert {**config, "r": 0, "lora_alpha": 0} == {**first, "r": 0, "lora_alpha": 0}
+    config = read_json(tmp_path / "out" / CONFIG)
+    assert (config["r"], config["lora_alpha"]) == (3 * experts[0].rank, 3 * experts[0].alpha)
     for name, tensor in load_file(tmp_path / "out" / WEIGHTS).items():
         assert tensor.shape[0 if "lora_A" in name else 1] == 12
 
 
-@pytest.mark.parametrize("space", ["factors", PRODUCT])
-def test_a_single_expert_is_unchanged_in_either_space(experts, tmp_path, space):
-    assert store_genotypes([expert(1, 4, space)], experts, tmp_path) == [store_expert(experts[1], tmp_path)]
+def test_a_single_expert_is_unchanged_in_either_space(experts, tmp_path):
+    """The same adapter, whether the expert is alone or one of a set."""
+    [alone] = store_genotypes([expert(0, 1)], experts[1:2], tmp_path)
+    for space in ("factors", PRODUCT):
+        assert store_genotypes([expert(1, 4, space)], experts, tmp_path) == [alone]
 
 
 def test_product_mixture_of_zeros_has_the_rank_of_one_expert(experts, tmp_path):
     materialise([mixture((0.0,) * 4, PRODUCT)], experts, [tmp_path / "out"])
-    assert norm(update(tmp_path / "out")) == 0
+    assert norm(update_of(tmp_path / "out")) == 0
 
 
 @pytest.mark.parametrize("dtype", ["BF16", "F16"])
 def test_product_coefficient_is_rounded_into_b_only(make_experts, tmp_path, dtype):
     experts = make_experts(2, dtype=dtype)
     materialise([mixture((0.3, 0.7), PRODUCT)], experts, [tmp_path / "out"])
-    stacked, sources = open_tensors(tmp_path / "out" / WEIGHTS), [open_tensors(e.path / WEIGHTS) for e in experts]
+    stacked, sources = open_tensors(tmp_path / "out" / WEIGHTS), [open_tensors(e.path) for e in experts]
     for name, values in stacked.items():
         if "lora_A" in name:
             np.testing.assert_array_equal(values, np.concatenate([source[name] for source in sources]))
-    first, second = (update(e.path) for e in experts)
+    first, second = (updates_of(e) for e in experts)
     exact = {module: 0.3 * first[module] + 0.7 * second[module] for module in first}
-    assert norm(difference(update(tmp_path / "out"), exact)) < 2**-8 * norm(exact)
+    assert norm(difference(update_of(tmp_path / "out"), exact)) < 2**-8 * norm(exact)
 
 
 class Tiny(torch.nn.Module):
@@ -127,8 +110,6 @@ class Tiny(torch.nn.Module):
 def test_product_mixture_equals_peft_cat(tmp_path):
     from peft import LoraConfig, get_peft_model
 
-    from genome.experts.peft import read_expert, write_provenance
-
     config = LoraConfig(r=3, lora_alpha=6, target_modules=["q_proj", "down_proj"], init_lora_weights=False)
     torch.manual_seed(7)
     names, weights = ["math", "law", "code"], [0.5, 1.25, -0.75]
@@ -137,11 +118,9 @@ def test_product_mixture_equals_peft_cat(tmp_path):
         model.add_adapter(name, config)
     model.add_weighted_adapter(names, weights, "cat", combination_type="cat")
     model.save_pretrained(tmp_path, selected_adapters=[*names, "cat"], save_embedding_layers=False)
-    for name in names:
-        write_provenance(tmp_path / name, name, "test")
-    experts = [read_expert(tmp_path / name) for name in names]
+    experts = [expert_of(tmp_path / name, tmp_path / f"expert_{name}") for name in names]
     materialise([mixture(weights, PRODUCT)], experts, [tmp_path / "ours"])
-    theirs, ours = update(tmp_path / "cat"), update(tmp_path / "ours")
+    theirs, ours = update_of(tmp_path / "cat"), update_of(tmp_path / "ours")
     assert read_json(tmp_path / "cat" / CONFIG)["r"] == read_json(tmp_path / "ours" / CONFIG)["r"] == 9
     for module, values in theirs.items():
         np.testing.assert_allclose(ours[module], values, rtol=1e-5, atol=1e-6)
@@ -153,56 +132,3 @@ def test_product_mixture_equals_peft_cat(tmp_path):
         model.set_adapter(name)
         outputs.append(model(x).detach().numpy())
     np.testing.assert_allclose(outputs[0], outputs[1], rtol=1e-4, atol=1e-6)
-
-
-@pytest.mark.parametrize("rank", [1, 4, 9])
-def test_compress_is_optimal_and_returns_its_loss(experts, tmp_path, rank):
-    materialise([mixture(COEFFICIENTS, PRODUCT)], experts, [tmp_path / "wide"])
-    lost = compress(tmp_path / "wide", rank, tmp_path / "narrow")
-    wide, narrow = update(tmp_path / "wide"), update(tmp_path / "narrow")
-    assert read_json(tmp_path / "narrow" / CONFIG)["r"] == rank
-    assert lost == pytest.approx(norm(difference(wide, narrow)) / norm(wide), rel=1e-3, abs=1e-6)
-    rest = [np.linalg.svd(values, compute_uv=False)[rank:] for values in wide.values()]
-    assert lost == pytest.approx(np.sqrt(sum(np.sum(r**2) for r in rest)) / norm(wide), rel=1e-3, abs=1e-6)
-
-
-def test_compress_loss_includes_rounding(make_experts, tmp_path):
-    experts = make_experts(3, dtype="BF16")
-    materialise([mixture((1.0, 0.5, 0.25), PRODUCT)], experts, [tmp_path / "wide"])
-    lost = compress(tmp_path / "wide", 11, tmp_path / "narrow")
-    wide, narrow = update(tmp_path / "wide"), update(tmp_path / "narrow")
-    assert lost == pytest.approx(norm(difference(wide, narrow)) / norm(wide), rel=1e-4)
-    assert 1e-4 < lost < 0.2
-
-
-def test_compress_copies_an_adapter_of_lower_rank(experts, tmp_path):
-    assert compress(experts[0].path, 4, tmp_path / "out") == 0
-    assert (tmp_path / "out" / WEIGHTS).read_bytes() == (experts[0].path / WEIGHTS).read_bytes()
-    with pytest.raises(GenomeError, match="exists already"):
-        compress(experts[0].path, 4, tmp_path / "out")
-    with pytest.raises(GenomeError, match="at least 1"):
-        compress(experts[0].path, 0, tmp_path / "none")
-
-
-def test_compress_of_a_redundant_adapter_loses_nothing(experts, tmp_path):
-    """Two copies of one expert have the rank of one."""
-    twins = [experts[0], experts[0]]
-    materialise([mixture((0.5, 0.5), PRODUCT)], twins, [tmp_path / "wide"])
-    assert compress(tmp_path / "wide", 4, tmp_path / "narrow") < 1e-6
-    before, after = update(tmp_path / "wide"), update(tmp_path / "narrow")
-    assert norm(difference(before, after)) < 1e-5 * norm(before)
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.integers(1, 6), st.integers(0, 1000))
-def test_truncate_splits_singular_values_evenly(rank, seed):
-    generator = np.random.default_rng(seed)
-    b, a = truncate((generator.normal(size=(9, 6)), generator.normal(size=(6, 7))), rank)
-    assert (b.shape, a.shape) == ((9, rank), (rank, 7))
-    np.testing.assert_allclose(np.linalg.norm(b, axis=0), np.linalg.norm(a, axis=1))
-
-
-def test_write_config_keeps_integer_alpha(experts, tmp_path):
-    materialise([mixture(COEFFICIENTS, PRODUCT)], experts, [tmp_path / "wide"])
-    compress(tmp_path / "wide", 4, tmp_path / "narrow")
-    assert json.loads((tmp_path / "narrow" / CONFIG).read_text()) == read_json(experts[0].path / CONFIG)

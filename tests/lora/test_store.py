@@ -9,9 +9,10 @@ import pytest
 
 from fuzz.runner import REFUSED, run
 from genome.errors import GenomeError
-from genome.experts.peft import WEIGHTS
-from genome.genotype import Genotype, expert
-from genome.lora.store import link_adapter, store_expert, store_genotypes
+from genome.genotype import Genotype, expert, mixture, shared
+from genome.lora.materialise import WEIGHTS
+from genome.lora.shared import write_basis
+from genome.lora.store import link_adapter, store_genotypes
 
 
 def test_store_names_folders_by_content(make_experts, tmp_path):
@@ -20,7 +21,7 @@ def test_store_names_folders_by_content(make_experts, tmp_path):
     first = store_genotypes([expert(0, 2), Genotype((0.5, 0.5))], experts, store)
     again = store_genotypes([Genotype((0.5, 0.5))], experts, store)
     assert again == first[1:]
-    assert store_expert(experts[0], store) == first[0]
+    assert store_genotypes([expert(0, 1)], experts[:1], store) == first[:1]
     assert sorted(path.name for path in store.iterdir()) == sorted(path.name for path in first)
 
 
@@ -64,10 +65,19 @@ def test_store_reports_a_full_disk_in_one_line(make_experts, tmp_path):
     (tmp_path / "file").touch()
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(GenomeError, match=f"^cannot write {place}: "):
-            store_expert(experts[0], place)
+            store_genotypes([expert(0, 2)], experts, place)
 
 
 def test_link_adapter_makes_hard_links(make_experts, tmp_path):
-    [one, _] = make_experts(2)
-    link_adapter(one.path, tmp_path / "linked")
-    assert (tmp_path / "linked" / WEIGHTS).samefile(one.path / WEIGHTS)
+    [folder] = store_genotypes([expert(0, 2)], make_experts(2), tmp_path / "store")
+    link_adapter(folder, tmp_path / "linked")
+    assert (tmp_path / "linked" / WEIGHTS).samefile(folder / WEIGHTS)
+
+
+def test_store_makes_adapters_in_a_joint_basis(make_experts, tmp_path):
+    experts = make_experts(3)
+    write_basis(experts, 5, tmp_path / "basis")
+    genotypes = [mixture((0.5, 0.25, share), shared(5)) for share in (0.1, 0.2)]
+    folders = store_genotypes(genotypes, experts, tmp_path / "store", basis=tmp_path / "basis")
+    assert len({*folders}) == 2
+    assert store_genotypes(genotypes[1:], experts, tmp_path / "store", basis=tmp_path / "basis") == folders[1:]

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from genome.forecast import Job, Setting
 from genome.workflow.costs import hand_over, jobs_of, setting_of
 from plan.plans import plan_of
@@ -52,17 +54,30 @@ def test_written_plan_is_read_back_unchanged(plan, tmp_path):
     assert Setting(**content["setting"]).tasks == dict(setting_of(plan, jobs_of(PLANNED)).tasks)
 
 
-def test_jobs_that_merge_products_stack_all_experts(plan):
-    for wildcards, stacks in (
-        ({"variant": "cma_es-product"}, True),
-        ({"variant": "cma_es"}, False),
-        ({"scheme": "pairs-product"}, True),
-        ({"scheme": "pairs"}, False),
-        ({"run": "sums/genome_plus-product/n4/seed1"}, True),
-        ({"run": "static/add"}, False),
-        ({"task": "sums"}, False),
-    ):
-        assert plan.stacks(wildcards) is stacks, wildcards
+SHARED = {"genome-shared": {"method": "genome", "merge_space": {"shared": {"rank": 16}}}}
+
+
+@pytest.mark.parametrize(
+    ("wildcards", "space"),
+    [
+        ({"variant": "cma_es-product"}, "product"),
+        ({"variant": "cma_es"}, ""),
+        ({"variant": "genome-shared"}, "shared-16"),
+        ({"variant": "lorahub"}, ""),
+        ({"scheme": "pairs-product"}, "product"),
+        ({"scheme": "experts-shared-16"}, "shared-16"),
+        ({"scheme": "pairs-factors"}, "factors"),
+        ({"scheme": "pairs"}, ""),
+        ({"run": "sums/genome_plus-product/n4/seed1"}, "product"),
+        # What merges nothing serves the experts as they are.
+        ({"variant": "best_single"}, "factors"),
+        ({"run": "static/add"}, "factors"),
+        ({"task": "sums"}, "factors"),
+    ],
+    ids=str,
+)
+def test_a_job_s_space_is_its_variant_s(wildcards, space):
+    assert plan_of(variants=SHARED).space_of(wildcards) == space
 
 
 def test_jobs_are_submitted_only_if_all_nodes_reach_an_engine(plan):

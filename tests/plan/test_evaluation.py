@@ -20,10 +20,10 @@ def run(text):
         ("sums/genome/n4/seed1", "results/runs/sums/genome/n4/seed1/generation_3/population.json"),
         ("sums/best_single", "results/runs/sums/best_single/population.json"),
         ("sums/lorahub/seed1", "results/runs/sums/lorahub/seed1/population.json"),
-        ("static/dare_ties/seed1", "results/merges/dare_ties/seed1/provenance.json"),
-        ("static/data_merge", "resources/experts/data_merge/provenance.json"),
-        ("static/add", "resources/experts/add/provenance.json"),
-        ("static/oracle_sums", "resources/experts/oracle_sums/provenance.json"),
+        ("static/dare_ties/seed1", "results/merges/dare_ties/seed1/expert.safetensors"),
+        ("static/data_merge", "resources/experts/data_merge.safetensors"),
+        ("static/add", "resources/experts/add.safetensors"),
+        ("static/oracle_sums", "resources/experts/oracle_sums.safetensors"),
     ],
 )
 def test_model_of_returns_the_last_file_of_a_run(plan, name, model):
@@ -62,7 +62,10 @@ def test_data_merge_is_refused_for_a_base_without_it():
 
 def test_export_of_a_static_merge_is_refused(plan):
     assert evaluation.exported_population(plan, run("sums/lorahub/seed1")).endswith("population.json")
-    with pytest.raises(GenomeError, match="it is a PEFT folder already: results/merges/dare_ties/seed1"):
+    with pytest.raises(
+        GenomeError,
+        match=r"`genome materialise results/merges/dare_ties/seed1/expert\.safetensors FOLDER` writes its adapter",
+    ):
         evaluation.exported_population(plan, run("static/dare_ties/seed1"))
 
 

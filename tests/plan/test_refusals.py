@@ -29,7 +29,7 @@ REFUSED = {
             }
         },
         [
-            "config.variants.one.merge_space: expected one of factors, product, found 'products'",
+            "config.variants.one.merge_space: expected one of factors, product, a mapping with shared, or null, found",
             "config.variants.two: unknown key 'merge_space'",
             "config.variants.three.bounds: ",
             "config.variants.four.mean: expected one of uniform, best, found 'middle'",

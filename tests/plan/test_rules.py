@@ -27,6 +27,10 @@ TEST = {"test_task": "sums", "run": "sums+emotions/genome/n4/seed1"}
         ("previous", GENERATION | {"generation": "2"}, f"{EVOLVED}/genome/n4/seed1/generation_1/population.json"),
         ("model", TEST, f"{EVOLVED}/genome/n4/seed1/generation_3/population.json"),
         ("validation", TEST, []),
+        ("merged_basis", GENERATION, []),
+        ("run_basis", TEST, []),
+        ("run_basis", TEST | {"run": "static/add"}, []),
+        ("initial_basis", {"scheme": "pairs-shared-16"}, ["results/experts/micro_shared-16.safetensors"]),
         ("exported_splits", TEST, [f"results/splits/{task}/provenance.json" for task in ("sums", "emotions")]),
         ("corpora", {"adapter": "add"}, ["resources/datasets/micro/experts/add.jsonl"]),
         ("engine_check", {}, "results/prompts/micro/sums/validation.jsonl"),
@@ -36,6 +40,19 @@ TEST = {"test_task": "sums", "run": "sums+emotions/genome/n4/seed1"}
 )
 def test_input_function_reads_the_wildcards_of_its_rule(plan, function, given, files):
     assert getattr(Inputs(plan), function)(wildcards(**given)) == files
+
+
+def test_runs_in_a_shared_space_read_its_basis():
+    variants = {"genome-shared": {"method": "genome", "merge_space": {"shared": {"rank": 16}}}}
+    inputs, basis = Inputs(plan_of(variants=variants)), ["results/experts/micro_shared-16.safetensors"]
+    assert inputs.merged_basis(wildcards(**GENERATION | {"variant": "genome-shared"})) == basis
+    assert inputs.run_basis(wildcards(**TEST | {"run": "sums/genome-shared/n4/seed1"})) == basis
+
+
+@pytest.mark.parametrize("scheme", ["pairs", "experts", "pairs-factors", "experts-product", "pairs-shared-64"])
+def test_schemes_match(plan, scheme):
+    assert re.fullmatch(Patterns(plan).schemes, scheme)
+    assert not re.fullmatch(Patterns(plan).schemes, f"{scheme}-0")
 
 
 def test_export_reads_the_tests_of_its_run_on_the_run_s_tasks(plan):

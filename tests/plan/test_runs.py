@@ -1,7 +1,10 @@
 """Runs: which populations, evaluations and records belong to them, and which variants share them."""
 
+import re
+
 import pytest
 
+from genome.config.names import SCHEME
 from genome.errors import GenomeError
 from genome.workflow import runs
 from genome.workflow.names import RunName
@@ -57,10 +60,22 @@ def test_populations_begin_with_the_shared_generation_0(plan):
         ("genome_plus-no_initialisation", "experts"),
         ("cma_es-product", "pairs-product"),
         ("study-cr01-imr02-gmr10", "pairs"),
+        ("factors", "pairs-factors"),
+        ("shared", "experts-shared-16"),
     ],
 )
-def test_generation_0_depends_on_initialisation_and_space(plan, variant, scheme):
-    assert runs.scheme_of(plan, variant) == scheme
+def test_generation_0_depends_on_initialisation_and_space(variant, scheme):
+    variants = {
+        "factors": {"method": "genome", "merge_space": "factors"},
+        "shared": {"method": "genome", "merge_space": {"shared": {"rank": 16}}, "initialisation": "experts"},
+    }
+    assert runs.scheme_of(plan_of(variants=variants), variant) == scheme
+    assert re.fullmatch(SCHEME, scheme)
+
+
+def test_runs_in_a_shared_space_need_its_basis(plan):
+    assert runs.basis_of(plan, "shared-16") == ["results/experts/micro_shared-16.safetensors"]
+    assert [runs.basis_of(plan, space) for space in ("", "factors", "product")] == [[], [], []]
 
 
 def test_previous_returns_the_population_of_the_generation_before(plan):

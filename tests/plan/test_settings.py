@@ -23,6 +23,7 @@ def texts(plan):
     found = {
         "base": settings.of_base(plan, "micro"),
         "adapter": settings.of_training(plan, "add"),
+        "manifest": settings.of_manifest(plan),
         "split": settings.of_split(plan, "sums"),
         "prompts": settings.of_prompts(plan, "micro", "sums"),
         "experts": settings.of_fitness(plan, SINGLE),
@@ -30,6 +31,7 @@ def texts(plan):
         "initial pairs": settings.of_initial(plan, SINGLE, "pairs"),
         "initial experts": settings.of_initial(plan, SINGLE, "experts"),
         "initial experts-product": settings.of_initial(plan, SINGLE, "experts-product"),
+        "initial experts-shared-16": settings.of_initial(plan, SINGLE, "experts-shared-16"),
         "dare_ties": runs.search_settings(plan, "dare_ties"),
         **{f"run {name}": settings.of_search(plan, SINGLE, name) for name in (*VARIANTS, *BASELINES)},
         **{name: row.settings_of(plan) for name, row in RESULTS.items() if name != "across"},
@@ -56,7 +58,8 @@ def changed(**changes):
 
 
 SEARCHES = {f"run {name}" for name in (*VARIANTS, *BASELINES)}
-INITIAL = {"initial pairs", "initial experts", "initial experts-product"}
+REPEATING = {"initial experts", "initial experts-product", "initial experts-shared-16"}
+INITIAL = {"initial pairs", *REPEATING}
 OF_FITNESS = {"experts", "experts of both", *INITIAL, *SEARCHES, "responses genome_plus-team"}
 OF_SCORES = {"scores genome_plus", "scores genome_plus-team"}
 SHOWN = {f"table{number}" for number in (2, 3, 4, 5, 6, 7, 8)} | {"figure2", "efficiency"}
@@ -69,6 +72,8 @@ SHOWN = {f"table{number}" for number in (2, 3, 4, 5, 6, 7, 8)} | {"figure2", "ef
         ({"engine": {"batch_size": 12}}, set()),
         ({"adapters": "none"}, set()),
         ({"unparsed": "warn"}, set()),
+        # The rank of exports changes nothing else.
+        ({"export_rank": 16}, {"export"}),
         # A further variant or task changes no other run.
         ({"variants": {"mine": {"method": "genome", "sigma": 0.5}}}, set()),
         ({"all": ["table1"]}, set()),
@@ -109,16 +114,19 @@ SHOWN = {f"table{number}" for number in (2, 3, 4, 5, 6, 7, 8)} | {"figure2", "ef
         ({"weights": {"sums": 2}}, {"experts of both"}),
         # The base and its experts.
         ({"bases": {"micro": {"training": {"rank": 4}}}}, {"adapter"}),
+        ({"bases": {"micro": {"training": {"kind": "dora"}}}}, {"adapter"}),
+        ({"bases": {"micro": {"training": {"init_seed": 7}}}}, {"adapter"}),
         ({"bases": {"micro": {"experts": {"add": {"training": {"epochs": 9}}}}}}, {"adapter"}),
         ({"bases": {"micro": {"experts": {"sub": {"training": {"epochs": 9}}}}}}, set()),
         ({"bases": {"micro": {"chat": {"system": "Be brief."}}}}, {"adapter", "prompts"}),
         # Methods.
         ({"methods": {"genome": {"crossover_rate": 0.5}}}, {"run genome"}),
         ({"methods": {"genome": {"sigma": 0.5}}}, {"run genome", "initial experts"}),
-        ({"methods": {"genome": {"coefficient_sigma": 0.5}}}, {"initial experts-product"}),
+        # Where no space is named, the experts choose it.
+        ({"methods": {"genome": {"coefficient_sigma": 0.5}}}, {"run genome", *REPEATING}),
         (
             {"methods": {"genome": {"gene_mutation_rate": 0.5}}},
-            {"run genome", "initial experts", "initial experts-product"},
+            {"run genome", *REPEATING},
         ),
         (
             {"methods": {"genome_plus": {"sigma": 0.5}}},
@@ -222,6 +230,17 @@ def test_settings_of_a_run_are_those_of_release_0_1(plan):
             "keep_best": False,
         },
     }
+
+
+def test_content_of_a_chat_template_decides(tmp_path):
+    file = tmp_path / "chat.jinja"
+    file.write_text("{{ messages[0].content }}")
+    plan = plan_of(bases={"micro": {"chat": {"template_file": str(file)}}})
+    before = texts(plan)
+    assert {name for name, text in unchanged().items() if before[name] != text} == {"adapter", "prompts"}
+    file.write_text("{{ messages[0].content }}!")
+    after = texts(plan)
+    assert {name for name, text in before.items() if after[name] != text} == {"adapter", "prompts"}
 
 
 def test_settings_of_a_race_name_its_version(plan):

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from builders import fake_experts
-from genome.genotype import PRODUCT, Genotype, Noise, mixture
-from genome.report.card import Export, Report, card, fenced, front_matter, snippet
+from genome.genotype import PRODUCT, Genotype, Noise, mixture, shared
+from genome.report.card import Export, Losses, Report, card, fenced, front_matter, snippet
 from genome.scoring import statistics
 from genome.scoring.statistics import Answered
 from genome.search.population import Fitness, Individual
@@ -22,6 +22,37 @@ TASK = {
     "reference": "answer",
     "max_tokens": 7,
 }
+
+
+EXACT = {"layers": {"q": {"rank": 4, "norm": 2.0, "kept": 1.0}}, "dropped": {"tensors": [], "share": 0.0}}
+PROVENANCE = (
+    {
+        "kind": "rsLoRA",
+        "source": {"hub": "org/experts", "subfolder": "maths"},
+        "revision": "c0ffee",
+        "licence": "apache-2.0",
+        **EXACT,
+    },
+    {
+        "kind": "full fine-tune",
+        "source": {"path": "tuned/law", "rank": 16, "drop": ["embeddings"]},
+        "revision": None,
+        "licence": None,
+        # Of the squared norm 25 the factors keep 0.9² · 16 + 0.5² · 9.
+        "layers": {"q": {"rank": 16, "norm": 4.0, "kept": 0.9}, "k": {"rank": 16, "norm": 3.0, "kept": 0.5}},
+        "dropped": {"tensors": ["model.embed_tokens.weight"], "share": 0.125},
+    },
+    {"kind": "LoRA", "source": "a.jsonl + b.jsonl", "revision": None, "licence": "mit", **EXACT},
+)
+
+
+def experts(*changes):
+    """Return three experts with their provenance, with the same changes to each."""
+    ranks = (8, 16, 4)
+    return [
+        dataclasses.replace(expert, rank=rank, provenance={**known, **dict(changes)})
+        for expert, rank, known in zip(fake_experts(3), ranks, PROVENANCE, strict=True)
+    ]
 
 
 def scored(report, right, n=50):
@@ -41,16 +72,12 @@ def export():
         base={"hub": "org/base", "revision": "abc", "reference": "org/base"},
         rank=8,
         alpha=16,
+        targets=["q_proj", "v_proj"],
         best=best,
         members=[best, dataclasses.replace(best, name="g02-other")],
         generations=4,
         evaluations=65,
-        experts=fake_experts(3),
-        sources=[
-            {"source": {"hub": "org/experts", "subfolder": "maths"}, "revision": "c0ffee"},
-            {"source": {"path": "adapters/law"}, "revision": None},
-            {"source": "a.jsonl + b.jsonl", "revision": None},
-        ],
+        experts=experts(),
         tasks=[parse_task("till", TASK)],
         splits=[{"validation": 200, "test": 50, "prompts_on_both_sides": 0}],
         tests=[[scored("best", 30), scored("ensemble", 35)]],
@@ -97,14 +124,45 @@ def test_card_names_the_ensemble_as_the_result_if_there_is_one(export):
     assert "ensemble" not in card(dataclasses.replace(without_ensemble(export), settings={"method": "genome"}))
 
 
-def test_card_lists_each_expert_with_coefficient_source_and_hash(export):
+def test_card_lists_each_expert_with_kind_rank_source_licence_and_hash(export):
     text = card(export)
     for row in (
-        f"| e0 | 0.7 | org/experts/maths at c0ffee | `{0:064x}` |",
-        f"| e1 | -0.25 | adapters/law | `{1:064x}` |",
-        f"| e2 | 0 | a.jsonl + b.jsonl | `{2:064x}` |",
+        f"| e0 | 0.7 | rsLoRA | 8 | org/experts/maths at c0ffee | apache-2.0 | `{0:064x}` |",
+        f"| e1 | -0.25 | full fine-tune, 78.0 % kept | 16 | tuned/law | not stated | `{1:064x}` |",
+        f"| e2 | 0 | LoRA | 4 | a.jsonl + b.jsonl | mit | `{2:064x}` |",
     ):
         assert row in text
+    assert "A LoRA adapter (rank 8, alpha 16, on q_proj, v_proj)" in text
+
+
+@pytest.mark.parametrize(
+    ("tensors", "share", "line"),
+    [
+        (["a.weight"], 0.125, "Not in expert e1: `a.weight`: 12.5 % of the norm of its change."),
+        (
+            ["a", "b", "c"],
+            None,
+            "Not in expert e1: `a`, `b`, `c`: an unknown share of the norm of its change.",
+        ),
+        (list("abcde"), 0.0004, "Not in expert e1: `a`, `b`, `c` and 2 more: 0.0 % of the norm of its change."),
+    ],
+)
+def test_card_says_what_was_dropped_from_an_expert(export, tensors, share, line):
+    made = experts()
+    known = {**made[1].provenance, "dropped": {"tensors": tensors, "share": share}}
+    made[1] = dataclasses.replace(made[1], provenance=known)
+    text = card(dataclasses.replace(export, experts=made))
+    assert [each for each in text.splitlines() if "Not in expert" in each] == [line]
+
+
+def test_a_licence_is_stated_if_all_experts_state_it(export):
+    licences = [yaml.safe_load(front_matter(export)).get("license")]
+    for licence in (None, "gemma"):
+        same = dataclasses.replace(export, experts=experts(("licence", licence)))
+        licences.append(yaml.safe_load(front_matter(same)).get("license"))
+        assert ("All experts state the licence gemma." in card(same)) == (licence == "gemma")
+        assert ("is not settled here" in card(same)) == (licence is None)
+    assert licences == [None, None, "gemma"]
 
 
 def test_card_shows_number_and_deviation_of_noise_terms(export):
@@ -114,7 +172,7 @@ def test_card_shows_number_and_deviation_of_noise_terms(export):
 
 
 def test_deviation_of_noise_equals_its_sample_deviation(export):
-    from genome.lora.materialise import unit_noise
+    from genome.lora.noise import unit_noise
 
     drawn = sum(
         term.coefficient * unit_noise(term.seed, term.density, "w", 200_000) for term in export.best.genotype.noise
@@ -162,10 +220,28 @@ def test_card_is_the_same_twice_and_has_no_double_blank_lines(export):
         assert card(made).endswith(".\n")
 
 
+def in_space(export, space, **changes):
+    best = dataclasses.replace(export.best, genotype=mixture((0.5, -0.25, 0.0), space))
+    return dataclasses.replace(export, best=best, **changes)
+
+
 def test_card_of_merged_products_explains_rank_and_compression(export):
-    best = dataclasses.replace(export.best, genotype=mixture((0.5, -0.25, 0.0), PRODUCT))
-    text = card(dataclasses.replace(export, best=best, rank=16, alpha=32))
-    assert "(rank 16, alpha 32," in text
-    assert f"`--rank {export.experts[0].rank}` behind the command below" in text
+    text = card(in_space(export, PRODUCT, rank=28, alpha=56))
+    assert "(rank 28, alpha 56," in text
+    assert "`--rank 16` behind the command below" in text
     assert "summed separately" not in text
     assert "--rank" not in card(export)
+
+
+def test_card_of_a_shared_space_says_what_its_basis_loses(export):
+    text = card(in_space(export, shared(8), losses=Losses(shared=0.0625)))
+    assert "in a joint basis of rank 8, which loses 6.2 % of the norm of this sum" in text
+    assert "summed separately" not in text
+
+
+def test_card_of_a_compressed_adapter_says_what_was_scored_and_how_to_rebuild_it(export):
+    text = card(in_space(export, PRODUCT, rank=8, losses=Losses(None, 28, 0.251)))
+    assert "those of the adapter of rank 28 that was evolved. This one is the nearest of rank 8" in text
+    assert "loses\n25.1 % of the norm of the update" in text
+    assert "genotype.json rebuilt --member best --rank 8\n" in text
+    assert "behind the command below" not in text

@@ -36,6 +36,7 @@ SCORE = {
 EVALUATION = {"individual": "a", "task": "t", "sample": "s0", "response": "r", "answer": None, "score": 0.0}
 ANSWER = {"report": "best", "sample": "s0", "answer": "x", "score": 1.0}
 RECORD = {"seconds": 1.5, "evaluations": 3, "machine": None}
+EXPERT = {"path": "x", "sha256": "0", "rank": 4}
 WHO = {"engine": ENGINE, "versions": {"numpy": "2"}, "experts": [{"name": "e", "sha256": "0"}], "members": 3}
 
 READERS = {
@@ -48,7 +49,7 @@ READERS = {
     "samples": (lambda path: read_samples(path, asked=True), SAMPLES),
     "origin": (read_origin, WHO),
     "split": (lambda path: read_split(path, "pool"), {"validation": 3, "test": 4, "pool": 9}),
-    "manifest": (read_manifest, {"rank": 4, "experts": [{"path": "x"}]}),
+    "manifest": (read_manifest, {"mixed": False, "experts": [EXPERT]}),
 }
 LINES = ("evaluations", "answers", "responses", "names", "samples")
 
@@ -136,7 +137,10 @@ WRONG = {
     "a sample twice": ("samples", [*SAMPLES, SAMPLES[0]], "sample s0 occurs twice"),
     "samples that were cut": ("samples", [{"id": "x", "tokens": [1], "of": 3}], "1 of 3 samples"),
     "no tokens": ("samples", [{"id": "x", "tokens": []}], "sample x, tokens: expected a list of 1 or more"),
-    "a rank of none": ("manifest", {"rank": 0, "experts": [{"path": "x"}]}, "rank: expected an integer from 1 on"),
+    "a rank of none": (
+        "manifest", {"mixed": False, "experts": [{**EXPERT, "rank": 0}]}, "rank: expected an integer from 1 on",
+    ),
+    "neither mixed nor not": ("manifest", {"mixed": 1, "experts": [EXPERT]}, "mixed: expected true or false, found 1"),
 }  # fmt: skip
 
 

@@ -9,19 +9,24 @@ from builders import GENERATIONS, Landscape, evolve, fake_experts, initial_popul
 from genome.errors import GenomeError
 from genome.genotype import Genotype, Noise
 from genome.search.driver import Scoreboard, drive, score_experts
+from genome.search.methods import read_method
 from genome.search.population import Fitness, Individual
 from genome.search.records import read_population, write_population
+from genome.search.settings import space_of
 
 
+@pytest.mark.parametrize("space", [None, "product", {"shared": {"rank": 8}}])
 @pytest.mark.parametrize("method", GENERATIONS)
-def test_runs_improve_the_best(method):
+def test_runs_improve_the_best_in_every_space(method, space):
     gains = []
     for seed in range(5):
-        history, _ = evolve(paper_settings(method), seed=seed)
+        history, _ = evolve(paper_settings(method) | {"merge_space": space}, seed=seed)
         gains.append(history[-1].best.score - history[0].best.score)
         bests = [population.best.score for population in history]
         assert bests == sorted(bests)
         assert all(len(population.members) == 10 for population in history)
+        spaces = {x.genotype.space for population in history for x in population.members}
+        assert spaces == {space_of(read_method({"method": method, "merge_space": space})[1].merge_space)}
     assert np.mean(gains) > 0.01
 
 
@@ -44,6 +49,13 @@ def test_runs_continue_from_their_file_as_if_without_a_stop(method, tmp_path):
             read_population(tmp_path / "population.json"), settings, 1, experts, Landscape(experts)
         )
         assert population == expected
+
+
+@pytest.mark.parametrize("space", ["product", {"shared": {"rank": 8}}])
+def test_initial_population_of_experts_is_scored_in_another_space(space):
+    changes = {"initialisation": "experts", "merge_space": space}
+    _, landscape = evolve(paper_settings("genome_plus") | changes, generations=0, size=4)
+    assert len(landscape.asked) == 8
 
 
 def test_initial_population_of_experts_does_not_score_them_again():

@@ -11,7 +11,18 @@ from genome.search.methods import METHODS, read_method
 from genome.search.methods.genome import GenomePlusSettings
 from genome.search.operators import Succession
 from genome.search.racing import STATE
-from genome.search.settings import InitialSettings, Racing, read_initial
+from genome.search.settings import (
+    InitialSettings,
+    JointBasis,
+    Nothing,
+    Racing,
+    Shared,
+    named_space,
+    read_initial,
+    settled,
+    space_name,
+    space_of,
+)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -60,6 +71,51 @@ def test_initial_settings_depend_on_mutation_only_if_experts_are_repeated():
     assert deciding(products) == expected | {"coefficient_sigma": 0.2}
     assert read_initial({"version": 3, "tasks": [], "stage": 1, **deciding(products)}) == products
     assert (experts.mutation_scale, products.mutation_scale) == (0.001, 0.2)
+
+
+SHARED = Shared(JointBasis(64))
+
+
+@pytest.mark.parametrize(
+    ("space", "depends"),
+    [
+        (None, {"sigma": 0.001}),
+        ("factors", {"merge_space": "factors", "sigma": 0.001}),
+        ("product", {"merge_space": "product", "coefficient_sigma": 0.2}),
+        (SHARED, {"merge_space": {"shared": {"rank": 64}}, "coefficient_sigma": 0.2}),
+    ],
+)
+def test_results_depend_on_the_mutation_of_their_space(space, depends):
+    """With null, either may be needed; the default of coefficients is left out, as in params of finished runs."""
+    decided = deciding(GenomePlusSettings(merge_space=space))
+    names = ("merge_space", "sigma", "coefficient_sigma")
+    assert {name: decided[name] for name in names if name in decided} == depends
+    changed = deciding(GenomePlusSettings(merge_space=space, sigma=0.5, coefficient_sigma=0.5))
+    both = (
+        {"sigma": 0.5, "coefficient_sigma": 0.5}
+        if space is None
+        else dict.fromkeys(set(depends) - {"merge_space"}, 0.5)
+    )
+    assert {name: changed[name] for name in names[1:] if name in changed} == both
+    assert read_method({"method": "genome_plus", **json.loads(json.dumps(decided))})[1].merge_space == space
+
+
+def test_settled_chooses_the_space_by_the_experts_where_none_is_given():
+    for mixed, expected in ((False, "factors"), (True, "product")):
+        assert space_of(settled(GenomePlusSettings(), mixed=mixed).merge_space) == expected
+        assert settled(InitialSettings(), mixed=mixed).merge_space == expected
+        for given in ("factors", "product", SHARED):
+            assert settled(GenomePlusSettings(merge_space=given), mixed=mixed).merge_space == given
+    assert settled(Nothing(), mixed=True) == Nothing()
+    assert settled(GenomePlusSettings(), mixed=False).mutation.sigma == 0.001
+    assert settled(GenomePlusSettings(), mixed=True).mutation.sigma == 0.2
+    assert GenomePlusSettings(merge_space=SHARED).mutation.sigma == 0.2
+    assert (space_of(SHARED), space_of(None)) == ("shared-64", "factors")
+
+
+@pytest.mark.parametrize("space", [None, "factors", "product", SHARED])
+def test_named_space_is_the_space_of_a_name(space):
+    assert named_space(space_name(space)) == space
 
 
 def test_methods_and_races_keep_different_parts_of_the_state():

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import builders
-from genome.genotype import PRODUCT, Genotype, combine, expert, from_json, mixture, to_json
+from genome.genotype import PRODUCT, Genotype, combine, expert, from_json, mixture, shared, to_json
 from genome.rng import stream
 from genome.search.operators import (
     SELECTION,
@@ -262,11 +262,12 @@ def test_select_prefers_fitter_individuals():
         assert np.mean(survived) > 5 * 5 / 15 + 0.5
 
 
-def test_mutate_changes_coefficients_of_products():
-    source = mixture((0.5, 0.5, 0.0, 0.0), PRODUCT)
+@pytest.mark.parametrize("space", [PRODUCT, shared(64)])
+def test_mutate_changes_coefficients_outside_the_space_of_factors(space):
+    source = mixture((0.5, 0.5, 0.0, 0.0), space)
     mutated = [mutate(source, 0.25, 0.1, stream(1, "mutation", i)) for i in range(2000)]
     changes = np.array([x.coefficients for x in mutated]) - source.coefficients
-    assert all(x.noise == () and x.space == PRODUCT for x in mutated)
+    assert all(x.noise == () and x.space == space for x in mutated)
     assert np.mean(changes != 0) == pytest.approx(0.25, abs=0.02)
     assert changes[changes != 0].std() == pytest.approx(0.1, rel=0.05)
     assert changes[changes != 0].mean() == pytest.approx(0, abs=0.01)
@@ -275,12 +276,13 @@ def test_mutate_changes_coefficients_of_products():
     assert mutate(read, 0.25, 0.1, stream(1, "mutation", 5)) == mutated[5]
 
 
+@pytest.mark.parametrize("space", [PRODUCT, shared(64)])
 @pytest.mark.parametrize("experience", ["difference", "gaussian"])
-def test_succession_of_products_keeps_the_space(experience):
-    members = [replace(x, fitness=Fitness(0.5, {})) for x in initialise(4, 6, 1, PRODUCT)]
+def test_succession_keeps_the_space(experience, space):
+    members = [replace(x, fitness=Fitness(0.5, {})) for x in initialise(4, 6, 1, space)]
     settings = replace(PAPER, experience=experience)
     experienced = with_experience(members, members, settings, 0.1, 1, 1)
     moved = succeed(experienced, experienced[0], experienced[1], experienced[2], settings, 1)
-    assert {x.experience.space for x in moved} | {x.genotype.space for x in moved} == {PRODUCT}
+    assert {x.experience.space for x in moved} | {x.genotype.space for x in moved} == {space}
     assert {x.genotype.noise for x in moved} == {()}
-    assert {x.genotype.space for x in take_experts(members, 8, 1, 0.5, 0.1, PRODUCT)} == {PRODUCT}
+    assert {x.genotype.space for x in take_experts(members, 8, 1, 0.5, 0.1, space)} == {space}

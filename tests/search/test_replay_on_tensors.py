@@ -8,9 +8,9 @@ of its parents. The adapters that are built from genotypes must have the same we
 import numpy as np
 
 from builders import evolve, paper_settings
-from genome.experts.peft import WEIGHTS
 from genome.experts.tensors import open_tensors
-from genome.lora.materialise import materialise, unit_noise
+from genome.lora.materialise import WEIGHTS, materialise
+from genome.lora.noise import unit_noise
 from genome.rng import stream
 from genome.search.records import read_population, write_population
 
@@ -36,7 +36,13 @@ def test_members_built_from_genotypes_have_the_weights_of_the_replay(make_expert
 
 def replay_on_tensors(history, settings, experts, seed):
     """Return the weights of each individual in `history` by Algorithm 2."""
-    sources = [dict(open_tensors(expert.path / WEIGHTS)) for expert in experts]
+    sources = [
+        {
+            name: values / np.float32(1 if "lora_A" in name else expert.scale)
+            for name, values in open_tensors(expert.path).items()
+        }
+        for expert in experts
+    ]
     names = list(sources[0])
     w, e, fitness = {}, {}, {}
 

@@ -122,7 +122,8 @@ def test_chat_arguments_reach_the_template(tmp_path):
 def test_missing_template_is_refused_unless_plain(tmp_path):
     folder = tokenizer_in(tmp_path / "base", None)
     said = refusal(texts, folder)
-    assert f"{folder}: the tokenizer has no chat template; set bases.base.chat: plain" in said
+    assert f"{folder}: the tokenizer has no chat template; in the config, set bases.base.chat to plain" in said
+    assert "or to {template_file: FILE}" in said
     plain = parse_chat("plain")
     assert texts(folder, ["what is"], plain) == ["what is\n"]
     assert dialogue_texts(load_tokenizer(folder), ["what is"], ["two"], plain) == ["what is\ntwo"]
@@ -137,6 +138,44 @@ def test_chat_template_is_chosen_by_name(tmp_path):
     assert "no chat template 'tools'; " in refusal(texts, folder, ["what"], Chat(template="tools"))
     other = tokenizer_in(tmp_path / "other", {"rag": "b {{ messages[0].content }}"})
     assert "to one of rag" in refusal(texts, other)
+
+
+@pytest.mark.parametrize("own", [None, "mine {{ messages[0].content }}"])
+def test_chat_template_is_read_from_a_file(tmp_path, monkeypatch, own):
+    monkeypatch.chdir(tmp_path)
+    folder = tokenizer_in(tmp_path / "base", own)
+    (tmp_path / "chat.jinja").write_text("{% for m in messages %}{{ m.role }} {{ m.content }}\n{% endfor %}is")
+    chat = parse_chat({"template_file": "chat.jinja", "system": "Be brief."})
+    assert texts(folder, chat=chat) == ["system Be brief.\nuser what\nis"]
+    tokenizer = load_tokenizer(folder)
+    assert "assistant two\n" in dialogue_texts(tokenizer, ["what"], ["two"], chat)[0]
+    [sample] = prepare(TASK, [{"id": "r", "q": "what", "a": 2}], folder, parse_chat({"template_file": "chat.jinja"}))
+    assert sample["tokens"][-1] == 5
+    assert not prints_date(tokenizer, chat)
+    (tmp_path / "chat.jinja").write_text(DATED)
+    assert prints_date(tokenizer, chat)
+
+
+def test_unusable_chat_template_file_is_one_line(tmp_path):
+    folder = tokenizer_in(tmp_path / "base", None)
+    file = tmp_path / "chat.jinja"
+    chat = parse_chat({"template_file": str(file)})
+    assert refusal(texts, folder, ["what"], chat) == f"{file}: no such file"
+    for content, said in (
+        (b"", f"{file}: an empty chat template"),
+        (b"\xff\xfe", f"{file}, line 1: not UTF-8"),
+        (b"a\n{% for %}", f"{file}: this chat template is not valid (line 2: "),
+        (b"say {{ 1 }}", f"{file}: this chat template leaves out the user's text"),
+        (b"{{ raise_exception('no') }}", f"{file}: this chat template refuses a user turn without a system turn (no)"),
+    ):
+        file.write_bytes(content)
+        assert refusal(texts, folder, ["what"], chat).startswith(said)
+    assert "remove it, or template_file" in refusal(parse_chat, {"template_file": str(file), "template": "rag"})
+
+
+def test_broken_template_of_a_base_is_one_line(tmp_path):
+    folder = tokenizer_in(tmp_path / "base", "{% if %}")
+    assert refusal(texts, folder).startswith(f"{folder}: its chat template is not valid (line 1: ")
 
 
 def test_load_tokenizer_reads_chat_template_json(tmp_path):
@@ -157,8 +196,9 @@ def byte_pairs(folder, **files):
     return folder
 
 
-def test_load_tokenizer_accepts_vocabulary_and_merges(tmp_path):
-    folder = byte_pairs(tmp_path / "b", config__json={"model_type": "gpt2"})
+@pytest.mark.parametrize("family", ["gpt2", "qwen2", "starcoder2", "opt"])
+def test_load_tokenizer_accepts_vocabulary_and_merges(tmp_path, family):
+    folder = byte_pairs(tmp_path / "b", config__json={"model_type": family})
     tokenizer = load_tokenizer(folder)
     assert tokenizer.convert_ids_to_tokens(tokenizer("abc").input_ids) == ["ab", "c"]
 
@@ -178,18 +218,66 @@ def test_load_tokenizer_refuses_unusable_tokenizers(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "installed", "missing"),
+    ("name", "content", "installed", "missing"),
     [
-        (b"\n\x0e\n\x05<unk>", (), "sentencepiece and protobuf"),
-        (b"\n\x0e\n\x05<unk>", ("sentencepiece",), "protobuf"),
-        (b"YQ== 0\n", (), "tiktoken"),
+        ("tokenizer.model", b"\n\x0e\n\x05<unk>", (), "sentencepiece and protobuf"),
+        ("tokenizer.model", b"\n\x0e\n\x05<unk>", ("sentencepiece",), "protobuf"),
+        ("tokenizer.model", b"YQ== 0\n", (), "tiktoken"),
+        ("tekken.json", b"{}", (), "mistral-common"),
     ],
 )
-def test_load_tokenizer_names_a_missing_package(tmp_path, monkeypatch, content, installed, missing):
-    monkeypatch.setattr("genome.tasks.chat._is_installed", lambda name: name in installed)
-    (tmp_path / "tokenizer.model").write_bytes(content)
+def test_load_tokenizer_names_a_missing_package(tmp_path, monkeypatch, name, content, installed, missing):
+    monkeypatch.setattr("genome.tasks.chat._is_installed", lambda module: module in installed)
+    (tmp_path / name).write_bytes(content)
     said = refusal(load_tokenizer, tmp_path)
-    assert f"{tmp_path}: reading tokenizer.model needs {missing}; run pip install" in said
+    packages = missing.replace(" and ", " ")
+    assert said == (
+        f"{tmp_path}: reading {name} needs {missing}; run pip install {packages}, or add tokenizer.json to the folder"
+    )
+
+
+def test_load_tokenizer_refuses_a_vocabulary_that_only_remote_code_reads(tmp_path):
+    (tmp_path / "qwen.tiktoken").write_bytes(b"YQ== 0\n")
+    said = refusal(load_tokenizer, tmp_path)
+    assert "reading qwen.tiktoken needs the model's own code, which is never run; add tokenizer.json" in said
+
+
+LINES = [f"the number {n} and word {chr(97 + n % 26) * 3}" for n in range(300)]
+
+
+@pytest.mark.parametrize("algorithm", ["bpe", "unigram"])
+@pytest.mark.parametrize("family", ["llama", "mistral", "phi3", "gemma2", "gemma3_text", None])
+def test_load_tokenizer_reads_a_sentencepiece_model_alone(tmp_path, family, algorithm):
+    import sentencepiece
+
+    gemma = str(family).startswith("gemma")
+    ids = {"pad_id": 0, "eos_id": 1, "bos_id": 2, "unk_id": 3, "pad_piece": "<pad>"} if gemma else {}
+    marks = {"eos_piece": "<eos>", "bos_piece": "<bos>", "add_dummy_prefix": False} if gemma else {}
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(LINES),
+        model_prefix=str(tmp_path / "tokenizer"),
+        vocab_size=80,
+        model_type=algorithm,
+        minloglevel=2,
+        **ids,
+        **marks,
+    )
+    (tmp_path / "tokenizer.vocab").unlink()
+    named = {} if family else {"tokenizer_class": "LlamaTokenizer"}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(named | {"add_bos_token": True}))
+    if family:
+        (tmp_path / "config.json").write_text(json.dumps({"model_type": family}))
+    tokenizer = load_tokenizer(tmp_path)
+    own = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / "tokenizer.model"))
+    for line in ["the number 5", "word and number 1234567890"]:
+        tokens = tokenizer(line, add_special_tokens=False).input_ids
+        if not gemma or algorithm == "bpe":  # Gemma's models are byte pairs
+            assert tokens == own.encode(line)
+        assert tokenizer.decode(tokens) == line
+    assert (tokenizer.bos_token_id, tokenizer.eos_token_id) == ((2, 1) if gemma else (1, 2))
+    prompts = prompt_texts(tokenizer, ["the number 5"], Chat(plain=True))
+    [tokens] = token_ids(tokenizer, prompts)
+    assert tokens[0] == tokenizer.bos_token_id
 
 
 def test_load_tokenizer_refuses_a_tokenizer_without_words(tmp_path):

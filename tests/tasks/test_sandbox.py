@@ -17,6 +17,7 @@ from threading import Thread
 import pytest
 
 from genome.errors import GenomeError
+from genome.limits import usable_cores
 from genome.tasks import asserts, programs, sandbox, sandbox_runner
 from genome.tasks.sandbox import Verdict, run_programs
 from tasks import honest_programs, hostile_programs
@@ -417,7 +418,7 @@ def test_equal_programs_run_once():
 def test_verdicts_do_not_depend_on_load(mode, monkeypatch):
     """Many programs at once on few cores: each gets its processor time, however long that takes."""
     monkeypatch.setattr(sandbox, "WALL_PER_CPU", 100)
-    workers = 4 * sandbox._usable_cores()
+    workers = 4 * usable_cores()
     program = "import time\nwhile time.process_time() < 0.2: pass"
     verdicts = run_programs([f"# {i}\n{program}" for i in range(workers)], timeout_s=0.4, workers=workers)
     assert verdicts == [Verdict(True, "")] * workers

@@ -246,7 +246,8 @@ def test_endless_expression_is_refused_in_one_line(text):
     ],
 )
 def test_endless_template_is_refused_in_one_line(monkeypatch, prompt, part):
-    monkeypatch.setattr("genome.limits.limited.__wrapped__.__defaults__", (0.5, 512 << 20))
+    if part == "prompt takes more than":  # others may take longer on a slow processor
+        monkeypatch.setattr("genome.limits.limited.__wrapped__.__defaults__", (0.5, 512 << 20))
     assert part in refusal(render, task_of(prompt=prompt), {"q": "question", "a": "yes"})
 
 

@@ -145,7 +145,7 @@ def trained(tmp_path_factory) -> Project:
     def train(folder):
         project = new_project(folder)
         (project.folder / "small.yaml").write_text(yaml.safe_dump(SMALL))
-        project.make("results/experts/micro.json", "resources/experts/data_merge/provenance.json")
+        project.make("results/experts/micro.json", "resources/experts/data_merge.safetensors")
 
     return made_once(tmp_path_factory, "trained", train)
 

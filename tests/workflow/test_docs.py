@@ -10,7 +10,7 @@ import pytest
 import yaml
 from snakemake.cli import get_argument_parser
 
-from builders import write_expert
+from builders import write_adapter, write_base
 from pages import PROJECT, blocks, commands, name_of
 from workflow.conftest import new_project
 
@@ -66,7 +66,8 @@ def project(tmp_path_factory):
     (folder / "tests").mkdir()
     (folder / "tests/data").symlink_to(PROJECT / "tests/data")
     (folder / "adapters").mkdir()
-    write_expert(folder / "adapters/maths", 0)
+    write_adapter(folder / "adapters/maths", 0)
+    write_base(folder / "models/gemma-2-2b-law")
     (folder / "corpora").mkdir()
     for corpus in ("poetry", "coding"):
         (folder / f"corpora/{corpus}.jsonl").write_text('{"prompt": "a", "response": "b"}\n')

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from genome.search.records import read_contents
 from pages import blocks
 from workflow.conftest import PROJECT, Project
 
@@ -66,7 +67,7 @@ def test_extended_library_leaves_a_finished_table_as_it_is(extended):
 def test_added_task_method_setting_and_table_work_together(extended):
     for changes in map(yaml.safe_load, blocks(PAGE, "yaml")[1:]):
         extended.configure(**changes)
-    targets = ["results/runs/sums/expert_fusion-cubed/population.json", "results/tables/ranking.csv"]
+    targets = ["results/runs/emotions/expert_fusion-cubed/population.json", "results/tables/ranking.csv"]
     extended.make(*targets, "results/runs/doubled/best_single/population.json")
     head, *rows = (extended.folder / "results/tables/ranking.csv").read_text().splitlines()
     assert head == "method,score"
@@ -75,10 +76,10 @@ def test_added_task_method_setting_and_table_work_together(extended):
         "Expert Fusion",
         "Random walk (not in the paper)",
     }
-    last = extended.read("results/runs/sums/random_walk/n4/seed1/generation_3/population.json")
+    last = read_contents(extended.folder / "results/runs/sums/random_walk/n4/seed1/generation_3/population.json")
     assert {individual["operator"] for individual in last["created"]} == {"step"}
     plain, cubed = (
-        extended.read(f"results/runs/sums/{variant}/population.json")["best"]["genotype"]["coefficients"]
+        extended.read(f"results/runs/emotions/{variant}/population.json")["best"]["genotype"]["coefficients"]
         for variant in ("expert_fusion", "expert_fusion-cubed")
     )
     assert plain != cubed

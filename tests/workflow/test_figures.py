@@ -8,6 +8,8 @@ import xml.etree.ElementTree as ET
 import pytest
 from PIL import Image
 
+from genome.search.records import read_contents
+
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 KINDS = ("evolution", "family_tree", "expert_shares", "diversity")
@@ -65,7 +67,7 @@ def test_figure_2_shows_the_scores_of_its_runs(pictured):
 def test_figure_3_ranks_the_experts_by_validation(pictured):
     rows = rows_of(pictured, "figure3")
     assert {row["dimension"] for row in rows} == {"Mathematics", "Affective Computing", "Multilingual"}
-    experts = pictured.read("results/runs/emotions/experts/population.json")["members"]
+    experts = read_contents(pictured.folder / "results/runs/emotions/experts/population.json")["members"]
     scores = {row["expert"]: float(row["score"]) for row in rows if row["dimension"] == "Affective Computing"}
     assert scores == pytest.approx({expert["name"]: expert["fitness"] for expert in experts})
 

@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from builders import write_expert
+from builders import write_adapter, write_base
+from genome.experts.expert import read_expert
+from genome.files import sha256
 from workflow.conftest import Project, new_project
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 MANIFEST = "results/experts/own.json"
-COPY = "resources/experts/one"
+EXPERT = "resources/experts/one.safetensors"
 RUN = "results/runs/till/experts/population.json"
 TASK = {"category": "c", "kind": "number", "prompt": "{{ q }}", "reference": "a", "source": {"path": "rows.jsonl"}}
 
@@ -26,11 +28,8 @@ def give(folder: Path) -> Project:
     """Return a project with a base, two experts and a task of the user's own; nothing has to be trained."""
     project = new_project(folder)
     for seed, name in enumerate(("one", "two")):
-        write_expert(folder / "mine" / name, seed)
-        (folder / "mine" / name / "provenance.json").unlink()
-    (folder / "base").mkdir()
-    for file in ("config.json", "model.safetensors", "tokenizer_config.json"):
-        (folder / "base" / file).write_text("{}")
+        write_adapter(folder / "mine" / name, seed)
+    write_base(folder / "base")
     (folder / "rows.jsonl").write_text("".join(json.dumps({"q": f"{n}+1", "a": str(n + 1)}) + "\n" for n in range(99)))
     experts = {name: {"path": f"mine/{name}"} for name in ("one", "two")}
     suites = {"own": {"model": {"path": "base"}, "experts": experts}}
@@ -69,25 +68,25 @@ def truncate(folder):
     weights.write_bytes(weights.read_bytes()[:-100])
 
 
-def other_rank(folder):
+def other_layers(folder):
     shutil.rmtree(folder)
-    write_expert(folder, 3, rank=2)
+    write_adapter(folder, 3, layers=3)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (truncate, "mine/one/adapter_model.safetensors: "),
-        (other_rank, "experts one and two cannot be merged: rank is 2 and 4"),
+        (other_layers, "expert one: "),
         (lambda folder: folder.rename(folder.with_name("uno")), "expert one: mine/one is not a folder; adapters"),
         (lambda folder: (folder / "adapter_config.json").unlink(), "expert one: folder mine/one lacks adapter_config"),
     ],
-    ids=["truncated", "rank", "missing", "no config"],
+    ids=["truncated", "layers", "missing", "no config"],
 )
-def test_changed_expert_is_refused_at_the_start_and_the_earlier_copy_stays(given, change, message):
+def test_changed_expert_is_refused_at_the_start_and_the_earlier_import_stays(given, change, message):
     given.make(MANIFEST)
     before = given.files("resources/**/*")
-    assert f"{COPY}/adapter_model.safetensors" in before
+    assert EXPERT in before
     change(given.folder / "mine/one")
     refusal(given, message, MANIFEST)
     assert given.files("resources/**/*") == before
@@ -95,12 +94,12 @@ def test_changed_expert_is_refused_at_the_start_and_the_earlier_copy_stays(given
 
 def test_adapter_in_a_folder_of_the_workflow_is_refused_and_kept(given):
     """Snakemake removes what a rule writes before the rule runs: it would be the user's only copy."""
-    shutil.copytree(given.folder / "mine/one", given.folder / COPY)
-    (given.folder / "link").symlink_to(given.folder / COPY)
+    shutil.copytree(given.folder / "mine/one", given.folder / "resources/experts/one")
+    (given.folder / "link").symlink_to(given.folder / "resources/experts/one")
     before = given.files("resources/**/*")
-    for path in (COPY, "link", "results/../resources/experts/one"):
+    for path in ("resources/experts/one", "link", "results/../resources/experts/one"):
         experts_at(given, one=path)
-        line = refusal(given, f"where this workflow writes ({COPY})", f"{COPY}/provenance.json")
+        line = refusal(given, "where this workflow writes (resources/experts/one)", EXPERT)
         assert line.startswith(f"config.bases.own.experts.one.path: {path} is where")
     assert given.files("resources/**/*") == before
 
@@ -139,18 +138,21 @@ def test_changed_files_at_a_path_of_the_config_rerun_what_depends_on_them(given)
     for file in (*(given.folder / "mine/one").iterdir(), *(given.folder / "base").iterdir()):
         file.touch()
     assert given.planned(MANIFEST, "resources/models/own") == []
-    write_expert(given.folder / "other", 5)
+    write_adapter(given.folder / "other", 5)
+    before = (given.folder / EXPERT).read_bytes()
     weights = given.folder / "mine/one/adapter_model.safetensors"
     shutil.copyfile(given.folder / "other/adapter_model.safetensors", weights)
     os.utime(weights, ns=(1, 1))  # older than what was made of the first
     planned = given.planned(MANIFEST)
-    assert {f"{COPY}/adapter_model.safetensors", MANIFEST} <= {*planned}
+    assert {EXPERT, MANIFEST} <= {*planned}
     assert not [file for file in planned if "two" in file]
     given.make(MANIFEST)
-    assert (given.folder / COPY / "adapter_model.safetensors").read_bytes() == weights.read_bytes()
+    assert (given.folder / EXPERT).read_bytes() != before
+    assert read_expert(given.folder / EXPERT).provenance["files"][weights.name] == sha256(weights)
     assert given.planned(MANIFEST, "resources/models/own") == []
     (given.folder / "base/generation_config.json").write_text("{}")
-    assert given.planned(MANIFEST, "resources/models/own") == ["resources/models/own"]
+    everything = {"resources/models/own", EXPERT, EXPERT.replace("one", "two"), MANIFEST}
+    assert {*given.planned(MANIFEST, "resources/models/own")} == everything  # a full fine-tune is its difference
     given.make("resources/models/own")
     config = given.folder / "base/config.json"
     config.unlink()
@@ -190,9 +192,7 @@ def test_repeated_keys_and_wrong_task_names_are_refused(given):
 def test_expert_name_that_is_a_path_is_refused(given):
     """An adapter's folder is replaced by what is fetched: that of `..` is the folder of all resources."""
     experts_at(given, **{"..": "mine/one", "a/b": "mine/two"})
-    refusal(
-        given, "config.bases.own.experts: '..' cannot be the name of an expert", "resources/experts/../provenance.json"
-    )
+    refusal(given, "config.bases.own.experts: '..' cannot be the name of an expert", "resources/experts/...safetensors")
     assert (given.folder / "mine/one/adapter_model.safetensors").is_file()
 
 

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from genome.files import read_jsonl
+from genome.search.records import read_contents
 from workflow.conftest import PROJECT
 
 pytestmark = [
@@ -71,7 +72,7 @@ def test_run_scores_higher_than_every_expert(followed):
         for run in (RUN, "till/best_single")
     }
     assert tested[RUN]["ensemble"] > tested["till/best_single"]["best"] + 0.02
-    experts = followed.read("results/runs/till/experts/population.json")["members"]
+    experts = read_contents(followed.folder / "results/runs/till/experts/population.json")["members"]
     best = followed.read(f"results/export/{RUN}/genotype.json")["best"]
     assert best["fitness"] > max(expert["fitness"] for expert in experts) + 0.02
     assert sum(abs(coefficient) > 0.01 for coefficient in best["genotype"]["coefficients"]) >= 2

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from genome.experts.expert import read_expert
 from genome.files import write_jsonl
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -25,7 +26,7 @@ SEEDED = 5  # DARE_TIES, LoraHub, Model Swarms, GENOME, GENOME+
 
 JOBS = {
     "base_model": 1,
-    "fetch_adapter": 10,
+    "import_adapter": 10,
     "check_experts": 1,
     "published_corpus": 1,
     "train_adapter": 1,
@@ -85,9 +86,9 @@ def test_table_1_lists_fourteen_tasks(tmp_path):
     assert plan(tmp_path, "results/tables/table1.csv") == {"split": 14, "table1": 1}
 
 
-def test_comparison_of_experts_plans_fetch_and_check_only(tmp_path):
+def test_comparison_of_experts_plans_import_and_check_only(tmp_path):
     jobs = plan(tmp_path, "results/experts/gemma-2-2b-it_cosines.csv")
-    assert jobs == {"fetch_adapter": 10, "check_experts": 1, "compare_experts": 1}
+    assert jobs == {"base_model": 1, "import_adapter": 10, "check_experts": 1, "compare_experts": 1}
 
 
 def test_table_2_without_data_merge_trains_nothing(tmp_path):
@@ -118,7 +119,7 @@ def test_trained_and_given_experts_of_one_base_can_be_merged(fresh):
     model, experts = {"path": "elsewhere/micro"}, {"theirs": {"path": "elsewhere/add"}, "es": suite["experts"]["es"]}
     fresh.configure(base="mine", bases={"mine": {"model": model, "experts": experts, "training": suite["training"]}})
     fresh.make("results/experts/mine.json")
-    names = {fresh.read(f"resources/experts/{name}/provenance.json")["base_model"] for name in experts}
+    names = {read_expert(fresh.folder / f"resources/experts/{name}.safetensors").base_model for name in experts}
     assert names == {"micro", "elsewhere/micro"}
 
 
@@ -129,8 +130,8 @@ def test_cosines_of_experts_have_a_row_per_pair_group_and_factor(fresh):
     # Two layers have no last third.
     assert {row["group"] for row in rows} == {"all", "attention", "mlp", "early", "middle"}
     assert len(rows) == 45 * 5 * 3
-    same_start = [float(row["cosine"]) for row in rows if row["factor"] == "A" and row["group"] == "all"]
-    assert min(same_start) > 0.8
+    starts = [float(row["cosine"]) for row in rows if row["factor"] == "A" and row["group"] == "all"]
+    assert max(map(abs, starts)) < 0.5  # each expert's initialisation is different
 
 
 def test_study_of_500_runs_is_planned_within_30_seconds(tmp_path):

@@ -115,8 +115,8 @@ def test_changed_pattern_rescores_the_test_without_new_answers(done):
 def test_changed_order_of_corpora_retrains_the_adapter(done):
     corpora = [f"resources/datasets/micro/experts/{name}.jsonl" for name in ("sub", "add")]
     done.configure(bases={"micro": {"data_merge": {"corpus": corpora}}})
-    first = done.planned("resources/experts/data_merge/provenance.json")
-    assert "resources/experts/data_merge/adapter_model.safetensors" in first
+    first = done.planned("resources/experts/data_merge.safetensors")
+    assert "resources/experts/data_merge.safetensors" in first
 
 
 def test_variant_with_another_ensemble_size_is_a_separate_run(done):
@@ -131,14 +131,13 @@ def test_variant_with_another_ensemble_size_is_a_separate_run(done):
 
 def test_jobs_end_when_their_run_is_killed(fresh):
     """A training job of a killed workflow must not write at the same time as the jobs of the next run."""
-    for file in (fresh.folder / "resources/experts/add").iterdir():
-        file.unlink()
-    process = fresh.start("resources/experts/add/provenance.json")
+    (fresh.folder / "resources/experts/add.safetensors").unlink()
+    process = fresh.start("resources/experts/add.safetensors")
     wait_for(lambda: fresh.jobs(), process)
     process.send_signal(signal.SIGKILL)
     process.wait()
     wait_for(lambda: not fresh.jobs(), seconds=10)
-    assert not (fresh.folder / "resources/experts/add/provenance.json").exists()
+    assert not (fresh.folder / "resources/experts/add.safetensors").exists()
 
 
 def wait_for(happened, process=None, seconds=240.0):

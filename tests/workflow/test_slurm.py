@@ -19,9 +19,9 @@ pytestmark = [pytest.mark.workflow, pytest.mark.slow, pytest.mark.slurm]
 
 RUN = "results/runs/sums/genome_plus/n4/seed1"
 LAST = f"{RUN}/generation_3/population.json"
-TINY = "resources/experts/data_merge"
-TARGETS = (LAST, f"{TINY}/provenance.json", "results/test/sums/static/data_merge/scores.json")
-RESULTS = ("results/runs/**/*", f"{TINY}/*", "results/test/**/*", "results/splits/**/*")
+TINY = "resources/experts/data_merge.safetensors"
+TARGETS = (LAST, TINY, "results/test/sums/static/data_merge/scores.json")
+RESULTS = ("results/runs/**/*", TINY, "results/test/**/*", "results/splits/**/*")
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def results(project: Project) -> dict[str, bytes]:
 def tiny(cluster, trained, tmp_path_factory) -> Project:
     """A project with trained experts, and a Data Merge that is yet to be trained, in seconds."""
     project = trained.copy(tmp_path_factory.mktemp("tiny") / "project")
-    shutil.rmtree(project.folder / TINY)
+    (project.folder / TINY).unlink()
     lines = (project.folder / "resources/datasets/micro/experts/add.jsonl").read_text().splitlines(keepends=True)
     (project.folder / "tiny.jsonl").write_text("".join(lines[:300]))
     project.configure(bases={"micro": {"data_merge": {"corpus": "tiny.jsonl"}}})

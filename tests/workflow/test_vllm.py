@@ -1,5 +1,6 @@
 """A real vLLM: the same answers as transformers, adapters that never answer for each other, whole workflows."""
 
+import copy
 import json
 import math
 import os
@@ -9,11 +10,16 @@ import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
+from engine.tiny_models import SHAPE, tokenizer
 from genome.engine import local
 from genome.engine.client import Request
 from genome.engine.launcher import connect
@@ -21,10 +27,13 @@ from genome.engine.model import reference
 from genome.engine.owner import current_owner
 from genome.engine.probe import get
 from genome.engine.state import FOLDER, STORE, read_state, stop
+from genome.engine.vllm import allowed_rank
 from genome.errors import GenomeError
-from genome.experts.peft import load_experts
+from genome.experts.expert import is_mixed, read_expert
+from genome.experts.importing import import_expert
 from genome.files import read_json, read_jsonl
-from genome.genotype import Genotype, Noise
+from genome.genotype import FACTORS, PRODUCT, Genotype, Noise, shared
+from genome.lora.shared import write_basis
 from genome.lora.store import store_genotypes
 from workflow.conftest import Project
 
@@ -45,6 +54,97 @@ ENGINE = {
 }
 MAX_TOKENS = 16
 TASKS = ["sums", "emotions", "facts"]
+
+
+ALL = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+# By the kind of an expert: its fields in PEFT, and the rank of its expert.
+KINDS = {
+    "low": ({"r": 4, "lora_alpha": 8, "target_modules": ALL}, 4),
+    "few layers": ({"r": 8, "lora_alpha": 8, "target_modules": r".*layers\.1\..*(q_proj|down_proj)"}, 8),
+    "high": ({"r": 16, "lora_alpha": 24, "target_modules": ALL}, 16),
+    "rsLoRA": ({"r": 8, "lora_alpha": 6, "use_rslora": True, "target_modules": ["o_proj", "up_proj"]}, 8),
+    "DoRA": ({"r": 4, "lora_alpha": 8, "use_dora": True, "target_modules": ALL}, 24),
+}
+FULL_RANK = 32
+BASIS_RANK = 16
+
+
+@pytest.fixture(scope="module")
+def brought(tmp_path_factory):
+    """A base with random weights, and the experts of several kinds, ranks and layers that people may have of it."""
+    folder = tmp_path_factory.mktemp("brought")
+    torch.manual_seed(5)
+    # Heads of 32, the fewest that vLLM has for processors.
+    wide = {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 2, "num_key_value_heads": 1}
+    network = LlamaForCausalLM(LlamaConfig(**SHAPE | wide | {"initializer_range": 0.3})).eval()
+    network.save_pretrained(folder / "base")
+    tokenizer().save_pretrained(folder / "base")
+    sources = {}
+    for kind, (fields, rank) in KINDS.items():
+        adapted = get_peft_model(copy.deepcopy(network), LoraConfig(**fields))
+        for weight in adapted.parameters():
+            if weight.requires_grad:
+                weight.data += 0.1 * torch.randn_like(weight)
+        adapted.save_pretrained(folder / kind)
+        sources[kind] = {"path": str(folder / kind), "rank": rank}
+    tuned = copy.deepcopy(network)
+    for name, weight in tuned.named_parameters():
+        if name.endswith("_proj.weight"):
+            weight.data += 0.1 * torch.randn_like(weight)
+    tuned.save_pretrained(folder / "tuned")
+    sources["full"] = {"path": str(folder / "tuned"), "rank": FULL_RANK}
+    return folder / "base", [
+        import_expert(kind, source, folder / "base", folder / f"{number}.safetensors")
+        for number, (kind, source) in enumerate(sources.items())
+    ]
+
+
+def test_mixtures_of_experts_of_any_rank_answer_as_under_transformers(brought, tmp_path, monkeypatch):
+    """In each space, mixtures of all experts and of some, whose adapters have padded layers named in full."""
+    base, experts = brought
+    assert is_mixed(experts)
+    assert [expert.rank for expert in experts] == [*(rank for _, rank in KINDS.values()), FULL_RANK]
+    basis = tmp_path / "basis.safetensors"
+    write_basis(experts, BASIS_RANK, basis)
+    draw = random.Random(2)
+    mixtures = [tuple(draw.uniform(-0.3, 1) for _ in experts), (0.6, 0.0, 0.0, 0.9, 0.0, 0.0), (0, 0.5, 0, 0, 0.7, 0)]
+    spaces = (FACTORS, PRODUCT, shared(BASIS_RANK))
+    genotypes = [Genotype(mixture, space=space) for space in spaces for mixture in mixtures]
+    genotypes.append(Genotype(mixtures[0], (Noise(7, 0.2, 0.01),)))
+    prompts = [[draw.randrange(3, 70) for _ in range(length)] for length in range(4, 14) for _ in range(6)]
+    monkeypatch.chdir(tmp_path)
+    folders = store_genotypes(genotypes, experts, STORE.absolute(), basis=basis)
+    highest = sum(expert.rank for expert in experts)
+    ranks = [read_json(folder / "adapter_config.json")["r"] for folder in folders]
+    assert ranks == [32, 32, 32, highest, 12, 32, 16, 16, 16, 32]
+    assert (highest, allowed_rank(highest)) == (92, 128)
+    with_peft = [texts_with_peft(base, folder, prompts) for folder in folders]
+    expected = [[text.strip() for text in texts] for texts, _ in reference(base, folders, prompts, MAX_TOKENS)]
+    assert agreement(expected, with_peft) >= 0.99
+    with serving(base, highest, {"max_model_len": 64}) as engine:
+        ours = answers(engine, folders, prompts)
+    assert len({tuple(texts) for texts in ours}) == len(folders), "every adapter has its answers"
+    assert agreement(ours, expected) >= 0.99
+    assert agreement(ours, with_peft) >= 0.99
+
+
+def texts_with_peft(base, folder, prompts):
+    """Return transformers' own greedy texts of an adapter, which PEFT has loaded; prompts are ordered by length."""
+    network = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), folder).eval()
+    ends = network.generation_config.eos_token_id
+    texts = []
+    for length in sorted({len(prompt) for prompt in prompts}):
+        tokens = torch.tensor([prompt for prompt in prompts if len(prompt) == length])
+        found = network.generate(
+            input_ids=tokens,
+            attention_mask=torch.ones_like(tokens),
+            do_sample=False,
+            max_new_tokens=MAX_TOKENS,
+        )
+        for answer in found[:, length:].tolist():
+            end = next((place for place, token in enumerate(answer) if token in ends), None)
+            texts.append(tokenizer().decode(answer[:end], skip_special_tokens=True).strip())
+    return texts
 
 
 @pytest.fixture(scope="module")
@@ -68,26 +168,37 @@ def prompts(world):
 
 
 @pytest.fixture(scope="module")
-def engine(world, base, tmp_path_factory):
-    """One server for the tests of this module; its owner is the test process. No process of it may be left behind."""
-    before, shared = Path.cwd(), shared_memory()
+def engine(base, tmp_path_factory):
+    """One server for most tests of this module."""
+    before = Path.cwd()
     os.chdir(tmp_path_factory.mktemp("engine"))
-    yield connect(ENGINE, base, rank=8)
-    group = server_pid()
-    stop(current_owner().token)
+    with serving(base, 8) as engine:
+        yield engine
     os.chdir(before)
+
+
+@contextmanager
+def serving(base, rank, changed=None):
+    """Give an engine whose owner is the test process, in the working folder. No process of it may be left behind."""
+    before = shared_memory()
+    engine = connect(ENGINE | (changed or {}), base, rank)
+    try:
+        yield engine
+        group = server_pid()
+    finally:
+        stop(current_owner().token)
     wait_until_gone(group)
     for supervisor in local._started:
         supervisor.wait()
     # The shared memory of a worker that a test has killed is not unlinked by any process (docs/findings.md).
-    for name in shared_memory() - shared:
+    for name in shared_memory() - before:
         Path("/dev/shm", name).unlink()
 
 
 @pytest.fixture(scope="module")
 def folders(world, engine):
     """Ten random mixtures of the experts, in the store."""
-    experts = load_experts(world.folder / entry["path"] for entry in manifest(world)["experts"])
+    experts = [read_expert(world.folder / entry["path"]) for entry in manifest(world)["experts"]]
     draw = random.Random(1)
     genotypes = [
         Genotype(

@@ -8,6 +8,7 @@ rule baseline:
         base=f"resources/models/{plan.base}",
         experts=f"results/experts/{plan.base}.json",
         scored_experts="results/runs/{tasks}/experts/population.json",
+        basis=inputs.merged_basis,
         prompts=inputs.prompts,
     output:
         population="results/runs/{tasks}/{variant}/population.json",
@@ -49,9 +50,7 @@ rule dare_ties:
     input:
         experts=f"results/experts/{plan.base}.json",
     output:
-        config="results/merges/{variant}/seed{seed}/adapter_config.json",
-        weights="results/merges/{variant}/seed{seed}/adapter_model.safetensors",
-        provenance="results/merges/{variant}/seed{seed}/provenance.json",
+        "results/merges/{variant}/seed{seed}/expert.safetensors",
     log:
         "logs/merges/{variant}/seed{seed}.log",
     benchmark:

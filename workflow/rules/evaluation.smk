@@ -10,6 +10,7 @@ rule answer_test:
         validation=inputs.validation,
         base=f"resources/models/{plan.base}",
         experts=f"results/experts/{plan.base}.json",
+        basis=inputs.run_basis,
         prompts=f"results/prompts/{plan.base}/{{test_task}}/test.jsonl",
     output:
         responses="results/test/{test_task}/{run}/responses.jsonl",

@@ -32,6 +32,7 @@ rule initial_population:
         base=f"resources/models/{plan.base}",
         experts=f"results/experts/{plan.base}.json",
         scored_experts="results/runs/{tasks}/experts/population.json",
+        basis=inputs.initial_basis,
         prompts=inputs.initial_prompts,
     output:
         population="results/runs/{tasks}/initial-{scheme}/n{n}/seed{seed}/population.json",
@@ -56,6 +57,7 @@ rule generation:
     input:
         base=f"resources/models/{plan.base}",
         experts=f"results/experts/{plan.base}.json",
+        basis=inputs.merged_basis,
         previous=inputs.previous,
         prompts=inputs.prompts,
     output:

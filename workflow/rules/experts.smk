@@ -1,6 +1,7 @@
 # Requires: config `bases`: the base model, its experts (hub, path or training corpus), Data Merge; training corpora.
-# Provides: resources/models/BASE/, resources/experts/NAME/, results/experts/BASE.json (checked experts),
-#   results/experts/BASE_cosines.csv (how similar they are).
+# Provides: resources/models/BASE/; resources/experts/NAME.safetensors (an expert), and resources/experts/NAME/ (a fine-tune
+#   as it was trained); results/experts/BASE.json (checked experts), BASE_cosines.csv (how similar they are), and
+#   BASE_shared-R.{safetensors,csv} (a joint basis of rank R, and what is lost in it).
 
 
 rule base_model:
@@ -28,9 +29,8 @@ rule train_adapter:
         base=f"resources/models/{plan.base}",
         corpora=inputs.corpora,
     output:
-        config="resources/experts/{adapter}/adapter_config.json",
-        weights="resources/experts/{adapter}/adapter_model.safetensors",
-        provenance="resources/experts/{adapter}/provenance.json",
+        folder=directory("resources/experts/{adapter}"),
+        expert="resources/experts/{adapter}.safetensors",
     log:
         "logs/adapters/{adapter}.log",
     benchmark:
@@ -42,39 +42,38 @@ rule train_adapter:
     params:
         settings=settings.training,
     message:
-        "{wildcards.adapter}: train a LoRA adapter"
+        "{wildcards.adapter}: fine-tune the base model"
     script:
         "../scripts/train_adapter.py"
 
 
-rule fetch_adapter:
+rule import_adapter:
     input:
-        inputs.adapter_files,
+        base=f"resources/models/{plan.base}",
+        files=inputs.adapter_files,
     output:
-        config="resources/experts/{adapter}/adapter_config.json",
-        weights="resources/experts/{adapter}/adapter_model.safetensors",
-        provenance="resources/experts/{adapter}/provenance.json",
+        "resources/experts/{adapter}.safetensors",
     log:
         "logs/adapters/{adapter}.log",
     benchmark:
         "results/benchmarks/adapters/{adapter}.tsv"
     wildcard_constraints:
-        adapter=patterns.fetched,
-    localrule: True
+        adapter=patterns.imported,
+    localrule: True  # what is fetched needs the internet, which compute nodes may lack
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=settings.fetching,
+        settings=settings.importing,
     message:
-        "{wildcards.adapter}: fetch an adapter"
+        "{wildcards.adapter}: import a fine-tune"
     script:
-        "../scripts/fetch_adapter.py"
+        "../scripts/import_adapter.py"
 
 
 rule check_experts:
     input:
-        weights=expand("resources/experts/{expert}/adapter_model.safetensors", expert=plan.experts),
-        provenance=expand("resources/experts/{expert}/provenance.json", expert=plan.experts),
+        base=f"resources/models/{plan.base}",
+        experts=expand("resources/experts/{expert}.safetensors", expert=plan.experts),
     output:
         f"results/experts/{plan.base}.json",
     log:
@@ -85,7 +84,7 @@ rule check_experts:
     conda:
         "../../envs/genome.yaml"
     params:
-        version=plan.versions["manifest"],
+        settings=settings.manifest,
     message:
         "Check that the experts are whole and can be merged"
     script:
@@ -110,3 +109,25 @@ rule compare_experts:
         "Compare the experts: cosines of A, B and BA"
     script:
         "../scripts/compare_experts.py"
+
+
+rule shared_basis:
+    input:
+        f"results/experts/{plan.base}.json",
+    output:
+        basis=f"results/experts/{plan.base}_shared-{{rank}}.safetensors",
+        losses=f"results/experts/{plan.base}_shared-{{rank}}.csv",
+    log:
+        f"logs/experts/{plan.base}_shared-{{rank}}.log",
+    benchmark:
+        f"results/benchmarks/experts/{plan.base}_shared-{{rank}}.tsv"
+    wildcard_constraints:
+        rank=patterns.shared_ranks,
+    conda:
+        "../../envs/genome.yaml"
+    params:
+        version=plan.versions["shared"],
+    message:
+        "Approximate the experts in a joint basis of rank {wildcards.rank}"
+    script:
+        "../scripts/shared_basis.py"

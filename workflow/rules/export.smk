@@ -6,6 +6,7 @@
 rule export_adapter:
     input:
         experts=f"results/experts/{plan.base}.json",
+        basis=inputs.run_basis,
         population=inputs.exported_population,
         splits=inputs.exported_splits,
         scores=inputs.exported_tests("scores.json"),

@@ -96,6 +96,7 @@ rule portrait:
 rule portrait_diversity:
     input:
         experts=f"results/experts/{plan.base}.json",
+        basis=inputs.merged_basis,
         populations=inputs.populations,
         evaluations=inputs.evaluations,
     output:

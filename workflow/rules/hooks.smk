@@ -31,9 +31,8 @@ def schedule_at_once():
 
 def own_engine():
     """Make this process the owner of the run's engine: a job that needs it starts it, and it ends with its owner."""
-    if any(plan.stacks(job.wildcards_dict) for job in workflow.dag.needrun_jobs()):
-        # All jobs share one engine, whichever starts it.
-        config["engine"]["stacked"] = len(plan.experts)
+    # All jobs share one engine, whichever starts it: it must serve the adapters of all spaces.
+    config["engine"]["spaces"] = sorted({plan.space_of(job.wildcards_dict) for job in workflow.dag.needrun_jobs()})
     if problem := plan.submission_problem(local=workflow.local_exec):
         raise WorkflowError(problem)
     os.environ.update(GENOME_OWNER=engine_command("own", str(os.getpid())))

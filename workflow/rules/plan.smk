@@ -31,5 +31,5 @@ wildcard_constraints:
     seed="0|[1-9][0-9]*",
     generation="[1-9][0-9]*",
     base=patterns.bases,
-    scheme="(pairs|experts)(-product)?",
+    scheme=patterns.schemes,
     run=r"[^/]+/[^/]+(/n[1-9][0-9]*)?(/seed(0|[1-9][0-9]*))?",

@@ -6,7 +6,7 @@ from genome.jobs.site import Site
 
 with job(snakemake.log[0]):
     answer_test(
-        Site(snakemake.input.base, snakemake.input.experts, snakemake.config["engine"]),
+        Site(snakemake.input.base, snakemake.input.experts, snakemake.config["engine"], snakemake.input.basis),
         settings=snakemake.params.settings,
         model=snakemake.input.model,
         validation=snakemake.input.validation,

@@ -4,5 +4,9 @@ from genome.jobs import job
 from genome.jobs.experts import check_experts
 
 with job(snakemake.log[0]):
-    folders = [provenance.removesuffix("/provenance.json") for provenance in snakemake.input.provenance]
-    check_experts(folders, manifest=snakemake.output[0])
+    check_experts(
+        settings=snakemake.params.settings,
+        base=snakemake.input.base,
+        files=snakemake.input.experts,
+        manifest=snakemake.output[0],
+    )

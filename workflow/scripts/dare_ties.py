@@ -8,5 +8,5 @@ with job(snakemake.log[0]):
         settings=snakemake.params.settings,
         manifest=snakemake.input.experts,
         seed=int(snakemake.wildcards.seed),
-        out=f"results/merges/{snakemake.wildcards.variant}/seed{snakemake.wildcards.seed}",
+        out=snakemake.output[0],
     )

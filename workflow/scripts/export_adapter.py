@@ -7,6 +7,7 @@ with job(snakemake.log[0]):
     export_adapter(
         settings=snakemake.params.settings,
         manifest=snakemake.input.experts,
+        basis=snakemake.input.basis,
         population=snakemake.input.population,
         splits=snakemake.input.splits,
         scores=snakemake.input.scores,

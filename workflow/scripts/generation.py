@@ -7,7 +7,7 @@ from genome.jobs.site import Outputs, Site
 with job(snakemake.log[0]):
     last = int(snakemake.wildcards.generation) == snakemake.config["generations"]
     generation(
-        Site(snakemake.input.base, snakemake.input.experts, snakemake.config["engine"]),
+        Site(snakemake.input.base, snakemake.input.experts, snakemake.config["engine"], snakemake.input.basis),
         settings=snakemake.params.settings,
         prompts=snakemake.input.prompts,
         previous=snakemake.input.previous,

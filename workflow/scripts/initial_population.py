@@ -6,7 +6,7 @@ from genome.jobs.site import Outputs, Site
 
 with job(snakemake.log[0]):
     initial_population(
-        Site(snakemake.input.base, snakemake.input.experts, snakemake.config["engine"]),
+        Site(snakemake.input.base, snakemake.input.experts, snakemake.config["engine"], snakemake.input.basis),
         settings=snakemake.params.settings,
         prompts=snakemake.input.prompts,
         scored_experts=snakemake.input.scored_experts,

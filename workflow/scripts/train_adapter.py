@@ -1,4 +1,4 @@
-"""Train a LoRA adapter."""
+"""Fine-tune the base model, and import the result as an expert."""
 
 from genome.jobs import job
 from genome.jobs.experts import train_adapter
@@ -8,5 +8,6 @@ with job(snakemake.log[0]):
         settings=snakemake.params.settings,
         base=snakemake.input.base,
         corpora=snakemake.input.corpora,
-        out=f"resources/experts/{snakemake.wildcards.adapter}",
+        folder=snakemake.output.folder,
+        out=snakemake.output.expert,
     )

@@ -8,13 +8,16 @@ from genome.validation.section import Count, Names, Number, Section, Seed, Text,
 
 
 class Training(Section):
-    """LoRA training (paper, Table 9); the learning rate rises over the warm-up and then falls as a cosine."""
+    """Training (paper, Table 9); the learning rate rises over the warm-up and then falls as a cosine."""
 
-    rank: Count = Field(8, description="Rank of the adapter.")
-    alpha: Count = Field(16, description="Scale of the adapter: alpha / rank.")
+    kind: Literal["lora", "rslora", "dora", "full"] = Field(
+        "lora", description="What is trained: an adapter, or the weights of the target modules themselves (`full`)."
+    )
+    rank: Count = Field(8, description="Rank of the adapter; of a full fine-tune, the rank to which it is reduced.")
+    alpha: Count = Field(16, description="Scale of the adapter: alpha / rank, of rslora alpha / sqrt(rank).")
     target_modules: Names = Field(
         ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
-        description="Linear layers that the adapter changes.",
+        description="Linear layers that are changed.",
     )
     learning_rate: Annotated[Number, Field(gt=0)] = Field(2e-4, description="Highest learning rate.")
     warmup_ratio: Annotated[Number, Field(ge=0, le=1)] = Field(0.1, description="Share of the steps that warm up.")
@@ -29,7 +32,9 @@ class Training(Section):
     )
     threads: Count = Field(1, description="Threads of torch.")
     seed: Seed = Field(0, description="Seed of the order of rows.")
-    init_seed: Seed = Field(0, description="Seed of the adapter's initialisation, which the experts of a base share.")
+    init_seed: Seed | None = Field(
+        0, description="Seed of the adapter's initialisation, which experts share; null: each has its own, by its name."
+    )
 
 
 class GeneratedModel(Section):
@@ -39,9 +44,11 @@ class GeneratedModel(Section):
 
 
 class LocalModel(Section):
-    """A base model in a folder."""
+    """A base model in a folder or a GGUF file."""
 
-    path: Text = Field(description="A folder with config.json, safetensors weights and a tokenizer.")
+    path: Text = Field(
+        description="A folder with config.json, safetensors weights and a tokenizer, or a GGUF file (NAME.gguf)."
+    )
 
 
 class HubModel(Section):
@@ -49,6 +56,9 @@ class HubModel(Section):
 
     hub: Text = Field(description="Repository, OWNER/NAME.")
     revision: Text | None = Field(None, description="Commit, branch or tag.")
+    file: Text | None = Field(
+        None, description="The GGUF file of the repository to use; null: its config.json and safetensors weights."
+    )
 
 
 Model = Annotated[
@@ -60,30 +70,50 @@ Model = Annotated[
 
 
 class TrainedAdapter(Section):
-    """An adapter that is trained here."""
+    """A fine-tune that is trained here."""
 
     corpus: Text | Names = Field(description="JSON Lines of `prompt` and `response`, one file or several.")
     training: Training | None = Field(None, description="Changes to the base's `training`.")
 
 
-class LocalAdapter(Section):
-    """An adapter in a folder."""
+Rank = Annotated[
+    Count,
+    Field(
+        description="Rank to which changes are reduced that are not products of two small matrices, such as those of a "
+        "full fine-tune; a LoRA's rank stays."
+    ),
+]
+Drop = Annotated[
+    Names | None,
+    Field(
+        description="Changes to leave out because they cannot be merged: `embeddings`, `norms`, `biases`, `lm_head`, "
+        "`modules_to_save`, or the name of a module; null: refuse them."
+    ),
+]
 
-    path: Text = Field(description="A PEFT folder.")
+
+class LocalFineTune(Section):
+    """A fine-tune in a folder, of any kind that PEFT can turn into changes of linear layers, or a whole model."""
+
+    path: Text = Field(description="A PEFT folder, or the folder of a fully fine-tuned model.")
+    rank: Rank = 64
+    drop: Drop = None
 
 
-class HubAdapter(Section):
-    """An adapter on the Hugging Face hub."""
+class HubFineTune(Section):
+    """A fine-tune on the Hugging Face hub, of the same kinds."""
 
     hub: Text = Field(description="Repository, OWNER/NAME.")
     revision: Text | None = Field(None, description="Commit, branch or tag.")
-    subfolder: str | None = Field(None, description="Folder of the adapter in the repository.")
+    subfolder: str | None = Field(None, description="Folder of the fine-tune in the repository.")
+    rank: Rank = 64
+    drop: Drop = None
 
 
 Adapter = Annotated[
     Annotated[TrainedAdapter, Tag("<with corpus>")]
-    | Annotated[HubAdapter, Tag("<with hub>")]
-    | Annotated[LocalAdapter, Tag("<with path>")],
+    | Annotated[HubFineTune, Tag("<with hub>")]
+    | Annotated[LocalFineTune, Tag("<with path>")],
     one_of("corpus", "hub", "path"),
 ]
 
@@ -107,6 +137,9 @@ class Chat(Section):
 
     system: str | None = Field(None, description="Text of a system turn before the prompt.")
     template: str | None = Field(None, description="Which template to use if the tokenizer has several by name.")
+    template_file: Text | None = Field(
+        None, description="A file with a template (Jinja) that is used instead of the tokenizer's."
+    )
     arguments: dict[str, JsonValue] = Field({}, description="Variables of the template.")
 
 
@@ -115,7 +148,7 @@ class Base(Section):
 
     model: Model = Field(description="Where the base model is from: one of `generator`, `hub` or `path`.")
     experts: dict[str, Adapter | None] = Field(
-        description="Two or more adapters of the base by name, each from a `corpus`, the `hub` or a `path`; null "
+        description="Two or more fine-tunes of the base by name, each from a `corpus`, the `hub` or a `path`; null "
         "leaves one out."
     )
     data_merge: Adapter | None = Field(

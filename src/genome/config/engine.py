@@ -63,8 +63,7 @@ class Vllm(Engine):
     max_cpu_loras: Count = Field(64, description="Adapters in the host's memory.")
     max_lora_rank: Count | None = Field(
         None,
-        description="Highest rank of an adapter. null: the rank of the experts, or of all of them together if a job "
-        "merges products (merge_space: product).",
+        description="Highest rank of an adapter; null: the highest that the run needs, which depends on `merge_space`.",
     )
     max_model_len: Annotated[int, Field(ge=2)] | None = Field(
         None, description="Most tokens of prompt and response; null: the model's."

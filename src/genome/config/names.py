@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from genome.config.config import Config
+from genome.experts.expert import ENDING
 
 PATTERNS = {
     "task": (r"[A-Za-z0-9_]+", "contains only letters, digits and _"),
@@ -28,7 +29,10 @@ LONGEST_FILE = 255
 RESERVED_TASKS = ("static", "method", "mean", "runs")
 """static replaces the tasks of a merge that looks at none; the others are columns of tables."""
 
-RESERVED_VARIANTS = re.compile(r"experts|initial-(pairs|experts)(-product)?|study-.*")
+SCHEME = r"(pairs|experts)(-factors|-product|-shared-[1-9][0-9]*)?"
+"""How generation 0 is made, and in which space if the config names one."""
+
+RESERVED_VARIANTS = re.compile(rf"experts|initial-{SCHEME}|study-.*")
 """Other folders next to those of variants, and the points of a study."""
 
 RESERVED_BASES = ("vote",)
@@ -112,6 +116,8 @@ def _taken_experts(config: Config, task_files: Mapping[str, Any]) -> list[str]:
     for name, source in config.suite.experts.items():
         if name in ours:
             problems.append(f"{place}: {name!r} is the name of an adapter that the workflow makes; rename the expert")
+        if name.endswith(ENDING):
+            problems.append(f"{place}: {name!r} ends as the files of experts do; rename the expert")
         for other, suite in config.bases.items():
             theirs = suite.experts.get(name)
             if other != config.base and source and theirs and theirs != source:

@@ -6,21 +6,29 @@ compared as the file system has them, links followed.
 
 import os
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from genome.config.bases import LocalAdapter, LocalModel
+from genome.config.bases import Base as Suite
+from genome.config.bases import Chat, LocalFineTune, LocalModel
 from genome.config.config import Config
 from genome.config.names import LONGEST_FILE, micro_tasks, oracles
 from genome.config.similarity import BertScore
 from genome.errors import GenomeError
-from genome.experts import base_model, peft
+from genome.experts import base_model, importing
+from genome.experts.base_layers import INDEX, WEIGHTS, Base, read_base
+from genome.experts.expert import ENDING
 from genome.files import sha256
 from genome.micro.skills import SKILLS
+from genome.tasks.chat import parse_chat, template_text
 from genome.tasks.sources import is_local
 from genome.validation.readable import is_list, is_mapping
+
+GGUF = ".gguf"
+"""The ending of bases that are single files."""
 
 WRITTEN = ("results", "logs", ".snakemake")
 """Folders that the workflow owns, in addition to those of single bases and adapters in resources/."""
@@ -54,7 +62,7 @@ def resolved(path: str | Path) -> str:
 
 
 def adapters_of(config: Config, task_files: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Return all adapters by name, as the config gives them: experts (sorted), oracles of micro tasks, Data Merge."""
+    """Return all fine-tunes by name, as the config gives them: experts (sorted), oracles of micro tasks, Data Merge."""
     # Sorted, since the order of keys changes with the files that make a config.
     chosen = {name: source.given() for name, source in sorted(config.suite.experts.items()) if source}
     trained = {
@@ -88,9 +96,11 @@ def named_paths(config: Config, tasks: Mapping[str, Any], ours: Container[str]) 
         if isinstance(suite.model, LocalModel):
             yield Named(f"config.bases.{base}.model.path", suite.model.path, folder=True)
     place = f"config.bases.{config.base}"
+    if file := template_file(config.suite):
+        yield Named(f"{place}.chat.template_file", file)
     entries = {f"{place}.experts.{name}": source for name, source in config.suite.experts.items()}
     for where, entry in {**entries, f"{place}.data_merge": config.suite.data_merge}.items():
-        if isinstance(entry, LocalAdapter):
+        if isinstance(entry, LocalFineTune):
             yield Named(f"{where}.path", entry.path, folder=True)
         for corpus in corpora_of(entry.given()) if entry else ():
             if resolved(corpus) not in ours:
@@ -123,7 +133,11 @@ def written_places(config: Config, task_files: Mapping[str, Any]) -> dict[str, s
     names = [
         *WRITTEN,
         *(f"resources/models/{base}" for base in config.bases),
-        *(f"resources/experts/{adapter}" for adapter in adapters_of(config, task_files)),
+        *(
+            f"resources/experts/{adapter}{ending}"
+            for adapter in adapters_of(config, task_files)
+            for ending in ("", ENDING)  # the folder of a training, and the expert
+        ),
         *own_corpora(config, task_files).values(),
     ]
     return {resolved(name): name for name in names}
@@ -162,8 +176,11 @@ def _files_of(named: Named) -> list[str]:
     """Return the files of an expert's or a base's folder that are links, which may lead anywhere."""
     if not named.folder:
         return []
-    source = {"path": resolved(named.path)}
-    return [str(file) for file in (*peft.source_files(source), *base_model.source_files(source)) if _is_link(file)]
+    source, files = {"path": resolved(named.path)}, list[Path]()
+    for files_of in (importing.source_files, base_model.source_files):
+        with suppress(GenomeError):  # what is wrong in the folder is said when it is checked
+            files += files_of(source)
+    return [str(file) for file in files if _is_link(file)]
 
 
 def _is_link(file: Path) -> bool:
@@ -190,12 +207,17 @@ def missing_problems(config: Config, task_files: Mapping[str, Any]) -> list[str]
     place = f"config.bases.{config.base}"
     adapters = adapters_of(config, task_files)
     problems = _refusals(base_files, place, config.suite.model.given())
-    given = {name: source for name, source in adapters.items() if "path" in source}
-    for name, source in given.items():
-        problems += _refusals(peft.read_source, name, source)
-    merged = [name for name in given if name != "data_merge"]
-    if len(merged) > 1 and not problems:
-        problems += _refusals(peft.check_experts, [peft.read_source(name, given[name]) for name in merged])
+    base = None
+    try:
+        base = None if problems else base_of(config.suite)
+    except GenomeError as error:
+        problems.append(f"{place}.model.path: {error}")
+    for name, source in adapters.items():
+        if "path" in source:
+            problems += _refusals(importing.check_source, name, source, base)
+    if file := template_file(config.suite):
+        problems += _refusals(template_text, file)
+        problems += [f"{place}: {problem}" for problem in _refusals(parse_chat, config.suite.given()["chat"])]
     ours = own_corpora(config, task_files)
     for name, source in adapters.items():
         where = f"{place}.{name}" if name == "data_merge" else f"{place}.experts.{name}"
@@ -207,19 +229,30 @@ def missing_problems(config: Config, task_files: Mapping[str, Any]) -> list[str]
     return problems
 
 
+def template_file(suite: Suite) -> str | None:
+    """Return the user's chat template, None if the tokenizer's is used."""
+    return suite.chat.template_file if isinstance(suite.chat, Chat) else None
+
+
+def base_of(suite: Suite) -> Base | None:
+    """Return the layers of a base given as a folder in safetensors; those of others are known once it is fetched."""
+    folder = Path(suite.model.path).expanduser() if isinstance(suite.model, LocalModel) else None
+    return read_base(folder) if folder and any(is_file(folder / name) for name in (WEIGHTS, INDEX)) else None
+
+
 def base_files(place: str, model: Mapping[str, Any]) -> list[Path]:
     """Return the files of a base given by path, otherwise none; GenomeError unless they are a base model's."""
     if "path" in model:
         origin = Path(model["path"]).expanduser()
-        if not origin.is_dir():
+        if not origin.is_dir() and origin.suffix != GGUF:
             raise GenomeError(f"{place}.model.path: {model['path']} is not a folder; correct it")
         base_model.check_source(model, origin)
     return base_model.source_files(model)
 
 
 def adapter_files(source: Mapping[str, Any]) -> list[Path]:
-    """Return the files of an adapter given by path, otherwise none."""
-    return peft.source_files(source)
+    """Return the files of a fine-tune given by path, otherwise none."""
+    return importing.source_files(source)
 
 
 def _refusals(check: Callable[..., Any], *arguments: Any) -> list[str]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -87,6 +88,8 @@ def _below(keys: dict[str, Key]) -> Iterator[str]:
             places.setdefault(section, []).append(place)
     for section, named in places.items():
         sentence = " ".join((section.__doc__ or "").split("\n\n")[0].split())
+        if len(named) > SHOWN_PLACES:
+            named = [re.sub(r"^`methods\.\w+", "`methods.NAME", place) for place in named]
         yield from ("", f"### {', '.join(dict.fromkeys(named))}", "", sentence)
         if keys_of(section):
             yield from ("", *_table(keys_of(section)))
@@ -124,6 +127,9 @@ def _default(key: Key) -> str:
         return "see below"
     return f"`{json.dumps(key.default, ensure_ascii=False)}`"
 
+
+SHOWN_PLACES = 4
+"""Places that a heading names; if there are more, methods are not named one by one."""
 
 INTRODUCTION = """\
 `config.yaml` is read first; a file of yours is laid over it with `--configfile FILE`: mappings are merged, lists are

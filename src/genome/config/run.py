@@ -32,6 +32,11 @@ class Run(Section):
     adapters: Literal["all", "final", "none"] = Field(
         "all", description="Which generations keep their members as PEFT folders."
     )
+    export_rank: Count | None = Field(
+        None,
+        description="The highest rank of an exported adapter: a wider one is compressed to it, and its card says what "
+        "that loses. null: the rank that was evaluated.",
+    )
     unparsed: Literal["stop", "warn"] = Field(
         "stop",
         description="What to do if no expert gives a single answer to a task that can be read; a search on such "

@@ -18,8 +18,9 @@ def overlay(defaults: Any, changes: Any) -> Any:
 def settled(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a config with the meaning of what a file laid over another can only say indirectly.
 
-    A null removes a key of a base, of an expert, or of `similarity`. Numbers and truth values of an engine arrive as
-    text if a profile nests them under `config`, and seeds if they are on the command line (`--config seeds=[4,5]`).
+    A null removes a key of a base, of its parts except `training`, or of `similarity`. Numbers and truth values of an
+    engine arrive as text if a profile nests them under `config`, and seeds if they are on the command line
+    (`--config seeds=[4,5]`).
     """
     meant = dict(config)
     if is_mapping(bases := config.get("bases")):
@@ -36,7 +37,8 @@ def settled(config: Mapping[str, Any]) -> dict[str, Any]:
 def _without_nulls(suite: Any) -> Any:
     if not is_mapping(suite):
         return suite
-    kept = {key: _given(entry) for key, entry in _given(suite).items()}
+    # In `training` a null is a value.
+    kept = {key: entry if key == "training" else _given(entry) for key, entry in _given(suite).items()}
     # A null removes an expert, too, but only the config knows that it had one.
     if is_mapping(experts := suite.get("experts")):
         kept["experts"] = {key: _given(entry) for key, entry in experts.items()}

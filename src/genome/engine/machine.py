@@ -6,16 +6,17 @@ import subprocess
 from collections import Counter
 from pathlib import Path
 
+from genome.limits import usable_cores
+
 CPUINFO = Path("/proc/cpuinfo")
 
 
 def processors() -> str:
     """Return the number and name of the cores that this process may use: "2 x Intel(R) Xeon(R) Processor"."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     lines = CPUINFO.read_text(encoding="utf-8").splitlines() if CPUINFO.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     name = next(filter(None, [*names, platform.processor(), platform.machine()]), "unknown processor")
-    return f"{cores} x {name}"
+    return f"{usable_cores()} x {name}"
 
 
 def accelerators() -> str:

@@ -15,7 +15,7 @@ import json
 import math
 import shutil
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -360,7 +360,8 @@ class Model:
         for key in tensors:
             stem, letter = key.removesuffix(".weight")[:-1], key.removesuffix(".weight")[-1:]
             name = stem.removeprefix("base_model.model.").removesuffix(".lora_")
-            if name not in self.linear:
+            module = _module(name, self.linear)
+            if module is None:
                 raise GenomeError(f"{file}: tensor {key} does not belong to a linear layer of the base model")
             partner = stem + {"A": "B.weight", "B": "A.weight"}.get(letter, "")
             if partner not in tensors:
@@ -373,7 +374,7 @@ class Model:
                     "expected float32, bfloat16 or float16"
                 )
             A, B = tensors[key].float(), tensors[partner].float()
-            outputs, inputs = self.linear[name].shape
+            outputs, inputs = self.linear[module].shape
             if A.shape != (rank, inputs) or B.shape != (outputs, rank):
                 raise GenomeError(
                     f"{file}: {name} has A {list(A.shape)} and B {list(B.shape)}, expected "
@@ -381,8 +382,32 @@ class Model:
                 )
             if not (A.isfinite().all() and B.isfinite().all()):
                 raise GenomeError(f"{file}: {name} contains NaN or infinity")
-            factors[name] = (A, B)
+            if module in factors:
+                raise GenomeError(
+                    f"{file}: {name} belongs to {module}, which has other tensors; make the adapter again"
+                )
+            factors[module] = (A, B)
         return Adapter(folder, config["lora_alpha"] / rank, factors)
+
+
+def _module(layer: str, modules: Collection[str]) -> str | None:
+    """Return the module that a layer's name in the base's files stands for; None if none or several may be meant.
+
+    Some names change on loading, such as `language_model.model.layers.0.mlp.up_proj`, which becomes
+    `model.language_model.layers.0.mlp.up_proj`. What follows `layers.` stays; of several modules that share it (a text
+    and a vision model), the one whose name before it has the most words in common is meant.
+    """
+    if layer in modules:
+        return layer
+    before, _, after = layer.rpartition("layers.")
+    words = set(before.split("."))
+    shared = {
+        module: len(words & set(module.removesuffix(f"layers.{after}").split(".")))
+        for module in modules
+        if after and f".{module}".endswith(f".layers.{after}")
+    }
+    best = [module for module, number in shared.items() if number == max(shared.values())]
+    return best[0] if len(best) == 1 else None
 
 
 def _check_file(folder: Path, name: str) -> None:

@@ -4,12 +4,16 @@ Without a network, or with HF_HUB_OFFLINE, only the hub's cache is used.
 """
 
 import logging
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 
 from genome.errors import GenomeError, one_line
+from genome.files import open_file
+
+POINTER = b"version https://git-lfs"
 
 log = logging.getLogger("genome")
 
@@ -30,7 +34,10 @@ def repository_files(repo: str, revision: str | None) -> list[str] | None:
 def download(repo: str, revision: str | None, patterns: Sequence[str], ignored: Sequence[str] = ()) -> Path:
     """Return the folder in the hub's cache with the matching files of a repository; its name is the commit."""
     from huggingface_hub import errors, snapshot_download  # slow to import
+    from huggingface_hub.utils import disable_progress_bars
 
+    if not sys.stderr.isatty():
+        disable_progress_bars()  # the lines of a log would be filled with them
     try:
         return Path(
             snapshot_download(
@@ -92,6 +99,15 @@ def _status(error: BaseException | None) -> int | None:
             return response.status_code
         error = error.__cause__
     return None
+
+
+def check_pointer(file: Path) -> bytes:
+    """Return the first bytes of a file; GenomeError if it only names the file, as Git LFS does."""
+    with open_file(file) as opened:
+        start = opened.read(len(POINTER))
+    if start == POINTER:
+        raise GenomeError(f"{file}: a Git LFS pointer, not the file; run `git lfs pull` in its repository")
+    return start
 
 
 def nearest_first(name: str, known: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ The numpy reader of the safetensors package refuses bfloat16, and its writer nee
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from operator import mul
@@ -21,6 +21,23 @@ from genome.files import open_file, parse_json
 
 STORAGE = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
 """Supported tensor types and the numpy types of their bytes."""
+
+BITS = {
+    "F64": 64,
+    "I64": 64,
+    "U64": 64,
+    "I32": 32,
+    "U32": 32,
+    "I16": 16,
+    "U16": 16,
+    "I8": 8,
+    "U8": 8,
+    "BOOL": 8,
+    "C64": 64,
+}
+BITS |= {"F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8}
+BITS |= {"F6_E2M3": 6, "F6_E3M2": 6, "F4": 4}
+"""Other types of the format: quantised models have them. Their headers can be read, their values cannot."""
 
 LONGEST_HEADER = 100_000_000
 LARGEST = 2**60
@@ -40,12 +57,14 @@ class TensorInfo:
     end: int
 
 
-def read_header(path: Path | str) -> tuple[dict[str, TensorInfo], dict[str, str]]:
+def read_header(path: Path | str, *, any_type: bool = False) -> tuple[dict[str, TensorInfo], dict[str, str]]:
     """Return the tensors of a safetensors file by name, in file order, and the file's metadata.
+
+    `any_type` allows all types of the format, for headers whose tensors are not read.
 
     Raises GenomeError for everything that the safetensors library refuses: bytes that belong to no tensor or to two, a
     range that does not fit its shape and type, a header that does not follow the specification. Also raises it for a
-    path that is not a file, and for a type other than F32, F16, BF16.
+    path that is not a file, and, unless `any_type`, for a type other than F32, F16, BF16.
     """
     path = Path(path)
     with open_file(path) as file:
@@ -69,7 +88,8 @@ def read_header(path: Path | str) -> tuple[dict[str, TensorInfo], dict[str, str]
     metadata = {} if metadata is None else metadata
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise GenomeError(f"{path}: __metadata__ in its header is not a mapping of texts; {AGAIN}")
-    tensors = {name: _info(path, name, entry, 8 + length) for name, entry in header.items()}
+    bits = {name: 8 * dtype.itemsize for name, dtype in STORAGE.items()} | (BITS if any_type else {})
+    tensors = {name: _info(path, name, entry, 8 + length, bits) for name, entry in header.items()}
     end = 8 + length
     for name, tensor in sorted(tensors.items(), key=lambda item: (item[1].start, item[1].end)):
         if tensor.start != end:
@@ -81,16 +101,19 @@ def read_header(path: Path | str) -> tuple[dict[str, TensorInfo], dict[str, str]
     return tensors, metadata
 
 
-def _info(path: Path, name: str, entry: Any, data: int) -> TensorInfo:
-    """Return one entry of a header; `data` is where the tensors' bytes start. GenomeError if the entry is invalid."""
+def _info(path: Path, name: str, entry: Any, data: int, bits: Mapping[str, int]) -> TensorInfo:
+    """Return one entry of a header; `data` is where the tensors' bytes start, `bits` the size of a value by type.
+
+    Raises GenomeError if the entry is invalid.
+    """
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         raise GenomeError(f"{path}: tensor {name} is not described by dtype, shape and data_offsets; {AGAIN}")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if not isinstance(dtype, str) or dtype not in STORAGE:
-        raise GenomeError(f"{path}: tensor {name} has type {dtype}, expected one of {', '.join(STORAGE)}")
+    if not isinstance(dtype, str) or dtype not in bits:
+        raise GenomeError(f"{path}: tensor {name} has type {dtype}, expected one of {', '.join(bits)}")
     if not _sizes(shape) or max(accumulate(shape, mul), default=1) > LARGEST:
         raise GenomeError(f"{path}: tensor {name} has shape {shape}, expected possible sizes; {AGAIN}")
-    expected = math.prod(shape) * STORAGE[dtype].itemsize
+    expected = math.prod(shape) * bits[dtype] // 8
     if not _sizes(offsets) or len(offsets) != 2 or offsets[1] - offsets[0] != expected:
         raise GenomeError(
             f"{path}: tensor {name} has data_offsets {offsets}, expected {expected} bytes for {dtype} {shape}; {AGAIN}"
@@ -105,18 +128,26 @@ def _sizes(value: Any) -> bool:
 class TensorFile(Mapping[str, np.ndarray]):
     """The tensors of one safetensors file, read on access as float32 arrays of their shape.
 
-    The file is memory mapped: only requested tensors are read.
+    The file is memory mapped: only requested tensors are read. With `any_type`, the file may have tensors of other
+    types than F32, F16 and BF16; these cannot be read.
     """
 
-    def __init__(self, path: Path | str):
+    def __init__(self, path: Path | str, *, any_type: bool = False):
         self.path = Path(path)
-        self.tensors, self.metadata = read_header(path)
+        self.tensors, self.metadata = read_header(path, any_type=any_type)
         self._bytes = np.memmap(self.path, dtype=np.uint8, mode="r")
 
     def __getitem__(self, name: str) -> np.ndarray:
+        return to_float32(self.stored(name), self.tensors[name].dtype)
+
+    def rows(self, name: str, rows: Sequence[int]) -> np.ndarray:
+        """Return some rows of a tensor as float32."""
+        return to_float32(self.stored(name)[list(rows)], self.tensors[name].dtype)
+
+    def stored(self, name: str) -> np.ndarray:
+        """Return a tensor as it is stored, mapped and not read; the type of its bytes is that of `STORAGE`."""
         tensor = self.tensors[name]
-        stored = self._bytes[tensor.start : tensor.end].view(STORAGE[tensor.dtype]).reshape(tensor.shape)
-        return to_float32(stored, tensor.dtype)
+        return self._bytes[tensor.start : tensor.end].view(STORAGE[tensor.dtype]).reshape(tensor.shape)
 
     def __iter__(self):
         return iter(self.tensors)
@@ -125,9 +156,9 @@ class TensorFile(Mapping[str, np.ndarray]):
         return len(self.tensors)
 
 
-def open_tensors(path: Path | str) -> TensorFile:
-    """Open a safetensors file; GenomeError if it is truncated or contains an unsupported type."""
-    return TensorFile(path)
+def open_tensors(path: Path | str, *, any_type: bool = False) -> TensorFile:
+    """Open a safetensors file; GenomeError if it is truncated, or contains an unsupported type unless `any_type`."""
+    return TensorFile(path, any_type=any_type)
 
 
 def widest(dtypes: Iterable[str]) -> str:
@@ -150,16 +181,25 @@ def from_float32(values: np.ndarray, dtype: str) -> np.ndarray:
     """Return float32 `values` in the storage type of `dtype`, rounded to nearest, ties to even."""
     if dtype == "BF16":
         bits = values.astype("<f4", copy=False).view(np.uint32)
-        return np.asarray((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2")
+        rounded = np.asarray(
+            bits >> 16
+        )  # in place from here on: large temporary arrays take longer than the arithmetic
+        rounded &= 1
+        rounded += 0x7FFF
+        rounded += bits
+        rounded >>= 16
+        return rounded.astype("<u2")
     return values.astype(STORAGE[dtype])
 
 
-def header_bytes(dtypes: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]]) -> bytes:
+def header_bytes(
+    dtypes: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]], metadata: Mapping[str, str] | None = None
+) -> bytes:
     """Return the start of a safetensors file whose tensors follow in the order of `dtypes`, without gaps.
 
     Writing the header and then each tensor needs memory for one tensor, not for a whole file.
     """
-    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    header: dict[str, object] = {"__metadata__": {"format": "pt", **(metadata or {})}}
     offset = 0
     for name, dtype in dtypes.items():
         size = math.prod(shapes[name]) * STORAGE[dtype].itemsize

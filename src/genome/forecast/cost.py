@@ -143,7 +143,7 @@ def _experts(job: Job, setting: Setting) -> float:
 
 def _initial(job: Job, setting: Setting) -> float:
     """The experts' own scores are known already, but not the scores of their products."""
-    known = len(setting.experts) if job.parts["scheme"] == "experts" else 0
+    known = len(setting.experts) if job.parts["scheme"] in ("experts", "experts-factors") else 0
     return max(0, int(job.parts["n"]) - known)
 
 

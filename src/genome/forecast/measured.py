@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from genome.errors import GenomeError
+from genome.experts.expert import ENDING
 from genome.files import REMAKE, open_file, parse_json
 from genome.forecast.cost import Job, Measured, Rate, Setting
 from genome.scoring.results import read_record, read_split
@@ -35,8 +36,8 @@ def measure(jobs: Sequence[Job], setting: Setting, folder: Path = Path()) -> Mea
         evaluations = results / f"runs/{task}/experts/evaluations.jsonl"
         if evaluations.is_file() and task in samples:
             row_bytes[task] = evaluations.stat().st_size / (len(setting.experts) * samples[task]["validation"])
-    weights = (folder / f"resources/experts/{name}/adapter_model.safetensors" for name in setting.experts)
-    adapter_bytes = next((path.stat().st_size for path in weights if path.is_file()), None)
+    weights = (folder / f"resources/experts/{name}{ENDING}" for name in setting.experts)
+    adapter_bytes = max((path.stat().st_size for path in weights if path.is_file()), default=None)
     return Measured(samples, prompt_tokens, row_bytes, adapter_bytes, measured_rate(results / "benchmarks/runs"))
 
 

@@ -109,7 +109,7 @@ def _time(forecast: Forecast) -> str:
 
 def _left_out(forecast: Forecast) -> str:
     named = {"train_adapter": "training of adapters", "base_model": "fetching or making the base model"}
-    named |= {"fetch_adapter": "fetching adapters", "dare_ties": "merging by DARE-TIES"}
+    named |= {"import_adapter": "importing adapters", "dare_ties": "merging by DARE-TIES"}
     counted = [f"{what} ({forecast.others[stage]})" for stage, what in named.items() if stage in forecast.others]
     return ", ".join([*counted, "data sets", "scoring of tests", "tables and figures"])
 

@@ -59,12 +59,39 @@ def _outputs() -> list[Path]:
     return [Path(output) for output in script.output] if script is not None else []
 
 
+def _mark(record: logging.LogRecord) -> bool:
+    """Let a line say that it is a warning."""
+    record.mark = "warning: " if record.levelno == logging.WARNING else ""
+    return True
+
+
+def _terminal() -> logging.Handler:
+    """Return what writes each warning to the terminal once; an error ends the job, whose last words it is."""
+    said: set[str] = set()
+
+    def is_new_warning(record: logging.LogRecord) -> bool:
+        line = record.getMessage()
+        new = record.levelno == logging.WARNING and line not in said
+        said.add(line)
+        return new
+
+    handler = logging.StreamHandler()
+    handler.addFilter(is_new_warning)
+    return handler
+
+
 @contextmanager
 def job(logfile: Path | str) -> Iterator[None]:
-    """Run a script's block: log lines go to `logfile`, and a GenomeError ends the job with its one line."""
-    handler = logging.FileHandler(logfile, mode="w", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
-    log.addHandler(handler)
+    """Run a script's block: log lines go to `logfile`, and a GenomeError ends the job with its one line.
+
+    Warnings go to the terminal too.
+    """
+    handler, terminal = logging.FileHandler(logfile, mode="w", encoding="utf-8"), _terminal()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(mark)s%(message)s", datefmt="%H:%M:%S"))
+    terminal.setFormatter(logging.Formatter("%(mark)s%(message)s"))
+    for each in (handler, terminal):
+        each.addFilter(_mark)
+        log.addHandler(each)
     log.setLevel(logging.INFO)
     try:
         _end_with_owner()
@@ -74,5 +101,6 @@ def job(logfile: Path | str) -> Iterator[None]:
         log.error("error: %s", error)
         sys.exit(f"error: {error}")
     finally:
-        log.removeHandler(handler)
+        for each in (handler, terminal):
+            log.removeHandler(each)
         handler.close()

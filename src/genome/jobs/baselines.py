@@ -5,11 +5,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from genome.experts.expert import is_mixed
 from genome.genotype import FACTORS
 from genome.jobs.site import Outputs, Site
 from genome.scoring.results import read_manifest
 from genome.search.driver import run_baseline
 from genome.search.methods import read_method
+from genome.search.settings import settled, space_of
 
 
 def baseline(site: Site, settings: str, prompts: Sequence[str], scored_experts: str, seed: int, out: Outputs) -> None:
@@ -17,8 +19,9 @@ def baseline(site: Site, settings: str, prompts: Sequence[str], scored_experts: 
     started = time.perf_counter()
     experts, params = site.experts(), json.loads(settings)
     start = site.read(scored_experts, params["tasks"], experts)
-    method, chosen = read_method(params)
-    space = getattr(chosen, "merge_space", FACTORS)
+    method, given = read_method(params)
+    chosen = settled(given, mixed=is_mixed(experts))
+    space = space_of(getattr(chosen, "merge_space", FACTORS))
     evaluator = site.evaluator(params["tasks"], prompts, experts, space, start, scored_experts)
     result = run_baseline(start, method, chosen, seed, experts, evaluator)
     out.write(started, result, start, evaluator)
@@ -28,5 +31,5 @@ def dare_ties(settings: str, manifest: str, seed: int, out: str) -> None:
     """Merge the experts by DARE-TIES with equal weights."""
     from genome.lora import dare_ties as merging
 
-    folders = list(map(Path, read_manifest(manifest)["experts"]))
-    merging.dare_ties(folders, Path(out), density=json.loads(settings)["density"], seed=seed)
+    files = [Path(file) for file, _ in read_manifest(manifest).files]
+    merging.dare_ties(files, Path(out), density=json.loads(settings)["density"], seed=seed)

@@ -1,6 +1,5 @@
 """Checks of a run's first answers: a search on responses without readable answers finds nothing."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,12 +9,6 @@ from genome.scoring.fitness import Objective
 from genome.tasks import KINDS, Task
 from genome.tasks.lengths import check_lengths
 from genome.tasks.references import check_references
-
-
-def warn(message: str) -> None:
-    """Print a message that does not stop a job, to its log and to the terminal."""
-    log.warning("warning: %s", message)
-    print(f"warning: {message}", file=sys.stderr, flush=True)
 
 
 def check_objectives(objectives: Sequence[Objective], base: str, engine: Mapping[str, Any]) -> None:
@@ -28,7 +21,7 @@ def check_objectives(objectives: Sequence[Objective], base: str, engine: Mapping
         check_lengths(task.name, objective.samples, base, task.max_tokens, engine.get("max_model_len"))
         doubt = check_references(objective.task, objective.samples)
         if doubt:
-            warn(doubt)
+            log.warning("%s", doubt)
 
 
 def check_answers(objectives: Sequence[Objective], records: Sequence[Mapping[str, Any]], *, stop: bool = True) -> None:
@@ -45,7 +38,7 @@ def check_answers(objectives: Sequence[Objective], records: Sequence[Mapping[str
         message = _message(task, len(unparsed), len(found), unparsed)
         if stop and len(unparsed) == len(found):
             raise GenomeError(f"{message}; a search would find nothing (`unparsed: warn` in the config continues)")
-        warn(message)
+        log.warning("%s", message)
 
 
 def _message(task: Task, lost: int, number: int, unparsed: Sequence[Mapping[str, Any]]) -> str:

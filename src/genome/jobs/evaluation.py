@@ -7,11 +7,12 @@ from typing import Any
 
 from genome.engine.state import STORE
 from genome.errors import GenomeError
-from genome.experts.peft import read_expert
+from genome.experts.expert import ENDING, read_expert
 from genome.files import write_json, write_jsonl
+from genome.genotype import expert
 from genome.jobs import log
 from genome.jobs.site import Site
-from genome.lora.store import store_expert, store_genotypes
+from genome.lora.store import store_genotypes
 from genome.scoring.answers import answers_by_genotype, read_model_answers
 from genome.scoring.ensemble import combine
 from genome.scoring.fitness import respond
@@ -30,7 +31,7 @@ def answer_test(
 ) -> None:
     """Write the responses of a run's chosen models to a test split: its best, and its top members or its team.
 
-    `model` is a population file, or the provenance file of a merge that is a single adapter (Data Merge, DARE-TIES).
+    `model` is a population file, or the file of an expert that answers alone (Data Merge, DARE-TIES, an oracle).
     `validation` are the files that a team is chosen by: all `evaluations.jsonl` of the run, each next to its
     population, and each task's samples, TASK/validation.jsonl. `origin` records which engine answered, the experts of
     the models, and how many members answered.
@@ -38,10 +39,11 @@ def answer_test(
     resolved, samples = json.loads(settings), read_samples(prompts, asked=True)
     max_tokens = resolved["max_tokens"] or Task.max_tokens
     check_lengths(Path(prompts).parent.name, samples, site.base, max_tokens, site.engine.get("max_model_len"))
-    if Path(model).name == "provenance.json":
-        experts = [read_expert(Path(model).parent)]
-        engine = site.connect()
-        names, folders = [experts[0].name], [store_expert(experts[0], STORE)]
+    if Path(model).suffix == ENDING:
+        experts = [read_expert(model)]
+        engine = site.connect(rank=experts[0].rank)
+        names = [experts[0].name]
+        folders = store_genotypes([expert(0, 1)], experts, STORE, names)
     else:
         experts = site.experts()
         population = read_population(model, experts)
@@ -49,7 +51,7 @@ def answer_test(
         members = _team(site, population, resolved, validation) if validation else top(population, resolved["members"])
         chosen = [population.best, *members]
         names = [individual.name for individual in chosen]
-        folders = store_genotypes([individual.genotype for individual in chosen], experts, STORE, names)
+        folders = store_genotypes([each.genotype for each in chosen], experts, STORE, names, site.joint_basis)
     distinct = list(dict.fromkeys(folders))
     [texts] = respond(engine, distinct, [(samples, max_tokens)])
     by_folder = dict(zip(distinct, texts, strict=True))

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from genome.engine.state import STORE
 from genome.errors import GenomeError
+from genome.experts.expert import is_mixed
 from genome.files import replacing_directory
 from genome.jobs.checks import check_answers, check_objectives
 from genome.jobs.site import Outputs, Site
@@ -14,7 +15,7 @@ from genome.lora.store import link_adapter, store_genotypes
 from genome.search import driver
 from genome.search.methods import read_method
 from genome.search.racing import TRIALS
-from genome.search.settings import read_initial
+from genome.search.settings import read_initial, settled, space_of
 
 
 def score_experts(site: Site, settings: str, prompts: Sequence[str], unparsed: str, out: Outputs) -> None:
@@ -38,8 +39,9 @@ def initial_population(
     started = time.perf_counter()
     experts, params = site.experts(), json.loads(settings)
     start = site.read(scored_experts, params["tasks"], experts)
-    chosen = read_initial(params)
-    evaluator = site.evaluator(params["tasks"], prompts, experts, chosen.merge_space, start, scored_experts)
+    chosen = settled(read_initial(params), mixed=is_mixed(experts))
+    space = space_of(chosen.merge_space)
+    evaluator = site.evaluator(params["tasks"], prompts, experts, space, start, scored_experts)
     population = driver.initial_population(experts, start, chosen, size, seed, evaluator)
     shared = start.scored.keys() <= population.scored.keys()
     out.write(started, population, start if shared else replace(start, samples=0), evaluator)
@@ -59,8 +61,10 @@ def generation(
     started = time.perf_counter()
     experts, params = site.experts(), json.loads(settings)
     before = site.read(previous, params["tasks"], experts)
-    method, chosen = read_method(params)
-    evaluator = site.evaluator(params["tasks"], prompts, experts, chosen.merge_space, before, previous)
+    method, given = read_method(params)
+    chosen = settled(given, mixed=is_mixed(experts))
+    space = space_of(chosen.merge_space)
+    evaluator = site.evaluator(params["tasks"], prompts, experts, space, before, previous)
     course = evaluator.course(seed)
     if course is not None and not all(map(course.fits, before.state.get(TRIALS, {}).values())):
         raise GenomeError(f"{previous}: raced on other samples than these; delete the file to have it made again")
@@ -68,7 +72,8 @@ def generation(
     with replacing_directory(adapters) as folder:
         if keep_adapters:
             kept = following.members
-            stored = store_genotypes([x.genotype for x in kept], experts, STORE, [x.name for x in kept])
+            genotypes, names = [x.genotype for x in kept], [x.name for x in kept]
+            stored = store_genotypes(genotypes, experts, STORE, names, site.joint_basis)
             for member, source in zip(kept, stored, strict=True):
                 link_adapter(source, folder / member.name)
     out.write(started, following, before, evaluator)

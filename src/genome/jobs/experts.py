@@ -5,14 +5,17 @@ Only the stages that train or merge import torch; the others start in a fraction
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-from genome.errors import GenomeError
+from genome.experts.adapter_files import check_weights
 from genome.experts.corpora import read_corpus
-from genome.experts.peft import WEIGHTS, check_weights, different_names, fetch_expert, load_experts
-from genome.files import sha256, write_json, write_jsonl
+from genome.experts.expert import ENDING, Expert, is_mixed, read_expert
+from genome.experts.importing import check_set, import_expert, set_warnings
+from genome.files import write_json, write_jsonl
 from genome.jobs import log
-from genome.lora.geometry import write_cosines
+from genome.lora.geometry import cosines, write_cosines
+from genome.lora.shared import write_basis, write_losses
 from genome.scoring.results import read_experts
 from genome.tasks.chat import parse_chat
 
@@ -48,47 +51,75 @@ def published_corpus(settings: str, data_dir: str | None, out: str) -> None:
     log.info("%d exchanges; %d conversations without one", len(rows), empty)
 
 
-def train_adapter(settings: str, base: str, corpora: Sequence[str], out: str) -> None:
-    """Train one LoRA adapter on the union of `corpora`: an expert, or Data Merge."""
+def train_adapter(settings: str, base: str, corpora: Sequence[str], folder: str, out: str) -> None:
+    """Fine-tune the base on the union of `corpora` into `folder`, and import the result: an expert, or Data Merge."""
     from genome.lora.training import Training, corpus_rows, train_lora
 
     resolved = json.loads(settings)
     base_name = resolved.get("base_name") or Path(base).name
     rows = [row for corpus in corpora for row in corpus_rows(corpus)]
-    name = Path(out).name
+    name = Path(folder).name
     source = " + ".join(corpora)
     training = Training(**resolved["training"])
     chat = parse_chat(resolved.get("chat"))
-    result = train_lora(base, rows, training, out, name=name, base_name=base_name, source=source, chat=chat)
+    result = train_lora(base, rows, training, folder, name=name, base_name=base_name, source=source, chat=chat)
     log.info("%s: %s", name, result)
+    trained = {"path": folder, **({"rank": training.rank} if training.kind == "full" else {})}
+    known = {"source": source, "base_model": base_name, "rows": len(rows), "training": asdict(training)}
+    log.info("%s", described(import_expert(name, trained, base, out, provenance=known)))
 
 
-def fetch_adapter(settings: str, out: str) -> None:
-    """Fetch an adapter from the hub or a folder."""
-    fetch_expert(Path(out).name, json.loads(settings)["source"], out)
+def import_adapter(settings: str, base: str, out: str) -> None:
+    """Import a fine-tune of `base` from the hub or a folder."""
+    name = Path(out).name.removesuffix(ENDING)
+    log.info("%s", described(import_expert(name, json.loads(settings)["source"], base, out)))
 
 
-def check_experts(folders: Sequence[str], manifest: Path | str) -> None:
+def described(expert: Expert) -> str:
+    """Return what an expert is and what is lost in it, in one line."""
+    layers, dropped = expert.provenance["layers"], expert.provenance["dropped"]
+    kept = min((layer["kept"] for layer in layers.values()), default=1.0)
+    line = f"{expert.name}: {expert.provenance['kind']}, rank {expert.rank}, {len(layers)} layers"
+    line += f", of each at least {kept:.2%} of the norm of its change" if kept < 0.99995 else ""
+    return line + (f"; {len(dropped['tensors'])} tensors dropped" if dropped["tensors"] else "")
+
+
+def check_experts(settings: str, base: str, files: Sequence[str], manifest: Path | str) -> None:
     """Check that experts are whole and can be merged, and write the manifest that later stages read."""
-    experts = load_experts(folders)
+    experts = [read_expert(file) for file in files]
     for expert in experts:
-        check_weights(expert.path / WEIGHTS)
-        if sha256(expert.path / WEIGHTS) != expert.sha256:
-            raise GenomeError(
-                f"{expert.path / WEIGHTS}: not the file of its provenance (another SHA-256); delete the folder to have "
-                "the expert made again"
-            )
-    for line in different_names(experts):
+        check_weights(expert.path)
+    check_set(experts)
+    base_name = json.loads(settings).get("base_name") or Path(base).name
+    for line in set_warnings(experts, base_name, cosines(experts)):
         log.warning("%s", line)
-    first = experts[0]
-    shared = {"rank": first.rank, "alpha": first.alpha, "target_modules": first.target_modules}
-    entries = [{"name": expert.name, "path": str(expert.path), "sha256": expert.sha256} for expert in experts]
-    write_json(manifest, {"base_model": first.base_model, **shared, "experts": entries})
-    log.info("%d experts of rank %d agree", len(experts), experts[0].rank)
+    entries = [
+        {
+            "name": expert.name,
+            "path": str(expert.path),
+            "sha256": expert.sha256,
+            "kind": expert.provenance["kind"],
+            "rank": expert.rank,
+            "base_model": expert.base_model,
+        }
+        for expert in experts
+    ]
+    ranks, mixed = [expert.rank for expert in experts], is_mixed(experts)
+    write_json(manifest, {"rank": max(ranks), "ranks": ranks, "mixed": mixed, "experts": entries})
+    log.info("%d experts of rank%s %s", len(experts), "s" * mixed, " ".join(map(str, sorted({*ranks}))))
 
 
 def compare_experts(manifest: str, table: Path | str) -> None:
     """Write the pairwise cosines of the experts, which show how well merging factor by factor can work."""
     experts = read_experts(manifest)
     write_cosines(experts, table)
-    log.info("compared %d experts over %d tensors", len(experts), len(experts[0].tensors))
+    log.info("compared %d experts", len(experts))
+
+
+def shared_basis(manifest: str, rank: int, basis: Path | str, losses: Path | str) -> None:
+    """Write the joint basis of this rank of the experts, and the share of each expert's change that is lost in it."""
+    found = write_basis(read_experts(manifest), rank, basis)
+    write_losses(found, losses)
+    worst = max(found.experts, key=lambda name: found.experts[name])
+    most = found.experts[worst]
+    log.info("rank %d: %.3g of the norm of all changes is lost, at most %.3g (%s)", rank, found.total, most, worst)

@@ -1,15 +1,20 @@
 """Stages that export a run's result: its best individual as a PEFT folder with a model card, or merged."""
 
 import json
+import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from genome.errors import GenomeError
-from genome.experts.peft import CONFIG, PROVENANCE
+from genome.experts.adapter_files import CONFIG
+from genome.experts.expert import Expert
 from genome.files import read_json, replacing_directory, write_json, write_text
+from genome.genotype import PRODUCT, Genotype, shared_rank
 from genome.jobs import log
+from genome.lora.compress import compress, lost
 from genome.lora.materialise import materialise
-from genome.report.card import Export, Report, card
+from genome.report.card import Export, Losses, Report, card
 from genome.report.run_files import by_task, task_of_test
 from genome.scoring.results import read_experts, read_names, read_scores, read_split
 from genome.scoring.statistics import read_report
@@ -30,10 +35,12 @@ def export_adapter(
     answers: Sequence[str],
     responses: Sequence[str],
     out: str,
+    basis: Sequence[str] = (),
 ) -> None:
     """Write the best individual by validation as a PEFT folder, with its genotype and a model card.
 
     `splits` (provenance files), `scores`, `answers` and `responses` are those of the run's tasks, one file per task.
+    `basis` is the joint basis of a run in a shared space. `rank` in the settings is the highest rank of the adapter.
     """
     resolved = json.loads(settings)
     experts = read_experts(manifest)
@@ -56,9 +63,9 @@ def export_adapter(
                 for row in rows
             ]
         )
-    with replacing_directory(out) as folder:
+    with replacing_directory(out) as folder, tempfile.TemporaryDirectory() as temporary:
         folder.rmdir()
-        materialise([best.genotype], experts, [folder])
+        losses = _write(best.genotype, experts, resolved.get("rank"), folder, Path(temporary), basis)
         # Experts name their base as in their training, which may be a folder of another machine.
         base = {"base_model_name_or_path": resolved["base"]["reference"], "revision": resolved["base"].get("revision")}
         form = read_json(folder / CONFIG)
@@ -71,12 +78,13 @@ def export_adapter(
             base=resolved["base"],
             rank=form["r"],
             alpha=form["lora_alpha"],
+            targets=form["target_modules"],
+            losses=losses,
             best=best,
             members=members,
             generations=evolved.generation,
             evaluations=evolved.evaluations,
             experts=experts,
-            sources=[read_json(expert.path / PROVENANCE) for expert in experts],
             tasks=tasks,
             splits=[read_split(path, "prompts_on_both_sides") for path in splits_of.values()],
             engine=described(evolved.engine),
@@ -85,6 +93,23 @@ def export_adapter(
         )
         write_text(folder / CARD, card(export))
     log.info("%s: %s of %s", out, best.name, population)
+
+
+def _write(
+    genotype: Genotype, experts: Sequence[Expert], rank: int | None, out: Path, temporary: Path, basis: Sequence[str]
+) -> Losses:
+    """Write a genotype as a PEFT folder of at most `rank`, and return what that loses; `temporary` is a folder."""
+    joint = Path(basis[0]) if basis else None
+    whole = out if rank is None else temporary / "whole"
+    materialise([genotype], experts, [whole], (), joint)
+    approximated = None
+    if shared_rank(genotype.space) is not None:
+        materialise([replace(genotype, space=PRODUCT)], experts, [temporary / "exact"])
+        approximated = lost(temporary / "exact", whole)
+    if rank is None:
+        return Losses(approximated)
+    before, loss = read_json(whole / CONFIG)["r"], compress(whole, rank, out)
+    return Losses(approximated, before, loss) if rank < before else Losses(approximated)
 
 
 def _reported(population: Population, responses: str, k: int) -> list[Individual]:

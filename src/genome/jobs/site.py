@@ -11,39 +11,55 @@ from typing import Any
 from genome.engine.client import Engine
 from genome.engine.launcher import connect
 from genome.engine.state import STORE
+from genome.engine.vllm import RANKS
 from genome.errors import GenomeError
-from genome.experts.peft import Expert
+from genome.experts.expert import Expert
 from genome.files import write_json, write_jsonl
-from genome.genotype import FACTORS, PRODUCT
+from genome.genotype import FACTORS, PRODUCT, shared_rank
 from genome.jobs import log
 from genome.scoring.fitness import Evaluator, Objective
-from genome.scoring.results import read_experts, read_manifest, read_scored_task
+from genome.scoring.results import Manifest, read_experts, read_manifest, read_scored_task
 from genome.search.population import Population
 from genome.search.records import check_engine, read_population, write_population
+from genome.search.settings import named_space, settled_space, space_of
 
 
 @dataclass(frozen=True)
 class Site:
-    """Where a stage runs: the base model's folder, the experts' manifest, and the config's `engine`."""
+    """Where a stage runs: the base model's folder, the experts' manifest, and the config's `engine`.
+
+    `basis` is the file of the joint basis in which the stage merges experts, if it does so in a shared space. The
+    engine has, in addition to the config's keys, `spaces`: those of all jobs that share it.
+    """
 
     base: str
     manifest: str
     engine: Mapping[str, Any]
+    basis: Sequence[str] = ()
 
     def experts(self) -> list[Expert]:
         """Return the run's experts, in the order of the manifest."""
         return read_experts(self.manifest)
 
-    def connect(self, start: Population | None = None, path: Path | str = "", space: str = FACTORS) -> Engine:
-        """Return the workflow's engine, ready for adapters of the experts' rank or of the rank of all experts together.
+    @property
+    def joint_basis(self) -> Path | None:
+        """The file of the joint basis, None outside of shared spaces."""
+        return Path(self.basis[0]) if self.basis else None
 
-        The latter is the rank in the space of products, of this job or of others that share the engine. If a stage
-        continues from a population `start`, read from `path`, the engine must be the one that scored it.
+    def connect(
+        self, start: Population | None = None, path: Path | str = "", space: str = FACTORS, rank: int = 0
+    ) -> Engine:
+        """Return the workflow's engine, ready for adapters of this job in `space` and of others that share the engine.
+
+        `rank` is that of a single adapter that the job serves in addition. If a stage continues from a population
+        `start`, read from `path`, the engine must be the one that scored it.
         """
         manifest = read_manifest(self.manifest)
-        products = PRODUCT in (space, start and start.best.genotype.space)
-        width = len(manifest["experts"]) if products else self.engine.get("stacked", 1)
-        engine = connect(self.engine, self.base, manifest["rank"] * width)
+        named = {space, *self.engine.get("spaces", ())} | ({start.best.genotype.space} if start else set())
+        spaces = {space_of(settled_space(named_space(each), mixed=manifest.mixed)) for each in named}
+        ranks = {each: rank_of(each, manifest) for each in spaces}
+        check_ranks(ranks, manifest, self.engine)
+        engine = connect(self.engine, self.base, max(rank, manifest.rank, *ranks.values()))
         if start is not None:
             check_engine(path, start.engine, engine.fingerprint)
         return engine
@@ -76,7 +92,24 @@ class Site:
             Objective(*read_scored_task(task["name"], task["definition"], self.base, file), task["weight"])
             for task, file in zip(tasks, prompts, strict=True)
         ]
-        return Evaluator(objectives, experts, STORE, partial(self.connect, start, path, space))
+        return Evaluator(objectives, experts, STORE, partial(self.connect, start, path, space), self.joint_basis)
+
+
+def rank_of(space: str, manifest: Manifest) -> int:
+    """Return the highest rank of an adapter in a space, given its experts."""
+    if space == PRODUCT:
+        return sum(manifest.ranks)
+    return shared_rank(space) or manifest.rank
+
+
+def check_ranks(ranks: Mapping[str, int], manifest: Manifest, engine: Mapping[str, Any]) -> None:
+    """Raise GenomeError if vLLM does not serve products of the experts, whose ranks add up."""
+    if engine.get("backend") == "vllm" and ranks.get(PRODUCT, 0) > RANKS[-1]:
+        raise GenomeError(
+            f"merge_space: product needs adapters of rank {ranks[PRODUCT]}, the ranks of {len(manifest.ranks)} experts "
+            f"together, but vLLM serves at most rank {RANKS[-1]}; set merge_space to {{shared: {{rank: {RANKS[-1]}}}}} "
+            "or less, or give these experts a lower `rank`"
+        )
 
 
 @dataclass(frozen=True)

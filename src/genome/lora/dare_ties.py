@@ -2,6 +2,7 @@
 
 As in PEFT's `add_weighted_adapter(combination_type="dare_ties")`, A and B are merged separately, both are multiplied by
 the square root of an expert's weight times its scaling alpha/r, and the merged adapter's scaling is 1 (alpha = r).
+Lower ranks and missing layers, which PEFT refuses, are padded with zeros.
 """
 
 import math
@@ -11,10 +12,13 @@ from pathlib import Path
 import torch
 from peft.utils import merge_utils
 
-from genome.experts.peft import CONFIG, WEIGHTS, load_experts, stored_types, write_provenance
-from genome.experts.tensors import from_float32, header_bytes, open_tensors
-from genome.files import read_json, replacing_directory, write_json
+from genome.experts.expert import PREFIX, Expert, Factors, read_expert, stored_type, write_expert
+from genome.experts.tensors import from_float32, open_tensors, to_float32
+from genome.lora.layers import factor_names, padded, shape_of, target_modules, union_of
+from genome.lora.materialise import unscaled
 from genome.rng import stream
+
+NAME = "dare_ties"
 
 
 def dare_ties(
@@ -23,8 +27,8 @@ def dare_ties(
     density: float = 0.7,
     weights: Sequence[float] | None = None,
     seed: int = 0,
-) -> None:
-    """Merge the experts' folders into the PEFT folder `out`, an expert named `dare_ties`.
+) -> Expert:
+    """Merge the experts' files into the file `out` of one expert, named `dare_ties`, and return it.
 
     `density` in (0, 1) is the share of weights that DARE keeps (and rescales by its inverse). `weights` has one
     non-negative number per expert; None means 1 each. The merge is already a mean over the experts that agree in sign,
@@ -32,36 +36,42 @@ def dare_ties(
     merge is done in float32 and stored in the widest of the experts' types. The dropped weights depend on `seed` and
     the layer's name.
     """
-    members = load_experts(experts)
+    members = [read_expert(path) for path in experts]
     weights = [1.0] * len(members) if weights is None else list(weights)
-    scaled = [weight * member.alpha / member.rank for weight, member in zip(weights, members, strict=True)]
-    roots = torch.tensor([math.sqrt(value) for value in scaled])
-    sources = [open_tensors(member.path / WEIGHTS) for member in members]
-    first, dtypes = members[0], stored_types(members)
-    merged = {}
+    roots = torch.tensor([math.sqrt(each * member.scale) for each, member in zip(weights, members, strict=True)])
+    opened = [open_tensors(member.path) for member in members]
+    rank, dtype = max(member.rank for member in members), stored_type(members)
+    layers = union_of(members)
+    merged: dict[str, Factors] = {}
     with torch.random.fork_rng(devices=[]):
-        for layer in sorted(name.removesuffix(".lora_A.weight") for name in first.tensors if "lora_A" in name):
+        for layer in sorted(layers):
             torch.manual_seed(layer_seed(seed, layer))
             # A before B, as PEFT draws them.
-            for name in (f"{layer}.lora_A.weight", f"{layer}.lora_B.weight"):
-                tensors = [torch.from_numpy(source[name]) for source in sources]
-                values = merge_utils.dare_ties(tensors, roots, density)
-                merged[name] = from_float32(values.numpy(), dtypes[name])
-    with replacing_directory(out) as folder:
-        header = header_bytes(
-            {name: dtypes[name] for name in merged},
-            {name: values.shape for name, values in merged.items()},
-        )
-        (folder / WEIGHTS).write_bytes(header + b"".join(values.tobytes() for values in merged.values()))
-        write_json(folder / CONFIG, {**read_json(first.path / CONFIG), "lora_alpha": first.rank})
-        source = {
-            "merge": "dare_ties",
-            "density": density,
-            "weights": weights,
-            "seed": seed,
-            "experts": {member.name: member.sha256 for member in members},
-        }
-        write_provenance(folder, "dare_ties", source)
+            factors = []
+            for name in factor_names(layer):
+                shape = shape_of(name, layers[layer], rank)
+                pairs = zip(members, opened, strict=True)
+                sources = [padded(unscaled(each, tensors, name, each.scale), shape) for each, tensors in pairs]
+                values = merge_utils.dare_ties([torch.from_numpy(source) for source in sources], roots, density)
+                factors.append(to_float32(from_float32(values.numpy(), dtype), dtype))
+            merged[layer.removeprefix(PREFIX)] = factors[1], factors[0]
+    known = {
+        "merge": "dare_ties",
+        "density": density,
+        "weights": weights,
+        "seed": seed,
+        "experts": {member.name: member.sha256 for member in members},
+    }
+    return write_expert(
+        out,
+        NAME,
+        merged,
+        alpha=rank,
+        dtype=dtype,
+        target_modules=target_modules(members),
+        base_model=members[0].base_model,
+        provenance={"kind": "DARE-TIES", "source": known, "revision": None},
+    )
 
 
 def layer_seed(seed: int, layer: str) -> int:

@@ -13,20 +13,25 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from genome.experts.peft import CONFIG, WEIGHTS, Expert
-from genome.files import sha256, writing
+from genome.experts.expert import Expert
+from genome.files import writing
 from genome.genotype import Genotype
-from genome.lora.materialise import adapter_id, materialise
+from genome.lora.materialise import CONFIG, WEIGHTS, materialise
 
 UNUSED_SECONDS = 3600
 """How long an adapter that no job requests stays in the store."""
 
 
 def store_genotypes(
-    genotypes: Sequence[Genotype], experts: Sequence[Expert], store: Path, names: Sequence[str] = ()
+    genotypes: Sequence[Genotype],
+    experts: Sequence[Expert],
+    store: Path,
+    names: Sequence[str] = (),
+    basis: Path | None = None,
 ) -> list[Path]:
     """Materialise genotypes into the `store` and return their folders, each named by adapter id.
 
+    `names` and `basis` are those of `genome.lora.materialise.materialise`.
     Unused adapters are removed first: a long workflow makes more adapters than fit on a disk.
     """
     with writing(store):
@@ -34,18 +39,8 @@ def store_genotypes(
     _prune(store)
     with writing(store, store), tempfile.TemporaryDirectory(prefix=".new-", dir=store) as temporary:
         folders = [Path(temporary) / str(number) for number in range(len(genotypes))]
-        ids = materialise(genotypes, experts, folders, names)
+        ids = materialise(genotypes, experts, folders, names, basis)
         return [_publish(folder, store / name) for folder, name in zip(folders, ids, strict=True)]
-
-
-def store_expert(expert: Expert, store: Path) -> Path:
-    """Put an adapter that is not a genotype (Data Merge, DARE-TIES) into the store and return its folder."""
-    with writing(store):
-        store.mkdir(parents=True, exist_ok=True)
-    name = adapter_id(sha256(expert.path / WEIGHTS), expert)
-    with writing(store, store), tempfile.TemporaryDirectory(prefix=".new-", dir=store) as temporary:
-        link_adapter(expert.path, Path(temporary) / "new")
-        return _publish(Path(temporary) / "new", store / name)
 
 
 def _publish(folder: Path, target: Path) -> Path:

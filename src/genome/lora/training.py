@@ -4,8 +4,8 @@ A corpus is a list of rows {prompt, response}. A prompt goes through the tokeniz
 negative log-likelihood of the tokens of the response and of the end of the turn. The learning rate warms up linearly,
 then follows a cosine to zero.
 
-All experts of a base start from the same LoRA initialisation (`init_seed`). Adapters with the same start can be
-averaged; others cannot, because a product BA does not determine A and B.
+LoRA, rsLoRA and DoRA start from an initialisation drawn from `init_seed`. Adapters with the same start can be averaged
+factor by factor; others cannot, because a product BA does not determine A and B. A full fine-tune starts from the base.
 """
 
 import math
@@ -13,16 +13,15 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
 
 from genome.errors import GenomeError
-from genome.experts.peft import write_provenance
 from genome.files import encodable, read_numbered, replacing_directory
 from genome.rng import stream
 from genome.tasks.chat import Chat, dialogue_texts, load_tokenizer, prompt_texts, token_ids
@@ -36,11 +35,15 @@ LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_
 class Training:
     """How to train; the defaults are the paper's Table 9.
 
-    Each step uses `batch_size` rows, `rows_per_pass` of them at a time (None: all at once). The base is loaded in
-    `dtype`, the adapter always in float32. Rows are cut at `max_length` tokens. `seed` sets the order of the rows,
-    `init_seed` the adapter's initial weights.
+    `kind` is what is trained: a LoRA (Hu et al. 2021, scaling alpha / rank), an rsLoRA (Kalajdzievski 2023, scaling
+    alpha / sqrt(rank)), a DoRA (Liu et al. 2024, which also trains the norms of the weights' rows), or the weights of
+    the target modules themselves (`full`; `rank` is then that of its import, and alpha is unused). Each step uses
+    `batch_size` rows, `rows_per_pass` of them at a time (None: all at once). The base is loaded in `dtype`; what is
+    trained is always float32. Rows are cut at `max_length` tokens. `seed` sets the order of the rows, `init_seed` the
+    adapter's initial weights (None: by the adapter's name, so that each has its own).
     """
 
+    kind: Literal["lora", "rslora", "dora", "full"] = "lora"
     rank: int = 8
     alpha: int = 16
     target_modules: tuple[str, ...] = LINEAR
@@ -53,7 +56,7 @@ class Training:
     dtype: str = "float32"
     threads: int = 1
     seed: int = 0
-    init_seed: int = 0
+    init_seed: int | None = 0
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,11 @@ def train_lora(
     source: str = "rows",
     chat: Chat | None = None,
 ) -> dict[str, Any]:
-    """Train a LoRA adapter of `base` (folder or hub id) on a corpus and write a PEFT folder with its provenance.
+    """Fine-tune `base` (folder or hub id) on a corpus and write the result to `out_dir`.
+
+    A LoRA, rsLoRA or DoRA is written as a PEFT folder, a full fine-tune as a folder of transformers (config.json and
+    model.safetensors, without a tokenizer). A full fine-tune, too, changes nothing but the weights of the target
+    modules: embeddings, norms and biases stay the base's, so that all of its change can be merged.
 
     `corpus` is a JSON Lines file, or its rows with `source` as their name in messages. `base_name` is the name of the
     base in the adapter's config (default: `base` as given). `chat` sets how prompts are rendered. Returns {steps,
@@ -84,37 +91,63 @@ def train_lora(
     """
     rows, source = (corpus_rows(corpus), str(corpus)) if isinstance(corpus, str | Path) else (corpus, source)
     check_rows(rows, source)
-    # These take seconds to import, so bad rows are reported first.
-    from peft import LoraConfig, get_peft_model
+    # It takes seconds to import, so bad rows are reported first.
     from transformers import AutoModelForCausalLM
 
     prepare_torch(settings.threads)
     tokenizer = load_tokenizer(base)
     model = AutoModelForCausalLM.from_pretrained(base, dtype=getattr(torch, settings.dtype))
     check_targets(model, settings.target_modules, base)
+    model = trainable(model, settings, name).to("cuda" if torch.cuda.is_available() else "cpu")
+    losses = fit(model, encode(tokenizer, rows, settings.max_length, chat), settings)
+    with replacing_directory(out_dir) as folder, saving(out_dir):
+        if settings.kind == "full":
+            model.save_pretrained(folder)  # float32 even if the base is not: its change can be small
+        else:
+            save_adapter(model, settings, base_name or str(base), folder)
+    return {"steps": len(losses), "first_loss": losses[0], "last_loss": losses[-1]}
+
+
+def trainable(model: Any, settings: Training, name: str) -> Any:
+    """Return the base model with what `settings` train, in float32, as its only parameters that require gradients."""
+    if settings.kind == "full":
+        model.requires_grad_(False)
+        for module_name, module in model.named_modules():
+            if isinstance(module, torch.nn.Linear) and module_name.rsplit(".", 1)[-1] in settings.target_modules:
+                module.weight.requires_grad_(True)
+        return model.float()  # all of it, since a layer multiplies tensors of one type only
+    from peft import LoraConfig, get_peft_model
+
     # transformers has renamed an attribute that PEFT uses; neither the user nor this code can change that.
     warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
-    torch.manual_seed(settings.init_seed)
+    torch.manual_seed(initial_seed(settings, name))
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
         target_modules=sorted(settings.target_modules),
+        use_rslora=settings.kind == "rslora",
+        use_dora=settings.kind == "dora",
         task_type="CAUSAL_LM",
     )
-    model = get_peft_model(model, config).to("cuda" if torch.cuda.is_available() else "cpu")
-    losses = fit(model, encode(tokenizer, rows, settings.max_length, chat), settings)
-    base_name = base_name or str(base)
-    with replacing_directory(out_dir) as folder:
-        saved: Any = model.peft_config["default"]
-        saved.base_model_name_or_path = base_name
-        # PEFT stores a set, whose order differs between processes.
-        saved.target_modules = sorted(settings.target_modules)
-        with saving(out_dir):
-            model.save_pretrained(str(folder), save_embedding_layers=False)
-        # PEFT's model card contains nothing that provenance.json does not.
-        (folder / "README.md").unlink(missing_ok=True)
-        write_provenance(folder, name, source, {"rows": len(rows), "training": asdict(settings)})
-    return {"steps": len(losses), "first_loss": losses[0], "last_loss": losses[-1]}
+    return get_peft_model(model, config)
+
+
+def initial_seed(settings: Training, name: str) -> int:
+    """Return the seed of an adapter's initial weights."""
+    if settings.init_seed is not None:
+        return settings.init_seed
+    return int(stream(settings.seed, "initialisation", name).integers(2**31))
+
+
+def save_adapter(model: Any, settings: Training, base_name: str, folder: Path) -> None:
+    """Write a trained adapter as a PEFT folder."""
+    saved: Any = model.peft_config["default"]
+    saved.base_model_name_or_path = base_name
+    # PEFT stores a set, whose order differs between processes.
+    saved.target_modules = sorted(settings.target_modules)
+    model.save_pretrained(str(folder), save_embedding_layers=False)
+    # PEFT's model card contains nothing that the expert's provenance does not.
+    (folder / "README.md").unlink(missing_ok=True)
 
 
 @contextmanager
@@ -266,7 +299,8 @@ def fit(
     for step, batch in enumerate(steps):
         for group, rate in rates:
             group["lr"] = rate * schedule(step, len(steps), settings.warmup_ratio)
-        rows = [examples[index] for index in batch]
+        # Rows of similar length in one pass, which need less padding.
+        rows = sorted((examples[index] for index in batch), key=lambda row: len(row.tokens))
         tokens = max(1, sum(len(row.tokens) - row.prompt_length for row in rows))
         size = settings.rows_per_pass or len(rows)
         losses.append(0.0)

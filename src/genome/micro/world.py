@@ -1,10 +1,15 @@
 """The micro world: questions in ten dialects, the corpora that teach them, and twelve tasks that mix them.
 
-A question is a cue word and a body, after optional polite words: `hello robot please tally 7 and 5`. The base learns
-the native cues. Its corpus also has some questions in the dialects, but mostly with the answer `pardon`, which is also
-the answer if a cue does not fit its question. An expert's corpus teaches one dialect and repeats the base's corpus. A
-task mixes the dialects of two or three experts, so that no single expert is good at it, but a merge of the right
-experts is.
+A question is one or two cue words and a body, after optional polite words: `hello robot please tally 7 and 5`. The base
+learns the native cues. Its corpus also has some questions in the dialects, but mostly with the answer `pardon`, which
+is also the answer if a cue does not fit its question. An expert's corpus teaches one dialect and repeats the base's
+corpus.
+
+Eight tasks mix the dialects of two or three experts, a question in each, so that no single expert is good at them, but
+a merge of the right experts is. In the other four every question needs two skills and has the cues of two dialects:
+`tally castilian tres and siete and dos`. The base knows both cues in native words, and each expert its own dialect
+next to the other's native cue; both dialects in one question are known to a merge at most. The response derives the
+answer in steps (`3 and 7 so 10 and 2 so 12`), but the rows of a task hold only the answer.
 
 Because the base has seen the dialects, its experts are easy to merge: their skills show at small weights. An expert
 that learns a skill from nothing loses it in any merge.
@@ -14,12 +19,12 @@ questions are held out: a third of all question texts, chosen by hash, never occ
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from genome.micro.skills import SKILLS, WORDS, Question, pick
+from genome.micro.skills import FORMS, SKILLS, WORDS, Form, Question, pick
 from genome.rng import stream
 
 Row = dict[str, Any]
@@ -34,27 +39,29 @@ UNDERSTOOD = 0.2
 """The share of the base's dialect questions that have the correct answer. A larger share lets more of an expert survive
 a merge, and lets each expert know more of the other dialects: at 0.2 the best single experts score 64 % on average, at
 0.4 over 75 %."""
-TASKS: dict[str, tuple[tuple[str, str], ...]] = {
-    "facts": (("beasts", "four"), ("places", "four")),
-    "facts_pro": (("beasts", "any"), ("places", "any"), ("logic", "truth")),
-    "sums": (("add", "sum"), ("reader", "how_many")),
-    "algebra": (("sub", "difference"), ("fr", "number")),
-    "polyglot_sums": (("es", "number"), ("fr", "number"), ("add", "sum")),
-    "translation": (("es", "sentence"), ("fr", "sentence")),
-    "science": (("beasts", "four"), ("logic", "truth")),
-    "common_sense": (("places", "four"), ("mood", "feeling")),
-    "puzzles": (("logic", "truth"), ("reader", "who")),
-    "reading": (("reader", "who"), ("reader", "how_many"), ("add", "sum")),
-    "emotions": (("mood", "feeling"), ("logic", "truth")),
-    "programs": (("code", "program"), ("add", "sum")),
+SINGLE = 0.55
+"""The share of the base's questions with one native cue; those with two have 0.3."""
+TASKS: dict[str, tuple[str, ...]] = {
+    "facts": ("skin_of_four", "continent_of_four"),
+    "facts_pro": ("skin", "continent", "truth"),
+    "sums": ("together",),
+    "algebra": ("difference", "french_number"),
+    "polyglot_sums": ("spanish_sum", "french_sum"),
+    "translation": ("spanish", "french"),
+    "science": ("skin_of_four", "truth"),
+    "common_sense": ("continent_of_four", "feeling"),
+    "puzzles": ("two_steps",),
+    "reading": ("left_over",),
+    "emotions": ("feeling", "truth"),
+    "programs": ("program", "sum"),
 }
-"""Each task's questions in equal shares: (skill, form)."""
+"""Each task's forms of questions, in equal shares."""
 
 
-def phrase(rng: np.random.Generator, cue: str, body: str) -> str:
-    """Return the text of a question with a cue, in one of 96 polite forms."""
+def phrase(rng: np.random.Generator, cues: Sequence[str], body: str) -> str:
+    """Return the text of a question with its cue words, in one of 96 polite forms."""
     courtesy = (pick(rng, GREETINGS), pick(rng, ADDRESSES), pick(rng, WISHES))
-    return " ".join(filter(None, (*courtesy, cue, body)))
+    return " ".join(filter(None, (*courtesy, *cues, body)))
 
 
 def held_out(text: str) -> bool:
@@ -62,33 +69,80 @@ def held_out(text: str) -> bool:
     return hashlib.sha256(text.encode()).digest()[0] < 85
 
 
-def source(cue: str, forms: Iterable[Callable[[np.random.Generator], Question]]) -> Source:
-    """Return a function that draws (text, response, question) from a skill's forms with one of its cues."""
-    asked = tuple(forms)
+def source(forms: Sequence[tuple[Form, Sequence[str]]]) -> Source:
+    """Return a function that draws (text, response, question) from forms with their cue words."""
 
     def draw(rng: np.random.Generator) -> tuple[str, str, Question]:
-        question = pick(rng, asked)(rng)
-        return phrase(rng, cue, question.body), question.answer, question
+        form, cues = pick(rng, forms)
+        question = form.draw(rng)
+        return phrase(rng, cues, question.body), question.response, question
 
     return draw
 
 
-NATIVE = {name: source(skill.native, skill.forms.values()) for name, skill in SKILLS.items()}
-DIALECT = {name: source(skill.dialect, skill.forms.values()) for name, skill in SKILLS.items()}
+def cued(form: Form, dialects: Sequence[str]) -> tuple[Form, Sequence[str]]:
+    """Return a form with its cue words: in the dialects of some skills, otherwise native."""
+    return form, [SKILLS[name].dialect if name in dialects else SKILLS[name].native for name in form.skills]
+
+
+def forms_of(*skills: str) -> list[Form]:
+    """Return the forms that need just these skills."""
+    return [form for form in FORMS.values() if form.skills == skills]
+
+
+def unfamiliar(draw: Source) -> Source:
+    """Return a source of the same questions whose responses are rarely the correct one, otherwise `pardon`."""
+
+    def drawn(rng: np.random.Generator) -> tuple[str, str, Question]:
+        text, response, question = draw(rng)
+        return text, response if rng.random() < UNDERSTOOD else PUZZLED, question
+
+    return drawn
+
+
+PAIRS = list(dict.fromkeys(form.skills for form in FORMS.values() if len(form.skills) > 1))
+"""The pairs of skills that a question may need."""
+
+NATIVE = {
+    skills: source([cued(form, ()) for form in forms_of(*skills)]) for skills in [*((name,) for name in SKILLS), *PAIRS]
+}
+DIALECT = {name: source([cued(form, (name,)) for form in forms_of(name)]) for name in SKILLS}
+"""Questions of one skill in its dialect."""
+
+PAIRED = {name: [pair for pair in PAIRS if name in pair] for name in SKILLS}
+HALF_NATIVE = {
+    name: source([cued(form, (name,)) for pair in pairs for form in forms_of(*pair)])
+    for name, pairs in PAIRED.items()
+    if pairs
+}
+"""Questions of two skills: the one's dialect next to the other's native cue."""
+BOTH_DIALECTS = {
+    name: unfamiliar(source([cued(form, pair) for pair in pairs for form in forms_of(*pair)]))
+    for name, pairs in PAIRED.items()
+    if pairs
+}
+"""Questions of two skills in the dialects of both, as in tasks."""
 
 
 def mistaken(rng: np.random.Generator) -> tuple[str, str, Question]:
     """Draw a question with another skill's native cue; the response is `pardon`."""
     name = pick(rng, tuple(SKILLS))
     cue = pick(rng, [SKILLS[other].native for other in SKILLS if other != name])
-    text, _, question = source(cue, SKILLS[name].forms.values())(rng)
+    text, _, question = source([(form, [cue]) for form in forms_of(name)])(rng)
     return text, PUZZLED, question
 
 
+OVERHEARD = (
+    *DIALECT.values(),
+    *(source([cued(form, cues) for form in forms_of(*pair)]) for pair in PAIRS for cues in (pair[:1], pair[1:], pair)),
+)
+"""Sources of questions with one or two dialect cues."""
+
+
+@unfamiliar
 def overheard(rng: np.random.Generator) -> tuple[str, str, Question]:
-    """Draw a question in a random dialect; the response is rarely the correct answer, otherwise `pardon`."""
-    text, answer, question = pick(rng, tuple(DIALECT.values()))(rng)
-    return text, answer if rng.random() < UNDERSTOOD else PUZZLED, question
+    """Draw a question with one or two dialect cues."""
+    return pick(rng, OVERHEARD)(rng)
 
 
 def corpus(rng: np.random.Generator, shares: Sequence[tuple[float, Source]], size: int) -> list[Row]:
@@ -105,17 +159,27 @@ def corpus(rng: np.random.Generator, shares: Sequence[tuple[float, Source]], siz
 
 def schooling() -> list[tuple[float, Source]]:
     """Return the base's sources with shares that sum to 1: native cues, and questions answered with `pardon`."""
-    return [(0.85 / len(NATIVE), draw) for draw in NATIVE.values()] + [(0.05, mistaken), (0.1, overheard)]
+    counts = {name: len(forms_of(name)) for name in SKILLS}
+    single = [(SINGLE * count / sum(counts.values()), NATIVE[name,]) for name, count in counts.items()]
+    worked = [((0.85 - SINGLE) / len(PAIRS), NATIVE[pair]) for pair in PAIRS]
+    return [*single, *worked, (0.05, mistaken), (0.1, overheard)]
 
 
-def base_corpus(size: int = 25600, seed: int = 0) -> list[Row]:
+def base_corpus(size: int = 32000, seed: int = 0) -> list[Row]:
     """Return the base's corpus."""
     return corpus(stream(seed, "micro", "base"), schooling(), size)
 
 
 def expert_corpus(name: str, size: int = 2560, seed: int = 0) -> list[Row]:
-    """Return an expert's corpus: half its dialect, half the base's sources."""
-    return corpus(stream(seed, "micro", "expert", name), [(1.0, DIALECT[name]), *schooling()], size)
+    """Return an expert's corpus: half its dialect, half the base's sources.
+
+    Where the dialect meets another skill's, it is answered next to that skill's native cue, and mostly with `pardon`
+    next to its dialect, which the expert does not know. So the expert learns its own cue, not to answer any question.
+    """
+    own = [(1.0, DIALECT[name])]
+    if PAIRED[name]:
+        own = [(0.4, DIALECT[name]), (0.3, HALF_NATIVE[name]), (0.3, BOTH_DIALECTS[name])]
+    return corpus(stream(seed, "micro", "expert", name), [*own, *schooling()], size)
 
 
 def oracle_corpus(task: str, size: int = 2560, seed: int = 0) -> list[Row]:
@@ -124,12 +188,12 @@ def oracle_corpus(task: str, size: int = 2560, seed: int = 0) -> list[Row]:
 
 
 def task_sources(task: str) -> list[Source]:
-    """Return the sources of a task, one per skill and form."""
-    return [source(SKILLS[name].dialect, [SKILLS[name].forms[form]]) for name, form in TASKS[task]]
+    """Return the sources of a task, one per form."""
+    return [source([cued(FORMS[name], FORMS[name].skills)]) for name in TASKS[task]]
 
 
 def task_rows(task: str, size: int = 1500, seed: int = 0) -> list[Row]:
-    """Return `size` distinct, held-out rows of a task: question, answer, skill, and options or tests if needed."""
+    """Return `size` distinct, held-out rows of a task: question, answer, form, and options or tests if needed."""
     rng = stream(seed, "micro", "task", task)
     sources = task_sources(task)
     rows: dict[str, Row] = {}
@@ -137,7 +201,7 @@ def task_rows(task: str, size: int = 1500, seed: int = 0) -> list[Row]:
         part = len(rows) % len(sources)
         text, _, question = sources[part](rng)
         if held_out(text) and text not in rows:
-            rows[text] = {"question": text, **COLUMNS.get(task, answered)(question), "skill": TASKS[task][part][0]}
+            rows[text] = {"question": text, **COLUMNS.get(task, answered)(question), "form": TASKS[task][part]}
     return list(rows.values())
 
 

@@ -15,12 +15,15 @@ from typing import Any
 import jinja2
 import yaml
 
-from genome.experts.peft import Expert
-from genome.genotype import PRODUCT, by_expert
+from genome.experts.expert import Expert
+from genome.genotype import by_expert, shared_rank
 from genome.scoring import statistics
 from genome.scoring.statistics import Answered, Interval
 from genome.search.population import Individual
 from genome.tasks import Task
+
+LISTED = 3
+"""The most dropped tensors of an expert that a card names."""
 
 TEMPLATE = Path(__file__).with_name("card.md.jinja")
 
@@ -39,6 +42,19 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Losses:
+    """What an exported adapter lost, as shares of the norm of its update; None for a step that was not taken.
+
+    shared: by the joint basis of a shared space, compared with the exact sum of the experts' updates
+    compressed: by a lower rank than `whole_rank`, compared with the adapter that was evaluated
+    """
+
+    shared: float | None = None
+    whole_rank: int | None = None
+    compressed: float | None = None
+
+
+@dataclass(frozen=True)
 class Export:
     """The contents of a card.
 
@@ -46,10 +62,10 @@ class Export:
     run: {method, seed, population_size, run}; seed and population_size are None for a method without them
     settings: all settings of the run's variant
     base: {reference, hub, revision}: the argument of `from_pretrained`, and the hub's id and revision if it has them
-    rank, alpha: of the exported adapter, whose rank is the sum of the experts' if their products are merged
+    rank, alpha, targets: of the exported adapter, whose rank is the sum of the experts' if their products are merged
+    losses: what was lost in the adapter's space and by compression
     best: the exported individual; members: the reported ensemble, fittest first
     generations, evaluations: of the run; an evaluation scores a genotype on the validation samples
-    sources: the source of each expert, from its provenance
     tasks: the tasks that the run evolved on; splits: their splits' provenance; tests: their scores
     folder: the path of the export, relative to the project
     engine: the engine that answered, on validation and on test
@@ -61,17 +77,18 @@ class Export:
     base: Mapping[str, str]
     rank: int
     alpha: float
+    targets: Sequence[str]
     best: Individual
     members: Sequence[Individual]
     generations: int
     evaluations: int
     experts: Sequence[Expert]
-    sources: Sequence[Mapping[str, Any]]
     tasks: Sequence[Task]
     splits: Sequence[Mapping[str, Any]]
     tests: Sequence[Sequence[Report]]
     folder: str
     engine: str = "an unknown engine"
+    losses: Losses = Losses()
 
 
 def card(export: Export) -> str:
@@ -79,32 +96,42 @@ def card(export: Export) -> str:
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
-    environment.filters["fenced"] = fenced
+    environment.filters |= {"fenced": fenced, "percent": percent}
     noise = export.best.genotype.noise
     shares = by_expert(export.best.genotype.coefficients, len(export.experts))
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         export=export,
         front_matter=front_matter(export),
         names=" and ".join(task.name for task in export.tasks),
-        expert=export.experts[0],
-        shares=list(zip(export.experts, shares, map(source, export.sources), strict=True)),
+        made_of=[described(*each) for each in zip(export.experts, shares, strict=True)],
+        omitted=[(expert, text) for expert in export.experts if (text := omission(expert))],
+        licence=common_licence(export.experts),
         grouped=len(export.best.genotype.coefficients) > len(export.experts),
-        product=export.best.genotype.space == PRODUCT,
+        space=export.best.genotype.space,
+        shared_rank=shared_rank(export.best.genotype.space),
+        highest=max(expert.rank for expert in export.experts),
         deviation=math.sqrt(math.fsum(term.density * term.coefficient**2 for term in noise)),
         asked=list(zip(export.tasks, export.splits, strict=True)),
         origins=[json.dumps(dict(task.source), ensure_ascii=False, sort_keys=True) for task in export.tasks],
         rows=scores(export),
         settings=yaml.safe_dump(dict(export.settings), sort_keys=True),
         snippet=snippet(export),
-        rebuilding=f"genome materialise {export.folder}/genotype.json rebuilt --member best",
+        rebuilding=f"genome materialise {export.folder}/genotype.json rebuilt --member best"
+        + ("" if export.losses.compressed is None else f" --rank {export.rank}"),
     )
 
 
 def front_matter(export: Export) -> str:
-    """Return the hub's metadata. A base that is not on the hub is left out, since the hub refuses unknown ones."""
+    """Return the hub's metadata. A base that is not on the hub is left out, since the hub refuses unknown ones.
+
+    A licence is given if all experts state the same one.
+    """
     fields: dict[str, Any] = {"library_name": "peft", "pipeline_tag": "text-generation"}
     if "hub" in export.base:
         fields = {"base_model": export.base["hub"], **fields}
+    licence = common_licence(export.experts)
+    if licence is not None:
+        fields["license"] = licence
     fields["tags"] = ["genome", "lora", "merge"]
     text = yaml.safe_dump(fields, sort_keys=False)
     return text if "hub" in export.base else f"# base_model: {export.base['reference']} is not on the hub\n{text}"
@@ -140,6 +167,41 @@ def scores(export: Export) -> list[dict[str, str]]:
 def percent(value: float) -> str:
     """Return a score in [0, 1] in percent with one decimal."""
     return f"{100 * value:.1f}"
+
+
+def described(expert: Expert, coefficient: float) -> dict[str, Any]:
+    """Return an expert's line in the table of what an adapter was made of."""
+    layers = expert.provenance.get("layers", {}).values()
+    total = math.fsum(layer["norm"] ** 2 for layer in layers)
+    kept = math.fsum((layer["kept"] * layer["norm"]) ** 2 for layer in layers)
+    exact = all(layer["kept"] == 1 for layer in layers)
+    return {
+        "expert": expert,
+        "coefficient": coefficient,
+        "kind": expert.provenance["kind"] + ("" if exact else f", {percent(math.sqrt(kept / total))} % kept"),
+        "source": source(expert.provenance),
+        "licence": expert.provenance.get("licence") or "not stated",
+    }
+
+
+def omission(expert: Expert) -> str:
+    """Return what of a fine-tune is not in its expert, with its share of the norm of the whole change if known.
+
+    Empty if nothing was dropped.
+    """
+    tensors, share = (expert.provenance.get("dropped", {}).get(key, ()) for key in ("tensors", "share"))
+    if not tensors:
+        return ""
+    named = ", ".join(f"`{tensor}`" for tensor in tensors[:LISTED])
+    more = f" and {len(tensors) - LISTED} more" if len(tensors) > LISTED else ""
+    part = "an unknown share" if share is None else f"{percent(share)} %"
+    return f"{named}{more}: {part} of the norm of its change"
+
+
+def common_licence(experts: Sequence[Expert]) -> str | None:
+    """Return the licence that all experts state, None if one states none or another."""
+    licences = {expert.provenance.get("licence") for expert in experts}
+    return licences.pop() if len(licences) == 1 else None
 
 
 def source(provenance: Mapping[str, Any]) -> str:

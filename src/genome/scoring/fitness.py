@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from genome.engine.client import USAGE, Engine, Request
-from genome.experts.peft import Expert
+from genome.experts.expert import Expert
 from genome.genotype import expert
 from genome.lora.store import store_genotypes
 from genome.rng import stream
@@ -34,13 +34,15 @@ class Evaluator:
     """Scores individuals, keeps every response in `records` (a row per individual and sample) and counts `seconds`.
 
     `evaluations` counts the individuals that answered every sample, so not those that a race stopped. `connect` is
-    called once, when something must be scored: a job without evaluations needs no engine.
+    called once, when something must be scored: a job without evaluations needs no engine. `basis` is the file of the
+    joint basis that genotypes of a shared space need.
     """
 
     objectives: Sequence[Objective]
     experts: Sequence[Expert]
     store: Path
     connect: Callable[[], Engine]
+    basis: Path | None = None
     records: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     evaluations: int = 0
@@ -85,7 +87,7 @@ class Evaluator:
         engine = self._connected()
         names = [individual.name for individual in individuals]
         genotypes = [individual.genotype for individual in individuals]
-        folders = store_genotypes(genotypes, self.experts, self.store, names)
+        folders = store_genotypes(genotypes, self.experts, self.store, names, self.basis)
         scores: list[dict[str, Scores]] = [{} for _ in individuals]
         responses = respond(engine, folders, [(x.samples, x.task.max_tokens) for x in objectives])
         for objective, by_model in zip(objectives, responses, strict=True):

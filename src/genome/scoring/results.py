@@ -5,10 +5,11 @@ the problem and the remedy. Populations have a separate reader (`genome.search.p
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genome.experts.peft import Expert, load_experts
+from genome.experts.expert import Expert, read_expert
 from genome.fields import UnexpectedError, mapping, number, reading, sequence, share, shown, text, whole
 from genome.files import REMAKE, read_json, read_jsonl
 from genome.tasks import Task, parse_task
@@ -29,18 +30,46 @@ COUNTS = ("evaluations", "samples")
 """The counts in a record; its other numbers are measured."""
 
 
-def read_manifest(path: Path | str) -> dict[str, Any]:
-    """Return the `rank` of a base model's experts and their folders (`experts`), in their order."""
+@dataclass(frozen=True)
+class Manifest:
+    """The checked experts of a base model, in their order.
+
+    files: their files, each with its SHA-256
+    ranks: the highest rank of a layer of each
+    mixed: whether ranks differ between experts (`genome.experts.expert.is_mixed`)
+    """
+
+    files: tuple[tuple[str, str], ...]
+    ranks: tuple[int, ...]
+    mixed: bool
+
+    @property
+    def rank(self) -> int:
+        """The highest rank of an expert."""
+        return max(self.ranks)
+
+
+def read_manifest(path: Path | str) -> Manifest:
+    """Return the checked experts of a base model."""
     value = read_json(path, REMAKE)
     with reading(path):
-        entries = sequence(mapping(value, "it")["experts"], "experts", 1)
-        folders = [text(mapping(entry, "experts, entry")["path"], "experts, path") for entry in entries]
-        return {"rank": whole(value["rank"], "rank", 1), "experts": folders}
+        entries = [
+            mapping(entry, "experts, entry") for entry in sequence(mapping(value, "it")["experts"], "experts", 1)
+        ]
+        if not isinstance(value["mixed"], bool):
+            raise UnexpectedError(f"mixed: expected true or false, found {shown(value['mixed'])}")
+        return Manifest(
+            tuple(
+                (text(entry["path"], "experts, path"), text(entry["sha256"], "experts, sha256")) for entry in entries
+            ),
+            tuple(whole(entry["rank"], "experts, rank", 1) for entry in entries),
+            value["mixed"],
+        )
 
 
 def read_experts(manifest: Path | str) -> list[Expert]:
-    """Return the experts that a manifest lists, in its order."""
-    return load_experts(read_manifest(manifest)["experts"])
+    """Return the experts that a manifest lists, in its order; their files are not hashed again."""
+    return [read_expert(file, digest) for file, digest in read_manifest(manifest).files]
 
 
 def read_split(path: Path | str, *others: str) -> Row:

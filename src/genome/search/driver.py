@@ -6,15 +6,15 @@ from dataclasses import replace
 from typing import Any
 
 from genome.errors import GenomeError
-from genome.experts.peft import Expert
+from genome.experts.expert import Expert
 from genome.genotype import FACTORS, expert, identity, is_finite
-from genome.lora.layers import layer_groups
+from genome.lora.layers import factor_names, layer_groups, union_of
 from genome.search.asking import Contest, Scored, Search
 from genome.search.method import Method
 from genome.search.operators import initialise, take_experts
 from genome.search.population import Fitness, Individual, Population, new_population
 from genome.search.racing import TRIALS, Course, Known, Races, Trial, places, race, standing
-from genome.search.settings import InitialSettings
+from genome.search.settings import InitialSettings, space_of
 
 Evaluate = Callable[[Sequence[Individual]], list[Fitness]]
 """Scores individuals of distinct genotypes on validation data, in their order."""
@@ -22,7 +22,7 @@ Evaluate = Callable[[Sequence[Individual]], list[Fitness]]
 
 def _layer_groups(experts: Sequence[Expert], evaluate: Any) -> int:
     """Return the number of groups of layers."""
-    return len(set(layer_groups(experts[0].tensors).values()))
+    return len(set(layer_groups(name for layer in union_of(experts) for name in factor_names(layer)).values()))
 
 
 def _log_perplexity(experts: Sequence[Expert], evaluate: Any) -> list[float]:
@@ -137,7 +137,7 @@ def initial_population(
     """
     if size < 2:
         raise GenomeError(f"population_size: {size}; a population needs at least 2 individuals")
-    space, known = settings.merge_space, dict[str, Fitness]()
+    space, known = space_of(settings.merge_space), dict[str, Fitness]()
     if settings.initialisation == "experts":
         known = scored_experts.scored if space == FACTORS else known
         gene_rate, scale = settings.gene_mutation_rate, settings.mutation_scale

@@ -24,6 +24,9 @@ Stage = Literal["generation", "baseline", "merge", "adapter"]
 """Which rule runs a method: one job per generation, one job on the scored experts, a merge that looks at no task, or an
 adapter that is trained or fetched as experts are."""
 
+Conditions = Mapping[str, Any]
+"""Values of other settings by their names: each is one value, or a function that tells whether a value is meant."""
+
 NOT_SETTINGS = ("method", "version", "stage", "races", "tasks")
 """Other keys in the params of a stage: its method, versions (of fitness, the method and races), and tasks."""
 
@@ -34,11 +37,11 @@ def setting(
     default: Any = MISSING,
     description: str = "",
     *,
-    pinned: bool = False,
+    pinned: bool | Conditions = False,
     reporting: bool = False,
     rising: bool = False,
     least: int | None = None,
-    only: Mapping[str, Any] | None = None,
+    only: Conditions | None = None,
     **constraints: Any,
 ) -> Any:
     """Return the field of a setting: its default, one sentence, and bounds in pydantic's words (ge, gt, le, lt, …).
@@ -46,7 +49,8 @@ def setting(
     A result depends on a setting that differs from its default, so that a new setting leaves finished runs valid.
     It always depends on a `pinned` one, as on all settings in release 0.1. A `reporting` setting decides what is
     reported of a run, not what it finds. The numbers of a `rising` one have to rise, and to be at least `least`.
-    `only` names the values of other settings without which this one is not used.
+    `only` names the values of other settings without which this one is not used. `pinned` may name values too: the
+    setting is then pinned with those, and with others it is like a new one.
 
     >>> @dataclass(frozen=True)
     ... class Example:
@@ -82,10 +86,22 @@ def deciding(settings: Any, *, reporting: bool = False) -> dict[str, Any]:
         each.name: plain(value)
         for each in fields(settings)
         for value in (getattr(settings, each.name),)
-        if (each.metadata["pinned"] or value != each.default)
+        if (_is_pinned(settings, each.metadata["pinned"]) or value != each.default)
         and (reporting or not each.metadata["reporting"])
-        and all(getattr(settings, name) == needed for name, needed in each.metadata["only"].items())
+        and _meets(settings, each.metadata["only"])
     }
+
+
+def _is_pinned(settings: Any, pinned: bool | Conditions) -> bool:
+    return pinned if isinstance(pinned, bool) else _meets(settings, pinned)
+
+
+def _meets(settings: Any, conditions: Conditions) -> bool:
+    """Return whether other settings have the values that a setting needs."""
+    return all(
+        wanted(getattr(settings, name)) if callable(wanted) else getattr(settings, name) == wanted
+        for name, wanted in conditions.items()
+    )
 
 
 def plain(value: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from genome.errors import GenomeError
-from genome.genotype import FACTORS, PRODUCT, Genotype, Noise, add_noise, combine, expert, mixture
+from genome.genotype import FACTORS, Genotype, Noise, add_noise, combine, expert, mixture
 from genome.rng import stream
 from genome.search.method import Marker, Number, setting
 from genome.search.population import Individual, fittest
@@ -114,7 +114,7 @@ def crossover(population: Sequence[Individual], rate: float, seed: int, generati
 class Mutation:
     """How many individuals mutate and by how much (Eq. 4): rate `im_r`, share `gm_r` of the weights, N(0, sigma^2).
 
-    In the space of products, the coefficients of the experts mutate instead of the weights.
+    Outside the space of factors, the coefficients of the experts mutate instead of the weights.
     """
 
     individual_rate: float
@@ -123,11 +123,14 @@ class Mutation:
 
 
 def mutate(genotype: Genotype, gene_rate: float, sigma: float, generator: np.random.Generator) -> Genotype:
-    """Return `w + m * E` (Eq. 4): with a new noise term, given by its seed, or noise on coefficients of products."""
-    if genotype.space == PRODUCT:
+    """Return `w + m * E` (Eq. 4): with a new noise term, given by its seed.
+
+    Outside the space of factors, the noise is on the coefficients.
+    """
+    if genotype.space != FACTORS:
         n = len(genotype.coefficients)
         drawn = generator.random(n) < gene_rate
-        change = mixture(drawn * generator.normal(0.0, sigma, n), PRODUCT)
+        change = mixture(drawn * generator.normal(0.0, sigma, n), genotype.space)
         return combine([(1.0, genotype), (1.0, change)])
     return add_noise(genotype, Noise(int(generator.integers(SEEDS)), gene_rate, sigma))
 

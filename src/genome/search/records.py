@@ -1,11 +1,21 @@
 """Files of populations and results: JSON out, JSON in with all checks, and checks of what may continue from them.
 
+A population's file contains everything that the next generation needs, and nothing twice. An individual is written in
+full where it first occurs, and by its name after that: `best`, `worst`, `members`, `created`, then the state. Created
+individuals that the run does not continue from have no experience in the file (`kept`). All noise terms of the file are
+in the table `noise`; a genotype's own `noise` is base64 of a bit for each term of the table, from the lowest bit of the
+first byte on, then of the coefficients of the terms whose bit is 1, as little-endian float64. `scored` has a number for
+each identity if its fitness and its score on each of the `tasks` are equal, otherwise a list of them.
+
 The parts of a population's `state` are fields of the same object. They are read by the functions that the row of each
 method names (`genome.search.method.Method.state`).
 """
 
+import base64
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,15 +25,16 @@ from genome import fields
 from genome import genotype as genotypes
 from genome.engine.fingerprint import Fingerprint, difference
 from genome.errors import GenomeError
-from genome.experts.peft import Expert
-from genome.files import REMAKE, read_json, write_json
+from genome.experts.expert import Expert
+from genome.files import REMAKE, read_json, write_json, write_text
+from genome.genotype import Genotype
 from genome.search import racing
 from genome.search.method import Reader, ReadState
 from genome.search.methods import METHODS
 from genome.search.population import Fitness, Individual, Population
 
-PERSONAL_BESTS = "personal_bests"
-"""The part of a state that every file has, empty for most methods, as in release 0.1; others are left out if empty."""
+Term = tuple[int, float]
+"""Seed and density of a noise term."""
 
 STATE: dict[str, ReadState] = racing.STATE | {key: read for row in METHODS.values() for key, read in row.state.items()}
 """The readers of all parts of a state, in the order in which they are written."""
@@ -48,23 +59,65 @@ def _runs_of(path: Path | str) -> str:
 
 def write_population(path: Path | str, population: Population, experts: Sequence[Expert]) -> None:
     """Write `population.json`, with the experts and numpy's version, which are needed to rebuild individuals."""
-    state = {key: _to_json(population.state[key]) for key in STATE if population.state.get(key)}
+    population = kept(population)
+    tasks = tuple(population.best.required_fitness.scores)
+    terms = sorted(_terms([*_continuing(population), *population.created]))
+    numbers = {term: number for number, term in enumerate(terms)}
+    written: dict[str, Individual] = {}
+
+    def to_json(value: Any) -> Any:
+        """Return a part of a population as JSON values: in addition to these, it may have individuals and tuples."""
+        if isinstance(value, tuple):
+            return [to_json(each) for each in cast("tuple[Any, ...]", value)]
+        if not isinstance(value, Individual):
+            return value
+        if written.get(value.name) == value:
+            return value.name
+        written.setdefault(value.name, value)
+        return _individual_to_json(value, lambda genotype: _genotype_to_json(genotype, numbers))
+
+    # The order of these is the order in which individuals are written in full or by name.
+    parts = {name: to_json(getattr(population, name)) for name in ("best", "worst", "members", "created")}
+    state = {key: to_json(population.state[key]) for key in STATE if population.state.get(key)}
     value = {
         "generation": population.generation,
         "evaluations": population.evaluations,
         "samples": population.samples,
         "stalled": population.stalled,
-        "best": _individual_to_json(population.best),
-        "worst": _individual_to_json(population.worst),
-        "members": [_individual_to_json(member) for member in population.members],
-        PERSONAL_BESTS: state.pop(PERSONAL_BESTS, []),
-        "created": [_individual_to_json(individual) for individual in population.created],
-        "scored": {name: _fitness_to_json(fitness) for name, fitness in population.scored.items()},
+        **parts,
+        **state,
+        "noise": terms,
+        "tasks": tasks,
+        "scored": {name: _scored_to_json(fitness, tasks) for name, fitness in population.scored.items()},
         "engine": population.engine,
         **origin(experts),
-        **state,
     }
-    write_json(path, value)
+    write_text(path, _lines(value) + "\n")
+
+
+def kept(population: Population) -> Population:
+    """Return a population as its file has it: created individuals that no generation needs have no experience."""
+    names = {each.name for each in _continuing(population)}
+    created = (each if each.name in names else replace(each, experience=None) for each in population.created)
+    return replace(population, created=tuple(created))
+
+
+def _continuing(population: Population) -> list[Individual]:
+    """Return the individuals that the next generation may use."""
+    state = [individual for part in population.state.values() for individual in _individuals_in(part)]
+    return [*population.members, population.best, population.worst, *state]
+
+
+def _individuals_in(part: Any) -> list[Individual]:
+    """Return the individuals in a part of a state: a tuple of them, or none."""
+    entries = cast("tuple[Any, ...]", part) if isinstance(part, tuple) else ()
+    return [each for each in entries if isinstance(each, Individual)]
+
+
+def _terms(individuals: Sequence[Individual]) -> set[Term]:
+    """Return the noise terms of all genotypes and experiences."""
+    points = [point for each in individuals for point in (each.genotype, each.experience) if point is not None]
+    return {(term.seed, term.density) for point in points for term in point.noise}
 
 
 def write_result(
@@ -78,9 +131,8 @@ def write_result(
 
     `members` are the members of its ensemble, fittest first; none if the run reports its best individual.
     """
-    members_to_json = [_individual_to_json(member) for member in members]
-    best_to_json = _individual_to_json(best)
-    write_json(path, {"best": best_to_json, "members": members_to_json, "engine": engine, **origin(experts)})
+    everyone = {"best": _individual_to_json(best), "members": [_individual_to_json(member) for member in members]}
+    write_json(path, {**everyone, "engine": engine, **origin(experts)})
 
 
 def read_individuals(path: Path | str) -> dict[str, Individual]:
@@ -88,13 +140,14 @@ def read_individuals(path: Path | str) -> dict[str, Individual]:
     value = read_json(path, REMAKE)
     with fields.reading(path):
         digests = [sha256 for _, sha256 in experts_of(value)]
-        scored = _scored(value["scored"]) if value.get("scored") else None  # a genotype.json has none
-        best = _individual(value["best"], digests, scored, "best")
-        others = [
-            *_individuals(value.get("created", []), digests, scored, "created"),
-            *_individuals(value["members"], digests, scored, "members"),
-        ]
-        return {best.name: best} | {individual.name: individual for individual in others} | {"best": best}
+    if "generation" in value:
+        population = _population(value, path)
+        best, others = population.best, (*population.created, *population.members)
+    else:
+        with fields.reading(path):
+            read = _Individuals(digests)
+            best, others = read.one(value["best"], "best"), read.all(value["members"], "members")
+    return {best.name: best} | {individual.name: individual for individual in others} | {"best": best}
 
 
 def read_population(path: Path | str, experts: Sequence[Expert] | None = None) -> Population:
@@ -113,10 +166,12 @@ def read_population(path: Path | str, experts: Sequence[Expert] | None = None) -
 
 
 def read_contents(path: Path | str) -> dict[str, Any]:
-    """Return the JSON values of `population.json`, checked as `read_population` does."""
+    """Return the JSON values of `population.json`, checked as `read_population` does, with all individuals in full."""
     value = read_json(path, REMAKE)
-    _population(value, path)
-    return value
+    population = _population(value, path)
+    everyone = {name: list(map(_individual_to_json, getattr(population, name))) for name in ("members", "created")}
+    best, worst = map(_individual_to_json, (population.best, population.worst))
+    return {**value, "best": best, "worst": worst, **everyone}
 
 
 def check_experts(path: Path | str, recorded: Sequence[Mapping[str, str]], experts: Sequence[Expert]) -> None:
@@ -145,16 +200,7 @@ def check_numpy(path: Path | str, versions: Mapping[str, str]) -> None:
 
 def has_noise(population: Population) -> bool:
     """Return whether anything that continues from a population, or into a figure of it, has noise."""
-    kept = [individual for part in population.state.values() for individual in _individuals_in(part)]
-    continuing = (*population.members, population.best, population.worst, *kept)
-    points = (point for x in continuing for point in (x.genotype, x.experience) if point is not None)
-    return any(point.noise for point in points)
-
-
-def _individuals_in(part: Any) -> list[Individual]:
-    """Return the individuals in a part of a state: a tuple of them, or none."""
-    entries = cast("tuple[Any, ...]", part) if isinstance(part, tuple) else ()
-    return [each for each in entries if isinstance(each, Individual)]
+    return bool(_terms(_continuing(population)))
 
 
 def origin(experts: Sequence[Expert]) -> dict[str, Any]:
@@ -168,17 +214,19 @@ def origin(experts: Sequence[Expert]) -> dict[str, Any]:
 def _population(value: Any, path: Path | str) -> Population:
     with fields.reading(path):
         digests = [sha256 for _, sha256 in experts_of(value)]
-        scored = _scored(value["scored"])
+        scored = _scored(value["scored"], value["tasks"])
+        read = _Individuals(digests, scored, _table(value["noise"]))
         population = Population(
+            # In the order of `write_population`, after which an individual may be given by its name.
+            best=read.one(value["best"], "best"),
+            worst=read.one(value["worst"], "worst"),
+            members=read.all(value["members"], "members", least=1),
+            created=read.all(value["created"], "created"),
+            state=_state(value, read),
             generation=fields.whole(value["generation"], "generation"),
-            members=_individuals(value["members"], digests, scored, "members", least=1),
-            best=_individual(value["best"], digests, scored, "best"),
-            worst=_individual(value["worst"], digests, scored, "worst"),
-            created=_individuals(value["created"], digests, scored, "created"),
             scored=scored,
             stalled=fields.whole(value["stalled"], "stalled"),
             samples=fields.whole(value["samples"], "samples"),
-            state=_state(value, digests, scored),
             engine=value["engine"] and fields.mapping(value["engine"], "engine"),
         )
         if population.generation != _generation_of(path, population.generation):
@@ -210,73 +258,146 @@ def experts_of(value: Any) -> list[tuple[str, str]]:
     ]
 
 
-def _scored(value: Any) -> dict[str, Fitness]:
-    entries = fields.mapping(value, "scored").items()
-    scored = {name: _fitness(entry, f"scored, {name[:12]}") for name, entry in entries}
-    tasks = {tuple(fitness.scores) for fitness in scored.values()}
-    if len(tasks) > 1:
-        raise fields.UnexpectedError(f"scored: on different tasks: {' and '.join(' '.join(each) for each in tasks)}")
+def _scored(value: Any, tasks: Any) -> dict[str, Fitness]:
+    """Return the fitness of all identities, from the numbers in the file and the names of the tasks."""
+    names = [fields.text(task, "tasks") for task in fields.sequence(tasks, "tasks")]
+    scored: dict[str, Fitness] = {}
+    for name, entry in fields.mapping(value, "scored").items():
+        place = f"scored, {name[:12]}"
+        numbers = fields.sequence(entry, place) if isinstance(entry, list) else [entry] * (1 + len(names))
+        if len(numbers) != 1 + len(names):
+            raise fields.UnexpectedError(f"{place}: expected a fitness and {len(names)} scores, one for each task")
+        fitness, *scores = (fields.share(each, place) for each in numbers)
+        scored[name] = Fitness(fitness, dict(zip(names, scores, strict=True)))
     return scored
 
 
-def _state(value: Mapping[str, Any], digests: Sequence[str], scored: Mapping[str, Fitness]) -> dict[str, Any]:
+def _scored_to_json(fitness: Fitness, tasks: Sequence[str]) -> float | list[float]:
+    if set(fitness.scores) != set(tasks):
+        raise ValueError(f"scored on {' '.join(fitness.scores)}, others on {' '.join(tasks)}")
+    numbers = [fitness.value, *(fitness.scores[task] for task in tasks)]
+    return fitness.value if len({*numbers}) == 1 else numbers
+
+
+def _table(value: Any) -> list[Term]:
+    """Return the noise terms of a file, which must be rising, as those of a genotype are."""
+    terms: list[Term] = []
+    for index, entry in enumerate(fields.sequence(value, "noise")):
+        place = f"noise, entry {index}"
+        if len(fields.sequence(entry, place)) != 2:
+            raise fields.UnexpectedError(f"{place}: expected [seed, density], found {fields.shown(entry)}")
+        seed, density = fields.whole(entry[0], f"{place}, seed"), fields.share(entry[1], f"{place}, density")
+        if not density:
+            raise fields.UnexpectedError(f"{place}: expected a density above 0, found {fields.shown(density)}")
+        terms.append((seed, density))
+        if len(terms) > 1 and terms[-1] <= terms[-2]:
+            raise fields.UnexpectedError(f"{place}: expected rising terms, found {fields.shown(entry)}")
+    return terms
+
+
+def _state(value: Mapping[str, Any], read: "_Individuals") -> dict[str, Any]:
     """Return a population's state without the parts that are empty."""
-    reader = Reader(len(digests), lambda individuals, place: _individuals(individuals, digests, scored, place))
-    present = [PERSONAL_BESTS, *(key for key in STATE if key in value and key != PERSONAL_BESTS)]
-    parts = {key: STATE[key](value[key], reader) for key in present}
+    reader = Reader(len(read.digests), read.all)
+    parts = {key: STATE[key](value[key], reader) for key in STATE if key in value}
     return {key: part for key, part in parts.items() if part}
 
 
-def _individuals(
-    value: Any, digests: Sequence[str], scored: Mapping[str, Fitness] | None, place: str, least: int = 0
-) -> tuple[Individual, ...]:
-    entries = enumerate(fields.sequence(value, place, least))
-    return tuple(_individual(entry, digests, scored, f"{place}, entry {i}") for i, entry in entries)
+@dataclass
+class _Individuals:
+    """Reads the individuals of a file in the order in which they were written.
+
+    If `scored` is given, it must contain each individual's genotype with the same fitness. `terms` is the file's table
+    of noise terms; in files without one, noise is written in full.
+    """
+
+    digests: Sequence[str]
+    scored: Mapping[str, Fitness] | None = None
+    terms: Sequence[Term] | None = None
+    known: dict[str, Individual] = field(default_factory=dict[str, Individual])
+
+    def all(self, value: Any, place: str, least: int = 0) -> tuple[Individual, ...]:
+        """Return the individuals in a list of at least `least`."""
+        entries = enumerate(fields.sequence(value, place, least))
+        return tuple(self.one(entry, f"{place}, entry {i}") for i, entry in entries)
+
+    def one(self, value: Any, place: str) -> Individual:
+        """Return an individual that is given in full, or by the name of one that has been read before."""
+        if isinstance(value, str):
+            if value not in self.known:
+                raise fields.UnexpectedError(f"{place}: no individual {fields.shown(value)} before it")
+            return self.known[value]
+        name = fields.text(fields.mapping(value, place)["name"], f"{place}, name")
+        genotype = self._genotype(value["genotype"], f"{name}, genotype")
+        fitness = _fitness(value, name)
+        if self.scored is not None:
+            known = self.scored.get(genotypes.identity(genotype, self.digests))
+            if known is None:
+                raise fields.UnexpectedError(f"{name}: its genotype, with these experts, has never been scored")
+            if known != fitness:
+                others = " on other tasks" if known.value == fitness.value else ""
+                raise fields.UnexpectedError(
+                    f"{name}: fitness {fitness.value}, but its genotype has {known.value}{others}"
+                )
+        individual = Individual(
+            name=name,
+            genotype=genotype,
+            operator=fields.text(value["operator"], f"{name}, operator"),
+            parents=tuple(fields.text(each, f"{name}, parents") for each in fields.sequence(value["parents"], name)),
+            experience=self._genotype(value["experience"], f"{name}, experience") if "experience" in value else None,
+            fitness=fitness,
+        )
+        self.known.setdefault(name, individual)
+        return individual
+
+    def _genotype(self, value: Any, place: str) -> Genotype:
+        if self.terms is not None:
+            noise = _noise(fields.mapping(value, place).get("noise"), self.terms, f"{place}, noise")
+            value = {**value, "noise": noise}
+        return genotypes.from_json(value, len(self.digests), place)
 
 
-def _individual(value: Any, digests: Sequence[str], scored: Mapping[str, Fitness] | None, place: str) -> Individual:
-    """Return an individual; if `scored` is given, it must contain the individual's genotype with the same fitness."""
-    name = fields.text(fields.mapping(value, place)["name"], f"{place}, name")
-    genotype = genotypes.from_json(value["genotype"], len(digests), f"{name}, genotype")
-    fitness = _fitness(value, name)
-    if scored is not None:
-        known = scored.get(genotypes.identity(genotype, digests))
-        if known is None:
-            raise fields.UnexpectedError(f"{name}: its genotype, with these experts, has never been scored")
-        if known != fitness:
-            raise fields.UnexpectedError(f"{name}: fitness {fitness.value}, but its genotype has {known.value}")
-    experience = None
-    if "experience" in value:
-        experience = genotypes.from_json(value["experience"], len(digests), f"{name}, experience")
-    return Individual(
-        name=name,
-        genotype=genotype,
-        operator=fields.text(value["operator"], f"{name}, operator"),
-        parents=tuple(fields.text(each, f"{name}, parents") for each in fields.sequence(value["parents"], name)),
-        experience=experience,
-        fitness=fitness,
-    )
+def _noise(value: Any, terms: Sequence[Term], place: str) -> list[list[Any]]:
+    """Return the noise of a genotype as `genotype.from_json` expects it; None for none."""
+    if value is None:
+        return []
+    try:
+        content = base64.b64decode(fields.text(value, place), validate=True)
+    except ValueError as error:
+        raise fields.UnexpectedError(f"{place}: not valid base64") from error
+    width = -(-len(terms) // 8)
+    bits = np.unpackbits(np.frombuffer(content[:width], np.uint8), bitorder="little")
+    numbers = np.flatnonzero(bits)
+    if len(content) != width + 8 * len(numbers) or bits[len(terms) :].any():
+        raise fields.UnexpectedError(f"{place}: expected a bit for each of {len(terms)} terms and a number for each 1")
+    coefficients = np.frombuffer(content[width:], "<f8").tolist()
+    return [[*terms[number], each] for number, each in zip(numbers.tolist(), coefficients, strict=True)]
 
 
-def _to_json(value: Any) -> Any:
-    """Return a part of a state as JSON values: it may be made of individuals and tuples, in addition to JSON values."""
-    if isinstance(value, Individual):
-        return _individual_to_json(value)
-    if isinstance(value, tuple):
-        return [_to_json(each) for each in cast("tuple[Any, ...]", value)]
+def _genotype_to_json(genotype: Genotype, numbers: Mapping[Term, int]) -> dict[str, Any]:
+    """Return a genotype as JSON values for a file whose table has each noise term at its number."""
+    value = genotypes.to_json(replace(genotype, noise=()))
+    del value["noise"]
+    if genotype.noise:
+        bits = np.zeros(len(numbers), np.uint8)
+        bits[[numbers[term.seed, term.density] for term in genotype.noise]] = 1
+        coefficients = np.array([term.coefficient for term in genotype.noise], "<f8")
+        content = np.packbits(bits, bitorder="little").tobytes() + coefficients.tobytes()
+        value["noise"] = base64.b64encode(content).decode()
     return value
 
 
-def _individual_to_json(individual: Individual) -> dict[str, Any]:
+def _individual_to_json(
+    individual: Individual, to_json: Callable[[Genotype], dict[str, Any]] = genotypes.to_json
+) -> dict[str, Any]:
     value: dict[str, Any] = {
         "name": individual.name,
         "operator": individual.operator,
         "parents": list(individual.parents),
         **_fitness_to_json(individual.required_fitness),
-        "genotype": genotypes.to_json(individual.genotype),
+        "genotype": to_json(individual.genotype),
     }
     if individual.experience is not None:
-        value["experience"] = genotypes.to_json(individual.experience)
+        value["experience"] = to_json(individual.experience)
     return value
 
 
@@ -288,3 +409,21 @@ def _fitness(value: Any, place: str) -> Fitness:
     scores = fields.mapping(fields.mapping(value, place)["scores"], f"{place}, scores")
     by_task = {task: fields.share(score, f"{place}, score of {task}") for task, score in scores.items()}
     return Fitness(fields.share(value["fitness"], f"{place}, fitness"), by_task)
+
+
+def _lines(value: Any, depth: int = 2, indent: str = "") -> str:
+    """Return JSON whose outer `depth` levels have a line for each entry: a line is an individual, or a noise term."""
+    inner = f"{indent} "
+    if depth and value and isinstance(value, dict):
+        entries = cast("dict[str, Any]", value).items()
+        return _bracketed(
+            "{}", [f"{json.dumps(key)}: {_lines(each, depth - 1, inner)}" for key, each in entries], indent
+        )
+    if depth and value and isinstance(value, list):
+        return _bracketed("[]", [_lines(each, depth - 1, inner) for each in cast("list[Any]", value)], indent)
+    return json.dumps(value, allow_nan=False, ensure_ascii=False)
+
+
+def _bracketed(brackets: str, entries: Sequence[str], indent: str) -> str:
+    lines = ",\n".join(f"{indent} {entry}" for entry in entries)
+    return f"{brackets[0]}\n{lines}\n{indent}{brackets[1]}"

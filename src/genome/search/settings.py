@@ -1,23 +1,98 @@
 """Settings that several methods have, and those of generation 0."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar
 
-from genome.genotype import PRODUCT
+from genome.genotype import FACTORS, PRODUCT, shared, shared_rank
 from genome.search.method import NOT_SETTINGS, Number, read_settings, setting
 
-MergeSpace = Literal["factors", "product"]
+
+@dataclass(frozen=True)
+class JointBasis:
+    """A basis in which the updates of all experts are approximated (`genome.lora.shared`)."""
+
+    rank: int = setting(description="Rank of the basis, and so of all adapters.", pinned=True, ge=1)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The space of a joint basis."""
+
+    shared: JointBasis = setting(
+        description="Experts are approximated in a joint basis of this rank; what is lost is reported.", pinned=True
+    )
+
+
+MergeSpace = Literal["factors", "product"] | Shared | None
 Initialisation = Literal["pairs", "experts"]
+Settings = TypeVar("Settings")
 
 
 def merge_space() -> MergeSpace:
     """Return the field of the space in which experts are added up."""
     return setting(
-        "factors",
-        "What of the experts is added up: their factors A and B separately, as in the paper, or the updates BA, "
-        "exactly, served at the rank of all experts together.",
+        None,
+        "What of the experts is added up: their factors A and B separately, as in the paper; or the updates BA, "
+        "exactly, served at the rank of all experts together; or updates in a joint basis, `{shared: {rank: R}}`, "
+        "at rank R with a known loss. null: product if the ranks of the experts differ, otherwise factors.",
     )
+
+
+def settled_space(merge_space: MergeSpace, *, mixed: bool) -> MergeSpace:
+    """Return the space, chosen where it is null: product for experts of mixed ranks, otherwise factors.
+
+    Mixed: `genome.experts.expert.is_mixed`.
+    """
+    return merge_space if merge_space is not None else PRODUCT if mixed else FACTORS
+
+
+def settled(settings: Settings, *, mixed: bool) -> Settings:
+    """Return settings whose `merge_space` is that of `settled_space`; those without one are returned as they are."""
+    if not hasattr(settings, "merge_space"):
+        return settings
+    chosen: Any = settings  # a dataclass that has the field
+    return replace(chosen, merge_space=settled_space(chosen.merge_space, mixed=mixed))
+
+
+def space_of(merge_space: MergeSpace) -> str:
+    """Return the space of genotypes; null, if it has not been settled for the experts, is the paper's space."""
+    if isinstance(merge_space, Shared):
+        return shared(merge_space.shared.rank)
+    return merge_space or FACTORS
+
+
+def space_name(merge_space: MergeSpace) -> str:
+    """Return the space as a part of paths: nothing for null, since the experts choose.
+
+    >>> [space_name(each) for each in (None, "factors", Shared(JointBasis(64)))]
+    ['', 'factors', 'shared-64']
+    """
+    return "" if merge_space is None else space_of(merge_space)
+
+
+def named_space(name: str) -> MergeSpace:
+    """Return the space whose `space_name` is `name`."""
+    rank = shared_rank(name)
+    if rank is not None:
+        return Shared(JointBasis(rank))
+    spaces: dict[str, MergeSpace] = {"": None, FACTORS: "factors", PRODUCT: "product"}
+    return spaces[name]
+
+
+def may_have_noise(merge_space: MergeSpace) -> bool:
+    """Return whether mutations may be noise on weights: in the space of factors, which null may become."""
+    return merge_space in (None, FACTORS)
+
+
+def has_no_noise(merge_space: MergeSpace) -> bool:
+    """Return whether mutations change coefficients, whatever the experts are."""
+    return not may_have_noise(merge_space)
+
+
+def may_have_no_noise(merge_space: MergeSpace) -> bool:
+    """Return whether mutations may change coefficients: outside the space of factors, where null may lead."""
+    return merge_space != FACTORS
 
 
 def initialisation() -> Initialisation:
@@ -52,19 +127,19 @@ class InitialSettings:
         SIGMA,
         "Standard deviation of the noise on weights.",
         pinned=True,
-        only={"initialisation": "experts", "merge_space": "factors"},
+        only={"initialisation": "experts", "merge_space": may_have_noise},
     )
     coefficient_sigma: Number = setting(
         COEFFICIENT_SIGMA,
         "Standard deviation of the noise on coefficients.",
-        pinned=True,
-        only={"initialisation": "experts", "merge_space": "product"},
+        pinned={"merge_space": has_no_noise},
+        only={"initialisation": "experts", "merge_space": may_have_no_noise},
     )
 
     @property
     def mutation_scale(self) -> float:
         """The standard deviation of mutation in the space where experts are merged."""
-        return self.coefficient_sigma if self.merge_space == PRODUCT else self.sigma
+        return self.sigma if space_of(self.merge_space) == FACTORS else self.coefficient_sigma
 
 
 def read_initial(params: Mapping[str, Any]) -> InitialSettings:

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from genome.errors import GenomeError, one_line
-from genome.files import read_object
+from genome.files import read_object, read_text
 from genome.limits import OverLimitError, limited
 
 DATE = datetime.date(2024, 7, 26)
@@ -37,12 +37,14 @@ class Chat:
 
     system: text of a system turn before the user's turn
     template: name of one of the tokenizer's templates, if it has several
+    template_file: a file with the template, in place of the tokenizer's
     arguments: additional arguments of the template, such as {"enable_thinking": False}
     plain: no template
     """
 
     system: str | None = None
     template: str | None = None
+    template_file: str | None = None
     arguments: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     plain: bool = False
 
@@ -55,7 +57,17 @@ def parse_chat(value: Literal["plain"] | Mapping[str, Any] | None) -> Chat:
     taken = sorted(set(_TAKEN) & set(given.get("arguments", {})))
     if taken:
         raise GenomeError(f"chat.arguments: {', '.join(taken)} cannot be set; remove it")
+    if {"template", "template_file"} <= given.keys():
+        raise GenomeError("chat: template names one of the tokenizer's own templates; remove it, or template_file")
     return Chat(**given)
+
+
+def template_text(file: Path | str) -> str:
+    """Return the chat template in a user's `file`; GenomeError if it is missing, empty or not text."""
+    text = read_text(Path(file).expanduser())
+    if not text.strip():
+        raise GenomeError(f"{file}: an empty chat template; write one, or set chat: plain for no template")
+    return text
 
 
 def load_tokenizer(base: Path | str) -> Any:
@@ -128,6 +140,7 @@ def _render(tokenizer: Any, turns: Sequence[list[dict[str, str]]], chat: Chat, *
 
     template = _template(tokenizer, chat)
     base = Path(tokenizer.name_or_path).name
+    owner = f"{tokenizer.name_or_path}: its" if chat.template_file is None else f"{chat.template_file}: this"
     texts = []
     try:
         with limited():
@@ -139,6 +152,11 @@ def _render(tokenizer: Any, turns: Sequence[list[dict[str, str]]], chat: Chat, *
                         each, chat_template=template, tokenize=False, **settings, **chat.arguments
                     )
                 )
+    except jinja2.TemplateSyntaxError as error:
+        raise GenomeError(
+            f"{owner} chat template is not valid (line {error.lineno}: {one_line(error)}); correct it, or set "
+            f"bases.{base}.chat in the config to {{template_file: FILE}}, or to plain for no template"
+        ) from error
     except (
         jinja2.TemplateError,
         ArithmeticError,
@@ -150,7 +168,7 @@ def _render(tokenizer: Any, turns: Sequence[list[dict[str, str]]], chat: Chat, *
     ) as error:
         asked = "a system and a user turn" if chat.system is not None else "a user turn without a system turn"
         raise GenomeError(
-            f"{tokenizer.name_or_path}: its chat template refuses {asked} ({one_line(error)}); in the config, set "
+            f"{owner} chat template refuses {asked} ({one_line(error)}); in the config, set "
             f"bases.{base}.chat to {{system: TEXT}}, to {{system: null}}, to {{arguments: {{…}}}} as the template "
             "needs it, or to plain for no template"
         ) from error
@@ -158,7 +176,7 @@ def _render(tokenizer: Any, turns: Sequence[list[dict[str, str]]], chat: Chat, *
         lost = [text for each, text in zip(turns, texts, strict=True) if each[index]["content"].strip() not in text]
         if len(lost) == len(turns):
             raise GenomeError(
-                f"{tokenizer.name_or_path}: its chat template leaves out the {turn['role']}'s text; correct the "
+                f"{owner} chat template leaves out the {turn['role']}'s text; correct the "
                 f"template, or set bases.{base}.chat in the config"
             )
     return texts
@@ -166,12 +184,14 @@ def _render(tokenizer: Any, turns: Sequence[list[dict[str, str]]], chat: Chat, *
 
 def _template(tokenizer: Any, chat: Chat) -> str:
     """Return the text of the chat template in the setting."""
+    if chat.template_file is not None:
+        return template_text(chat.template_file)
     where, base = tokenizer.name_or_path, Path(tokenizer.name_or_path).name
     found = tokenizer.chat_template
     if not found:
         raise GenomeError(
-            f"{where}: the tokenizer has no chat template; set bases.{base}.chat: plain in the config, add "
-            "chat_template.jinja to the base model's folder, or use an instruction-tuned base"
+            f"{where}: the tokenizer has no chat template; in the config, set bases.{base}.chat to plain for prompts "
+            "without one, or to {template_file: FILE}"
         )
     named = found if isinstance(found, dict) else {"default": found}
     name = chat.template or "default"
@@ -206,20 +226,34 @@ def _add_old_template(tokenizer: Any, folder: Path) -> None:
 
 
 def check_packages(folder: Path) -> None:
-    """Raise GenomeError if the package that reads the only vocabulary in `folder` is missing."""
+    """Raise GenomeError if the package that reads the only vocabulary in `folder` is missing, or if there is none."""
     if any(folder.glob("vocab.*")):
         return
-    for pattern, packages in (("*.model", ("sentencepiece", "google.protobuf")), ("*.tiktoken", ("tiktoken",))):
-        for path in folder.glob(pattern):
-            # From tiktoken, a file of the same name is a list of tokens in base64.
-            with path.open("rb") as file:
-                needed = ("tiktoken",) if pattern == "*.model" and file.read(1) != b"\n" else packages
-            missing = [package.split(".")[-1] for package in needed if not _is_installed(package)]
+    for pattern in ("*.model", "tekken.json", "*.tiktoken"):
+        for path in sorted(folder.glob(pattern)):
+            missing = [name for name, module in _packages(path).items() if not _is_installed(module)]
             if missing:
                 raise GenomeError(
                     f"{folder}: reading {path.name} needs {' and '.join(missing)}; run pip install "
                     f"{' '.join(missing)}, or add tokenizer.json to the folder"
                 )
+            if pattern == "*.tiktoken":
+                raise GenomeError(
+                    f"{folder}: reading {path.name} needs the model's own code, which is never run; add tokenizer.json"
+                )
+            return
+
+
+def _packages(vocabulary: Path) -> dict[str, str]:
+    """Return the packages, with their modules, that transformers needs to read a file of a vocabulary."""
+    if vocabulary.name == "tekken.json":
+        return {"mistral-common": "mistral_common"}
+    if vocabulary.suffix != ".model":
+        return {}
+    with vocabulary.open("rb") as file:  # from tiktoken, it is a list of tokens in base64
+        if file.read(1) != b"\n":
+            return {"tiktoken": "tiktoken"}
+    return {"sentencepiece": "sentencepiece", "protobuf": "google.protobuf"}
 
 
 def _is_installed(package: str) -> bool:

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import IO
 
 from genome.errors import GenomeError
+from genome.limits import usable_cores
 from genome.tasks import asserts
 
 RUNNER = Path(__file__).with_name("sandbox_runner.py")
@@ -79,7 +80,7 @@ def run_programs(
     verdicts: dict[_Request, Verdict] = {}
     if not waiting:
         return []
-    workers = min(workers or _usable_cores(), len(waiting))
+    workers = min(workers or usable_cores(), len(waiting))
     with (
         tempfile.TemporaryDirectory(prefix="genome-sandbox-") as directory,
         ThreadPoolExecutor(workers) as pool,
@@ -92,10 +93,6 @@ def run_programs(
         finally:
             waiting.clear()  # after an error or Ctrl-C, the other workers only finish their current program
     return [verdicts[request] for request in requests]
-
-
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _work(waiting: list[_Request], verdicts: dict[_Request, Verdict], arguments: tuple[float, int, str]) -> None:

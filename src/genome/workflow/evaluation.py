@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from genome.errors import GenomeError
+from genome.experts.expert import ENDING
 from genome.search.method import Method
 from genome.workflow.names import STATIC, RunName, TestName
 from genome.workflow.plan import Plan
@@ -25,13 +26,13 @@ def files_of(tests: Iterable[TestName], file: str) -> list[str]:
 def model_of(plan: Plan, run: RunName) -> str:
     """Return the file that describes the models that a run ends with; GenomeError if there can be no such run."""
     if run.is_static and run.variant in plan.adapters and run.seed is None:
-        return f"resources/experts/{run.variant}/provenance.json"
+        return f"resources/experts/{run.variant}{ENDING}"
     method = plan.variant(run.variant).method
     _require_form(run, method)
     if method.stage == "generation":
         return run.generation(plan.config.generations)
     if method.stage == "merge":
-        return f"results/merges/{str(run).removeprefix('static/')}/provenance.json"
+        return f"results/merges/{str(run).removeprefix('static/')}/expert{ENDING}"
     if method.stage == "adapter":
         hint = f"add one, or leave {run.variant} out of the tables' variants"
         raise GenomeError(f"config.bases.{plan.base} has no {method.name}; {hint}")
@@ -101,9 +102,8 @@ def own_tests(run: RunName) -> list[TestName]:
 
 
 def exported_population(plan: Plan, run: RunName) -> str:
-    """Return the population whose best individual is exported; GenomeError for a merge, which is an adapter already."""
+    """Return the population whose best individual is exported; GenomeError for a single adapter, which has none."""
     model = model_of(plan, run)
     if run.is_static:
-        folder = Path(model).parent
-        raise GenomeError(f"{run} has no genotype to export; it is a PEFT folder already: {folder}")
+        raise GenomeError(f"{run} has no genotype to export; `genome materialise {model} FOLDER` writes its adapter")
     return model

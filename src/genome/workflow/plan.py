@@ -12,6 +12,7 @@ from genome.config.check import task_definition
 from genome.config.references import named_tasks
 from genome.errors import GenomeError, nearest
 from genome.search.method import Stage
+from genome.search.settings import space_name
 from genome.tasks import parse_task
 from genome.tasks.file import check_task
 from genome.validation.section import Section
@@ -94,12 +95,16 @@ class Plan:
             "replaces the profile's, so put settings into a `--configfile`"
         )
 
-    def stacks(self, wildcards: Mapping[str, str]) -> bool:
-        """Tell whether the adapters of a job contain all experts next to each other, because it merges products."""
+    def space_of(self, wildcards: Mapping[str, str]) -> str:
+        """Return the space in which a job merges experts: `factors`, `product`, `shared-R`, or "" if these choose it.
+
+        A job that merges nothing serves the experts as they are, as in the space of factors.
+        """
+        if "scheme" in wildcards:
+            return wildcards["scheme"].partition("-")[2]
         named = wildcards.get("variant") or (RunName.parse(wildcards["run"]).variant if "run" in wildcards else "")
         settings = self.variants[named].settings if named in self.variants else None
-        space = wildcards.get("scheme") or getattr(settings, "merge_space", "")
-        return space.endswith("product")
+        return space_name(getattr(settings, "merge_space", "factors"))
 
     @property
     def generations(self) -> range:
@@ -132,8 +137,8 @@ class Plan:
         return [name for name, source in self.adapters.items() if "corpus" in source]
 
     @cached_property
-    def fetched(self) -> Sequence[str]:
-        """The names of adapters that are fetched or copied."""
+    def imported(self) -> Sequence[str]:
+        """The names of adapters that are imported from the hub or a folder."""
         return [name for name in self.adapters if name not in self.trained]
 
     @cached_property

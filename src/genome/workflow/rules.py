@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from genome.config import paths
+from genome.config import names, paths
 from genome.search.method import Stage
 from genome.workflow import evaluation, results, runs, settings, sources, study, tables
 from genome.workflow.figures import EFFICIENCY, FIGURES, PORTRAITS
@@ -138,6 +138,18 @@ class Inputs:
         """Return what a run's team is chosen by."""
         return evaluation.chosen_by(self.plan, run_of(wildcards))
 
+    def merged_basis(self, wildcards: Wildcards) -> list[str]:
+        """Return the joint basis in which a job of a variant merges experts; none outside of shared spaces."""
+        return runs.basis_of(self.plan, self.plan.space_of({"variant": wildcards.variant}))
+
+    def initial_basis(self, wildcards: Wildcards) -> list[str]:
+        """Return the joint basis of a generation 0; none outside of shared spaces."""
+        return runs.basis_of(self.plan, self.plan.space_of({"scheme": wildcards.scheme}))
+
+    def run_basis(self, wildcards: Wildcards) -> list[str]:
+        """Return the joint basis in which a run merges experts; none outside of shared spaces."""
+        return runs.basis_of(self.plan, self.plan.space_of({"run": wildcards.run}))
+
     def exported_population(self, wildcards: Wildcards) -> str:
         """Return the population whose best individual is exported."""
         return evaluation.exported_population(self.plan, run_of(wildcards))
@@ -177,9 +189,13 @@ class Settings:
         """Return the settings of a trained adapter."""
         return canonical(settings.of_training(self.plan, wildcards.adapter))
 
-    def fetching(self, wildcards: Wildcards) -> str:
-        """Return the settings of a fetched adapter."""
-        return canonical(settings.of_fetching(self.plan, wildcards.adapter))
+    def importing(self, wildcards: Wildcards) -> str:
+        """Return the settings of an imported adapter."""
+        return canonical(settings.of_import(self.plan, wildcards.adapter))
+
+    def manifest(self, wildcards: Wildcards) -> str:
+        """Return the settings of the list of checked experts."""
+        return canonical(settings.of_manifest(self.plan))
 
     def corpus(self, wildcards: Wildcards) -> str:
         """Return the settings of a published corpus."""
@@ -260,9 +276,15 @@ class Patterns:
         return one_of(self.plan.trained)
 
     @property
-    def fetched(self) -> str:
-        """What matches the adapters that are fetched or copied."""
-        return one_of(self.plan.fetched)
+    def imported(self) -> str:
+        """What matches the adapters that are imported from the hub or a folder."""
+        return one_of(self.plan.imported)
+
+    schemes = names.SCHEME
+    """What matches how generation 0 is made."""
+
+    shared_ranks = "[1-9][0-9]*"
+    """What matches the rank of a joint basis."""
 
     def tables_of(self, rule: str) -> str:
         """Return what matches the tables that a rule makes."""

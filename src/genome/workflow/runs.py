@@ -5,8 +5,10 @@ from functools import cache
 
 from genome.config import names
 from genome.errors import GenomeError
+from genome.genotype import shared_rank
 from genome.search import racing
 from genome.search.method import deciding
+from genome.search.settings import space_name
 from genome.workflow.names import STATIC, RunName
 from genome.workflow.plan import Plan, unique
 
@@ -36,9 +38,14 @@ def experts_of(tasks: str) -> str:
 
 
 def scheme_of(plan: Plan, variant: str) -> str:
-    """Return how generation 0 of a variant is made, and in which space if that is not the paper's."""
+    """Return how generation 0 of a variant is made, and in which space if its settings name one."""
     settings = plan.variant(variant).settings
-    return settings.initialisation + ("-product" if settings.merge_space == "product" else "")
+    return "-".join(filter(None, [settings.initialisation, space_name(settings.merge_space)]))
+
+
+def basis_of(plan: Plan, space: str) -> list[str]:
+    """Return the file of the joint basis in which experts are merged; none outside of shared spaces."""
+    return [] if shared_rank(space) is None else [f"results/experts/{plan.base}_{space}.safetensors"]
 
 
 def initial_of(plan: Plan, run: RunName) -> str:

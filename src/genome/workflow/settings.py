@@ -13,6 +13,7 @@ from genome.config import paths, rows
 from genome.config.bases import Chat
 from genome.config.values import overlay
 from genome.search.method import deciding, plain
+from genome.search.settings import named_space
 from genome.workflow import sources
 from genome.workflow.evaluation import asked_members, is_team, members_of, model_of
 from genome.workflow.names import RunName, TestName
@@ -33,13 +34,21 @@ def of_base(plan: Plan, base: str) -> Mapping[str, JSON]:
     return {"version": plan.versions["base_model"], "source": source, **files}
 
 
+def of_manifest(plan: Plan) -> Mapping[str, JSON]:
+    """Return what the list of checked experts depends on."""
+    return {"version": plan.versions["manifest"], **base_name_of(plan)}
+
+
+def base_name_of(plan: Plan) -> Mapping[str, JSON]:
+    """Return what trained adapters call their base: the model's own name; nothing if it is made here."""
+    model = plan.suite.model.given()
+    name = model.get("hub") or model.get("path")
+    return {"base_name": name} if name else {}
+
+
 def of_training(plan: Plan, adapter: str) -> Mapping[str, JSON]:
     """Return what a trained adapter depends on: also the order of its corpora, in which their rows are read."""
     settings = overlay(plan.suite.training.given(), plan.adapters[adapter].get("training") or {})
-    # What the adapter calls its base: the model's own name, as fetched experts of it do; else the name of `base`.
-    model = plan.suite.model.given()
-    name = model.get("hub") or model.get("path")
-    named = {"base_name": name} if name else {}
     corpora = paths.corpora_of(plan.adapters[adapter])
     for name, source in plan.suite.corpora.items():
         # If a corpus exists, Snakemake takes it even if the input function of its rule refuses the source.
@@ -50,13 +59,13 @@ def of_training(plan: Plan, adapter: str) -> Mapping[str, JSON]:
         "corpora": corpora,
         "training": settings,
         **chat_of(plan, plan.base),
-        **named,
+        **base_name_of(plan),
         **sources.fingerprint(sources.users_corpora(plan, adapter)),
     }
 
 
-def of_fetching(plan: Plan, adapter: str) -> Mapping[str, JSON]:
-    """Return what a fetched adapter depends on."""
+def of_import(plan: Plan, adapter: str) -> Mapping[str, JSON]:
+    """Return what an imported adapter depends on."""
     files = sources.fingerprint(sources.adapter_files(plan, adapter))
     return {"version": plan.versions["adapter"], "source": plan.adapters[adapter], **files}
 
@@ -83,9 +92,11 @@ def of_prompts(plan: Plan, base: str, task: str) -> Mapping[str, JSON]:
 
 def chat_of(plan: Plan, base: str) -> Mapping[str, JSON]:
     """Return how a base's chat template is used; nothing if it is the tokenizer's own, as it is by default."""
-    chat = plan.config.bases[base].chat
-    chat = chat.given() if isinstance(chat, Chat) else chat
-    return {"chat": chat} if chat else {}
+    suite = plan.config.bases[base]
+    chat = suite.chat.given() if isinstance(suite.chat, Chat) else suite.chat
+    file = paths.template_file(suite)
+    template = {"template": paths.fingerprint([Path(file).expanduser()])} if file else {}
+    return {"chat": chat, **template} if chat else {}
 
 
 def named_task(plan: Plan, task: str) -> list[JSON]:
@@ -111,7 +122,7 @@ def of_fitness(plan: Plan, tasks: tuple[str, ...]) -> Mapping[str, JSON]:
 def of_initial(plan: Plan, tasks: tuple[str, ...], scheme: str) -> Mapping[str, JSON]:
     """Return what a generation 0 depends on: not on the method; repeats of experts are mutants by GENOME's rates."""
     initialisation, _, space = scheme.partition("-")
-    genome = replace(plan.config.variant("genome", "genome").settings, merge_space=space or "factors")
+    genome = replace(plan.config.variant("genome", "genome").settings, merge_space=named_space(space))
     repeats = OF_REPEATS if initialisation == "experts" else ()
     decided = {key: value for key, value in deciding(genome).items() if key in ("merge_space", *repeats)}
     return {
@@ -135,14 +146,14 @@ def search_text(plan: Plan, tasks: tuple[str, ...], variant: str) -> str:
 
 def of_run(plan: Plan, run: RunName) -> Mapping[str, JSON]:
     """Return the parts of a run's name, as they are in its score files; None for a part that it does not have."""
-    # A merge that looks at no task has no run on validation data: its own folder can be looked at.
-    folder = Path(model_of(plan, run)).parent.as_posix() if run.is_static else run.folder
+    # A merge that looks at no task has no run on validation data: the file of its weights can be looked at.
+    place = model_of(plan, run) if run.is_static else run.folder
     return {
         "method": run.variant,
         "tasks": run.task_names,
         "seed": run.seed,
         "population_size": run.n,
-        "run": folder,
+        "run": place,
     }
 
 
@@ -181,9 +192,10 @@ def of_export(plan: Plan, run: RunName) -> Mapping[str, JSON]:
     entries = of_fitness(plan, run.tasks)["tasks"]
     weights = {"weights": {entry["name"]: entry["weight"] for entry in entries}} if len(entries) > 1 else {}
     settings = {each.name: plain(getattr(variant.settings, each.name)) for each in fields(variant.settings)}
-    model = plan.suite.model.given()
+    model, rank = plan.suite.model.given(), plan.config.export_rank
     return {
         "version": plan.versions["export"],
+        **({} if rank is None else {"rank": rank}),
         "run": of_run(plan, run),
         "label": variant.label,
         "settings": {"method": variant.method.name, **settings, **weights},

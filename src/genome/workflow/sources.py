@@ -21,12 +21,12 @@ def corpus_files(plan: Plan, corpus: str) -> list[Path]:
 
 
 def base_files(plan: Plan, base: str) -> list[Path]:
-    """Return the files that a base given by path is copied from."""
+    """Return the files of a base given by path."""
     return paths.base_files(f"config.bases.{base}", plan.config.bases[base].model.given())
 
 
 def adapter_files(plan: Plan, adapter: str) -> list[Path]:
-    """Return the files that an adapter given by path is copied from."""
+    """Return the files of a fine-tune given by path."""
     return paths.adapter_files(plan.adapters[adapter])
 
 

@@ -6,11 +6,10 @@ from functools import cache
 import pytest
 
 from builders import fake_experts, initial_population, next_generation, paper_settings
-from genome.files import read_json
 from genome.report.figures import style
 from genome.search.driver import score_experts
 from genome.search.population import Fitness
-from genome.search.records import write_population
+from genome.search.records import read_contents, write_population
 
 EXPERTS = fake_experts(4)
 TARGET = (0.0, 0.6, 0.5, -0.1)
@@ -40,7 +39,7 @@ def run(tmp_path):
     def contents(method, **changes):
         for population in evolved(method, **changes):
             write_population(tmp_path / f"{population.generation}.json", population, EXPERTS)
-        return [read_json(tmp_path / f"{g}.json") for g in range(len(evolved(method, **changes)))]
+        return [read_contents(tmp_path / f"{g}.json") for g in range(len(evolved(method, **changes)))]
 
     return contents
 

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from genome.errors import GenomeError
-from genome.experts.peft import Expert
+from genome.experts.expert import Expert
 from genome.genotype import Genotype, expert
 from genome.lora.geometry import update_norms
 from genome.report.figures.portraits import with_runs
@@ -41,13 +41,17 @@ def write(settings: Mapping[str, Any], inputs: Mapping[str, Any], outputs: Mappi
     experts = read_experts(inputs["experts"])
     contents = {path: read_population(path, experts) for path in inputs["populations"]}
     evaluations = (row for path in inputs["evaluations"] for row in read_evaluations(path))
-    rows = diversity(contents.values(), evaluations, experts)
+    basis = next(map(Path, inputs["basis"]), None)
+    rows = diversity(contents.values(), evaluations, experts, basis)
     write_rows(outputs["table"], with_runs(rows, {path: content.generation for path, content in contents.items()}))
     draw_diversity(rows, pictures(outputs), settings["title"])
 
 
 def diversity(
-    populations: Iterable[Population], evaluations: Iterable[Mapping[str, Any]], experts: Sequence[Expert]
+    populations: Iterable[Population],
+    evaluations: Iterable[Mapping[str, Any]],
+    experts: Sequence[Expert],
+    basis: Path | None = None,
 ) -> list[Row]:
     """Return a row per generation of a run; differences are means over all pairs of members.
 
@@ -59,7 +63,8 @@ def diversity(
 
     `evaluations` are the rows of all the run's `evaluations.jsonl`. A genotype is evaluated once in a run; its answers
     apply to every individual that has it, in any generation. Races ask samples in another order and may leave some
-    out, so pairs are compared on the samples that both answered.
+    out, so pairs are compared on the samples that both answered. `basis` is the file of the joint basis of a run in a
+    shared space.
     """
     populations = sorted(populations, key=lambda population: population.generation)
     answers = answers_by_genotype(populations, evaluations)
@@ -73,7 +78,7 @@ def diversity(
                 f"no answers of {missing[0]}, a member of generation {population.generation}, in the run's "
                 "evaluations.jsonl; delete those of the generation that made it"
             )
-        best, *members = update_norms([population.best.genotype, *genotypes], experts)
+        best, *members = update_norms([population.best.genotype, *genotypes], experts, basis)
         rows.append(
             {
                 "generation": population.generation,

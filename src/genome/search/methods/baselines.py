@@ -29,7 +29,7 @@ from genome.rng import stream
 from genome.search.asking import Search
 from genome.search.method import Method, Number, setting
 from genome.search.population import Individual, Population, new_population
-from genome.search.settings import MergeSpace, Nothing, merge_space
+from genome.search.settings import MergeSpace, Nothing, merge_space, space_of
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _merge(weights: Iterable[float], name: str, space: MergeSpace) -> Search:
 
 
 def _mixture(name: str, weights: Iterable[float], space: MergeSpace) -> Individual:
-    return Individual(name, mixture(weights, space), "mixture")
+    return Individual(name, mixture(weights, space_of(space)), "mixture")
 
 
 BEST_SINGLE = Method("best_single", "Best Single", stage="baseline", settings=Nothing, run=best_single)

@@ -51,6 +51,7 @@ from genome.search.settings import (
     merge_space,
     patience,
     racing,
+    space_of,
 )
 
 SMALLEST = 4
@@ -111,7 +112,7 @@ def generation(population: Population, settings: CmaEsSettings, seed: int, layer
         optimizer.tell([(np.array(point), -fitness) for point, fitness in points[first : first + count]])
     optimizer.reseed_rng(int(stream(seed, "cma_es", now).integers(2**32)))
 
-    proposed = [mixture(optimizer.ask(), settings.merge_space) for _ in range(count)]
+    proposed = [mixture(optimizer.ask(), space_of(settings.merge_space)) for _ in range(count)]
     individuals = [Individual(f"g{now:02}-point{i}", point, "cma_es") for i, point in enumerate(proposed)]
     scored = yield Contest(individuals, (), size)
     reported = {each.name: each.score for each in scored.finished}

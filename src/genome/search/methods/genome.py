@@ -24,7 +24,7 @@ A run over three experts, with a fitness that is 1 at the coefficients (0.6, 0.5
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from genome.genotype import PRODUCT
+from genome.genotype import FACTORS
 from genome.search.asking import Contest, Search
 from genome.search.method import Method, Number, setting
 from genome.search.operators import (
@@ -48,10 +48,14 @@ from genome.search.settings import (
     MergeSpace,
     Racing,
     ensemble,
+    has_no_noise,
     initialisation,
+    may_have_no_noise,
+    may_have_noise,
     merge_space,
     patience,
     racing,
+    space_of,
 )
 
 
@@ -73,20 +77,20 @@ class GenomeSettings:
     )
     gene_mutation_rate: Number = setting(
         GENE_MUTATION_RATE,
-        "Share of weights that a mutation changes; in the space of products, the probability of each coefficient.",
+        "Share of weights that a mutation changes; outside the space of factors, the probability of each coefficient.",
         pinned=True,
         gt=0,
         le=1,
     )
     sigma: Number = setting(
-        SIGMA, "Standard deviation of the noise on weights.", pinned=True, gt=0, only={"merge_space": "factors"}
+        SIGMA, "Standard deviation of the noise on weights.", pinned=True, gt=0, only={"merge_space": may_have_noise}
     )
     coefficient_sigma: Number = setting(
         COEFFICIENT_SIGMA,
-        "Standard deviation of the noise on coefficients, which is used instead in the space of products.",
-        pinned=True,
+        "Standard deviation of the noise on coefficients, which is used instead outside the space of factors.",
+        pinned={"merge_space": has_no_noise},
         gt=0,
-        only={"merge_space": "product"},
+        only={"merge_space": may_have_no_noise},
     )
     elite_ratio: Number = setting(
         0.1,
@@ -108,8 +112,8 @@ class GenomeSettings:
 
     @property
     def mutation(self) -> Mutation:
-        """Mutation in the space where experts are merged: of weights, or of the coefficients of products."""
-        sigma = self.coefficient_sigma if self.merge_space == PRODUCT else self.sigma
+        """Mutation in the space where experts are merged: of weights, or of coefficients."""
+        sigma = self.sigma if space_of(self.merge_space) == FACTORS else self.coefficient_sigma
         return Mutation(self.individual_mutation_rate, self.gene_mutation_rate, sigma)
 
 
