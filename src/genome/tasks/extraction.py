@@ -28,9 +28,10 @@ _DASHED = re.compile(
 )
 # The last phrase of a line counts. If the line ends after it, the answer is the next line, unless that has its own.
 _PHRASE = re.compile(
-    r"^.*\b(?P<noun>answer)(?:[ \t]*\([^()\n]*\)|[ \t]+(?:to|of|for|in|we)\b[^\n.:;?!]{0,80}?)?[ \t]+"
-    r"(?:(?:would|should|must|will|has[ \t]+to)[ \t]+(?:then[ \t]+|therefore[ \t]+|thus[ \t]+)?be|is|was|equals|"
-    r"comes[ \t]+(?:out[ \t]+)?to|turns[ \t]+out[ \t]+to[ \t]+be)\b"
+    r"^.*\b(?P<noun>(?<!your )answer)(?:[ \t]*\([^()\n]*\)|[ \t]+(?:to|of|for|in|we)\b[^\n.:;?!]{0,80}?)?[ \t]+"
+    r"(?:(?:would|should|must|will|has[ \t]+to)[ \t]+(?:then[ \t]+|therefore[ \t]+|thus[ \t]+)?be"
+    r"(?![ \t]+(?:an?|as|at|entered|expressed|for|given|in|one|positive|provided|rounded|simplified|to|written)\b)"
+    r"|is|was|equals|comes[ \t]+(?:out[ \t]+)?to|turns[ \t]+out[ \t]+to[ \t]+be)\b"
     r"[ \t]*[:：]?(?:\s*(?:\\\[|\$\$)?\s*(?![^\n]*\banswer\b))?[ \t]*(?P<said>.*)",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -188,7 +189,7 @@ def _in_languages(nouns: tuple[str, ...]) -> re.Pattern[str]:
         else:
             # Adjectives and such may stand around the link: "la réponse finale à la question est donc 5".
             link = rf"(?<!\w)(?:{links})(?!\w)[ \t]*[:：]?"
-            noun = rf"(?<![^\W_])(?:{own})[^\s:：.,;!?\d*_=]{{0,4}}(?:[ \t]+[^\s:：.,;!?\d*]+){{0,5}}?[ \t]*"
+            noun = rf"(?<![^\W_])(?:{own})[^\s:：.,;!?\d*_=]{{0,4}}(?:[ \t]+[^\s:：.,;!?\d*\"'“”()]+){{0,5}}?[ \t]*"
         forms.append(rf"{noun}[ \t*_]*(?:[:：ః=–—]|-(?=[ \t])|{link})")
         if "" in words.link:
             forms.append(rf"(?:{own})[ \t*_]*(?=[$€£¥₹]?[-−]?\d)")

@@ -82,7 +82,8 @@ UNSPACED = ("ja", "ko", "th", "zh")
 """Languages whose words follow each other without a space, or in which a noun has its particle at its end."""
 
 JOINS = (
-    "or", "and", "to", "until", "through", "versus", "vs", "oder", "und", "bis", "ou", "et", "à", "o", "u", "y", "e",
+    "or", "and", "to", "plus", "minus", "times", "until", "through", "versus", "vs", "oder", "und", "bis", "ou", "et",
+    "à", "o", "u", "y", "e",
     "a", "или", "и", "до", "або", "і", "lub", "albo", "i", "of", "en", "tot", "ve", "veya", "au", "na", "hadi", "atau",
     "dan", "hoặc", "và", "đến", "หรือ", "และ", "ถึง", "বা", "এবং", "থেকে", "అథవా", "లేదా", "మరియు", "నుండి", "या",
     "और", "से", "أو", "و", "إلى", "または", "もしくは", "か", "と", "から",

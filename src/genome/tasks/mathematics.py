@@ -47,10 +47,10 @@ _TO_TEX = str.maketrans(_UNICODE)
 _STAR = re.compile(r"(?<=[\w)])\s*\*\s*(?=[\w(\\])")
 _NAME = re.compile(r"(?<![\\A-Za-z])(pi|infinity|oo|infty)(?![A-Za-z])")
 _ROOT = re.compile(r"(?<![\\A-Za-z])sqrt\s*(?:\(([^()]*)\)|\{([^{}]*)\}|(\d+))|√\s*(?:\(([^()]*)\)|(\d+|[a-z]))")
-_ARTICLE = re.compile(r"(?:an?|the)\s+(?=[a-z]+(?:\s[a-z]+)?$)", re.IGNORECASE)
+_ARTICLE = re.compile(r"^(?:an?|the)\s+(?=[a-z]+(?:\s[a-z]+)?$)", re.IGNORECASE)
 _NOTHING = re.compile(
     r"(?:(?:therefore|thus|then|also|now|indeed|not)[ ,]+)*(?:correct|right|wrong|clear|obvious|as follows|below|above"
-    r"|found|given|verified|confirmed|consistent|the same|straightforward|reasonable)"
+    r"|found|given|in [a-z ]{1,60}\.?$|verified|confirmed|consistent|the same|straightforward|reasonable)"
     r"(?:$|[.,;!:]|[ ](?:and|because|since|in|by|that|to|as|for|with)\b)[^\d$\\]*",
     re.IGNORECASE,
 )

@@ -6,8 +6,8 @@ that cannot separate thousands (3,5), currency and percent signs, units and word
 signs ("minus 3"), words ("twenty-one"), and the digits of every script in Unicode. Numbers are compared as fractions,
 so 0.5 equals 1/2 and nothing depends on rounding.
 
-Two numbers are not an answer: ranges (18-20), lists (18, 20), bounds (more than 18), sums without a result (18 + 20), two
-units (5 hours 30 minutes) and times (5:30) are not read.
+Two numbers are not an answer: ranges (18-20), lists (18, 20), bounds (more than 18), sums without a result (18 + 20),
+two units (5 hours 30 minutes) and times (5:30) are not read.
 """
 
 import math
@@ -216,7 +216,7 @@ def _western(text: str) -> str:
 
 
 def _root(match: re.Match[str]) -> str:
-    """Return the root of a square, with a space before it; the square root of another number is left out."""
+    """Return the root of a square, with a space before it; the one of another number is infinite, so never read."""
     square = int(match[1] or match[2] or match[3])
     root = math.isqrt(square)
     return f" {root}" if root * root == square else " ∞"
