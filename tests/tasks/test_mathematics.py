@@ -6,7 +6,7 @@ from subprocess import run
 import pytest
 
 from genome.tasks import mathematics
-from genome.tasks.mathematics import equal, plain_number, simplify
+from genome.tasks.mathematics import equal, plain_number, says_result, simplify
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,18 @@ from genome.tasks.mathematics import equal, plain_number, simplify
         (r"\text{ east }", "east"),
         (r"\(x\)", "x"),
         (r"\$5", "5"),
+        (r"12\,000", "12,000"),
+        ("12 000", "12000"),
+        (r"\text{\frac{1}{2}}", r"\frac{1}{2}"),
+        (r"\mathbf{\text{east}}", "east"),
+        ("a parabola", "parabola"),
+        ("4*pi", r"4 \pi"),
+        ("π/2", r"\pi /2"),
+        ("sqrt(3)/2", r"\sqrt{3}/2"),
+        ("$5$ because it is odd", "5"),
+        ("Hence $x = 5$ is the result", "x = 5"),
+        ("$5$ or $6$", "$5$ or $6$"),
+        ("5 or $6$", "5 or $6$"),
     ],
 )
 def test_simplify(text, simple):
@@ -34,6 +46,9 @@ def test_simplify(text, simple):
         (r"\frac12", "1/2"),
         ("50\\%", 50),
         (".5", "1/2"),
+        (r"0.\overline{3}", "1/3"),
+        (r"-1.1\overline{6}", "-7/6"),
+        (r"0.\bar{27}", "3/11"),
     ],
 )
 def test_plain_number_reads_numbers_and_fractions(text, value):
@@ -55,19 +70,30 @@ def no_library(monkeypatch):
 
 @pytest.mark.usefixtures("no_library")
 def test_equal_decides_easy_pairs_without_math_verify():
+    assert equal([("1/2", "50%"), ("50", "50%"), ("1/2", "5%"), ("50", "5%")]) == [True, True, False, False]
     pairs = [("5", "5.0"), ("5", "6"), ("x+1", "x+ 1"), ("5", "five"), (r"\frac{1}{2}", "0.5")]
     assert equal(pairs) == [True, False, True, False, True]
 
 
 def test_equal_uses_math_verify():
     true = [
+        (r"(-\infty,2)", "x < 2"),
+        ("[2,5)", r"2 \le x < 5"),
+        (r"(-\infty,1) \cup [4,\infty)", r"x < 1 \text{ or } x \ge 4"),
         (r"2\sqrt{3}", r"\sqrt{12}"),
         ("x^2+2x+1", "(x+1)^2"),
         (r"\{1,2\}", r"\{2,1\}"),
         ("5", "x=5"),
         ("5", r"5\text{ cm}"),
     ]
-    false = [(r"2\sqrt{3}", r"\sqrt{13}"), ("x", "x+1"), ("7", r"\foo{"), ("north", "south")]
+    false = [
+        (r"(-\infty,2)", r"x \le 2"),
+        (r"(-\infty,1) \cup (4,\infty)", r"x < 1 \text{ or } x > 5"),
+        (r"2\sqrt{3}", r"\sqrt{13}"),
+        ("x", "x+1"),
+        ("7", r"\foo{"),
+        ("north", "south"),
+    ]
     assert equal(true + false) == [True] * len(true) + [False] * len(false)
 
 
@@ -89,3 +115,13 @@ def test_equal_raises_an_error_for_a_broken_worker(monkeypatch):
     monkeypatch.setattr(mathematics.subprocess, "run", lambda *_, **__: failed)
     with pytest.raises(mathematics.GenomeError, match="no math_verify"):
         equal([("x", "y")])
+
+
+@pytest.mark.parametrize("text", ["correct", "correct.", "right, since 2 is even", "as follows:", "then clear"])
+def test_says_result_is_false_for_a_remark(text):
+    assert says_result(text) is ("2" in text)
+
+
+@pytest.mark.parametrize("text", ["5", "x", "right triangle", "even", r"\text{odd}", "correct to 3 digits: 5"])
+def test_says_result_of_a_result(text):
+    assert says_result(text)

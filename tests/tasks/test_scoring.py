@@ -160,7 +160,7 @@ def test_judge_runs_each_program_with_prefix_and_tests_once(fake_sandbox):
 
 def test_extract_keeps_the_indent_of_a_program(fake_sandbox):
     task = task_of("program", prefix="def f(x):\n", pattern="(?s)(.*)")
-    body = extract(task, {}, "\n    y = x\n    return y\n")
+    body = extract(task, {"tests": []}, "\n    y = x\n    return y\n")
     assert body == "    y = x\n    return y"
     assert judge(task, [{"tests": ["assert f(1) == 1"]}], [[body]])[0].value == 1.0
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from genome.tasks import mathematics, metrics, options, programs, spans
-from genome.tasks.extraction import fenced, find_answer, find_program
-from genome.tasks.numbers import parse_number
+from genome.tasks.code_blocks import find_program, read_program
+from genome.tasks.extraction import find_answer, find_result
+from genome.tasks.number_words import has_number_word
+from genome.tasks.numbers import parse_number, says_number
 from genome.tasks.task import Task
 
 Sample = Mapping[str, Any]
@@ -114,6 +116,10 @@ def _read_number(task: Task, sample: Sample, text: str) -> str | None:
     return None if number is None else str(number)
 
 
+def _find_number(response: str) -> str | None:
+    return find_result(response, says_number)
+
+
 def _number_reference(task: Task, sample: Sample, value: Any) -> str:
     number = _read_number(task, sample, _text(value))
     if number is None:
@@ -124,7 +130,19 @@ def _number_reference(task: Task, sample: Sample, value: Any) -> str:
 def _read_math(task: Task, sample: Sample, text: str) -> str | None:
     simple = mathematics.simplify(text)
     number = mathematics.plain_number(simple)
+    if number is None and simple.isascii() and simple.replace("-", "").replace(" ", "").isalpha():
+        number = parse_number(simple) if has_number_word(simple) else None
     return (simple or None) if number is None else str(number)
+
+
+def _find_math(response: str) -> str | None:
+    return find_result(response, mathematics.says_result)
+
+
+def _read_result(task: Task, sample: Sample, text: str) -> str | None:
+    # A percentage keeps its sign, since it is also a part of one.
+    percent = mathematics.percent(mathematics.simplify(text))
+    return _read_math(task, sample, text) if percent is None else f"{100 * percent}%"
 
 
 def _math_reference(task: Task, sample: Sample, value: Any) -> str:
@@ -166,12 +184,7 @@ def _score_translation(task: Task, pairs: Pairs) -> list[float]:
 
 
 def _read_program(task: Task, sample: Sample, text: str) -> str | None:
-    # Blank lines around a program mean nothing, the indent of its first line does.
-    program = fenced(text).rstrip()
-    lines = program.splitlines()
-    while lines and not lines[0].strip():
-        lines.pop(0)
-    return "\n".join(lines) or None
+    return read_program(text, sample["tests"], body=bool(task.prefix))
 
 
 def _program_reference(task: Task, sample: Sample, value: Any) -> str | None:
@@ -205,9 +218,24 @@ KINDS: dict[str, Kind] = {
         _read_text, _text_reference, _same, ("accuracy", "exact_match"), "vote", "a short text", allows=("options",)
     ),
     "number": Kind(
-        _read_number, _number_reference, _same, ("accuracy", "exact_match"), "vote", "a number", allows=("integers",)
+        _read_number,
+        _number_reference,
+        _same,
+        ("accuracy", "exact_match"),
+        "vote",
+        "a number",
+        find=_find_number,
+        allows=("integers",),
     ),
-    "math": Kind(_read_math, _math_reference, _score_math, ("accuracy",), "vote", "a mathematical expression"),
+    "math": Kind(
+        _read_result,
+        _math_reference,
+        _score_math,
+        ("accuracy",),
+        "vote",
+        "a mathematical expression",
+        find=_find_math,
+    ),
     "span": Kind(
         _read_span,
         _span_reference,

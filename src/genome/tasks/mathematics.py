@@ -21,17 +21,44 @@ LIMIT_S = 5
 _SPACES = re.compile(r"(?<!\\)\\[,;:! ]|\\q?quad\b|~")
 _DIGITS_APART = re.compile(r"\d \d")
 _BASE = re.compile(r"\d_\{?(\d+)\}?$")
-_THOUSANDS = re.compile(r",\\!\s*|\{,\}")
+_THOUSANDS = re.compile(r",\\!\s*|\{,\}|(?<=\d)(?:\\[,;: ]|\{ \})(?=\d{3}(?!\d))")
+_GROUPED = re.compile(r"-?\d{1,3}(?: \d{3})+")
 _UNIT = re.compile(
     r"(-?(?:[\d.,]*\d|\\frac\{[^{}]+\}\{[^{}]+\}))\s*"
-    r"(?:\\(?:text|mbox|mathrm)\s*\{[^{}]*\}| (?!sin|cos|tan|log|exp|sqrt|inf)[A-Za-z]{3,})(?:\^\{?\d\}?)?"
+    r"(?:\\(?:text|mbox|mathrm)\s*\{[^{}]*\}| (?!sin|cos|tan|log|exp|sqrt|inf|or\b|and\b)[A-Za-z]{3,})(?:\^\{?\d\}?)?"
 )
-_DECORATION = re.compile(r"\\(?:left|right|displaystyle|big|Big|bigl|bigr)(?![a-zA-Z])\s*")
+_DECORATION = re.compile(r"\\(?:left|right|displaystyle|big|Big|bigl|bigr|bf|large|Large)(?![a-zA-Z])\s*")
 _INSIDE = re.compile(r"(?<=[(\[{]) | (?=[)\]}])")
-_WRAPPED = re.compile(r"\\(?:text|mbox|mathrm|textbf|mathbf)\s*\{([^{}]*)\}")
+_WRAPPED = re.compile(
+    r"\\(?:text|mbox|mathrm|textbf|mathbf|boldsymbol|bm|underline|color\{\w+\})\s*\{(.*)\}", re.DOTALL
+)
 _DELIMITED = re.compile(r"\s*(?:\$\$?([^$]*)\$\$?|\\\((.*?)\\\)|\\\[(.*?)\\\])\s*\.?\s*", re.DOTALL)
+# A formula in a sentence; 5$ is money.
+_FORMULA = re.compile(r"(?<!\\)\$([^$]+?)(?<!\\)\$|\\\((.+?)\\\)")
+_WORDS = re.compile(r"[A-Za-z]{2,}")
 _PLAIN = re.compile(r"[+-]?(?:\d+|\d{1,3}(?:,\d{3})+)?(?:\.\d+)?|[+-]?\d+\s*/\s*\d+")
 _FRACTION = re.compile(r"(-?)\\frac(?:\{(-?\d+)\}\{(-?\d+)\}|(\d)(\d))")
+_REPEATING = re.compile(r"(-?)(\d*)\.(\d*)\\(?:overline|bar|dot)\s*(?:\{(\d+)\}|(\d))")
+_UNICODE = {"−": "-", "π": "\\pi ", "∞": "\\infty ", "×": "\\times ", "·": "\\cdot ", "÷": "\\div ", "≤": "\\le "}
+_UNICODE |= {"≥": "\\ge ", "∪": "\\cup ", "∩": "\\cap ", "±": "\\pm ", "°": "^\\circ ", "θ": "\\theta ", "²": "^2"}
+_UNICODE |= {"³": "^3", "½": "\\frac{1}{2}", "¼": "\\frac{1}{4}", "¾": "\\frac{3}{4}", "\u200b": "", "＝": "="}
+_TO_TEX = str.maketrans(_UNICODE)
+# Formulas as programs write them.
+_STAR = re.compile(r"(?<=[\w)])\s*\*\s*(?=[\w(\\])")
+_NAME = re.compile(r"(?<![\\A-Za-z])(pi|infinity|oo|infty)(?![A-Za-z])")
+_ROOT = re.compile(r"(?<![\\A-Za-z])sqrt\s*(?:\(([^()]*)\)|\{([^{}]*)\}|(\d+))|√\s*(?:\(([^()]*)\)|(\d+|[a-z]))")
+_ARTICLE = re.compile(r"^(?:an?|the)\s+(?=[a-z]+(?:\s[a-z]+)?$)", re.IGNORECASE)
+_NOTHING = re.compile(
+    r"(?:(?:therefore|thus|then|also|now|indeed|not)[ ,]+)*(?:correct|right|wrong|clear|obvious|as follows|below|above"
+    r"|found|given|in [a-z ]{1,60}\.?$|verified|confirmed|consistent|the same|straightforward|reasonable)"
+    r"(?:$|[.,;!:]|[ ](?:and|because|since|in|by|that|to|as|for|with)\b)[^\d$\\]*",
+    re.IGNORECASE,
+)
+
+
+def says_result(text: str) -> bool:
+    """Return whether `text` may be a result; "correct" in "so the answer is correct" is not."""
+    return _NOTHING.fullmatch(text) is None
 
 
 def simplify(text: str) -> str:
@@ -42,18 +69,50 @@ def simplify(text: str) -> str:
     """
     text = text.strip()
     inner = boxed(text)
-    text = inner if inner is not None else text
+    text = _formula(text) if inner is None else inner
     delimited = _DELIMITED.fullmatch(text)
     if delimited:
         text = next(group for group in delimited.groups() if group is not None)
-    text = _THOUSANDS.sub(",", text).replace("\\!", "").replace("\\$", "").replace("−", "-").strip("*`")
+    text = _THOUSANDS.sub(",", text).replace("\\!", "").replace("\\$", "").strip("*`")
+    if not text.isascii():
+        text = _roots(text).translate(_TO_TEX)
     text = re.sub(r"\\[dt]frac(?![a-zA-Z])", r"\\frac", text)
     text = _DECORATION.sub("", _SPACES.sub(" ", text))
-    alone = _WRAPPED.fullmatch(text.strip())
-    text = alone[1] if alone else text
+    while (alone := _WRAPPED.fullmatch(text.strip())) and _is_balanced(alone[1]):
+        text = alone[1]
+    text = _NAME.sub(lambda m: "\\pi" if m[1] == "pi" else "\\infty", _roots(_STAR.sub(" ", text.replace("**", "^"))))
     measured = _UNIT.fullmatch(text.strip().rstrip("."))
     text = measured[1] if measured else text
-    return _INSIDE.sub("", " ".join(text.split())).rstrip(".").strip()
+    text = _INSIDE.sub("", " ".join(text.split())).rstrip(".").strip()
+    text = text.replace(" ", "") if _GROUPED.fullmatch(text) else text
+    return _ARTICLE.sub("", text)
+
+
+def _formula(text: str) -> str:
+    """Return the only formula of a sentence, "$12$ because the sum is 7", or the text."""
+    formulas = _FORMULA.findall(text)
+    if len(formulas) != 1 or not _WORDS.search(_FORMULA.sub("", text)):
+        return text
+    # "12 or $x$": something besides words is outside of the formula.
+    outside = _FORMULA.sub("", text)
+    before = text[: _FORMULA.search(text).start()]  # pyright: ignore[reportOptionalMemberAccess]
+    if any(map(str.isdigit, before)) or "\\" in outside or re.match(r"\s*(?:or|and)\b", outside[len(before) :]):
+        return text
+    return formulas[0][0] or formulas[0][1]
+
+
+def _roots(text: str) -> str:
+    return _ROOT.sub(lambda m: f"\\sqrt{{{next(filter(None, m.groups()), '')}}}", text)
+
+
+def _is_balanced(text: str) -> bool:
+    """Return whether no brace in `text` closes one outside of it."""
+    depth = 0
+    for character in text:
+        depth += {"{": 1, "}": -1}.get(character, 0)
+        if depth < 0:
+            return False
+    return depth == 0
 
 
 def plain_number(text: str) -> Fraction | None:
@@ -61,6 +120,9 @@ def plain_number(text: str) -> Fraction | None:
     bare = text.removeprefix("$").removesuffix("%").removesuffix("\\").strip()
     if len(bare) > 300:  # int() refuses thousands of digits
         return None
+    repeating = _REPEATING.fullmatch(bare)
+    if repeating:
+        return _repeating(*repeating.groups())
     fraction = _FRACTION.fullmatch(bare)
     if fraction:
         sign, above, below = fraction[1], fraction[2] or fraction[4], fraction[3] or fraction[5]
@@ -69,6 +131,21 @@ def plain_number(text: str) -> Fraction | None:
         return None
     above, _, below = bare.replace(",", "").replace(" ", "").partition("/")
     return None if below and int(below) == 0 else Fraction(above) / (int(below) if below else 1)
+
+
+def _repeating(sign: str, whole: str, fixed: str, several: str | None, one: str | None) -> Fraction:
+    r"""Return the value of a decimal whose last digits repeat, 0.1\overline{6}."""
+    period = several or one or ""
+    scale = 10 ** len(fixed)
+    value = Fraction(int(f"{whole}{fixed}" or 0), scale)
+    value += Fraction(int(period), scale * (10 ** len(period) - 1))
+    return -value if sign else value
+
+
+def percent(text: str) -> Fraction | None:
+    r"""Return the value of "50\%" as a part of one, else None."""
+    number = plain_number(text) if text.endswith("%") else None
+    return None if number is None else number / 100
 
 
 def equal(pairs: Sequence[tuple[str, str]]) -> list[bool]:
@@ -95,7 +172,8 @@ def _at_once(reference: str, answer: str) -> bool | None:
         return None
     other = plain_number(answer)
     if other is not None:
-        return number == other
+        # A percentage may be given with or without its sign, or as a part of one.
+        return number in (other, percent(answer))
     # Words without a digit or a TeX command are never a number.
     return None if "\\" in answer or any(map(str.isdigit, answer)) else False
 

@@ -11,6 +11,7 @@ from genome.tasks import metrics
 from genome.tasks.extraction import FALLBACKS, find_pattern
 from genome.tasks.kinds import KINDS
 from genome.tasks.task import Task
+from genome.tasks.thinking import spoken
 
 Sample = Mapping[str, Any]
 
@@ -48,13 +49,16 @@ def for_base(task: Task, base: Path | str) -> Task:
 def extract(task: Task, sample: Sample, response: str) -> str | None:
     """Return the answer in `response`, in canonical form; None means unparsed: wrong, counted, never guessed.
 
-    If a task has its own `pattern`, only that is used. Its `fallback`, if any, is used for a response without the usual
-    forms.
+    Only what the model says after its thinking is read. If a task has its own `pattern`, only that is used. Its
+    `fallback`, if any, is used for a response without the usual forms.
     """
+    said = spoken(response)
+    if said is None:
+        return None
     kind = KINDS[task.kind]
-    text = kind.find(response) if task.pattern is None else _find_own(task, task.pattern, response)
+    text = kind.find(said) if task.pattern is None else _find_own(task, task.pattern, said)
     if text is None and task.fallback is not None:
-        text = FALLBACKS[task.fallback](response)
+        text = FALLBACKS[task.fallback](said)
     return None if text is None else kind.read(task, sample, text)
 
 
