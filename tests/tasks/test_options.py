@@ -1,6 +1,7 @@
 import pytest
 
-from genome.tasks.options import choose, lettered, options_in
+from genome.tasks.choosing import choose
+from genome.tasks.options import lettered, options_in
 
 ANIMALS = {"A": "fur", "B": "scale", "C": "a dog", "D": "3.5"}
 
