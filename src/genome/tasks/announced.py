@@ -13,11 +13,11 @@ from typing import NamedTuple
 from genome.tasks.extraction import boxed
 
 _ANSWER = (
-    "answers?|Antwort|respuesta|réponse|resposta|risposta|antwoord|ответ|jibu|উত্তর|คำตอบ|సమాధానం|答案|答え|정답|الإجابة|उत्तर"
+    "answers?|ans|Antwort|respuesta|réponse|resposta|risposta|antwoord|ответ|jibu|উত্তর|คำตอบ|సమాధానం|答案|答え|정답|답|الإجابة|उत्तर"
 )
 _CHOSEN = "option|choice|letter"
 _CLASS = "label|emotion|sentiment|feeling|mood|category|class|stance|topic|intent"
-_RESULT = "conclusion|result|solution|verdict|decision|prediction|response|output"
+_RESULT = "correct|conclusion|result|solution|verdict|decision|prediction|response|output"
 _NOUN = re.compile(
     rf"(?:(?<![^\W_])(?:(?P<answer>{_ANSWER})|(?P<chosen>{_CHOSEN})|(?P<of_class>{_CLASS})|(?P<result>{_RESULT}))"
     r"(?![^\W_])|(?P<glued>答案|答え))",
@@ -25,12 +25,13 @@ _NOUN = re.compile(
 )
 # What may stand between the noun and the answer: "to this question", "(arabic numerals)", "choice", "that I choose".
 _BETWEEN = (
-    r"[ \t*_]*(?:\([^()\n]{0,40}\)[ \t]*)?(?:(?:to|of|for|in|from|on|at|by|with|behind|among|here|that|which|expressed|"
+    r"(?P<between>[ \t*_]*(?:\([^()\n]{0,40}\)[ \t]*)?(?:(?:to|of|for|in|from|on|at|by|with|behind|among|here|that|which|expressed|"
     r"conveyed|shown|given|we|i|choice|option|letter|label|must|should|would|will|could|might|may|has|can|"
-    r"therefore|thus|then|clearly|probably)\b[^\n.:：=!?]{0,80}?)?[ \t*_]*"
+    r"therefore|thus|then|clearly|probably)\b[^\n.:：=!?]{0,80}?)?[ \t*_]*)"
 )
-_SAYS = r"(?:[:：=]|[-=]+>|→|\b(?:is|was|be|are)\b(?![’']t)(?:[ \t]*[:：])?|是[:：]?|为[:：]?|は)"
+_SAYS = r"(?:[:：=]|[-=]+>|→|\b(?:is|was|be|are|es|est|ist|это|é|è)\b(?![’']t)(?:[ \t]*[:：])?|是[:：]?|为[:：]?|は)"
 _TAIL = re.compile(_BETWEEN + _SAYS + r"[ \t*_]*(?P<text>[^\n]*)", re.IGNORECASE)
+_NOT = re.compile(r"\b(?:not|never|cannot)\b|n?[’']t\b", re.IGNORECASE)
 _HEADING = re.compile(r"[ \t*_#]*(?=\n)")
 # The line before the noun, of a heading or of "Final answer:".
 _START = re.compile(
@@ -81,7 +82,7 @@ _CONCLUDES = re.compile(r"(?:so|thus|therefore|hence|in conclusion|in summary|ov
 # A base model may go on with another question after its answer.
 _NEXT = re.compile(r"\n[ \t#*_]*(?:question|q|problem|human|user|passage|conversation)[ \t]*\d*[ \t*_]*[:：]", re.IGNORECASE)
 # A line of emphasis or the beginning of displayed mathematics has no answer.
-_CONTENT = re.compile(r"(?!\s*(?:[*_`$\s]|\\\[|\\\()*$)\s*\S")
+_CONTENT = re.compile(r"(?!\s*(?:[*_`$=~#\s-]|\\\[|\\\()*$)\s*\S")
 _ITEM = re.compile(r"[ \t]*(?:\d+[.)]|[-*•])[ \t]+(\S[^\n]*)")
 
 
@@ -105,17 +106,20 @@ def announced(response: str) -> list[Statement]:
     return _announced(response)
 
 
-def conclusion(response: str) -> str | None:
-    """Return the last sentence of a response if it is the only one or says that it is a conclusion, else None.
+def concluded(response: str, *, sure: bool) -> list[Statement]:
+    """Return the last sentence, if it is the only one or says that it is a conclusion, and a response of one line.
 
-    >>> conclusion("He laughs. So the speaker feels joy."), conclusion("He laughs. She is sad.")
-    ('So the speaker feels joy', None)
+    >>> concluded("He laughs. So it is joy.", sure=True), concluded("He laughs. She is sad.", sure=True)
+    ([Statement(text='So it is joy', sure=True)], [Statement(text='He laughs. She is sad', sure=False)])
     """
-    sentences = [part for part in re.split(r"(?<=[.!?])\s+|\n+", response.strip()) if part.strip(" *_`#-")]
-    if not sentences:
-        return None
+    lines = [line for line in response.splitlines() if _CONTENT.search(line)]
+    if not lines:
+        return []
+    sentences = re.split(r"(?<=[.!?])\s+", lines[-1].strip())
     last = sentences[-1].strip(" *_`.!")
-    return last if len(sentences) == 1 or _CONCLUDES.match(last) else None
+    alone = len(lines) == len(sentences) == 1
+    said = [Statement(lines[0].strip(" *_`.!"), False)] if len(lines) == 1 and not alone else []
+    return [*said, *([Statement(last, sure)] if alone or _CONCLUDES.match(last) else [])]
 
 
 def _announced(response: str) -> list[Statement]:
@@ -155,7 +159,7 @@ def _by_noun(response: str) -> Iterator[tuple[int, str]]:
             yield noun.start(), _below(response, tail.end())
             continue
         tail = _TAIL.match(response, noun.end())
-        if tail and (noun["answer"] or noun["glued"] or first or _expected(noun, before)):
+        if tail and not _NOT.search(tail["between"]) and (noun["answer"] or noun["glued"] or first or _expected(noun, before)):
             yield noun.start(), tail["text"] if _CONTENT.search(tail["text"]) else _below(response, tail.end())
 
 

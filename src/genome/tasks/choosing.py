@@ -22,6 +22,8 @@ Names = Mapping[str, Sequence[str]]
 _LEAD = re.compile(
     r"(?:(?:so|thus|hence|therefore|well|okay|ok|clearly|definitely|certainly|surely|obviously|ultimately|finally|overall|"
     r"indeed|actually|again|wait|then|and|(?:most\s+|very\s+)?(?:likely|probably)|perhaps|maybe)\b[,:]?\s+(?:to\s+be\s+)?"
+    r"|(?:only|just|simply|either\s+way)\b[,:]?\s+"
+    r"|i(?:['’]m|\s+am)\s+(?:\w+\s+)?(?:sure|certain|confident)\b(?:\s+that)?[:,]?\s+"
     r"|i(?:['’]d|['’]ll|\s+would|\s+will|\s+must|\s+am)?\s+(?:think|believe|choose|chose|pick|picked|select|selected|say|guess|go|"
     r"opt|going)\b(?:\s+(?:that|with|for))?[:,]?\s+"
     r"|(?:it|this|that)(?:['’]s|\s+(?:is|was|must\s+be|should\s+be|would\s+be|has\s+to\s+be|can\s+only\s+be))\s+(?:to\s+be\s+)?"
@@ -33,14 +35,14 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 _LETTER = re.compile(
-    r"[(\[{<]?\s*([^\W_]{1,2})\s*[)\]}>]?(?:$|(\s*[.:,;!?)\-–—=/&+(\[|]\s*|\s+)(.*))", re.IGNORECASE | re.DOTALL
+    r"[(\[{<«]{0,2}\s*([^\W_]{1,2})\s*[)\]}>»]{0,2}(?:$|(\s*[.:,;!?)\-–—=/&+(\[|]\s*|\s+)(.*))", re.IGNORECASE | re.DOTALL
 )
 _NUMBERED = re.compile(r"(?:option|choice|number|answer)\s*(?:number\s*|no\.?\s*)?[(#]?(\d{1,2})\)?", re.IGNORECASE)
 _ORDINALS = ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"]
 _ORDINAL = re.compile(
     rf"(?:the\s+)?({'|'.join(_ORDINALS)}|last|\d{{1,2}}(?:st|nd|rd|th))\s+(?:option|choice|answer|one)", re.IGNORECASE
 )
-_REASON = re.compile(r"(?:because|since|as|due|given|for|based)\b", re.IGNORECASE)
+_REASON = re.compile(r"(?:because|since|as|due|given|for|based|i\s+(?:think|believe|guess|am))\b", re.IGNORECASE)
 _DENIED = re.compile(
     r"(?:(?:is|are|was|were|seems|can|could|would|should|does|do|has)\s*(?:definitely\s+|clearly\s+|also\s+)?"
     r"(?:not|n[’']t|wrong|incorrect|false|excluded|eliminated|ruled)|(?:is|ca|could|would|wo|does)n[’']t|cannot|never|(?:can|could|may)\s+be\s+"
@@ -52,6 +54,8 @@ _AFFIRMED = re.compile(
     r"only\s+)*(?:correct|right|best|answer|choice|option|likely|appropriate|true|sense|one|final)\b",
     re.IGNORECASE,
 )
+_LINKED = re.compile(r"\s*(?:[,/&+|–—-]|and\b|or\b|to\b|through\b|nor\b)\s*(?:also|maybe|perhaps|possibly|probably|even|both|option|choice)?\s*", re.I)
+_AFTER_A = re.compile(rf"(?:{_LINKED.pattern}|{_DENIED.pattern}|{_AFFIRMED.pattern}|{_REASON.pattern})", re.IGNORECASE)
 _NOT = re.compile(r"(?:not|neither|none\s+but|all\s+(?:except|but)|anything\s+but|everything\s+(?:but|except)|except|never)\b", re.I)
 _NEGATIONS = frozenset(
     "not no never neither nor none cannot can't isn't aren't wasn't doesn't don't won't without except excluding wrong "
@@ -61,7 +65,6 @@ _HEAD_ENDS = re.compile(
     r"\s+[(–—-](?=[\s\w])|[;:]|,?\s+(?:because|since|as|due|given|so)\b|,\s+(?:which|where|who|for|with|while|and\s+not|not)\b|\.\s|\n",
     re.IGNORECASE,
 )
-_LINKED = re.compile(r"\s*(?:[,/&+|–—-]|and\b|or\b|to\b|through\b|nor\b)\s*(?:also|maybe|perhaps|possibly|probably|even|both|option|choice)?\s*", re.I)
 _OTHERWISE = re.compile(
     r"\b(?:but|or|and|no|sorry|also|maybe|perhaps|possibly|although|though|wait|actually)\b(?P<between>[^.;\n]{0,40}?)"
     r"(?:[(\[](?P<bracketed>[^\W_]{1,2})[)\]]|\b(?P<bare>[B-HJ-Z])\b(?!['’]))"
@@ -227,7 +230,7 @@ def _by_letter(text: str, table: _Table) -> tuple[str, ...] | None:
         return None
     mark, rest = (match[2] or "").strip(), match[3] or ""
     letter = table.letters.get(match[1].casefold())
-    bracketed = text[: match.start(2)].rstrip()[-1:] in ")]}>" if match[2] else False
+    bracketed = text[: match.start(2)].rstrip()[-1:] in ")]}>»" if match[2] else False
     if letter is None:
         return _by_number(match[1], mark or bracketed, rest, table)
     if not rest.strip(" .,;:!?)'\"]}>*"):
@@ -237,6 +240,9 @@ def _by_letter(text: str, table: _Table) -> tuple[str, ...] | None:
     # The text may begin with a character that separates letter and text: "(A) -5".
     if after == own or (own and whole.endswith(f" {own}")) or _begins(rest, own):
         return _unless_otherwise(letter, rest, table)
+    # "A surprise": an article.
+    if match[1] in "Aa" and not (mark or bracketed) and not _AFTER_A.match(rest):
+        return None
     another = _text_at_start(rest, table)
     if another and another != letter:
         return (letter, another)

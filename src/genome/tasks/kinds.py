@@ -6,6 +6,7 @@ number, letter or label are the same string, so a vote counts them together.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from genome.tasks import choosing, mathematics, metrics, options, programs, shorttexts, spans, wordforms
@@ -28,6 +29,7 @@ class Kind:
     score: task, pairs of sample and answer -> score of each in [0, 1]
     expected: the form of an answer, for messages
     settle: task, sample, what a response announces as its answer -> canonical answer; replaces `find`
+    sentences: whether the last sentence of a response may name the answer without announcing it
     beside: task, samples, one model's answers -> what is reported in addition to the metric
     """
 
@@ -39,6 +41,7 @@ class Kind:
     expected: str
     find: Callable[[str], str | None] = find_answer
     settle: Callable[[Task, Sample, Sequence[Statement]], str | None] | None = None
+    sentences: bool = False
     requires: tuple[str, ...] = ()
     allows: tuple[str, ...] = ()
     beside: Callable[[Task, Sequence[Sample], Sequence[str | None]], dict[str, Any]] | None = None
@@ -84,7 +87,12 @@ def _label(task: Task, letter: str | None) -> str | None:
 
 
 def _names(task: Task) -> dict[str, list[str]]:
-    return wordforms.names_of(task.labels, task.synonyms)
+    return _names_of(tuple(task.labels.items()), tuple((label, tuple(each)) for label, each in task.synonyms.items()))
+
+
+@lru_cache
+def _names_of(labels: tuple[tuple[str, str], ...], synonyms: tuple[tuple[str, tuple[str, ...]], ...]) -> dict:
+    return wordforms.names_of(dict(labels), dict(synonyms))
 
 
 def _label_reference(task: Task, sample: Sample, value: Any) -> str:
@@ -211,6 +219,7 @@ KINDS: dict[str, Kind] = {
         "vote",
         "one of the labels, or its letter",
         settle=_settle_label,
+        sentences=True,
         requires=("labels",),
         allows=("synonyms",),
     ),

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Mapping
 
 _WRAPPERS = re.compile(
-    r"\\(?:text|textbf|mathrm|mathbf|boxed|fbox)\{([^{}]*)\}|[*_`$\"“”]|\\[()\[\]]|</?[A-Za-z_]{2,}>|<\|[^|<>]*\|>"
+    r"\\(?:text|textbf|mathrm|mathbf|boxed|fbox)\{([^{}]*)\}|[*_`$\"“”]|\\[()\[\]]|</\w+>|<[A-Za-z_]{2,}>|<[a-z]>(?=[^<]*</[a-z]>)|<\|[^|<>]*\|>"
 )
 # Invisible characters, and pictures such as ✅.
 _UNSEEN = re.compile("[\u200b\u200e\u200f\u2060\ufeff\ufe0e\ufe0f\u2600-\u27bf\U0001f000-\U0001faff]")

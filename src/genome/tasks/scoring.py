@@ -8,7 +8,7 @@ from typing import Any
 from genome.errors import GenomeError
 from genome.limits import OverLimitError, limited
 from genome.tasks import metrics
-from genome.tasks.announced import announced
+from genome.tasks.announced import announced, concluded
 from genome.tasks.extraction import FALLBACKS, find_pattern
 from genome.tasks.kinds import KINDS
 from genome.tasks.task import Task
@@ -54,9 +54,10 @@ def extract(task: Task, sample: Sample, response: str) -> str | None:
     """
     kind = KINDS[task.kind]
     if task.pattern is None and kind.settle is not None:
-        texts = announced(response)
-        if texts:
-            return kind.settle(task, sample, texts)
+        said = announced(response)
+        found = kind.settle(task, sample, said or concluded(response, sure=kind.sentences))
+        if said or found:
+            return found
     text = kind.find(response) if task.pattern is None else _find_own(task, task.pattern, response)
     if text is None and task.fallback is not None:
         text = FALLBACKS[task.fallback](response)

@@ -35,6 +35,8 @@ def read(text: str) -> str | None:
     ('no', '-24', 'costume oven', '}])', None)
     """
     bare = plain(text).strip(" .\n\"'")
+    if bare and all(character in f"{_BRACKETS}, '\"" for character in bare):
+        return "".join(character for character in bare if character in _BRACKETS) or None
     bare = re.sub(r"^(?:[=>•→]|[-–—](?=\s[^\W\d]))\s*", "", bare)
     polar = _POLAR.match(bare)
     if polar:
@@ -44,8 +46,6 @@ def read(text: str) -> str | None:
         return None if number is None else str(number)
     if bare.casefold() in _UNITS:
         return str(_UNITS.index(bare.casefold()))
-    if bare and all(character in f"{_BRACKETS}, '\"" for character in bare):
-        return "".join(character for character in bare if character in _BRACKETS) or None
     # Commas and list marks separate the words of a list, and brackets have spaces around them or not.
     if bare[:1] in "[(" and bare[-1:] in "])" and ("," in bare or "'" in bare):
         bare = " ".join(word.strip("'\" ") for word in bare[1:-1].split(","))

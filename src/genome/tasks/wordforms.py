@@ -7,9 +7,10 @@ from functools import lru_cache
 from genome.tasks.options import folded
 
 _WORD = re.compile(r"[^\s,;:!?()\[\]{}/\"“”]+")
-_ARTICLES = ("a", "an", "the")
+# "vitamin A" and "(A)" contain a letter.
+_ARTICLE = re.compile(r"(?<![(\[])\b(?:an?|the)\s+(?=\w)")
 # Endings that turn an adjective into its noun, a noun into its adjective, a verb into its participle.
-_ENDINGS = ("fulness", "ness", "ful", "ity", "ed", "ly")
+_ENDINGS = ("fulness", "ness", "ful", "ity", "ing", "ous", "ed", "ly")
 
 
 @lru_cache(maxsize=16384)
@@ -19,8 +20,8 @@ def words(text: str) -> str:
     >>> words("The blue balls (two)")
     'blue ball two'
     """
-    found = (word.strip(".'’‘`*_") for word in _WORD.findall(folded(text)))
-    return " ".join(_singular(word) for word in found if word and word not in _ARTICLES)
+    found = (word.strip(".'’‘`*_") for word in _WORD.findall(_ARTICLE.sub("", folded(text))))
+    return " ".join(_singular(word) for word in found if word)
 
 
 def loose(text: str) -> str:
@@ -54,7 +55,7 @@ def forms(label: str) -> list[str]:
         root = f"{stem[:-1]}i" if stem.endswith("y") and stem[-2] not in "aeiou" else stem
         found |= dict.fromkeys((stem, f"{stem}s", *(f"{root}{ending}" for ending in _ENDINGS)))
         if stem.endswith("e"):
-            found |= dict.fromkeys((f"{stem}d", f"{stem[:-1]}ity"))
+            found |= dict.fromkeys((f"{stem}d", f"{stem[:-1]}ity", f"{stem[:-1]}ing"))
         if stem.endswith("ger"):
             found[f"{stem[:-2]}ry"] = None
     return [form for form in found if form != word]
