@@ -3,9 +3,9 @@
 Responses and their verdicts come from public repositories. CLONES contains a git clone of each, of the same name
 (`git clone --bare https://github.com/OWNER/NAME CLONES/NAME`); their commits are below. DATA contains the local copies
 of the data sets. Each set becomes one line: rows, the share of right rows as published and as read here, and the
-share of rows in which both verdicts are the same. Where lm-evaluation-harness has a task of that data set, the verdicts of its
-filters on the same responses stand beside ours (`pip install lm_eval[math]`; without it the column is empty). Its
-stop strings are not applied, as the responses are complete. `--differ SET` prints the rows of a set that differ.
+share of rows in which both verdicts are the same. Where lm-evaluation-harness has a task of that data set, the
+agreement of its filters on the same responses follows (`pip install lm_eval[math]`; without it the column is empty).
+Its stop strings are not applied, as the responses are complete. `--differ SET` prints the rows that differ.
 """
 
 import argparse
@@ -14,7 +14,6 @@ import io
 import json
 import random
 import subprocess
-import sys
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
@@ -91,7 +90,11 @@ def gsm8k(clones: Path, data: Path) -> Iterator[tuple[str, str, Rows]]:
         yield f"rho7b {kind}", "gsm8k", [Row(tests[row["idx"]], row["code"][0], row["score"][0]) for row in given]
     path = "src/outputs/llm-agents/tora-70b-v1.0/gsm8k/test_tora_-1_seed0_t0.0_s0_e1319.jsonl"
     given = lines(published(clones, "ToRA", path))
-    yield "tora70b", "gsm8k", [Row(tests[row["idx"]], row["code"][0], _equal(row["pred"][0], row["gt"])) for row in given]
+    yield (
+        "tora70b",
+        "gsm8k",
+        [Row(tests[row["idx"]], row["code"][0], _equal(row["pred"][0], row["gt"])) for row in given],
+    )
     given = lines(published(clones, "grade-school-math", "grade_school_math/data/example_model_solutions.jsonl"))
     for model in ("175b_verification", "6b_finetuning"):
         # These models write "A: 5" where others write "#### 5".
@@ -135,17 +138,18 @@ def bbh(clones: Path, data: Path) -> Iterator[tuple[str, str, Rows]]:
 
 
 def mmlu_pro(clones: Path, data: Path) -> Iterator[tuple[str, str, Rows]]:
-    """Yield 1500 rows of each model on MMLU-Pro; a response without a prediction is wrong, and not a random letter."""
+    """Yield 1500 rows of each model on MMLU-Pro that have a prediction: the others were given a random letter."""
     tests = {row["question_id"]: row for row in local(data, "mmlu_pro/test.jsonl")}
     for model in MMLU_PRO:
         path = f"eval_results/model_outputs_{model}_5shots.zip"
         archive = zipfile.ZipFile(io.BytesIO(published(clones, "MMLU-Pro", path)))
-        given = [row for row in json.loads(archive.read(archive.namelist()[0])) if row["question_id"] in tests]
-        chosen = random.Random(0).sample(given, 1500)
-        found = [
-            Row(tests[row["question_id"]], row.get("generated_text") or row.get("model_outputs") or "", row["pred"] == row["answer"])
-            for row in chosen
-        ]
+        given = [row for row in json.loads(archive.read(archive.namelist()[0])) if isinstance(row, dict)]
+        given = [row for row in given if row["question_id"] in tests and row["pred"]]
+        found = []
+        for row in random.Random(0).sample(given, 1500):
+            test = tests[row["question_id"]]
+            response = row.get("generated_text") or row.get("model_outputs") or ""
+            found.append(Row(test, response, row["pred"] == test["answer"]))
         yield model, "mmlu_pro", found
 
 
@@ -159,7 +163,10 @@ def math(clones: Path, data: Path) -> Iterator[tuple[str, str, Rows]]:
     for name in ("complex-cot", "cr-4shot"):
         given = lines(published(clones, "cumulative-reasoning", f"MATH/results/results-math-{name}-gpt-4.jsonl"))
         samples = [_problem(row["problem_content"], row["ground_truth_solution"]) for row in given]
-        found = [Row(each, row["final_solution"], row["correctness"] == "Correct") for each, row in zip(samples, given, strict=True)]
+        found = [
+            Row(each, row["final_solution"], row["correctness"] == "Correct")
+            for each, row in zip(samples, given, strict=True)
+        ]
         yield f"gpt4 {name}", "math", found
 
 
@@ -177,7 +184,7 @@ def meld(clones: Path, data: Path) -> Iterator[tuple[str, str, Rows]]:
         text = published(clones, "Emotion", f"evaluation_results/{path}").decode("utf-8-sig")
         found = []
         for row in csv.DictReader(io.StringIO(text)):
-            truth, said = row["true_emotion"], row["Predicted_Emotion"]
+            truth, said = row.get("true_emotion") or row["Emotion"], row["Predicted_Emotion"]
             found.append(Row({"Utterance": row["Utterance"], "Emotion": truth}, said, said == truth))
         yield name, "meld", found
 
@@ -195,7 +202,15 @@ def mbpp(clones: Path, data: Path) -> Iterator[tuple[str, str, Rows]]:
         yield f"qwen3 06b {kind}", "mbpp", found
 
 
-SETS: tuple[Callable[[Path, Path], Iterator[tuple[str, str, Rows]]], ...] = (gsm8k, csqa, bbh, mmlu_pro, math, meld, mbpp)
+SETS: tuple[Callable[[Path, Path], Iterator[tuple[str, str, Rows]]], ...] = (
+    gsm8k,
+    csqa,
+    bbh,
+    mmlu_pro,
+    math,
+    meld,
+    mbpp,
+)
 
 
 def _equal(predicted: str, truth: str) -> bool:
@@ -266,7 +281,7 @@ def same(verdicts: Sequence[bool], rows: Rows) -> str:
 
 def main() -> None:
     """Print the table, or the rows of one set that differ."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser()
     parser.add_argument("clones", type=Path)
     parser.add_argument("data", type=Path)
     parser.add_argument("--only", help="Data sets, separated by commas; default: all.")
@@ -283,7 +298,10 @@ def main() -> None:
                 _print_differing(task, rows, verdicts)
             theirs = "; ".join(f"{which} {same(each, rows)}" for which, each in harness(task, rows).items())
             right = share([row.right for row in rows])
-            print(f"| {task}: {name} | {len(rows)} | {right} | {share(verdicts)} | {same(verdicts, rows)} | {theirs} |", flush=True)
+            print(
+                f"| {task}: {name} | {len(rows)} | {right} | {share(verdicts)} | {same(verdicts, rows)} | {theirs} |",
+                flush=True,
+            )
 
 
 def _print_differing(task_name: str, rows: Rows, verdicts: Sequence[bool]) -> None:

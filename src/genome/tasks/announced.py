@@ -13,7 +13,8 @@ from typing import NamedTuple
 from genome.tasks.extraction import boxed
 
 _ANSWER = (
-    "answers?|ans|Antwort|respuesta|réponse|resposta|risposta|antwoord|ответ|jibu|উত্তর|คำตอบ|సమాధానం|答案|答え|정답|답|الإجابة|उत्तर"
+    "answers?|ans|Antwort|respuesta|réponse|resposta|risposta|antwoord|ответ|jibu|উত্তর|คำตอบ|సమాధానం|答案|答え|정답|답|"
+    "الإجابة|उत्तर"
 )
 _CHOSEN = "option|choice|letter"
 _CLASS = "label|emotion|sentiment|feeling|mood|category|class|stance|topic|intent"
@@ -25,8 +26,8 @@ _NOUN = re.compile(
 )
 # What may stand between the noun and the answer: "to this question", "(arabic numerals)", "choice", "that I choose".
 _BETWEEN = (
-    r"(?P<between>[ \t*_]*(?:\([^()\n]{0,40}\)[ \t]*)?(?:(?:to|of|for|in|from|on|at|by|with|behind|among|here|that|which|expressed|"
-    r"conveyed|shown|given|we|i|choice|option|letter|label|must|should|would|will|could|might|may|has|can|"
+    r"(?P<between>[ \t*_]*(?:\([^()\n]{0,40}\)[ \t]*)?(?:(?:to|of|for|in|from|on|at|by|with|behind|among|here|"
+    r"that|which|expressed|conveyed|shown|given|we|i|choice|option|letter|label|must|should|would|will|could|might|may|has|can|"
     r"therefore|thus|then|clearly|probably)\b[^\n.:：=!?]{0,80}?)?[ \t*_]*)"
 )
 _SAYS = r"(?:[:：=]|[-=]+>|→|\b(?:is|was|be|are|es|est|ist|это|é|è)\b(?![’']t)(?:[ \t]*[:：])?|是[:：]?|为[:：]?|は)"
@@ -35,24 +36,25 @@ _NOT = re.compile(r"\b(?:not|never|cannot)\b|n?[’']t\b", re.IGNORECASE)
 _HEADING = re.compile(r"[ \t*_#]*(?=\n)")
 # The line before the noun, of a heading or of "Final answer:".
 _START = re.compile(
-    r"[\s>#*_|\-\d.)✅]*(?:(?:so|thus|therefore|hence|the|my|your|our|final|correct|right|best|overall|short|predicted|chosen|"
-    r"selected|dominant|main|detected)[\s,*_]+)*",
+    r"[\s>#*_|\-\d.)✅]*(?:(?:so|thus|therefore|hence|the|my|your|our|final|correct|right|best|overall|short|"
+    r"predicted|chosen|selected|dominant|main|detected)[\s,*_]+)*",
     re.IGNORECASE,
 )
 _NEGATIVE = re.compile(
-    r"(?:incorrect|wrong|not|no|n[’']t(?: the)?|worst|other|another|previous|initial|first|earlier|former|possible|not the|"
-    r"not a|not my|common|tempting|each|every|any|either|alternative)[\s*_]+$",
+    r"(?:incorrect|wrong|not|no|n[’']t(?: the)?|worst|other|another|previous|initial|first|earlier|former|"
+    r"possible|not the|not a|not my|common|tempting|each|every|any|either|alternative)[\s*_]+$",
     re.IGNORECASE,
 )
 # "option" and "emotion" need such a word before them: reasoning speaks of options, too.
 _QUALIFIED = re.compile(
-    r"(?:correct|right|best|final|likely|appropriate|suitable|proper|fitting|my|chosen|selected|predicted|accurate|valid|"
-    r"true|only|closest|good|better)[\s*_]+(?:answer[\s*_]+)?$",
+    r"(?:correct|right|best|final|likely|appropriate|suitable|proper|fitting|my|chosen|selected|predicted|"
+    r"accurate|valid|true|only|closest|good|better)[\s*_]+(?:answer[\s*_]+)?$",
     re.IGNORECASE,
 )
 _DETERMINED = re.compile(r"(?:\b(?:the|this|my|her|his|their|overall)|['’]s)(?:[\s*_]+\w+){0,2}[\s*_]+$", re.IGNORECASE)
 _KEY = re.compile(
-    r"""["'](?:\w*_)?(?:final[ _]?|correct[ _]?|predicted[ _]?)?(?:answer|choice|option|letter|label|emotion|sentiment|category|class|prediction|result)["']\s*:\s*""",
+    r"""["'](?:\w*_)?(?:final[ _]?|correct[ _]?|predicted[ _]?)?"""
+    r"""(?:answer|choice|option|letter|label|emotion|sentiment|category|class|prediction|result)["']\s*:\s*""",
     re.IGNORECASE,
 )
 _TAG = re.compile(
@@ -62,8 +64,8 @@ _HASHES = re.compile(r"^[ \t]*####[ \t]*(\S[^\n]*)", re.MULTILINE)
 _BOX = re.compile(r"\\f?box(?:ed)?\{")
 # Weaker forms, which reasoning uses, too.
 _CORRECT = re.compile(
-    r"(?P<text>[^\n.;!?]{1,120}?)\s+(?:is|must be|would be|should be|seems|appears)\s+(?:\w+ly\s+)?(?:to be\s+)?(?:the\s+)?"
-    r"(?:only\s+)?(?:most\s+)?(?:correct|right|best|likely|appropriate|answer)\b(?:\s+(?:answer|option|choice|one))?"
+    r"(?P<text>[^\n.;!?]{1,120}?)\s+(?:is|must be|would be|should be|seems|appears)\s+(?:\w+ly\s+)?(?:to be\s+)?"
+    r"(?:the\s+)?(?:only\s+)?(?:most\s+)?(?:correct|right|best|likely|appropriate|answer)\b(?:\s+(?:answer|option|choice|one))?"
     r"\s*(?=[.!;,\n]|because|since|\Z)",
     re.IGNORECASE,
 )
@@ -73,14 +75,19 @@ _SECOND_THOUGHT = re.compile(
     re.IGNORECASE,
 )
 _MUST = re.compile(
-    r"\b(?:(?:it|this|that)\s+(?:must|has\s+to|can\s+only)\s+be|i(?:['’]d|['’]ll|\s+would|\s+will)?\s+(?:choose|pick|select|"
-    r"go\s+(?:with|for)|opt\s+for|vote\s+for))\b\s*:?\s*(?P<text>[^\n]{1,160})",
+    r"\b(?:(?:it|this|that)\s+(?:must|has\s+to|can\s+only)\s+be|i(?:['’]d|['’]ll|\s+would|\s+will)?\s+"
+    r"(?:choose|pick|select|go\s+(?:with|for)|opt\s+for|vote\s+for))\b\s*:?\s*(?P<text>[^\n]{1,160})",
     re.IGNORECASE,
 )
 _WEAK = (_CORRECT, _SECOND_THOUGHT, _MUST)
-_CONCLUDES = re.compile(r"(?:so|thus|therefore|hence|in conclusion|in summary|overall|consequently|accordingly)\b", re.IGNORECASE)
+_SHORT = 200  # characters of a response that is only an answer
+_CONCLUDES = re.compile(
+    r"(?:so|thus|therefore|hence|in conclusion|in summary|overall|consequently|accordingly)\b", re.IGNORECASE
+)
 # A base model may go on with another question after its answer.
-_NEXT = re.compile(r"\n[ \t#*_]*(?:question|q|problem|human|user|passage|conversation)[ \t]*\d*[ \t*_]*[:：]", re.IGNORECASE)
+_NEXT = re.compile(
+    r"\n[ \t#*_]*(?:question|q|problem|human|user|passage|conversation)[ \t]*\d*[ \t*_]*[:：]", re.IGNORECASE
+)
 # A line of emphasis or the beginning of displayed mathematics has no answer.
 _CONTENT = re.compile(r"(?!\s*(?:[*_`$=~#\s-]|\\\[|\\\()*$)\s*\S")
 _ITEM = re.compile(r"[ \t]*(?:\d+[.)]|[-*•])[ \t]+(\S[^\n]*)")
@@ -118,7 +125,11 @@ def concluded(response: str, *, sure: bool) -> list[Statement]:
     sentences = re.split(r"(?<=[.!?])\s+", lines[-1].strip())
     last = sentences[-1].strip(" *_`.!")
     alone = len(lines) == len(sentences) == 1
-    said = [Statement(lines[0].strip(" *_`.!"), False)] if len(lines) == 1 and not alone else []
+    said = (
+        [Statement(lines[0].strip(" *_`.!"), False)]
+        if len(lines) == 1 and not alone and len(lines[0]) <= _SHORT
+        else []
+    )
     return [*said, *([Statement(last, sure)] if alone or _CONCLUDES.match(last) else [])]
 
 
@@ -159,7 +170,11 @@ def _by_noun(response: str) -> Iterator[tuple[int, str]]:
             yield noun.start(), _below(response, tail.end())
             continue
         tail = _TAIL.match(response, noun.end())
-        if tail and not _NOT.search(tail["between"]) and (noun["answer"] or noun["glued"] or first or _expected(noun, before)):
+        if (
+            tail
+            and not _NOT.search(tail["between"])
+            and (noun["answer"] or noun["glued"] or first or _expected(noun, before))
+        ):
             yield noun.start(), tail["text"] if _CONTENT.search(tail["text"]) else _below(response, tail.end())
 
 
@@ -184,7 +199,7 @@ def _below(response: str, position: int) -> str:
 
 
 def _content(response: str, position: int) -> str:
-    r"""Return what the \boxed at `position` contains; closing brackets alone, as `\boxed{} ] )}`, up to its line's end."""
+    r"""Return what the \boxed at `position` contains; if that is closing brackets (`\boxed{} ] )}`), its line's."""
     line = response[position:].partition("\n")[0]
     begin = line.index("{") + 1
     if line[begin : begin + 1] == "}":

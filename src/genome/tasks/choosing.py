@@ -8,12 +8,12 @@ Anything else names nothing: there is no default.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 from genome.tasks.announced import Statement
-from genome.tasks.dates import Date, find_dates, same_date
-from genome.tasks.options import LETTERS, folded, key, plain
+from genome.tasks.dates import find_dates, same_date
+from genome.tasks.option_names import NameTable, name_table, whole_name
+from genome.tasks.options import folded, key, plain
 from genome.tasks.wordforms import loose, words
 
 Names = Mapping[str, Sequence[str]]
@@ -35,7 +35,8 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 _LETTER = re.compile(
-    r"[(\[{<«]{0,2}\s*([^\W_]{1,2})\s*[)\]}>»]{0,2}(?:$|(\s*[.:,;!?)\-–—=/&+(\[|]\s*|\s+)(.*))", re.IGNORECASE | re.DOTALL
+    r"[(\[{<«]{0,2}\s*([^\W_]{1,2})\s*[)\]}>»]{0,2}(?:$|(\s*[.:,;!?)\-–—=/&+(\[|]\s*|\s+)(.*))",
+    re.IGNORECASE | re.DOTALL,
 )
 _NUMBERED = re.compile(r"(?:option|choice|number|answer)\s*(?:number\s*|no\.?\s*)?[(#]?(\d{1,2})\)?", re.IGNORECASE)
 _ORDINALS = ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"]
@@ -54,13 +55,21 @@ _AFFIRMED = re.compile(
     r"only\s+)*(?:correct|right|best|answer|choice|option|likely|appropriate|true|sense|one|final)\b",
     re.IGNORECASE,
 )
-_LINKED = re.compile(r"\s*(?:[,/&+|–—-]|and\b|or\b|to\b|through\b|nor\b)\s*(?:also|maybe|perhaps|possibly|probably|even|both|option|choice)?\s*", re.I)
-_AFTER_A = re.compile(rf"(?:{_LINKED.pattern}|{_DENIED.pattern}|{_AFFIRMED.pattern}|{_REASON.pattern})", re.IGNORECASE)
-_NOT = re.compile(r"(?:not|neither|none\s+but|all\s+(?:except|but)|anything\s+but|everything\s+(?:but|except)|except|never)\b", re.I)
-_NEGATIONS = frozenset(
-    "not no never neither nor none cannot can't isn't aren't wasn't doesn't don't won't without except excluding wrong "
-    "incorrect false unlike rather instead than non hardly unlikely".split()
+_LINKED = re.compile(
+    r"\s*(?:[,/&+|–—-]|and\b|or\b|to\b|through\b|nor\b)\s*(?:also|maybe|perhaps|possibly|probably|even|both|option|choice)?\s*",
+    re.I,
 )
+_AFTER_A = re.compile(rf"(?:{_LINKED.pattern}|{_DENIED.pattern}|{_AFFIRMED.pattern}|{_REASON.pattern})", re.IGNORECASE)
+_NOT = re.compile(
+    r"(?:not|neither|none\s+but|all\s+(?:except|but)|anything\s+but|everything\s+(?:but|except)|except|never)\b", re.I
+)
+_NEGATIONS = frozenset(
+    (
+        "not", "no", "never", "neither", "nor", "none", "cannot", "can't", "isn't", "aren't", "wasn't", "doesn't",
+        "don't", "won't", "without", "except", "excluding", "wrong", "incorrect", "false", "unlike", "rather",
+        "instead", "than", "non", "hardly", "unlikely",
+    )
+)  # fmt: skip
 _HEAD_ENDS = re.compile(
     r"\s+[(–—-](?=[\s\w])|[;:]|,?\s+(?:because|since|as|due|given|so)\b|,\s+(?:which|where|who|for|with|while|and\s+not|not)\b|\.\s|\n",
     re.IGNORECASE,
@@ -70,7 +79,9 @@ _OTHERWISE = re.compile(
     r"(?:[(\[](?P<bracketed>[^\W_]{1,2})[)\]]|\b(?P<bare>[B-HJ-Z])\b(?!['’]))"
 )
 _NOT_BETWEEN = re.compile(r"\b(?:not|never|neither|nor)\b|n['’]t\b", re.IGNORECASE)
-_MARKED = re.compile(r"[(\[](?P<bracketed>[^\W_]{1,2})[)\]]|\b(?:option|choice|letter)\s+(?P<named>[^\W_]{1,2})\b", re.IGNORECASE)
+_MARKED = re.compile(
+    r"[(\[](?P<bracketed>[^\W_]{1,2})[)\]]|\b(?:option|choice|letter)\s+(?P<named>[^\W_]{1,2})\b", re.IGNORECASE
+)
 # More than the option is named ("a dog and a cat"), or nothing for sure.
 _OPEN = re.compile(r"\0 (?:and|or|nor|&) (?!\0)|(?<!\0) (?:and|or|nor|&) \0|\b(?:may|might|could) be\b|\?")
 _LONGEST_AROUND = 12  # words beside an option's text
@@ -99,74 +110,24 @@ def settle(statements: Iterable[Statement], options: Mapping[str, str], other: N
     return None
 
 
-def named(
-    text: str, options: Mapping[str, str], other: Names | None = None, *, within: bool = True
-) -> tuple[str, ...]:
+def named(text: str, options: Mapping[str, str], other: Names | None = None, *, within: bool = True) -> tuple[str, ...]:
     """Return the letters of the options that `text` names; several if it does not say which of them it means.
+
+    Several options of the same text are one, the first of them.
 
     The option's text may be a part of a sentence if it is `within` one; otherwise `text` is the option's, or a letter.
     """
     names = tuple((letter, tuple(each)) for letter, each in other.items()) if other else ()
-    return _named(text, tuple(options.items()), names, within)
-
-
-@dataclass(frozen=True)
-class _Table:
-    """Options by letter, by exact, folded and loose text, and by date; a name of two options belongs to None."""
-
-    letters: Mapping[str, str]
-    exact: Mapping[str, str | None]
-    folded: Mapping[str, str | None]
-    loose: Mapping[str, str | None]
-    contained: Mapping[str, tuple[str, ...]]
-    dates: Sequence[tuple[Date, str]]
-    texts: Mapping[str, str]
-    order: Sequence[str]
-
-
-@lru_cache(maxsize=4096)
-def _table(options: tuple[tuple[str, str], ...], other: tuple[tuple[str, tuple[str, ...]], ...]) -> _Table:
-    exact: dict[str, str | None] = {}
-    by_fold: dict[str, str | None] = {}
-    by_loose: dict[str, str | None] = {}
-    dates: list[tuple[Date, str]] = []
-    contained: dict[str, tuple[str, ...]] = {}
-    for letter, text in options:
-        _add(exact, key(plain(text)), letter)
-        _add(by_fold, folded(text), letter)
-        _add(by_loose, loose(text), letter)
-        found = find_dates(text)
-        if len(found) == 1:
-            dates.append((found[0], letter))
-        _contain(contained, words(text), letter)
-    for letter, names in other:
-        for name in names:
-            _add(by_loose, loose(name), letter)
-            _contain(contained, words(name), letter)
-    letters = {letter.casefold(): letter for letter, _ in options}
-    # Where options are numbered, a letter can only mean the place: B is the second.
-    if list(letters) == [str(number + 1) for number in range(len(options))]:
-        letters |= {LETTERS[place].casefold(): letter for place, (letter, _) in enumerate(options)}
-    texts = {letter: loose(text) for letter, text in options}
-    return _Table(letters, exact, by_fold, by_loose, contained, dates, texts, [letter for letter, _ in options])
-
-
-def _add(names: dict, name: object, letter: str) -> None:
-    # An option without text is named by its letter only; otherwise an empty answer would name it.
-    if name:
-        names[name] = None if names.get(name, letter) != letter else letter
-
-
-def _contain(names: dict[str, tuple[str, ...]], name: str, letter: str) -> None:
-    if len(name) > 2:
-        names[name] = tuple(dict.fromkeys((*names.get(name, ()), letter)))
+    letters = _named(text, tuple(options.items()), names, within)
+    same = len(letters) > 1 and len({options[letter] for letter in letters}) == 1
+    return letters[:1] if same else letters
 
 
 @lru_cache(maxsize=16384)  # candidates of one population give mostly the same answers
 def _named(
     text: str, options: tuple[tuple[str, str], ...], other: tuple[tuple[str, tuple[str, ...]], ...], within: bool
 ) -> tuple[str, ...]:
-    table = _table(options, other)
+    table = name_table(options, other)
     # Remove the rest of an unclosed \text{, and quotes.
     whole = plain(text).lstrip("} ").strip("'‘’")
     # Compare the whole text first: options may begin with letters ("(i) and (ii)") or with words of certainty.
@@ -177,24 +138,17 @@ def _named(
     if places:
         return places
     whole = _without_lead(whole)
-    if _NOT.match(whole) and not _whole(whole, table):
+    if _NOT.match(whole) and not whole_name(whole, table):
         return ()
     # "The answer is (B). Because …" and "Answer: joy. He laughs." continue after the answer.
     for part in dict.fromkeys((whole, re.split(r"\.\s", whole)[0])):
-        by_letter = _by_letter(part, table)
+        by_letter = _by_letter(part, table, within)
         if by_letter is not None:
             return by_letter
-        found = _whole(part, table)
+        found = whole_name(part, table)
         if found:
             return (found,)
     return _by_text(whole, table) if within else ()
-
-
-def _whole(text: str, table: _Table) -> str | None:
-    for names, name in ((table.exact, key(text)), (table.folded, folded(text)), (table.loose, loose(text))):
-        if names.get(name):
-            return names[name]
-    return None
 
 
 def _without_lead(text: str) -> str:
@@ -205,13 +159,15 @@ def _without_lead(text: str) -> str:
         text = text[lead.end() :]
 
 
-def _by_place(text: str, table: _Table) -> tuple[str, ...]:
+def _by_place(text: str, table: NameTable) -> tuple[str, ...]:
     """Return the option that is named by its place: "the second option", "option 2"."""
     text = _without_marks(text)
     ordinal, numbered = _ORDINAL.fullmatch(text), _NUMBERED.fullmatch(text)
     if ordinal:
         word = ordinal[1].casefold()
-        place = len(table.order) if word == "last" else _ORDINALS.index(word) + 1 if word in _ORDINALS else int(word[:-2])
+        place = (
+            len(table.order) if word == "last" else _ORDINALS.index(word) + 1 if word in _ORDINALS else int(word[:-2])
+        )
     elif numbered and numbered[1] not in table.letters:
         place = int(numbered[1])
     else:
@@ -223,8 +179,11 @@ def _without_marks(text: str) -> str:
     return text.strip(" .,;:!'\"()")
 
 
-def _by_letter(text: str, table: _Table) -> tuple[str, ...] | None:
-    """Return the options named by a text that begins with a letter; None if it does not, or may be a word instead."""
+def _by_letter(text: str, table: NameTable, within: bool) -> tuple[str, ...] | None:
+    """Return the options named by a text that begins with a letter; None if it does not, or may be a word instead.
+
+    Only `within` a sentence anything may follow: "B, the others are wrong".
+    """
     match = _LETTER.fullmatch(text)
     if match is None:
         return None
@@ -257,10 +216,10 @@ def _by_letter(text: str, table: _Table) -> tuple[str, ...] | None:
     if only and mark:
         return (letter,) if only == letter else (letter, only)
     # "A dog" is a text that begins with a letter; "B, because …" and "(C) because …" are letters.
-    return _unless_otherwise(letter, rest, table) if mark or bracketed else None
+    return _unless_otherwise(letter, rest, table) if (mark or bracketed) and (within or _NOT.match(rest)) else None
 
 
-def _by_number(number: str, marked: object, rest: str, table: _Table) -> tuple[str, ...] | None:
+def _by_number(number: str, marked: object, rest: str, table: NameTable) -> tuple[str, ...] | None:
     """Return the option of "2. scale" where options have letters: the number alone could be anything."""
     if not (number.isdigit() and marked and 1 <= int(number) <= len(table.order)):
         return None
@@ -274,13 +233,13 @@ def _begins(rest: str, text: str) -> bool:
     return bool(text) and head == text
 
 
-def _text_at_start(rest: str, table: _Table) -> str | None:
+def _text_at_start(rest: str, table: NameTable) -> str | None:
     """Return the option whose whole text is the first part of `rest`."""
     heads = [rest, *re.split(r"\s+[(–—-]|[;:,()]|\.\s|\s+(?:because|since)\b", rest.lstrip("( "))[:1]]
-    return next((found for head in heads if (found := _whole(head, table))), None)
+    return next((found for head in heads if (found := whole_name(head, table))), None)
 
 
-def _linked(rest: str, table: _Table, bare: bool) -> str | None:
+def _linked(rest: str, table: NameTable, bare: bool) -> str | None:
     """Return the letter that "and", "or", a comma or a stroke adds to a first one."""
     link = _LINKED.match(rest)
     if link is None:
@@ -299,7 +258,7 @@ def _linked(rest: str, table: _Table, bare: bool) -> str | None:
     return None if lowercase else letter
 
 
-def _unless_otherwise(letter: str, rest: str, table: _Table) -> tuple[str, ...]:
+def _unless_otherwise(letter: str, rest: str, table: NameTable) -> tuple[str, ...]:
     """Return the letter, and a second one that the text goes on to: "B, but it could be C"."""
     if _REASON.match(rest.lstrip(" ,")):
         return (letter,)
@@ -311,7 +270,7 @@ def _unless_otherwise(letter: str, rest: str, table: _Table) -> tuple[str, ...]:
     return (letter,)
 
 
-def _by_text(text: str, table: _Table) -> tuple[str, ...]:
+def _by_text(text: str, table: NameTable) -> tuple[str, ...]:
     head = _HEAD_ENDS.split(text)[0]
     for part in dict.fromkeys((head, text)):
         found = _contained(part, table)
@@ -327,8 +286,8 @@ def _by_text(text: str, table: _Table) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*found, *sorted(marked))))
 
 
-def _contained(text: str, table: _Table) -> tuple[str, ...]:
-    whole = _whole(text, table)
+def _contained(text: str, table: NameTable) -> tuple[str, ...]:
+    whole = whole_name(text, table)
     if whole:
         return (whole,)
     if table.dates:

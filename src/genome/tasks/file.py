@@ -309,7 +309,9 @@ def _label_problems(labels: Mapping[str, str], usual: bool) -> list[str]:
 def _synonym_problems(labels: Mapping[str, str], synonyms: Mapping[str, list[str]]) -> list[str]:
     """Return which labels with synonyms do not exist, and which synonyms no response can use."""
     known = list(labels.values())
-    problems = [f"synonyms: {label!r} is not a label ({nearest(label, known)})" for label in synonyms if label not in known]
+    problems = [
+        f"synonyms: {label!r} is not a label ({nearest(label, known)})" for label in synonyms if label not in known
+    ]
     if problems:
         return problems
     other = names_of(labels, synonyms)

@@ -4,13 +4,14 @@ A sample is a mapping as `genome.tasks.prompts` writes it. An answer is canonica
 number, letter or label are the same string, so a vote counts them together.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from genome.tasks import choosing, mathematics, metrics, options, programs, shorttexts, spans, wordforms
-from genome.tasks.announced import Statement
+from genome.tasks.announced import Statement, announced
 from genome.tasks.extraction import fenced, find_answer, find_program
 from genome.tasks.numbers import parse_number
 from genome.tasks.task import Task
@@ -153,6 +154,14 @@ def _score_math(task: Task, pairs: Pairs) -> list[float]:
     return [float(v) for v in mathematics.equal([(sample["reference"], answer) for sample, answer in pairs])]
 
 
+def _find_span(response: str) -> str | None:
+    """Return the answer, or the items of a list that begins there."""
+    found = find_answer(response)
+    if found is None or not re.match(r"(?:1[.)]|[-*•])\s", found):
+        return found
+    return next((text for text, sure in reversed(announced(response)) if sure), found)
+
+
 def _read_span(task: Task, sample: Sample, text: str) -> str | None:
     quotes = " '’‘“”"
     return options.plain(text).strip(quotes).rstrip("." + quotes) or None
@@ -244,6 +253,7 @@ KINDS: dict[str, Kind] = {
         ("exact_match", "accuracy"),
         "similarity",
         "a short text",
+        find=_find_span,
         beside=metrics.span_f1,
     ),
     "translation": Kind(

@@ -20,7 +20,10 @@ _DENIED = re.compile(r"\b(?:not|isn't|never|cannot|can't|hardly)\b|n[’']t\b", 
 _FIGURE = re.compile(r"[-+−]?\s?[$€£]?\d[\d,. ]*%?")
 _BRACKETS = "()[]{}<>"
 _PAIRS = dict(zip(")]}>", "([{<", strict=True))
-_UNITS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
+_UNITS: tuple[str, ...] = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
+)  # fmt: skip
 _LIST_MARK = re.compile(r"(?:^|(?<=\s))\d{1,2}[.)]\s+(?=[^\W\d])")
 _OPPOSITE = {"yes": "no", "no": "yes", "true": "false", "false": "true", "valid": "invalid", "invalid": "valid"}
 _MEANING = {"plausible": "yes", "implausible": "no", "correct": "yes", "incorrect": "no"}
@@ -63,7 +66,8 @@ def same(answer: str, reference: str) -> bool:
         number = parse_number(answer)
         return number is not None and str(number) == reference
     if reference and all(character in _BRACKETS for character in reference):
-        return _completes(answer, reference)
+        # The opening brackets were repeated: "([{}])" for "}])".
+        return answer == "".join(_PAIRS.get(character, "") for character in reversed(reference)) + reference
     return False
 
 
@@ -78,16 +82,3 @@ def _polar(answer: str, reference: str) -> str | None:
         return _OPPOSITE[meant] if denied and bare != meant else None if denied else meant
     found = {word.casefold() for word in _ANY_POLAR.findall(after)} & pair
     return found.pop() if len(found) == 1 and not _DENIED.search(after) else None
-
-
-def _completes(answer: str, reference: str) -> bool:
-    """Return whether brackets are the whole sequence, of which the reference is the rest: balanced, and so it ends."""
-    if not answer.endswith(reference) or not all(character in _BRACKETS for character in answer):
-        return False
-    opened: list[str] = []
-    for character in answer:
-        if character not in _PAIRS:
-            opened.append(character)
-        elif not opened or opened.pop() != _PAIRS[character]:
-            return False
-    return not opened

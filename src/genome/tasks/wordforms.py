@@ -1,7 +1,7 @@
 """Words in the forms in which answers and options are compared: without case, articles, plurals and punctuation."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from genome.tasks.options import folded
@@ -48,7 +48,10 @@ def forms(label: str) -> list[str]:
     word = label.casefold().strip()
     if not word.isalpha() or len(word) < 3:
         return []
-    stems = {word, *(word[: -len(ending)] for ending in _ENDINGS if word.endswith(ending) and len(word) - len(ending) > 2)}
+    stems = {
+        word,
+        *(word[: -len(ending)] for ending in _ENDINGS if word.endswith(ending) and len(word) - len(ending) > 2),
+    }
     found: dict[str, None] = {}
     for stem in sorted(stems):
         stem = f"{stem[:-1]}y" if stem.endswith("i") else stem
@@ -61,8 +64,8 @@ def forms(label: str) -> list[str]:
     return [form for form in found if form != word]
 
 
-def names_of(labels: Mapping[str, str], synonyms: Mapping[str, list[str]]) -> dict[str, list[str]]:
-    """Return the other names of labels by their letters: forms of the label and of its synonyms, and those themselves."""
+def names_of(labels: Mapping[str, str], synonyms: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Return the other names of labels by their letters: the label, its synonyms, and the forms of each."""
     return {
         letter: [name for word in (label, *synonyms.get(label, ())) for name in (word, *forms(word))]
         for letter, label in labels.items()
