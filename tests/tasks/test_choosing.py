@@ -123,6 +123,12 @@ def test_a_bare_number_does_not_name_a_lettered_option():
     assert read(ORGANS, "Answer: 2") is None
 
 
+def test_two_options_of_the_same_text_are_one():
+    same = {"A": "oven", "B": "shop", "C": "shop"}
+    assert read(same, "Answer: B or C") == read(same, "Answer: shop") == "B"
+    assert read(same, "Answer: A or C") is None
+
+
 def test_options_whose_texts_overlap_are_told_apart():
     reds = {"A": "red", "B": "dark red", "C": "force", "D": "magnetic force"}
     assert choose("a dark red one", reds) == "B"

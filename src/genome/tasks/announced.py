@@ -18,7 +18,7 @@ _ANSWER = (
 )
 _CHOSEN = "option|choice|letter"
 _CLASS = "label|emotion|sentiment|feeling|mood|category|class|stance|topic|intent"
-_RESULT = "correct|conclusion|result|solution|verdict|decision|prediction|response|output"
+_RESULT = "correct|final|conclusion|result|solution|verdict|decision|prediction|response|output"
 _NOUN = re.compile(
     rf"(?:(?<![^\W_])(?:(?P<answer>{_ANSWER})|(?P<chosen>{_CHOSEN})|(?P<of_class>{_CLASS})|(?P<result>{_RESULT}))"
     r"(?![^\W_])|(?P<glued>答案|答え))",
@@ -75,7 +75,7 @@ _SECOND_THOUGHT = re.compile(
     re.IGNORECASE,
 )
 _MUST = re.compile(
-    r"\b(?:(?:it|this|that)\s+(?:must|has\s+to|can\s+only)\s+be|i(?:['’]d|['’]ll|\s+would|\s+will)?\s+"
+    r"\b(?:(?:it|this|that)\s+(?:must|has\s+to|can\s+only)\s+be|(?:i|we)(?:['’]d|['’]ll|\s+would|\s+will)?\s+"
     r"(?:choose|pick|select|go\s+(?:with|for)|opt\s+for|vote\s+for))\b\s*:?\s*(?P<text>[^\n]{1,160})",
     re.IGNORECASE,
 )
@@ -144,7 +144,10 @@ def _places(response: str) -> Iterator[tuple[int, str, bool]]:
     yield from ((position, text, True) for position, text in _by_noun(response))
     yield from ((position, text, True) for position, text in _by_mark(response))
     for pattern in _WEAK:
-        yield from ((match.start("text"), match["text"], False) for match in pattern.finditer(response))
+        for match in pattern.finditer(response):
+            # "Based on this, B is correct."
+            last = match["text"].rpartition(", ")[2] if pattern is _CORRECT else match["text"]
+            yield match.start("text"), last, False
 
 
 def _by_mark(response: str) -> Iterator[tuple[int, str]]:

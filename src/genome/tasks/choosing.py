@@ -43,7 +43,10 @@ _ORDINALS = ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", 
 _ORDINAL = re.compile(
     rf"(?:the\s+)?({'|'.join(_ORDINALS)}|last|\d{{1,2}}(?:st|nd|rd|th))\s+(?:option|choice|answer|one)", re.IGNORECASE
 )
-_REASON = re.compile(r"(?:because|since|as|due|given|for|based|i\s+(?:think|believe|guess|am))\b", re.IGNORECASE)
+_REASON = re.compile(
+    r"(?:because|since|as|due|given|for|based|i\s+(?:think|believe|guess|am)|rather\s+than|instead\s+of|unlike)\b",
+    re.IGNORECASE,
+)
 _DENIED = re.compile(
     r"(?:(?:is|are|was|were|seems|can|could|would|should|does|do|has)\s*(?:definitely\s+|clearly\s+|also\s+)?"
     r"(?:not|n[’']t|wrong|incorrect|false|excluded|eliminated|ruled)|(?:is|ca|could|would|wo|does)n[’']t|cannot|never|(?:can|could|may)\s+be\s+"
@@ -78,6 +81,8 @@ _OTHERWISE = re.compile(
     r"\b(?:but|or|and|no|sorry|also|maybe|perhaps|possibly|although|though|wait|actually)\b(?P<between>[^.;\n]{0,40}?)"
     r"(?:[(\[](?P<bracketed>[^\W_]{1,2})[)\]]|\b(?P<bare>[B-HJ-Z])\b(?!['’]))"
 )
+# "A, fur; B, scale": a list.
+_NEXT_ITEM = re.compile(r";\s*(?:and\s+|or\s+)?[(\[]?(?P<bare>[^\W_]{1,2})\s*(?:[)\],:.–-]|$)")
 _NOT_BETWEEN = re.compile(r"\b(?:not|never|neither|nor)\b|n['’]t\b", re.IGNORECASE)
 _MARKED = re.compile(
     r"[(\[](?P<bracketed>[^\W_]{1,2})[)\]]|\b(?:option|choice|letter)\s+(?P<named>[^\W_]{1,2})\b", re.IGNORECASE
@@ -101,26 +106,28 @@ def choose(text: str, options: Mapping[str, str], other: Names | None = None) ->
     return letters[0] if len(letters) == 1 else None
 
 
-def settle(statements: Iterable[Statement], options: Mapping[str, str], other: Names | None = None) -> str | None:
-    """Return what the last statement that names any option names; None if it names several, or if none does."""
+def settle(
+    statements: Iterable[Statement], options: Mapping[str, str], other: Names | None = None, *, alike: bool = False
+) -> str | None:
+    """Return what the last statement that names any option names; None if it names several, or if none does.
+
+    If options of the same text are `alike`, naming several of them is naming the first.
+    """
     for statement in reversed(list(statements)):
         letters = named(statement.text, options, other, within=statement.sure)
         if letters:
-            return letters[0] if len(letters) == 1 else None
+            one = len(letters) == 1 or (alike and len({options[letter] for letter in letters}) == 1)
+            return letters[0] if one else None
     return None
 
 
 def named(text: str, options: Mapping[str, str], other: Names | None = None, *, within: bool = True) -> tuple[str, ...]:
     """Return the letters of the options that `text` names; several if it does not say which of them it means.
 
-    Several options of the same text are one, the first of them.
-
     The option's text may be a part of a sentence if it is `within` one; otherwise `text` is the option's, or a letter.
     """
     names = tuple((letter, tuple(each)) for letter, each in other.items()) if other else ()
-    letters = _named(text, tuple(options.items()), names, within)
-    same = len(letters) > 1 and len({options[letter] for letter in letters}) == 1
-    return letters[:1] if same else letters
+    return _named(text, tuple(options.items()), names, within)
 
 
 @lru_cache(maxsize=16384)  # candidates of one population give mostly the same answers
@@ -263,6 +270,10 @@ def _unless_otherwise(letter: str, rest: str, table: NameTable) -> tuple[str, ..
     if _REASON.match(rest.lstrip(" ,")):
         return (letter,)
     sentence = re.split(r"\.\s|\n", rest)[0]
+    listed = _NEXT_ITEM.search(sentence)
+    item = table.letters.get(listed["bare"].casefold()) if listed else None
+    if item and item != letter:
+        return (letter, item)
     for match in _OTHERWISE.finditer(sentence):
         second = table.letters.get((match["bracketed"] or match["bare"]).casefold())
         if second and second != letter and not _NOT_BETWEEN.search(match["between"]):

@@ -64,7 +64,7 @@ def _read_choice(task: Task, sample: Sample, text: str) -> str | None:
 
 
 def _settle_choice(task: Task, sample: Sample, said: Sequence[Statement]) -> str | None:
-    return choosing.settle(said, sample["options"])
+    return choosing.settle(said, sample["options"], alike=True)
 
 
 def _choice_reference(task: Task, sample: Sample, value: Any) -> str:
