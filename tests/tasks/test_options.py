@@ -1,6 +1,7 @@
 import pytest
 
-from genome.tasks.options import choose, lettered, options_in
+from genome.tasks.choosing import choose
+from genome.tasks.options import lettered, options_in
 
 ANIMALS = {"A": "fur", "B": "scale", "C": "a dog", "D": "3.5"}
 
@@ -53,9 +54,9 @@ def test_choose_reads_a_text_that_begins_with_a_letter_as_text():
     assert choose("3.5", ANIMALS) == "D"
 
 
-def test_choose_prefers_letters_and_ignores_shared_texts():
+def test_choose_prefers_letters_and_takes_the_first_of_shared_texts():
     assert choose("A", {"A": "B", "B": "A"}) == "A"
-    assert choose("fur", {"A": "fur", "B": "fur"}) is None
+    assert choose("fur", {"A": "fur", "B": "fur"}) == "A"
     assert choose("Bb", {"A": "bb", "B": "Bb", "C": "BB"}) == "B"
     assert choose("C. BB", {"A": "bb", "B": "Bb", "C": "BB"}) == "C"
     assert choose("bB", {"A": "bb", "B": "Bb", "C": "BB"}) is None

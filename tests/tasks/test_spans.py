@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genome.tasks.spans import best_em_and_f1, em_and_f1, exact_match, f1, normalise
+from genome.tasks.spans import best_em_and_f1, em_and_f1, exact_match, f1, gold_spans, normalise
 
 # Cases of the official script's tests: equal after normalisation, and (predicted, gold, exact match, F1).
 NORMALISED = [
@@ -162,3 +162,29 @@ def test_f1_ignores_order_and_is_one_for_a_match(predicted, gold, random):
     assert em_and_f1(random.sample(predicted, len(predicted)), random.sample(gold, len(gold))) == (em, score)
     if sorted(map(normalise, predicted)) == sorted(map(normalise, gold)):
         assert (em, score) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("spans", "types", "question", "expected"),
+    [
+        (["Ann", "Bo", "Ann", "Bo"], ["span"] * 4, "Who ran?", [["Ann", "Bo"]]),
+        (["Ann", "Bo", "Bo", "Ann"], ["span"] * 4, "Who ran?", [["Ann", "Bo"]]),
+        (["Ann", "Bo"], ["span"] * 2, "Which two runners ran first?", [["Ann", "Bo"]]),
+        (["Ann", "Bo", "Ann Lee", "Bo"], ["span"] * 4, "What are their names?", [["Ann", "Bo"], ["Ann Lee", "Bo"]]),
+        (["Ann", "Bo"], ["span"] * 2, "Who ran first?", ["Ann", "Bo"]),
+        (["Ann", "Bo"], ["span"] * 2, "Which of two runners was first, Ann or Bo?", ["Ann", "Bo"]),
+        (["the mill", "at the mill"], ["span"] * 2, "Which two were there?", ["the mill", "at the mill"]),
+        (["Ann and Bo", "Cy and Di"], ["span"] * 2, "Which two runners ran?", ["Ann and Bo", "Cy and Di"]),
+        (["3", "4"], ["number"] * 2, "Which two numbers were drawn?", ["3", "4"]),
+        (["May 1709", "May"], ["date"] * 2, "When were they drawn?", ["May 1709", "May"]),
+        (["Ann", "Bo", "2"], ["span", "span", "number"], "What were their names?", [["Ann", "Bo"], "2"]),
+    ],
+)
+def test_gold_spans_groups_the_spans_of_one_answer(spans, types, question, expected):
+    assert gold_spans({"spans": spans, "types": types}, question) == expected
+
+
+def test_an_answer_of_several_spans_needs_all_of_them():
+    gold = gold_spans({"spans": ["Ann", "Bo"], "types": ["span", "span"]}, "Which two runners ran first?")
+    assert [exact_match(answer, gold) for answer in ("Bo and Ann", "Ann, Bo", "Ann", "Ann, Bo and Cy")] == [1, 1, 0, 0]
+    assert f1("Ann", gold) == 0.5

@@ -12,13 +12,15 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, JsonValue, Tag, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from genome.errors import GenomeError
+from genome.errors import GenomeError, nearest
+from genome.tasks.choosing import choose
 from genome.tasks.definition import by_letter, parse_task
 from genome.tasks.extraction import FALLBACKS, find_answer
 from genome.tasks.kinds import KINDS
 from genome.tasks.metrics import BASE, METRICS, TOKENIZERS
-from genome.tasks.options import choose, folded
+from genome.tasks.options import folded
 from genome.tasks.task import Task
+from genome.tasks.wordforms import names_of
 from genome.validation.explain import explained
 from genome.validation.readable import is_list, is_mapping, unreadable
 from genome.validation.section import Count, OneOf, Section
@@ -202,6 +204,9 @@ class TaskFile(Section):
     labels: Annotated[
         dict[Line, Line] | Lines | None, Field(min_length=1), Words("a list of texts, or a mapping of letters to texts")
     ] = Field(None, description="The labels of a classification, or a mapping of letters to labels.")
+    synonyms: dict[Line, Lines] | None = Field(
+        None, description="Other words for a label, which answers may use: a mapping of labels to lists of words."
+    )
     tests: Line | None = Field(None, description="Expression of the tests of a program: a list of assertions.")
     setup: Line | None = Field(None, description="Expression of code that runs after a program and before its tests.")
     prefix: str | None = Field(None, description="Code that runs before every program.")
@@ -236,7 +241,7 @@ class TaskFile(Section):
     )
 
 
-OF_KIND = ("options", "labels", "tests", "setup", "prefix", "tokenizer", "integers")
+OF_KIND = ("options", "labels", "synonyms", "tests", "setup", "prefix", "tokenizer", "integers")
 """Fields that only some kinds have."""
 
 
@@ -255,7 +260,9 @@ def check_task(name: str, definition: Any) -> Task:
             problems = explained(error, TaskFile, "")
         problems += _kind_problems(given)
         if not problems and given.get("labels"):
-            problems = _label_problems(by_letter(given["labels"]), given.get("pattern") is None)
+            labels = by_letter(given["labels"])
+            problems = _label_problems(labels, given.get("pattern") is None)
+            problems += _synonym_problems(labels, given.get("synonyms") or {})
     if problems:
         raise GenomeError(f"task {name}: " + "; ".join(problem.lstrip(".:").strip() for problem in problems))
     return parse_task(name, given)
@@ -296,4 +303,22 @@ def _label_problems(labels: Mapping[str, str], usual: bool) -> list[str]:
                     f"labels: the answer {text!r} would be read as {found}, so choose another {what}{other}"
                 )
                 break
+    return problems
+
+
+def _synonym_problems(labels: Mapping[str, str], synonyms: Mapping[str, list[str]]) -> list[str]:
+    """Return which labels with synonyms do not exist, and which synonyms no response can use."""
+    known = list(labels.values())
+    problems = [
+        f"synonyms: {label!r} is not a label ({nearest(label, known)})" for label in synonyms if label not in known
+    ]
+    if problems:
+        return problems
+    other = names_of(labels, synonyms)
+    for label, words in synonyms.items():
+        for word in words:
+            read = choose(word, labels, other)
+            if read is None or labels[read] != label:
+                found = "nothing" if read is None else f"{labels[read]!r}"
+                problems.append(f"synonyms: {word!r} of {label!r} would be read as {found}; leave it out")
     return problems

@@ -7,9 +7,11 @@ number, letter or label are the same string, so a vote counts them together.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from genome.tasks import mathematics, metrics, options, programs, spans
+from genome.tasks import choosing, mathematics, metrics, options, programs, shorttexts, spans, wordforms
+from genome.tasks.announced import Statement, announced
 from genome.tasks.code_blocks import find_program, read_program
 from genome.tasks.extraction import find_answer, find_result
 from genome.tasks.number_words import has_number_word
@@ -29,6 +31,8 @@ class Kind:
     reference: task, sample, value of the reference expression -> canonical reference; ValueError says why not
     score: task, pairs of sample and answer -> score of each in [0, 1]
     expected: the form of an answer, for messages
+    settle: task, sample, what a response announces as its answer -> canonical answer; replaces `find`
+    sentences: whether the last sentence of a response may name the answer without announcing it
     beside: task, samples, one model's answers -> what is reported in addition to the metric
     """
 
@@ -39,6 +43,8 @@ class Kind:
     combine: str
     expected: str
     find: Callable[[str], str | None] = find_answer
+    settle: Callable[[Task, Sample, Sequence[Statement]], str | None] | None = None
+    sentences: bool = False
     requires: tuple[str, ...] = ()
     allows: tuple[str, ...] = ()
     beside: Callable[[Task, Sequence[Sample], Sequence[str | None]], dict[str, Any]] | None = None
@@ -56,7 +62,11 @@ def _text(value: Any) -> str:
 
 
 def _read_choice(task: Task, sample: Sample, text: str) -> str | None:
-    return options.choose(text, sample["options"])
+    return choosing.choose(text, sample["options"])
+
+
+def _settle_choice(task: Task, sample: Sample, said: Sequence[Statement]) -> str | None:
+    return choosing.settle(said, sample["options"], alike=True)
 
 
 def _choice_reference(task: Task, sample: Sample, value: Any) -> str:
@@ -68,8 +78,24 @@ def _choice_reference(task: Task, sample: Sample, value: Any) -> str:
 
 
 def _read_label(task: Task, sample: Sample, text: str) -> str | None:
-    letter = options.choose(text, task.labels)
+    return _label(task, choosing.choose(text, task.labels, _names(task)))
+
+
+def _settle_label(task: Task, sample: Sample, said: Sequence[Statement]) -> str | None:
+    return _label(task, choosing.settle(said, task.labels, _names(task)))
+
+
+def _label(task: Task, letter: str | None) -> str | None:
     return None if letter is None else task.labels[letter]
+
+
+def _names(task: Task) -> dict[str, list[str]]:
+    return _names_of(tuple(task.labels.items()), tuple((label, tuple(each)) for label, each in task.synonyms.items()))
+
+
+@lru_cache
+def _names_of(labels: tuple[tuple[str, str], ...], synonyms: tuple[tuple[str, tuple[str, ...]], ...]) -> dict:
+    return wordforms.names_of(dict(labels), dict(synonyms))
 
 
 def _label_reference(task: Task, sample: Sample, value: Any) -> str:
@@ -79,36 +105,29 @@ def _label_reference(task: Task, sample: Sample, value: Any) -> str:
     return label
 
 
-_POLAR = re.compile(r"(yes|no|true|false|valid|invalid)\b(?=\s*(?:[.,;:!*]|$))", re.IGNORECASE)
-_FIGURE = re.compile(r"[-+−]?\s?[$€£]?\d[\d,. ]*%?")
-
-
 def _read_text(task: Task, sample: Sample, text: str) -> str | None:
     """Read a short text: an option if the row lists some, else a number, a yes or no, or words in order."""
+    return choosing.choose(text, sample["options"]) if sample.get("options") else shorttexts.read(text)
+
+
+def _settle_text(task: Task, sample: Sample, said: Sequence[Statement]) -> str | None:
     if sample.get("options"):
-        return options.choose(text, sample["options"])
-    return _read_words(task, sample, text)
-
-
-def _read_words(task: Task, sample: Sample, text: str) -> str | None:
-    plain = options.plain(text).strip(" .\n\"'")
-    polar = _POLAR.match(plain)
-    if polar:
-        return polar[1].lower()
-    if _FIGURE.fullmatch(plain):
-        return _read_number(task, sample, plain)
-    # Commas separate the words of a list, and brackets have spaces around them or not.
-    words = plain.casefold().replace(",", " ").split()
-    return (" ".join(words) if any(map(str.isalnum, plain)) else "".join(words)) or None
+        return choosing.settle(said, sample["options"])
+    texts = [statement.text for statement in said if statement.sure]
+    return next((read for text in reversed(texts) if (read := shorttexts.read(text))), None)
 
 
 def _text_reference(task: Task, sample: Sample, value: Any) -> str:
     """Return an option's letter; a row whose options do not hold its reference is taken as one without options."""
     text = _text(value)
-    read = _read_text(task, sample, text) or _read_words(task, sample, text)
+    read = _read_text(task, sample, text) or shorttexts.read(text)
     if read is None:
         raise ValueError(f"expected a short text, found {value!r}")
     return read
+
+
+def _score_text(task: Task, pairs: Pairs) -> list[float]:
+    return [float(shorttexts.same(answer, sample["reference"])) for sample, answer in pairs]
 
 
 def _read_number(task: Task, sample: Sample, text: str) -> str | None:
@@ -151,6 +170,14 @@ def _math_reference(task: Task, sample: Sample, value: Any) -> str:
 
 def _score_math(task: Task, pairs: Pairs) -> list[float]:
     return [float(v) for v in mathematics.equal([(sample["reference"], answer) for sample, answer in pairs])]
+
+
+def _find_span(response: str) -> str | None:
+    """Return the answer, or the items of a list that begins there."""
+    found = find_answer(response)
+    if found is None or not re.match(r"(?:1[.)]|[-*•])\s", found):
+        return found
+    return next((text for text, sure in reversed(announced(response)) if sure), found)
 
 
 def _read_span(task: Task, sample: Sample, text: str) -> str | None:
@@ -203,6 +230,7 @@ KINDS: dict[str, Kind] = {
         ("accuracy", "weighted_f1"),
         "vote",
         "the letter or the text of an option",
+        settle=_settle_choice,
         requires=("options",),
     ),
     "label": Kind(
@@ -212,10 +240,20 @@ KINDS: dict[str, Kind] = {
         ("weighted_f1", "accuracy"),
         "vote",
         "one of the labels, or its letter",
+        settle=_settle_label,
+        sentences=True,
         requires=("labels",),
+        allows=("synonyms",),
     ),
     "text": Kind(
-        _read_text, _text_reference, _same, ("accuracy", "exact_match"), "vote", "a short text", allows=("options",)
+        _read_text,
+        _text_reference,
+        _score_text,
+        ("accuracy", "exact_match"),
+        "vote",
+        "a short text",
+        settle=_settle_text,
+        allows=("options",),
     ),
     "number": Kind(
         _read_number,
@@ -243,6 +281,7 @@ KINDS: dict[str, Kind] = {
         ("exact_match", "accuracy"),
         "similarity",
         "a short text",
+        find=_find_span,
         beside=metrics.span_f1,
     ),
     "translation": Kind(

@@ -4,8 +4,9 @@ A template can use a row's columns by name, and also `options` (choice: {letter:
 (tasks with shots: rows from outside the splits, each with its own `options` and `reference`), and `row`, to read a
 column of any name (`row["my column"]`). Without shots, `examples` is a normal column. Expressions can use only the
 columns and `row`. The filter `listed` writes one option per line, `options_in` finds the options listed in a question,
-`boxed` returns the content of the last \\boxed{}. Templates run in Jinja2's sandbox, with limits of time and memory and
-without randomness. A name that is not in the row is an error, and so is a null or an object in a prompt.
+`gold_spans` the answers to a question of DROP, `boxed` returns the content of the last \\boxed{}. Templates run in
+Jinja2's sandbox, with limits of time and memory and without randomness. A name that is not in the row is an error, and
+so is a null or an object in a prompt.
 
 A row of a split contains the columns as they were read and the keys `id`, the sample's name, and `examples`. Columns
 of the same names are kept separately, under `columns`.
@@ -29,6 +30,7 @@ from genome.tasks.extraction import boxed
 from genome.tasks.kinds import KINDS
 from genome.tasks.lengths import check_lengths
 from genome.tasks.options import lettered, options_in
+from genome.tasks.spans import gold_spans
 from genome.tasks.task import Task
 from genome.tasks.values import fault, hidden, is_null, shown
 
@@ -82,7 +84,7 @@ def _environment() -> SandboxedEnvironment:
     environment = SandboxedEnvironment(
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_printed
     )
-    environment.filters.update(listed=listed, boxed=boxed, options_in=options_in)
+    environment.filters.update(listed=listed, boxed=boxed, options_in=options_in, gold_spans=gold_spans)
     environment.globals["zip"] = zip
     environment.tests["none"] = is_null
     environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "default": _json}

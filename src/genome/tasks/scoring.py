@@ -8,6 +8,7 @@ from typing import Any
 from genome.errors import GenomeError
 from genome.limits import OverLimitError, limited
 from genome.tasks import metrics
+from genome.tasks.announced import announced, concluded
 from genome.tasks.extraction import FALLBACKS, find_pattern
 from genome.tasks.kinds import KINDS
 from genome.tasks.task import Task
@@ -56,6 +57,11 @@ def extract(task: Task, sample: Sample, response: str) -> str | None:
     if said is None:
         return None
     kind = KINDS[task.kind]
+    if task.pattern is None and kind.settle is not None:
+        statements = announced(said)
+        found = kind.settle(task, sample, statements or concluded(said, sure=kind.sentences))
+        if statements or found:
+            return found
     text = kind.find(said) if task.pattern is None else _find_own(task, task.pattern, said)
     if text is None and task.fallback is not None:
         text = FALLBACKS[task.fallback](said)

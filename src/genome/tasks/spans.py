@@ -7,7 +7,7 @@ requires exactly the same spans. F1 pairs each span with at most one other, so t
 
 import re
 import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -48,6 +48,43 @@ def best_em_and_f1(predicted: Spans, golds: Sequence[Spans]) -> tuple[float, flo
     """
     found = [em_and_f1(predicted, gold) for gold in golds if (gold if isinstance(gold, str) else gold[0]).strip()]
     return max((em for em, _ in found), default=0.0), max((f1 for _, f1 in found), default=0.0)
+
+
+# "Which two players …", "What are …", "Which groups were …": the answer has several spans.
+_SEVERAL = re.compile(
+    r"\b(?:which|what|who|whose|name|list)\s+(?:\w+\s+){0,3}?(?:two|three|four|five|six|both)\s+\w+|\bwho\s+all\b"
+    r"|\b(?:which|what)\s+(?:\w+\s+)?(?:\w{2,}[^su\W]s|people|countries)\s+(?:are|were|have|had|do|did|each|that|with)\b"
+    r"|\bwhat\s+(?:are|were)\b",
+    re.IGNORECASE,
+)
+
+
+def gold_spans(answers: Mapping[str, Sequence[str]], question: str = "") -> list[str | list[str]]:
+    """Return the gold answers of a row of DROP on the hub: each is a span, or a list of spans that belong together.
+
+    The hub's `answers_spans` lists the spans of all annotators' answers in one list, with their types. A number or a
+    date is an answer. Spans are one answer of several if they are repeated as a group, or if the question asks for
+    several and they have no word in common; otherwise each of them is an answer.
+
+    >>> spans = {"spans": ["Ann", "Bo", "Ann", "Bo", "2"], "types": ["span"] * 4 + ["number"]}
+    >>> gold_spans(spans), gold_spans({"spans": ["Ann", "Bo"], "types": ["span", "span"]})
+    ([['Ann', 'Bo'], '2'], ['Ann', 'Bo'])
+    """
+    given = list(zip(answers["spans"], answers.get("types") or ["span"] * len(answers["spans"]), strict=True))
+    alone = [span for span, kind in given if kind != "span"]
+    groups: list[list[str]] = []
+    for span in (span for span, kind in given if kind == "span"):
+        words = set(normalise(span).split())
+        if not groups or any(words & set(normalise(other).split()) for other in groups[-1]):
+            groups.append([])
+        groups[-1].append(span)
+    repeated = len(groups) > 1 and all(_same(_normalised(group), _normalised(groups[0])) for group in groups)
+    several = _SEVERAL.search(question) and " or " not in question
+    # A span with "and" is itself the list of an annotator's spans, as other copies of the data have them.
+    joined = any(" and " in span for group in groups for span in group)
+    if (repeated or several) and not joined:
+        return [*(group if len(group) > 1 else group[0] for group in (groups[:1] if repeated else groups)), *alone]
+    return [span for span, _ in given]
 
 
 def exact_match(answer: str, gold: Sequence[Spans]) -> float:

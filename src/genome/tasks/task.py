@@ -3,7 +3,7 @@
 Every generation's job builds tasks, and none of them renders a prompt.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -32,6 +32,7 @@ class Task:
     version: int = 1
     options: str | None = None
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    synonyms: Mapping[str, Sequence[str]] = field(default_factory=lambda: MappingProxyType({}))
     tests: str | None = None
     setup: str | None = None
     prefix: str = ""
