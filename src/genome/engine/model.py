@@ -247,7 +247,8 @@ class Model:
                 return logits
 
             def stop(given: torch.Tensor, _, width: int = width) -> torch.Tensor:
-                return torch.tensor([bool(stops and stops(row)) for row in given[:, width:].tolist()])
+                ended = [bool(stops and stops(row)) for row in given[:, width:].tolist()]
+                return torch.tensor(ended, device=given.device)
 
             rows = self.network.generate(
                 input_ids=tokens,

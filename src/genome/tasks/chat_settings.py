@@ -18,6 +18,9 @@ OF_TEMPLATE = ("system", "template", "template_file", "template_arguments", "dat
 """Settings that need a chat template."""
 
 
+Piece = Annotated[Text, Words("non-empty text")]
+
+
 def _free(arguments: dict[str, Any]) -> dict[str, Any]:
     taken = sorted(set(RESERVED) & set(arguments))
     if taken:
@@ -49,13 +52,13 @@ class ChatSettings(Section):
     template_arguments: Annotated[dict[str, JsonValue], AfterValidator(_free)] | None = Field(
         None, description="Variables of the template, such as `{enable_thinking: false}`."
     )
-    assistant_prefix: Text | None = Field(
+    assistant_prefix: Piece | None = Field(
         None,
         description="Text with which the assistant's turn begins, such as `Answer:`; the response is what follows it.",
     )
     stop: (
         Annotated[
-            tuple[Text, ...],
+            tuple[Piece, ...],
             Field(min_length=1, max_length=STOPS),
             UNIQUE,
             Words(f"a list of 1 to {STOPS} non-empty texts"),
