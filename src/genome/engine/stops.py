@@ -27,6 +27,10 @@ def ending(tokenizer: Any, stops: Sequence[str]) -> Callable[[Sequence[int]], bo
     special = {token for token, added in tokenizer.added_tokens_decoder.items() if added.special}
     longest = MARGIN + max(len(stop.encode(errors="surrogatepass")) for stop in stops)
 
+    def found(tokens: Sequence[int]) -> bool:
+        text = tokenizer.decode(tokens, skip_special_tokens=True)
+        return any(stop in text for stop in stops)
+
     def ends(tokens: Sequence[int]) -> bool:
         window: list[int] = []
         for token in reversed(tokens):
@@ -34,7 +38,7 @@ def ending(tokenizer: Any, stops: Sequence[str]) -> Callable[[Sequence[int]], bo
                 window.append(token)
                 if len(window) == longest:
                     break
-        text = tokenizer.decode(window[::-1], skip_special_tokens=True)
-        return any(stop in text for stop in stops)
+        # Bytes that are no character may be decoded otherwise without those before them.
+        return found(window[::-1]) and found(tokens)
 
     return ends
