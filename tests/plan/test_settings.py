@@ -126,7 +126,7 @@ SHOWN = {f"table{number}" for number in (2, 3, 4, 5, 6, 7, 8)} | {"figure2", "ef
         ({"tasks": {"sums": {"chat": {"system": "Be brief."}}}}, {"prompts", "table1", "export"}),
         (
             {"bases": {"micro": {"chat": {"stop": ["Q:"]}}}},
-            {*OF_FITNESS, "experts of both", *OF_SCORES, "responses genome_plus", "export"},
+            {*OF_FITNESS, *OF_SCORES, "responses genome_plus", "protocol", "ensemble_by_k", "export"},
         ),
         (
             {"tasks": {"sums": {"chat": {"stop": ["Q:"]}}}},

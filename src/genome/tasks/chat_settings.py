@@ -85,7 +85,9 @@ class ChatSettings(Section):
         return self
 
 
-AnyChat = ChatSettings | Literal["plain"] | None
+AnyChat = Annotated[
+    ChatSettings | Literal["plain"] | None, Words("a mapping, such as {system: TEXT}, or plain, or null")
+]
 """The value of `chat`."""
 
 Given = Literal["plain"] | Mapping[str, Any] | None

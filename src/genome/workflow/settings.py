@@ -221,11 +221,12 @@ def of_export(plan: Plan, run: RunName) -> Mapping[str, JSON]:
         "settings": {"method": variant.method.name, **settings, **weights},
         "members": members_of(plan, run.variant),
         "base": {**model, "reference": model.get("hub") or model.get("path") or f"resources/models/{plan.base}"},
-        "tasks": [[task, {**plan.definition(task), **_whole_chat(plan, task)}] for task in run.tasks],
+        "tasks": [[task, _with_chat(plan, task)] for task in run.tasks],
     }
 
 
-def _whole_chat(plan: Plan, task: str) -> Mapping[str, JSON]:
-    """Return the chat of a task, with the base's settings, as its field; nothing if neither has any."""
+def _with_chat(plan: Plan, task: str) -> Mapping[str, JSON]:
+    """Return the definition of a task with the whole settings of its chat, if there are any."""
     chat = chat_of(plan, plan.base, task)
-    return {"chat": chat} if chat else {}
+    kept = {key: value for key, value in plan.definition(task).items() if key != "chat"}
+    return {**kept, "chat": chat} if chat else kept
