@@ -172,7 +172,7 @@ def test_answers_end_at_stop_texts(serve, family, prompts, tmp_path, name):
 
     whole, _ = ask()
     words = [choice["text"].split() for choice in whole]
-    # A stop text over the border of two tokens, in the middle of the longest answer; and one that nobody says.
+    # A stop text over the border of two tokens, in the middle of the longest answer; and one that is never said.
     longest = max(words, key=len)
     stop = f"{longest[3][1:]} {longest[4]}"
     cut, counted = ask(stop=[stop, "never said"])

@@ -38,7 +38,7 @@ def ending(tokenizer: Any, stops: Sequence[str]) -> Callable[[Sequence[int]], bo
                 window.append(token)
                 if len(window) == longest:
                     break
-        # Bytes that are no character may be decoded otherwise without those before them.
+        # Incomplete characters may be decoded otherwise without the bytes before them.
         return found(window[::-1]) and found(tokens)
 
     return ends

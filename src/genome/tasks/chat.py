@@ -41,7 +41,7 @@ _RESPONSE = "RESPONSE"
 
 @dataclass(frozen=True)
 class Chat:
-    """How prompts are rendered: the settings of `genome.tasks.chat_settings`, without `stop`, which is no part of them.
+    """How prompts are rendered: the settings of `genome.tasks.chat_settings`, without `stop`, which changes no prompt.
 
     `system` is the text of a system turn, and `assistant_prefix` how the assistant's turn begins. `template` names one
     of the tokenizer's templates, `template_file` a file that replaces them, and `plain` means no template.
