@@ -259,4 +259,27 @@ def test_chat_template_of_the_user_is_read_when_the_config_is(refused, project):
     assert line.startswith("config.bases.own.chat.template_file: results/x.jinja is where this workflow writes (")
     Path("chat.jinja").write_text("{{ messages[0].content }}")
     [line] = refused(base_of(chat={"template_file": "chat.jinja", "template": "default"}), files=True)
-    assert line.startswith("config.bases.own: chat: template names one of the tokenizer's own templates")
+    assert line.startswith("config.bases.own.chat: template names one of the tokenizer's own templates")
+
+
+def test_chat_template_of_a_task_is_read_when_the_config_is(refused, project):
+    def task_of(file):
+        return base_of() | {"tasks": {"sums": {"chat": {"template_file": file}}}}
+
+    Path("chat.jinja").write_text("{{ messages[0].content }}")
+    assert refused(task_of("chat.jinja"), files=True) == []
+    [line] = refused(task_of("away.jinja"), files=True)
+    assert line.startswith("away.jinja: no such file")
+    [line] = refused(task_of("results/x.jinja"), files=True)
+    assert line.startswith("task sums: chat.template_file: results/x.jinja is where this workflow writes (")
+
+
+def test_chat_of_a_task_must_fit_the_base(refused, project):
+    said = refused(base_of(chat="plain") | {"tasks": {"sums": {"chat": {"system": "Be brief."}}}})
+    assert said == ["task sums: chat, over the base's: plain means no template; remove system"]
+    assert refused(base_of(chat="plain") | {"tasks": {"sums": {"chat": {"assistant_prefix": "A:"}}}}) == []
+
+
+def test_old_name_of_template_arguments_is_refused_with_the_new_one(refused, project):
+    [line] = refused(base_of(chat={"arguments": {"enable_thinking": False}}))
+    assert line == "config.bases.own.chat: unknown key 'arguments', did you mean 'template_arguments'?"

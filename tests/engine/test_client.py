@@ -231,6 +231,19 @@ def test_answers_to_other_requests_count_as_progress(slow):
     assert len(finds) == 1
 
 
+def test_stop_texts_are_sent_only_if_there_are_any(slow):
+    bodies = []
+
+    def answer(body):
+        bodies.append(body)
+        return said("yes")
+
+    engine, _ = slow(answer)
+    engine.complete([Request("base", [[1]], 4), Request("base", [[1]], 4, ("\n", "Q:"))])
+    assert sorted(body.get("stop", []) for body in bodies) == [[], ["\n", "Q:"]]
+    assert sum("stop" in body for body in bodies) == 1
+
+
 def test_client_gives_up_on_a_healthy_engine_without_progress(slow):
     engine, _ = slow(slowly(30), metrics=lambda: (200, b'vllm:generation_tokens_total{engine="0"} 7.0\n'))
     started = time.monotonic()

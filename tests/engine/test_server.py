@@ -149,7 +149,55 @@ def test_adapter_dropped_from_memory_is_read_again(call, gemma, monkeypatch):
         call("/v1/unload_lora_adapter", {"lora_name": name})
 
 
+STATES = ["gemma2", "falcon_h1"]  # plain attention in padded batches; recurrent layers, by `generate`
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_answers_end_at_stop_texts(serve, family, prompts, tmp_path, name):
+    if name == "gemma2":
+        base = family(name)[0]
+    else:
+        base = tmp_path / name
+        tiny_models.architecture(name).save_pretrained(base)
+        tiny_models.tokenizer().save_pretrained(base)
+    port = serve(base)
+
+    def ask(**fields):
+        body = json.dumps(completion(prompt=prompts[:12], max_tokens=9) | fields)
+        headers = {"Authorization": "Bearer secret"}
+        with urllib3.PoolManager() as pool:
+            url = f"http://127.0.0.1:{port}/v1/completions"
+            answer = pool.request("POST", url, body=body, headers=headers).json()
+        return answer["choices"], answer["usage"]["completion_tokens"]
+
+    whole, _ = ask()
+    words = [choice["text"].split() for choice in whole]
+    # A stop text over the border of two tokens, in the middle of the longest answer; and one that is never said.
+    longest = max(words, key=len)
+    stop = f"{longest[3][1:]} {longest[4]}"
+    stopped = []
+    for place, (choice, before) in enumerate(zip(ask(stop=[stop, "never said"])[0], whole, strict=True)):
+        assert choice["text"] == before["text"].split(stop)[0]
+        if stop in before["text"]:
+            assert choice["finish_reason"] == "stop"
+            stopped.append(place)
+        else:
+            assert choice == before
+    assert 0 < len(stopped) < len(whole)
+    # All tokens up to the one that completes the stop text count, and no end token in addition.
+    for place in stopped:
+        said = words[place]
+        needed = next(n for n in range(len(said) + 1) if stop in " ".join(said[:n]))
+        assert ask(prompt=[prompts[place]], stop=[stop])[1] == needed
+    assert ask(stop=["never said"]) == ask(stop=None) == ask()
+
+
 REFUSED = {
+    "stop is a text": (completion(stop="\n"), "stop: expected a list of 1 to 16 non-empty texts, got '"),
+    "no stop": (completion(stop=[]), "stop: expected a list of 1 to 16 non-empty texts, got a list"),
+    "an empty stop": (completion(stop=["a", ""]), "stop: expected a list of 1 to 16 non-empty texts"),
+    "a stop that is a number": (completion(stop=[3]), "stop: expected a list of 1 to 16 non-empty texts"),
+    "too many stops": (completion(stop=["a"] * 17), "stop: expected a list of 1 to 16 non-empty texts"),
     "temperature": (completion(temperature=0.7), "temperature is 0.7, expected 0"),
     "no temperature": ({k: v for k, v in completion().items() if k != "temperature"}, "temperature is None"),
     "text": (completion(prompt="hello"), "prompt: expected list"),

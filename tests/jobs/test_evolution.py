@@ -77,8 +77,8 @@ class Project:
         generation(self.site, settings, ["validation.jsonl"], previous, 1, False, f"{place}/adapters", out)
         return read_population(out.population)
 
-    def answer(self, members=2):
-        settings = json.dumps({"version": 1, "members": members, "max_tokens": None})
+    def answer(self, members=2, **more):
+        settings = json.dumps({"version": 1, "members": members, "max_tokens": None, **more})
         out = f"{TEST}/responses.jsonl", f"{TEST}/responses.json"
         answer_test(self.site, settings, f"{RUN}/generation_1/population.json", [], "test.jsonl", *out)
 
@@ -191,6 +191,12 @@ def test_score_test_does_not_depend_on_the_order_of_responses(project):
     before = project.score(), read_jsonl(f"{TEST}/answers.jsonl")
     write_jsonl(f"{TEST}/responses.jsonl", read_jsonl(f"{TEST}/responses.jsonl")[::-1])
     assert (project.score(), read_jsonl(f"{TEST}/answers.jsonl")) == before
+
+
+def test_responses_to_a_test_end_at_the_stop_texts_of_the_settings(project):
+    project.generation()
+    project.answer(stop=["Q:"])
+    assert {tuple(request.stop) for request in project.engine.requests[-1]} == {("Q:",)}
 
 
 def test_engine_has_the_rank_of_the_job_s_adapters(project):

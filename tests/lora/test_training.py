@@ -13,7 +13,9 @@ from genome.files import read_json, write_jsonl
 from genome.lora.training import Example, Training, collate, corpus_rows, encode, saving, schedule, train_lora
 from genome.micro import world
 from genome.micro.base import Pretraining, build_tokenizer, pretrain
-from genome.tasks.chat import Chat, prompt_texts, token_ids
+from genome.tasks import parse_task
+from genome.tasks.chat import Chat, load_tokenizer, parse_chat, prompt_texts, token_ids
+from genome.tasks.prompts import prepare
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 
@@ -233,6 +235,31 @@ def test_encode_refuses_a_base_without_chat_template():
     tokenizer.chat_template = None
     with pytest.raises(GenomeError, match="no chat template"):
         encode(tokenizer, [{"prompt": "a", "response": "b"}], 9)
+
+
+@pytest.mark.parametrize(
+    "chat",
+    [
+        None,
+        {"assistant_prefix": "the answer"},
+        {"template_arguments": {"spoken": True}, "assistant_prefix": "the answer"},
+        {"system": "dear robot", "date": "2025-01-31"},
+        "plain",
+    ],
+)
+def test_encode_begins_with_the_tokens_of_the_prompt_stage(tmp_path, chat):
+    tokenizer = build_tokenizer()
+    tokenizer.chat_template += (
+        "{% if add_generation_prompt %}{% if spoken is defined %} please{% endif %}{{ strftime_now(' %d') }}{% endif %}"
+    )
+    tokenizer.save_pretrained(tmp_path)
+    chat = parse_chat(chat)
+    [example] = encode(load_tokenizer(tmp_path), [{"prompt": "tally 7 and 5", "response": "12"}], 99, chat)
+    task = parse_task("sums", {"kind": "number", "source": {"path": "x"}, "prompt": "{{ q }}", "reference": "a"})
+    [sample] = prepare(task, [{"id": "r", "q": "tally 7 and 5", "a": 12}], tmp_path, chat)
+    assert list(example.tokens[: example.prompt_length]) == sample["tokens"]
+    answer = tokenizer.decode(example.tokens[example.prompt_length :])
+    assert answer.strip() == "12" + tokenizer.eos_token
 
 
 def test_encode_without_template_matches_the_prompts():

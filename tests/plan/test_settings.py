@@ -6,6 +6,7 @@ import pytest
 
 from genome.errors import GenomeError
 from genome.search import racing
+from genome.tasks import parse_task
 from genome.workflow import runs, settings, tables
 from genome.workflow.evaluation import test_of as named_test
 from genome.workflow.names import RunName
@@ -118,7 +119,19 @@ SHOWN = {f"table{number}" for number in (2, 3, 4, 5, 6, 7, 8)} | {"figure2", "ef
         ({"bases": {"micro": {"training": {"init_seed": 7}}}}, {"adapter"}),
         ({"bases": {"micro": {"experts": {"add": {"training": {"epochs": 9}}}}}}, {"adapter"}),
         ({"bases": {"micro": {"experts": {"sub": {"training": {"epochs": 9}}}}}}, set()),
-        ({"bases": {"micro": {"chat": {"system": "Be brief."}}}}, {"adapter", "prompts"}),
+        ({"bases": {"micro": {"chat": {"system": "Be brief."}}}}, {"adapter", "prompts", "export"}),
+        # What is as by default changes nothing, and where responses end changes no prompt.
+        ({"bases": {"micro": {"chat": {"date": "2024-07-26", "template_arguments": {}}}}}, set()),
+        ({"tasks": {"sums": {"chat": {"system": None}}}}, {"table1"}),
+        ({"tasks": {"sums": {"chat": {"system": "Be brief."}}}}, {"prompts", "table1", "export"}),
+        (
+            {"bases": {"micro": {"chat": {"stop": ["Q:"]}}}},
+            {*OF_FITNESS, *OF_SCORES, "responses genome_plus", "protocol", "ensemble_by_k", "export"},
+        ),
+        (
+            {"tasks": {"sums": {"chat": {"stop": ["Q:"]}}}},
+            {*OF_FITNESS, *OF_SCORES, "responses genome_plus", "table1", "protocol", "ensemble_by_k", "export"},
+        ),
         # Methods.
         ({"methods": {"genome": {"crossover_rate": 0.5}}}, {"run genome"}),
         ({"methods": {"genome": {"sigma": 0.5}}}, {"run genome", "initial experts"}),
@@ -237,10 +250,36 @@ def test_content_of_a_chat_template_decides(tmp_path):
     file.write_text("{{ messages[0].content }}")
     plan = plan_of(bases={"micro": {"chat": {"template_file": str(file)}}})
     before = texts(plan)
-    assert {name for name, text in unchanged().items() if before[name] != text} == {"adapter", "prompts"}
+    assert {name for name, text in unchanged().items() if before[name] != text} == {"adapter", "prompts", "export"}
     file.write_text("{{ messages[0].content }}!")
     after = texts(plan)
     assert {name for name, text in before.items() if after[name] != text} == {"adapter", "prompts"}
+
+
+def test_chat_of_a_task_is_laid_over_that_of_its_base():
+    base = {"system": "Be brief.", "stop": ["Q:"], "template_arguments": {"enable_thinking": False}}
+    plan = plan_of(
+        bases={"micro": {"chat": base}},
+        tasks={"sums": {"chat": {"system": None, "assistant_prefix": "A:"}}, "algebra": {"chat": "plain"}},
+    )
+    arguments = {"template_arguments": {"enable_thinking": False}}
+    asked = {task: settings.of_prompts(plan, "micro", task) for task in ("sums", "algebra", "puzzles")}
+    assert asked["sums"]["chat"] == {**arguments, "assistant_prefix": "A:"}
+    assert asked["algebra"]["chat"] == "plain"
+    assert asked["puzzles"]["chat"] == settings.of_training(plan, "add")["chat"] == {"system": "Be brief.", **arguments}
+    # Parts of the chat are in the stages that use them only.
+    assert "chat" not in asked["sums"]["task"][1]
+    [entry] = settings.of_fitness(plan, ("sums",))["tasks"]
+    assert entry["definition"]["stop"] == ["Q:"]
+    assert "chat" not in entry["definition"]
+    assert parse_task(entry["name"], entry["definition"]).stop == ["Q:"]
+    assert "stop" not in settings.of_fitness(plan_of(), ("sums",))["tasks"][0]["definition"]
+
+
+def test_missing_chat_template_of_a_task_is_one_line(tmp_path):
+    plan = plan_of(tasks={"sums": {"chat": {"template_file": str(tmp_path / "away.jinja")}}})
+    with pytest.raises(GenomeError, match=r"away\.jinja: no such file$"):
+        settings.of_prompts(plan, "micro", "sums")
 
 
 def test_settings_of_a_race_name_its_version(plan):

@@ -4,15 +4,19 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
-from builders import fake_experts
+from builders import fake_experts, tokenizer_in
+from genome.engine.stops import cut
 from genome.genotype import PRODUCT, Genotype, Noise, mixture, shared
 from genome.report.card import Export, Losses, Report, card, fenced, front_matter, snippet
 from genome.scoring import statistics
 from genome.scoring.statistics import Answered
 from genome.search.population import Fitness, Individual
 from genome.tasks import parse_task
+from genome.tasks.chat import parse_chat
+from genome.tasks.prompts import prepare
 
 TASK = {
     "kind": "number",
@@ -90,7 +94,7 @@ def without_ensemble(export):
 
 
 def local(export, **more):
-    return dataclasses.replace(export, base={"reference": "models/mine", **more})
+    return dataclasses.replace(export, base={"reference": "models/mine"} | more)
 
 
 def test_front_matter_is_valid_for_the_hub(export):
@@ -193,6 +197,69 @@ def test_a_pinned_base_is_loaded_at_its_commit(export):
     assert snippet(export).count('revision="abc"') == 2
     assert "revision" not in snippet(local(export))
     assert "max_new_tokens=7" in snippet(export)
+
+
+TEMPLATE = (
+    "{{ bos_token }} {% if strftime_now is defined %}{{ strftime_now('%d %B %Y') }}{% endif %} "
+    "{% for m in messages %}{{ m.role }} {{ m.content }} {% endfor %}"
+    "{% if add_generation_prompt %}model {% if thinking is defined and not thinking %}is{% endif %}{% endif %}"
+)
+
+
+@pytest.mark.parametrize(
+    "chat",
+    [
+        {"stop": ["two\n"]},
+        {"system": 'Say "two".\n', "date": "2025-01-31", "assistant_prefix": " what: "},
+        {"template_arguments": {"thinking": False}, "date": "2025-01-31", "stop": ["is", "what"]},
+        {"template": "rag", "date": "2025-01-31"},
+        {"template_file": "chat.jinja", "assistant_prefix": "is"},
+        {"plain": True, "assistant_prefix": "is", "stop": ["Q:"]},
+        {"system": "Be brief.", "template_file": "chat.jinja"},
+    ],
+)
+@pytest.mark.parametrize("habit", [False, True])
+def test_snippet_renders_prompts_and_cuts_responses_as_the_chat_says(
+    export, tmp_path, monkeypatch, capsys, chat, habit
+):
+    import peft
+    import transformers
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "chat.jinja").write_text("mine {{ messages[-1].content }} {{ messages[0].content }} is")
+    templates = {
+        "default": TEMPLATE.replace("{{ strftime_now('%d %B %Y') }}", "is") if "date" not in chat else TEMPLATE
+    }
+    folder = tokenizer_in(tmp_path / "base", {**templates, "rag": "rag" + TEMPLATE}, habit=habit)
+    asked = {}
+
+    class Network:
+        def generate(self, input_ids, **given):
+            asked.update(given, tokens=input_ids[0].tolist())
+            answer = transformers.AutoTokenizer.from_pretrained(folder)("model two is what two").input_ids
+            return torch.cat([input_ids, torch.tensor([answer])], 1)
+
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", lambda *_, **__: None)
+    monkeypatch.setattr(peft.PeftModel, "from_pretrained", lambda *_: Network())
+    made = dataclasses.replace(
+        local(export, reference=str(folder)), tasks=[parse_task("till", TASK | {"prompt": "{{ q }}", "chat": chat})]
+    )
+    exec(snippet(made), {})
+    row = {"id": "r", "q": "Your question, in the form below", "answer": 2}
+    [sample] = prepare(made.tasks[0], [row], folder, parse_chat(chat))
+    assert asked["tokens"] == sample["tokens"]
+    assert asked["max_new_tokens"] == 7
+    stops = chat.get("stop", [])
+    assert asked.get("stop_strings", []) == stops
+    whole = transformers.AutoTokenizer.from_pretrained(folder).decode(
+        transformers.AutoTokenizer.from_pretrained(folder)("model two is what two").input_ids, skip_special_tokens=True
+    )
+    assert capsys.readouterr().out == cut(whole, stops) + "\n"
+    assert yaml.safe_dump(chat, sort_keys=True) in card(made)
+
+
+def test_card_shows_no_chat_if_the_template_is_used_as_it_is(export):
+    assert "chat" not in card(export).replace("apply_chat_template", "")
 
 
 def test_card_warns_about_generated_tasks(export):

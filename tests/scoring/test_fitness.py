@@ -1,5 +1,7 @@
 """From individuals to fitness, with an engine that answers from the adapters it was given."""
 
+from dataclasses import replace
+
 from builders import make_task
 from fake_engine import FakeEngine
 from genome.experts.tensors import open_tensors
@@ -31,6 +33,13 @@ def test_fitness_is_the_weighted_mean_of_the_tasks(make_experts, tmp_path):
     assert second.value == (0.25 + 3 * 1.0) / 4
     assert len(engine.requests) == 1, "everything must be in flight at once"
     assert len(engine.requests[0]) == 4
+
+
+def test_requests_have_the_stop_texts_of_their_task(make_experts, tmp_path):
+    stopping = replace(objective("a", [1]), task=replace(make_task("number", "a"), stop=("Q:",)))
+    evaluate, engine = evaluator(make_experts, tmp_path, [stopping, objective("b", [1])])
+    evaluate([Individual("x", expert(0, 2), "expert")])
+    assert [request.stop for request in engine.requests[0]] == [("Q:",), ()]
 
 
 def test_every_response_is_kept(make_experts, tmp_path):

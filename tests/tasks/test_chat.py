@@ -11,6 +11,7 @@ from genome.tasks.chat import (
     Chat,
     dialogue_texts,
     load_tokenizer,
+    opens_thinking,
     parse_chat,
     prints_date,
     prompt_texts,
@@ -76,6 +77,115 @@ def test_prompt_texts_prints_a_fixed_date(tmp_path):
     assert "date" not in sample
 
 
+def test_prompt_texts_prints_the_date_of_the_settings(tmp_path):
+    folder = tokenizer_in(tmp_path, DATED)
+    for day in ("2025-01-31", "2024-07-26", "2025-01-31"):  # transformers keeps the compiled template
+        chat = parse_chat({"date": day})
+        shown = datetime.date.fromisoformat(day).strftime("%d %B %Y")
+        assert texts(folder, chat=chat) == [f"{shown} user what "]
+        [sample] = prepare(TASK, [{"id": "r", "q": "what", "a": 2}], folder, chat)
+        assert sample["date"] == day
+
+
+def test_assistant_prefix_follows_the_generation_prompt(tmp_path):
+    folder = tokenizer_in(tmp_path / "b", TEMPLATES["with"])
+    chat = parse_chat({"assistant_prefix": " is"})
+    assert texts(folder, chat=chat) == ["<bos>user what model is"]
+    [sample] = prepare(TASK, [{"id": "r", "q": "what", "a": 2}], folder, chat)
+    assert sample["tokens"] == [1, 2, 4, 3, 5]
+    plain = parse_chat({"plain": True, "assistant_prefix": "is"})
+    assert texts(tokenizer_in(tmp_path / "plain", None), chat=plain) == ["what\nis"]
+
+
+QWEN3 = """\
+{%- if messages[0].role == 'system' %}{{- '<|im_start|>system\\n' + messages[0].content + '<|im_end|>\\n' }}{%- endif %}
+{%- for message in messages %}
+    {%- if message.role == 'user' %}{{- '<|im_start|>user\\n' + message.content + '<|im_end|>\\n' }}
+    {%- elif message.role == 'assistant' %}
+        {%- set content = message.content %}
+        {%- set reasoning_content = '' %}
+        {%- if '</think>' in content %}
+            {%- set reasoning_content = content.split('</think>')[0].rstrip('\\n').split('<think>')[-1].lstrip('\\n') %}
+            {%- set content = content.split('</think>')[-1].lstrip('\\n') %}
+        {%- endif %}
+        {{- '<|im_start|>assistant\\n<think>\\n' + reasoning_content.strip('\\n') + '\\n</think>\\n\\n' }}
+        {{- content.lstrip('\\n') + '<|im_end|>\\n' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\\n' }}
+    {%- if enable_thinking is defined and enable_thinking is false %}{{- '<think>\\n\\n</think>\\n\\n' }}{%- endif %}
+{%- endif %}
+"""
+R1 = """\
+{{ bos_token }}{% for message in messages %}\
+{% if message.role == 'user' %}{{ '<｜User｜>' + message.content }}{% endif %}\
+{% if message.role == 'assistant' %}{% set content = message.content %}\
+{% if '</think>' in content %}{% set content = content.split('</think>')[-1] %}{% endif %}\
+{{ '<｜Assistant｜>' + content + '<｜end▁of▁sentence｜>' }}{% endif %}{% endfor %}\
+{% if add_generation_prompt %}{{ '<｜Assistant｜><think>\\n' }}{% endif %}"""
+QUIET = {"template_arguments": {"enable_thinking": False}}
+CLOSED = {"assistant_prefix": "\n</think>\n\n"}
+
+
+@pytest.mark.parametrize(
+    ("template", "chat", "end"),
+    [
+        (QWEN3, None, "<|im_start|>assistant\n"),
+        (QWEN3, QUIET, "<|im_start|>assistant\n<think>\n\n</think>\n\n"),
+        (QWEN3, {"assistant_prefix": "Answer:"}, "<|im_start|>assistant\nAnswer:"),
+        (QWEN3, QUIET | {"assistant_prefix": "Answer:"}, "<think>\n\n</think>\n\nAnswer:"),
+        (R1, None, "<｜Assistant｜><think>\n"),
+        (R1, CLOSED, "<｜Assistant｜><think>\n\n</think>\n\n"),
+    ],
+)
+def test_reasoning_models_are_asked_as_the_settings_say(tmp_path, template, chat, end):
+    folder = tokenizer_in(tmp_path, template)
+    assert texts(folder, chat=parse_chat(chat))[0].endswith(end)
+    [sample] = prepare(TASK, [{"id": "r", "q": "what", "a": 2}], folder, parse_chat(chat))
+    # Where reasoning is open, what a response lacks to close it makes it unfinished.
+    assert sample.get("thinking", False) == (template == R1 and chat is None)
+
+
+def test_a_question_that_names_the_tags_of_reasoning_opens_none(tmp_path):
+    tokenizer = load_tokenizer(tokenizer_in(tmp_path, QWEN3))
+    asked = "Put your reasoning after <think>"
+    assert not opens_thinking(*prompt_texts(tokenizer, [asked], Chat()), asked)
+
+
+@pytest.mark.parametrize("response", ["two", "<think>\nis\n</think>\n\ntwo"])
+@pytest.mark.parametrize(
+    ("template", "chat"),
+    [
+        (TEMPLATES["with"] + "{% if messages[1] %}model {{ messages[1].content | trim }} end{% endif %}", None),
+        (
+            TEMPLATES["with"] + "{% if messages[1] %}model {{ messages[1].content }} end{% endif %}",
+            {"assistant_prefix": "A"},
+        ),
+        (QWEN3, QUIET),
+        (QWEN3, {"assistant_prefix": "Answer:"}),
+        (R1, CLOSED),
+        (None, {"plain": True, "assistant_prefix": "Answer: "}),
+    ],
+)
+def test_dialogues_continue_the_prompt_with_the_response(tmp_path, template, chat, response):
+    tokenizer, chat = load_tokenizer(tokenizer_in(tmp_path, template)), parse_chat(chat)
+    [(prompt, rest)] = dialogue_texts(tokenizer, ["what"], [response], chat)
+    assert [prompt] == prompt_texts(tokenizer, ["what"], chat)
+    assert rest.lstrip().startswith(response)
+    end = {QWEN3: "<|im_end|>\n", R1: "<｜end▁of▁sentence｜>", None: response}.get(template, " end")
+    assert rest.endswith(end)
+
+
+def test_dialogues_of_an_open_reasoning_close_it(tmp_path):
+    tokenizer = load_tokenizer(tokenizer_in(tmp_path / "r1", R1))
+    [(_, rest)] = dialogue_texts(tokenizer, ["what"], ["is\n</think>\n\ntwo"], Chat())
+    assert rest == "is\n</think>\n\ntwo<｜end▁of▁sentence｜>"
+    said = refusal(dialogue_texts, tokenizer, ["what"], ["two"], Chat())
+    assert "prompts end in <think>, and a response of the corpus does not close it" in said
+    assert "bases.r1.chat" in said
+
+
 def test_prompt_texts_refuses_a_template_with_random(tmp_path):
     assert "No filter named 'random'" in refusal(
         texts, tokenizer_in(tmp_path, "{{ ['a', 'b'] | random }} {{ messages[0].content }}")
@@ -93,7 +203,7 @@ def test_refusal_of_a_template_names_folder_and_remedy(tmp_path):
 def test_template_gets_the_system_turn_of_the_config(tmp_path):
     folder = tokenizer_in(tmp_path / "b", WANTS_SYSTEM)
     assert "a user turn without a system turn (Begin with a system turn)" in refusal(texts, folder)
-    chat = parse_chat({"system": "Be brief.", "arguments": None})
+    chat = parse_chat({"system": "Be brief.", "template_arguments": None, "stop": ["Q:"]})
     assert texts(folder, chat=chat) == ["system Be brief. user what "]
 
 
@@ -115,8 +225,7 @@ def test_template_that_leaves_out_a_text_is_refused(tmp_path):
 def test_chat_arguments_reach_the_template(tmp_path):
     folder = tokenizer_in(tmp_path, THINKS)
     assert texts(folder) == ["what "]
-    assert texts(folder, chat=parse_chat({"arguments": {"enable_thinking": False}})) == ["what is"]
-    assert "tokenize cannot be set" in refusal(parse_chat, {"arguments": {"tokenize": True}})
+    assert texts(folder, chat=parse_chat({"template_arguments": {"enable_thinking": False}})) == ["what is"]
 
 
 def test_missing_template_is_refused_unless_plain(tmp_path):
@@ -126,7 +235,7 @@ def test_missing_template_is_refused_unless_plain(tmp_path):
     assert "or to {template_file: FILE}" in said
     plain = parse_chat("plain")
     assert texts(folder, ["what is"], plain) == ["what is\n"]
-    assert dialogue_texts(load_tokenizer(folder), ["what is"], ["two"], plain) == ["what is\ntwo"]
+    assert dialogue_texts(load_tokenizer(folder), ["what is"], ["two"], plain) == [("what is\n", "two")]
     [sample] = prepare(TASK, [{"id": "r", "q": "what", "a": 2}], folder, plain)
     assert sample["tokens"] == [4]
 
@@ -148,7 +257,8 @@ def test_chat_template_is_read_from_a_file(tmp_path, monkeypatch, own):
     chat = parse_chat({"template_file": "chat.jinja", "system": "Be brief."})
     assert texts(folder, chat=chat) == ["system Be brief.\nuser what\nis"]
     tokenizer = load_tokenizer(folder)
-    assert "assistant two\n" in dialogue_texts(tokenizer, ["what"], ["two"], chat)[0]
+    [(prompt, _)] = dialogue_texts(tokenizer, ["what"], ["two"], chat)
+    assert prompt == "system Be brief.\nuser what\nis"
     [sample] = prepare(TASK, [{"id": "r", "q": "what", "a": 2}], folder, parse_chat({"template_file": "chat.jinja"}))
     assert sample["tokens"][-1] == 5
     assert not prints_date(tokenizer, chat)
@@ -170,7 +280,6 @@ def test_unusable_chat_template_file_is_one_line(tmp_path):
     ):
         file.write_bytes(content)
         assert refusal(texts, folder, ["what"], chat).startswith(said)
-    assert "remove it, or template_file" in refusal(parse_chat, {"template_file": str(file), "template": "rag"})
 
 
 def test_broken_template_of_a_base_is_one_line(tmp_path):

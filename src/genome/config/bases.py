@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, Tag
 
+from genome.tasks.chat_settings import AnyChat
 from genome.validation.section import Count, Names, Number, Section, Seed, Text, one_of
 
 
@@ -132,17 +133,6 @@ class Corpus(Section):
     without: Choice | None = Field(None, description="Leave out the rows that have one of these values, per column.")
 
 
-class Chat(Section):
-    """What a base's chat template is given."""
-
-    system: str | None = Field(None, description="Text of a system turn before the prompt.")
-    template: str | None = Field(None, description="Which template to use if the tokenizer has several by name.")
-    template_file: Text | None = Field(
-        None, description="A file with a template (Jinja) that is used instead of the tokenizer's."
-    )
-    arguments: dict[str, JsonValue] = Field({}, description="Variables of the template.")
-
-
 class Base(Section):
     """A base model with its experts."""
 
@@ -158,7 +148,8 @@ class Base(Section):
         {}, description="Published conversations as training corpora: resources/datasets/corpora/NAME.jsonl."
     )
     training: Training = Field(default_factory=Training.model_construct, description="How adapters are trained.")
-    chat: Chat | Literal["plain"] | None = Field(
+    chat: AnyChat = Field(
         None,
-        description="What the base's chat template is given, or `plain` for no template; null: the template as it is.",
+        description="How prompts are rendered and where responses end, or `plain` for no template; null: the template "
+        "as it is.",
     )

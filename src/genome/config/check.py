@@ -12,10 +12,11 @@ from pydantic import ValidationError
 from genome.config.config import Config
 from genome.config.methods import method_problems
 from genome.config.names import name_problems
-from genome.config.paths import missing_problems, overlap_problems
+from genome.config.paths import chat_of, missing_problems, overlap_problems
 from genome.config.references import named_tasks, reference_problems
 from genome.config.values import overlay, settled
 from genome.errors import GenomeError, nearest
+from genome.tasks.chat_settings import laid_over
 from genome.tasks.file import check_task
 from genome.validation.explain import explained
 from genome.validation.readable import unreadable
@@ -50,8 +51,9 @@ def read_config(raw: Mapping[str, Any], task_files: Tasks) -> Config:
 
 def check_paths(config: Config, task_files: Tasks) -> None:
     """Raise GenomeError, one problem per line, if a path of the config would be lost, is missing, or does not fit."""
-    refuse(overlap_problems(config, task_definitions(config, task_files), task_files))
-    refuse(missing_problems(config, task_files))
+    tasks = task_definitions(config, task_files)
+    refuse(overlap_problems(config, tasks, task_files))
+    refuse(missing_problems(config, task_files, {name: tasks[name] for name in _used_tasks(config, tasks)}))
 
 
 def refuse(problems: list[str]) -> None:
@@ -133,9 +135,14 @@ def _task_problems(config: Config, task_files: Tasks) -> list[str]:
     """Return what is wrong with the tasks that the config defines, changes, or names."""
     problems: list[str] = []
     definitions = task_definitions(config, task_files)
-    for name in dict.fromkeys([*config.tasks, *(name for name in named_tasks(config) if name in definitions)]):
+    for name in _used_tasks(config, definitions):
         try:
-            check_task(name, definitions[name])
+            laid_over(chat_of(config.suite), check_task(name, definitions[name]).chat, f"task {name}: ")
         except GenomeError as error:
             problems.append(str(error))
     return problems
+
+
+def _used_tasks(config: Config, known: Tasks) -> list[str]:
+    """Return the tasks that the config defines, changes, or names."""
+    return list(dict.fromkeys([*config.tasks, *(name for name in named_tasks(config) if name in known)]))

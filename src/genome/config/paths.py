@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from genome.config.bases import Base as Suite
-from genome.config.bases import Chat, LocalFineTune, LocalModel
+from genome.config.bases import LocalFineTune, LocalModel
 from genome.config.config import Config
 from genome.config.names import LONGEST_FILE, micro_tasks, oracles
 from genome.config.similarity import BertScore
@@ -23,7 +23,8 @@ from genome.experts.base_layers import INDEX, WEIGHTS, Base, read_base
 from genome.experts.expert import ENDING
 from genome.files import sha256
 from genome.micro.skills import SKILLS
-from genome.tasks.chat import parse_chat, template_text
+from genome.tasks.chat import template_text
+from genome.tasks.chat_settings import ChatSettings, Given
 from genome.tasks.sources import is_local
 from genome.validation.readable import is_list, is_mapping
 
@@ -96,8 +97,8 @@ def named_paths(config: Config, tasks: Mapping[str, Any], ours: Container[str]) 
         if isinstance(suite.model, LocalModel):
             yield Named(f"config.bases.{base}.model.path", suite.model.path, folder=True)
     place = f"config.bases.{config.base}"
-    if file := template_file(config.suite):
-        yield Named(f"{place}.chat.template_file", file)
+    for where, file in template_files(config, tasks).items():
+        yield Named(where, file)
     entries = {f"{place}.experts.{name}": source for name, source in config.suite.experts.items()}
     for where, entry in {**entries, f"{place}.data_merge": config.suite.data_merge}.items():
         if isinstance(entry, LocalFineTune):
@@ -202,8 +203,8 @@ def _within(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
-def missing_problems(config: Config, task_files: Mapping[str, Any]) -> list[str]:
-    """Return the sources of the chosen base and its experts that are missing or do not fit together."""
+def missing_problems(config: Config, task_files: Mapping[str, Any], tasks: Mapping[str, Any]) -> list[str]:
+    """Return the sources of the chosen base, its experts and `tasks` that are missing or do not fit together."""
     place = f"config.bases.{config.base}"
     adapters = adapters_of(config, task_files)
     problems = _refusals(base_files, place, config.suite.model.given())
@@ -215,9 +216,8 @@ def missing_problems(config: Config, task_files: Mapping[str, Any]) -> list[str]
     for name, source in adapters.items():
         if "path" in source:
             problems += _refusals(importing.check_source, name, source, base)
-    if file := template_file(config.suite):
+    for file in template_files(config, tasks).values():
         problems += _refusals(template_text, file)
-        problems += [f"{place}: {problem}" for problem in _refusals(parse_chat, config.suite.given()["chat"])]
     ours = own_corpora(config, task_files)
     for name, source in adapters.items():
         where = f"{place}.{name}" if name == "data_merge" else f"{place}.experts.{name}"
@@ -229,9 +229,20 @@ def missing_problems(config: Config, task_files: Mapping[str, Any]) -> list[str]
     return problems
 
 
-def template_file(suite: Suite) -> str | None:
-    """Return the user's chat template, None if the tokenizer's is used."""
-    return suite.chat.template_file if isinstance(suite.chat, Chat) else None
+def chat_of(suite: Suite) -> Given:
+    """Return the chat settings of a base as JSON."""
+    return suite.chat.given() if isinstance(suite.chat, ChatSettings) else suite.chat
+
+
+def template_files(config: Config, tasks: Mapping[str, Any]) -> dict[str, str]:
+    """Return the user's chat templates, those of the base and of definitions of tasks, by their places in the config.
+
+    Values of other types are left out: a definition is checked where it is used.
+    """
+    chats = {f"config.bases.{config.base}.chat": chat_of(config.suite)}
+    chats |= {f"task {name}: chat": task.get("chat") for name, task in tasks.items()}
+    files = {where: chat.get("template_file") for where, chat in chats.items() if is_mapping(chat)}
+    return {f"{where}.template_file": file for where, file in files.items() if isinstance(file, str)}
 
 
 def base_of(suite: Suite) -> Base | None:

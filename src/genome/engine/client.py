@@ -63,11 +63,15 @@ class Address:
 
 @dataclass(frozen=True)
 class Request:
-    """Prompts (token ids) for one model (an adapter's name, or "base"), with answers of at most `max_tokens` each."""
+    """Prompts (token ids) for one model (an adapter's name, or "base"), with answers of at most `max_tokens` each.
+
+    An answer is cut before the first of the texts in `stop`.
+    """
 
     model: str
     prompts: Sequence[Sequence[int]]
     max_tokens: int
+    stop: Sequence[str] = ()
 
 
 class Engine:
@@ -144,8 +148,10 @@ class Engine:
         """Return the greedy answers to each request's prompts, in order; all requests are sent at once."""
         chunks = [(index, chunk) for index, request in enumerate(requests) for chunk in self._chunks(request.prompts)]
         bodies = [
-            self._body(requests[index].model, [requests[index].prompts[i] for i in chunk], requests[index].max_tokens)
+            self._body(request.model, [request.prompts[i] for i in chunk], request.max_tokens)
+            | ({"stop": list(request.stop)} if request.stop else {})
             for index, chunk in chunks
+            for request in [requests[index]]
         ]
         answers = [[""] * len(request.prompts) for request in requests]
         for (index, chunk), choices in zip(chunks, self._all(bodies), strict=True):

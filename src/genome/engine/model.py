@@ -15,7 +15,7 @@ import json
 import math
 import shutil
 import stat
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch.nn.functional import pad
-from transformers import DynamicCache, GenerationConfig, LogitsProcessorList
+from transformers import DynamicCache, GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 from transformers.cache_utils import Cache, DynamicLayer, DynamicSlidingWindowLayer
 from transformers.utils.logging import disable_progress_bar
 
@@ -66,6 +66,10 @@ class Adapter:
     folder: Path
     scale: float
     factors: dict[str, tuple[torch.Tensor, torch.Tensor]]
+
+
+Stops = Callable[[Sequence[int]], bool] | None
+"""Says whether the tokens of an answer end it, in addition to an end-of-sequence token; see `genome.engine.stops`."""
 
 
 @dataclass(frozen=True)
@@ -153,14 +157,14 @@ class Model:
         self._current = adapter
 
     @torch.inference_mode()
-    def complete(self, prompts: Sequence[Sequence[int]], max_tokens: int) -> list[Completion]:
+    def complete(self, prompts: Sequence[Sequence[int]], max_tokens: int, stops: Stops = None) -> list[Completion]:
         """Return the greedy continuation of each prompt, at most `max_tokens` long, in the order of `prompts`.
 
         Decoding stops after the last answer has ended; finished rows leave the batch once they are half of it.
         """
         layers = self._layers
         if layers is None or not self._padded(max(map(len, prompts)) + max_tokens):
-            return self._generate(prompts, max_tokens)
+            return self._generate(prompts, max_tokens, stops)
         width = max(2, *map(len, prompts))
         cache = self._read(prompts, width, layers)
         tokens, mask, positions = _pad_left(prompts, width, room=max_tokens)
@@ -168,6 +172,8 @@ class Model:
         rows = torch.arange(len(prompts))
         answers = torch.zeros(len(prompts), max_tokens, dtype=torch.long)
         lengths = torch.full((len(prompts),), max_tokens)
+        running = torch.ones(len(prompts), dtype=torch.bool)
+        stopped = torch.zeros(len(prompts), dtype=torch.bool)
         for step in range(max_tokens):
             end = width + step
             logits = self.network(
@@ -180,21 +186,24 @@ class Model:
             ).logits[:, -1]
             tokens = logits.argmax(-1)
             answers[rows, step] = tokens
-            running = lengths[rows] == max_tokens
             # argmax returns a NaN if there is one, so checking the chosen logit is enough.
             self._refuse_nan(logits.gather(-1, tokens[:, None]).squeeze(-1)[running])
             ended = running & torch.isin(tokens, self._end_tokens)
-            lengths[rows[ended]] = step
+            lengths[rows[ended]], stopped[rows[ended]] = step, True
             running &= ~ended
+            for row in running.nonzero().flatten().tolist() if stops else ():
+                if stops and stops(answers[rows[row], : step + 1].tolist()):
+                    lengths[rows[row]], running[row] = step + 1, False
             left = int(running.sum())
             if not left:
                 break
             if 2 * left <= len(rows):
                 cache.batch_select_indices(running)
                 rows, tokens, mask, positions = (x[running] for x in (rows, tokens, mask, positions))
+                running = running[running]
         return [
-            Completion(row[:length], length < max_tokens)
-            for row, length in zip(answers.tolist(), lengths.tolist(), strict=True)
+            Completion(row[:length], end)
+            for row, length, end in zip(answers.tolist(), lengths.tolist(), stopped.tolist(), strict=True)
         ]
 
     def _read(self, prompts: Sequence[Sequence[int]], width: int, layers: int) -> DynamicCache:
@@ -225,7 +234,7 @@ class Model:
             merged.update(torch.cat([k[layer] for k in keys]), torch.cat([v[layer] for v in values]), layer)
         return merged
 
-    def _generate(self, prompts: Sequence[Sequence[int]], max_tokens: int) -> list[Completion]:
+    def _generate(self, prompts: Sequence[Sequence[int]], max_tokens: int, stops: Stops = None) -> list[Completion]:
         """Return the same as `complete`, computed by transformers' `generate` on prompts of one length at a time."""
         completions: list[Completion] = [Completion([], False)] * len(prompts)
         for places in _equal_lengths(prompts, TOKENS_AT_ONCE if self._together else 1):
@@ -237,16 +246,22 @@ class Model:
                 self._refuse_nan(logits.gather(-1, logits.argmax(-1, keepdim=True)).squeeze(-1)[~ended])
                 return logits
 
+            def stop(given: torch.Tensor, _, width: int = width) -> torch.Tensor:
+                ended = [bool(stops and stops(row)) for row in given[:, width:].tolist()]
+                return torch.tensor(ended, device=given.device)
+
             rows = self.network.generate(
                 input_ids=tokens,
                 attention_mask=torch.ones_like(tokens),
                 max_new_tokens=max_tokens,
                 logits_processor=LogitsProcessorList([check]),
+                stopping_criteria=StoppingCriteriaList([stop] if stops else []),
             )[:, width:]
             # One more column that ends every row.
             ends = pad(torch.isin(rows, self._end_tokens), (0, 1), value=True).int().argmax(-1).tolist()
             for place, row, end in zip(places, rows.tolist(), ends, strict=True):
-                completions[place] = Completion(row[:end], end < len(row))
+                # A row that a stop text has ended is padded with an end token.
+                completions[place] = Completion(row[:end], end < len(row) and not (stops and stops(row[:end])))
         return completions
 
     @torch.inference_mode()

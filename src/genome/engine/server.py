@@ -35,8 +35,10 @@ from genome.engine.fingerprint import of_loaded
 from genome.engine.owner import POLL_SECONDS
 from genome.engine.program import KEY_VARIABLE
 from genome.engine.state import write_state
+from genome.engine.stops import cut, ending
 from genome.errors import GenomeError
 from genome.fields import shown
+from genome.tasks.chat import STOPS
 
 ADAPTERS_IN_MEMORY = 64
 """Number of adapters in memory; others are read again from their folder when requested."""
@@ -74,7 +76,6 @@ NEUTRAL = {
     "top_p": 1,
     "stream": False,
     "echo": False,
-    "stop": None,
     "logprobs": None,
 }
 """Fields of a completion request that are accepted only with the value that has no effect."""
@@ -168,9 +169,10 @@ class Engine:
     def complete(self, request: dict) -> dict:
         """Answer a completion request with greedy texts, and with the prompts' log-probabilities for `prompt_logprobs`.
 
-        Only the log-probability of each prompt token is returned, however many alternatives are requested.
+        Only the log-probability of each prompt token is returned, however many alternatives are requested. Texts are
+        cut before the first of the texts in `stop`; all their tokens count.
         """
-        _only(request, "model", "prompt", "max_tokens", "temperature", "prompt_logprobs", *NEUTRAL)
+        _only(request, "model", "prompt", "max_tokens", "temperature", "stop", "prompt_logprobs", *NEUTRAL)
         name = _text(request, "model", NAME_LENGTH)
         path = self.paths.get(name)
         if path is None and name != "base":
@@ -193,9 +195,10 @@ class Engine:
         scores = request.get("prompt_logprobs")
         if scores is not None and (type(scores) is not int or scores < 0):
             raise bad_request(f"prompt_logprobs is {_shown(scores)}, expected an integer from 0")
-        run = self._complete if scores is None else self._score
-        completions, log_probabilities = self._workers.submit(run, name, path, prompts, max_tokens).result()
-        texts = self.tokenizer.batch_decode([c.tokens for c in completions], skip_special_tokens=True)
+        run, stops = self._complete if scores is None else self._score, _stops(request)
+        completions, log_probabilities = self._workers.submit(run, name, path, prompts, max_tokens, stops).result()
+        whole = self.tokenizer.batch_decode([c.tokens for c in completions], skip_special_tokens=True)
+        texts = [cut(text, stops) for text in whole]
         generated = sum(len(c.tokens) for c in completions)
         given = sum(map(len, prompts))
         return {
@@ -208,7 +211,7 @@ class Engine:
                     "index": index,
                     "text": text,
                     "logprobs": None,
-                    "finish_reason": "stop" if completion.stopped else "length",
+                    "finish_reason": "stop" if completion.stopped or text != whole[index] else "length",
                     "prompt_logprobs": scores,
                 }
                 for index, (text, completion, scores) in enumerate(
@@ -246,17 +249,17 @@ class Engine:
             self._adapters.move_to_end(name)
             return self._adapters[name]
 
-    def _complete(self, name: str, path: str | None, prompts: list[list[int]], max_tokens: int):
+    def _complete(self, name: str, path: str | None, prompts: list[list[int]], max_tokens: int, stops: list[str]):
         model = self._own.model
         model.use(None if path is None else self._adapter(name, path))
-        return model.complete(prompts, max_tokens), [None] * len(prompts)
+        return model.complete(prompts, max_tokens, ending(model.tokenizer, stops)), [None] * len(prompts)
 
-    def _score(self, name: str, path: str | None, prompts: list[list[int]], max_tokens: int):
+    def _score(self, name: str, path: str | None, prompts: list[list[int]], max_tokens: int, stops: list[str]):
         model = self._own.model
         model.use(None if path is None else self._adapter(name, path))
         scores, completions = model.score(prompts)
         if max_tokens > 1:
-            completions = model.complete(prompts, max_tokens)
+            completions = model.complete(prompts, max_tokens, ending(model.tokenizer, stops))
         return completions, [
             [None, *({str(token): {"logprob": value}} for token, value in zip(prompt[1:], row, strict=True))]
             for prompt, row in zip(prompts, scores, strict=True)
@@ -277,6 +280,16 @@ def _text(request: dict, name: str, longest: int) -> str:
     if not 1 <= len(value) <= longest:
         raise bad_request(f"{name}: expected 1 to {longest} characters, got {len(value)}")
     return value
+
+
+def _stops(request: dict) -> list[str]:
+    """Return the stop texts of a request, none by default; refuse anything but a list of a few non-empty texts."""
+    stops = request.get("stop")
+    if stops is None:
+        return []
+    if not isinstance(stops, list) or not 1 <= len(stops) <= STOPS or not all(s and type(s) is str for s in stops):
+        raise bad_request(f"stop: expected a list of 1 to {STOPS} non-empty texts, got {_shown(stops)}")
+    return stops
 
 
 def _only(request: dict, *known: str) -> None:

@@ -53,7 +53,7 @@ def answer_test(
         names = [individual.name for individual in chosen]
         folders = store_genotypes([each.genotype for each in chosen], experts, STORE, names, site.joint_basis)
     distinct = list(dict.fromkeys(folders))
-    [texts] = respond(engine, distinct, [(samples, max_tokens)])
+    [texts] = respond(engine, distinct, [(samples, max_tokens, resolved.get("stop", ()))])
     by_folder = dict(zip(distinct, texts, strict=True))
     roles = ["best", *(f"member{rank}" for rank in range(1, len(names)))]
     write_jsonl(

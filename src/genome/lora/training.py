@@ -24,7 +24,7 @@ from safetensors import SafetensorError
 from genome.errors import GenomeError
 from genome.files import encodable, read_numbered, replacing_directory
 from genome.rng import stream
-from genome.tasks.chat import Chat, dialogue_texts, load_tokenizer, prompt_texts, token_ids
+from genome.tasks.chat import Chat, dialogue_texts, load_tokenizer, token_ids
 
 A_ROW = "a row is {prompt, response}"
 
@@ -215,23 +215,15 @@ def encode(tokenizer: Any, rows: Sequence[dict[str, str]], max_length: int, chat
     """Return the rows' tokens, made in the same way as prompts for the engine, cut at `max_length`.
 
     A response's tokens are what the chat template adds for it (including its end of turn) and the end of the sequence.
-    Raises GenomeError if there is no template, if it does not put the response after the prompt, and if no response
-    begins before `max_length`.
+    Raises GenomeError as `dialogue_texts`, and if no response begins before `max_length`.
     """
-    chat = chat or Chat()
-    asked, answered = [row["prompt"] for row in rows], [row["response"] for row in rows]
-    prompts = prompt_texts(tokenizer, asked, chat)
-    texts = dialogue_texts(tokenizer, asked, answered, chat)
-    if not all(text.startswith(prompt) for text, prompt in zip(texts, prompts, strict=True)):
-        raise GenomeError(
-            f"{tokenizer.name_or_path}: its chat template does not continue the prompt with the response; "
-            "use a base whose template does"
-        )
-    responses = [text.removeprefix(prompt) for text, prompt in zip(texts, prompts, strict=True)]
+    texts = dialogue_texts(
+        tokenizer, [row["prompt"] for row in rows], [row["response"] for row in rows], chat or Chat()
+    )
     examples = []
     for prompt, response in zip(
-        token_ids(tokenizer, prompts),
-        tokenizer(responses, add_special_tokens=False)["input_ids"],
+        token_ids(tokenizer, [prompt for prompt, _ in texts]),
+        tokenizer([response for _, response in texts], add_special_tokens=False)["input_ids"],
         strict=True,
     ):
         end = [] if response[-1] == tokenizer.eos_token_id else [tokenizer.eos_token_id]

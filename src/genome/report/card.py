@@ -27,6 +27,8 @@ LISTED = 3
 
 TEMPLATE = Path(__file__).with_name("card.md.jinja")
 
+SNIPPET = Path(__file__).with_name("card.py.jinja")
+
 
 @dataclass(frozen=True)
 class Report:
@@ -93,31 +95,31 @@ class Export:
 
 def card(export: Export) -> str:
     """Return the model card of an export, in Markdown with the hub's front matter."""
-    environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
-    environment.filters |= {"fenced": fenced, "percent": percent}
     noise = export.best.genotype.noise
     shares = by_expert(export.best.genotype.coefficients, len(export.experts))
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        export=export,
-        front_matter=front_matter(export),
-        names=" and ".join(task.name for task in export.tasks),
-        made_of=[described(*each) for each in zip(export.experts, shares, strict=True)],
-        omitted=[(expert, text) for expert in export.experts if (text := omission(expert))],
-        licence=common_licence(export.experts),
-        grouped=len(export.best.genotype.coefficients) > len(export.experts),
-        space=export.best.genotype.space,
-        shared_rank=shared_rank(export.best.genotype.space),
-        highest=max(expert.rank for expert in export.experts),
-        deviation=math.sqrt(math.fsum(term.density * term.coefficient**2 for term in noise)),
-        asked=list(zip(export.tasks, export.splits, strict=True)),
-        origins=[json.dumps(dict(task.source), ensure_ascii=False, sort_keys=True) for task in export.tasks],
-        rows=scores(export),
-        settings=yaml.safe_dump(dict(export.settings), sort_keys=True),
-        snippet=snippet(export),
-        rebuilding=f"genome materialise {export.folder}/genotype.json rebuilt --member best"
-        + ("" if export.losses.compressed is None else f" --rank {export.rank}"),
+    return (
+        _environment()
+        .from_string(TEMPLATE.read_text(encoding="utf-8"))
+        .render(
+            export=export,
+            front_matter=front_matter(export),
+            names=" and ".join(task.name for task in export.tasks),
+            made_of=[described(*each) for each in zip(export.experts, shares, strict=True)],
+            omitted=[(expert, text) for expert in export.experts if (text := omission(expert))],
+            licence=common_licence(export.experts),
+            grouped=len(export.best.genotype.coefficients) > len(export.experts),
+            space=export.best.genotype.space,
+            shared_rank=shared_rank(export.best.genotype.space),
+            highest=max(expert.rank for expert in export.experts),
+            deviation=math.sqrt(math.fsum(term.density * term.coefficient**2 for term in noise)),
+            asked=list(zip(export.tasks, export.splits, strict=True)),
+            origins=[json.dumps(dict(task.source), ensure_ascii=False, sort_keys=True) for task in export.tasks],
+            rows=scores(export),
+            settings=yaml.safe_dump(dict(export.settings), sort_keys=True),
+            snippet=snippet(export),
+            rebuilding=f"genome materialise {export.folder}/genotype.json rebuilt --member best"
+            + ("" if export.losses.compressed is None else f" --rank {export.rank}"),
+        )
     )
 
 
@@ -221,21 +223,24 @@ def fenced(text: str, language: str = "") -> str:
 
 
 def snippet(export: Export) -> str:
-    """Return Python lines that load the adapter and query it; they run unchanged in the project's folder."""
-    pinned = f", revision={json.dumps(export.base['revision'])}" if "revision" in export.base else ""
-    return f"""\
-from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
+    """Return Python lines that load the adapter and query it; they run unchanged in the project's folder.
 
-base = {json.dumps(export.base["reference"])}
-adapter = {json.dumps(export.folder)}  # this folder
-prompt = "Your question, in the form below"
+    The prompt is rendered as those of the first task were.
+    """
+    task = export.tasks[0]
+    chat = {"template_arguments": {}, **task.chat} if isinstance(task.chat, Mapping) else {}
+    text = _environment().from_string(SNIPPET.read_text(encoding="utf-8"))
+    return text.render(export=export, task=task, chat=chat, rendered=bool({*(task.chat or ())} - {"stop"})).rstrip("\n")
 
-tokenizer = AutoTokenizer.from_pretrained(base{pinned})
-model = AutoModelForCausalLM.from_pretrained(base{pinned}, dtype="auto")
-model = PeftModel.from_pretrained(model, adapter)
-tokens = tokenizer.apply_chat_template(
-    [{{"role": "user", "content": prompt}}], add_generation_prompt=True, return_tensors="pt", return_dict=True
-)
-output = model.generate(**tokens, max_new_tokens={export.tasks[0].max_tokens}, do_sample=False)
-print(tokenizer.decode(output[0, tokens["input_ids"].shape[1] :], skip_special_tokens=True))"""
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters |= {"fenced": fenced, "percent": percent, "yaml": as_yaml, "python": repr, "json": json.dumps}
+    return environment
+
+
+def as_yaml(value: Mapping[str, Any]) -> str:
+    """Return a mapping in YAML, in the order of its keys' names."""
+    return yaml.safe_dump(dict(value), sort_keys=True, allow_unicode=True)

@@ -89,7 +89,7 @@ class Evaluator:
         genotypes = [individual.genotype for individual in individuals]
         folders = store_genotypes(genotypes, self.experts, self.store, names, self.basis)
         scores: list[dict[str, Scores]] = [{} for _ in individuals]
-        responses = respond(engine, folders, [(x.samples, x.task.max_tokens) for x in objectives])
+        responses = respond(engine, folders, [(x.samples, x.task.max_tokens, x.task.stop) for x in objectives])
         for objective, by_model in zip(objectives, responses, strict=True):
             task, samples = objective.task, objective.samples
             answers = [[extract(task, s, r) for s, r in zip(samples, texts, strict=True)] for texts in by_model]
@@ -141,16 +141,16 @@ class Evaluator:
 
 
 def respond(
-    engine: Engine, adapters: Sequence[Path], tasks: Sequence[tuple[Sequence[dict[str, Any]], int]]
+    engine: Engine, adapters: Sequence[Path], tasks: Sequence[tuple[Sequence[dict[str, Any]], int, Sequence[str]]]
 ) -> list[list[list[str]]]:
     """Return the responses of stored adapters to all samples of all tasks: `[task][adapter][sample]`.
 
-    `tasks` are samples and the maximum number of tokens of a response. All requests are in flight at once, so that all
-    adapters and tasks together keep the engine busy.
+    `tasks` are samples, the maximum number of tokens of a response and the texts at which it ends. All requests are in
+    flight at once, so that all adapters and tasks together keep the engine busy.
     """
     requests = [
-        Request(folder.name, [sample["tokens"] for sample in samples], max_tokens)
-        for samples, max_tokens in tasks
+        Request(folder.name, [sample["tokens"] for sample in samples], max_tokens, stop)
+        for samples, max_tokens, stop in tasks
         for folder in adapters
     ]
     with engine.serving(adapters):

@@ -1,15 +1,13 @@
 """Prompts as conversations: the base model's tokenizer, its chat template, and the config's settings for both.
 
 Training and the stage of prompts both use this module, so that experts are trained and evaluated with the same texts.
-A template may print today's date, as Llama's do. Because the same prompt would then differ tomorrow, the date is always
-`DATE`.
+A template may print today's date, as Llama's do. Because the same prompt would then differ tomorrow, the date is fixed.
 """
 
 import datetime
 import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -19,7 +17,7 @@ from genome.files import read_object, read_text
 from genome.limits import OverLimitError, limited
 
 DATE = datetime.date(2024, 7, 26)
-"""The date that a chat template gets as today's. Llama's templates use this date if they get none."""
+"""The date that a chat template gets as today's by default. Llama's templates use this date if they get none."""
 
 PLAIN: Final = "plain"
 """The setting for a base without a chat template: a prompt, a line break, the response."""
@@ -27,38 +25,45 @@ PLAIN: Final = "plain"
 VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "tekken.json", "*.model", "*.tiktoken")
 """Files of vocabularies; every tokenizer has at least one of them."""
 
-_TAKEN = ("messages", "tools", "documents", "add_generation_prompt", "continue_final_message", "chat_template")
-_TAKEN += ("conversation", "tokenize", "return_dict", "return_tensors", "padding", "truncation", "max_length")
+RESERVED = ("messages", "tools", "documents", "add_generation_prompt", "continue_final_message", "chat_template")
+RESERVED += ("conversation", "tokenize", "return_dict", "return_tensors", "padding", "truncation", "max_length")
+"""Arguments of a template that the settings cannot give, because rendering does."""
+
+STOPS = 16
+"""Most stop texts."""
+
+THINKS = "<think>"
+"""Opens the reasoning of models that write it before their answer; `</think>` closes it."""
+
+_RESPONSE = "RESPONSE"
+"""The response of the conversation that shows how a template ends an assistant's turn."""
 
 
 @dataclass(frozen=True)
 class Chat:
-    """How prompts are rendered for a base: `bases.NAME.chat` of the config.
+    """How prompts are rendered: the settings of `genome.tasks.chat_settings`, without `stop`, which changes no prompt.
 
-    system: text of a system turn before the user's turn
-    template: name of one of the tokenizer's templates, if it has several
-    template_file: a file with the template, in place of the tokenizer's
-    arguments: additional arguments of the template, such as {"enable_thinking": False}
-    plain: no template
+    `system` is the text of a system turn, and `assistant_prefix` how the assistant's turn begins. `template` names one
+    of the tokenizer's templates, `template_file` a file that replaces them, and `plain` means no template.
+    `template_arguments` are variables of the template, such as {"enable_thinking": False}, and `date` is its today.
     """
 
     system: str | None = None
     template: str | None = None
     template_file: str | None = None
-    arguments: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    template_arguments: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    assistant_prefix: str = ""
+    date: datetime.date = DATE
     plain: bool = False
 
 
 def parse_chat(value: Literal["plain"] | Mapping[str, Any] | None) -> Chat:
-    """Return the setting `chat` of a base, "plain" or a mapping; None means the tokenizer's template unchanged."""
+    """Return checked settings of a chat, "plain" or a mapping; None means the tokenizer's template unchanged."""
     if value == PLAIN:
         return Chat(plain=True)
-    given = {key: found for key, found in (value or {}).items() if found is not None}
-    taken = sorted(set(_TAKEN) & set(given.get("arguments", {})))
-    if taken:
-        raise GenomeError(f"chat.arguments: {', '.join(taken)} cannot be set; remove it")
-    if {"template", "template_file"} <= given.keys():
-        raise GenomeError("chat: template names one of the tokenizer's own templates; remove it, or template_file")
+    given = {key: found for key, found in (value or {}).items() if found is not None and key != "stop"}
+    if "date" in given:
+        given["date"] = datetime.date.fromisoformat(given["date"])
     return Chat(**given)
 
 
@@ -112,21 +117,52 @@ def prompt_texts(tokenizer: Any, prompts: Sequence[str], chat: Chat) -> list[str
     GenomeError: no chat template, one that refuses the conversation, or one that leaves the prompt out.
     """
     if chat.plain:
-        return [prompt + "\n" for prompt in prompts]
-    return _render(tokenizer, [_turns(prompt, chat) for prompt in prompts], chat, add_generation_prompt=True)
+        texts = [prompt + "\n" for prompt in prompts]
+    else:
+        texts = _render(tokenizer, [_turns(prompt, chat) for prompt in prompts], chat, add_generation_prompt=True)
+    return [text + chat.assistant_prefix for text in texts]
 
 
-def dialogue_texts(tokenizer: Any, prompts: Sequence[str], responses: Sequence[str], chat: Chat) -> list[str]:
-    """Return each prompt with its response as a complete conversation; GenomeError as `prompt_texts`."""
-    pairs = list(zip(prompts, responses, strict=True))
+def dialogue_texts(
+    tokenizer: Any, prompts: Sequence[str], responses: Sequence[str], chat: Chat
+) -> list[tuple[str, str]]:
+    """Return each prompt as `prompt_texts` does, with what follows it: the response and the end of the turn.
+
+    GenomeError as `prompt_texts`, and if prompts open reasoning that a response does not close.
+    """
+    asked = prompt_texts(tokenizer, prompts, chat)
+    for prompt, response, text in zip(prompts, responses, asked, strict=True):
+        if opens_thinking(text, prompt) and "</think>" not in response:
+            raise GenomeError(
+                f"{tokenizer.name_or_path}: prompts end in {THINKS}, and a response of the corpus does not close it; "
+                f"in the config, set bases.{Path(tokenizer.name_or_path).name}.chat to {{template_arguments: "
+                '{enable_thinking: false}} or to {assistant_prefix: "</think>\\n\\n"}, as the template needs it'
+            )
     if chat.plain:
-        return [f"{prompt}\n{response}" for prompt, response in pairs]
-    turns = [[*_turns(prompt, chat), {"role": "assistant", "content": response}] for prompt, response in pairs]
-    return _render(tokenizer, turns, chat, add_generation_prompt=False)
+        return list(zip(asked, responses, strict=True))
+    whole = [chat.assistant_prefix + response for response in responses]
+    turns = [
+        [*_turns(prompt, chat), {"role": "assistant", "content": content}]
+        for prompt, content in zip([*prompts, "PROMPT"], [*whole, _RESPONSE], strict=True)
+    ]
+    *texts, shown = _render(tokenizer, turns, chat, add_generation_prompt=False)
+    end = shown.rpartition(_RESPONSE)[2]
+    # Some templates begin an answered turn in another way than a prompt ends, or leave out its reasoning.
+    return [
+        (prompt, rest if text != rest and response.strip() in rest else response + end)
+        for prompt, response, text in zip(asked, responses, texts, strict=True)
+        for rest in [text.removeprefix(prompt)]
+    ]
+
+
+def opens_thinking(text: str, prompt: str) -> bool:
+    """Return whether a rendered prompt ends within reasoning, so that the response begins there."""
+    added = text.rpartition(prompt.strip())[2]
+    return added.rfind(THINKS) > added.rfind("</think>")
 
 
 def prints_date(tokenizer: Any, chat: Chat) -> bool:
-    """Return whether the chat template prints today's date, and therefore gets `DATE`."""
+    """Return whether the chat template prints today's date, and therefore gets `chat.date`."""
     return not chat.plain and "strftime_now" in _template(tokenizer, chat)
 
 
@@ -144,12 +180,12 @@ def _render(tokenizer: Any, turns: Sequence[list[dict[str, str]]], chat: Chat, *
     texts = []
     try:
         with limited():
-            _prepare_template(template)
+            _prepare_template(template, chat.date)
         for each in turns:
             with limited():
                 texts.append(
                     tokenizer.apply_chat_template(
-                        each, chat_template=template, tokenize=False, **settings, **chat.arguments
+                        each, chat_template=template, tokenize=False, **settings, **chat.template_arguments
                     )
                 )
     except jinja2.TemplateSyntaxError as error:
@@ -169,8 +205,8 @@ def _render(tokenizer: Any, turns: Sequence[list[dict[str, str]]], chat: Chat, *
         asked = "a system and a user turn" if chat.system is not None else "a user turn without a system turn"
         raise GenomeError(
             f"{owner} chat template refuses {asked} ({one_line(error)}); in the config, set "
-            f"bases.{base}.chat to {{system: TEXT}}, to {{system: null}}, to {{arguments: {{…}}}} as the template "
-            "needs it, or to plain for no template"
+            f"bases.{base}.chat to {{system: TEXT}}, to {{system: null}}, to {{template_arguments: {{…}}}} as "
+            "the template needs it, or to plain for no template"
         ) from error
     for index, turn in enumerate(turns[0] if turns else ()):
         lost = [text for each, text in zip(turns, texts, strict=True) if each[index]["content"].strip() not in text]
@@ -203,16 +239,15 @@ def _template(tokenizer: Any, chat: Chat) -> str:
     return named[name]
 
 
-@lru_cache
-def _prepare_template(template: str) -> None:
-    """Give the compiled template a fixed clock, and remove its random functions.
+def _prepare_template(template: str, date: datetime.date) -> None:
+    """Give the compiled template, which transformers keeps, a fixed clock, and remove its random functions.
 
     transformers has no setting for the clock: functions among a template's arguments become text.
     """
     from transformers.utils import chat_template_utils
 
     environment = chat_template_utils._compile_jinja_template(template).environment
-    noon = datetime.datetime.combine(DATE, datetime.time(12))
+    noon = datetime.datetime.combine(date, datetime.time(12))
     environment.globals["strftime_now"] = noon.strftime
     environment.filters.pop("random", None)
     environment.globals.pop("lipsum", None)

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Discriminator, Field, JsonValue, Tag, Valid
 from pydantic_core import PydanticCustomError
 
 from genome.errors import GenomeError, nearest
+from genome.tasks.chat_settings import AnyChat
 from genome.tasks.choosing import choose
 from genome.tasks.definition import by_letter, parse_task
 from genome.tasks.extraction import FALLBACKS, find_answer
@@ -199,6 +200,9 @@ class TaskFile(Section):
         None, description="Replaces `splits.test` for this task; `rest` is every sample that is left."
     )
     max_tokens: Count | None = Field(None, description="Most tokens of a response; 512 if not given.")
+    chat: AnyChat = Field(
+        None, description="Changes to the base's `chat`, key by key, or `plain` for no template; null: none."
+    )
     version: Whole | None = Field(None, description="Raised when scores change; 1 if not given.")
     options: Line | None = Field(None, description="Expression of the options of a choice: {letter: text}.")
     labels: Annotated[

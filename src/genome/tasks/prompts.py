@@ -25,7 +25,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from genome.errors import GenomeError, one_line
 from genome.files import encodable
 from genome.limits import OverLimitError, limited
-from genome.tasks.chat import DATE, Chat, load_tokenizer, prints_date, prompt_texts, token_ids
+from genome.tasks.chat import Chat, load_tokenizer, opens_thinking, prints_date, prompt_texts, token_ids
 from genome.tasks.extraction import boxed
 from genome.tasks.kinds import KINDS
 from genome.tasks.lengths import check_lengths
@@ -266,17 +266,19 @@ def prepare(
 ) -> list[dict[str, Any]]:
     """Return the samples of a split's `rows`, with `tokens`: the ids of the prompt in the base model's chat template.
 
-    If the template prints today's date, `date` is the day it was given; `of` is the number of samples. GenomeError: no
-    tokenizer in the folder, a chat template that fails, a prompt that is longer than the model's context.
+    If the template prints today's date, `date` is the day it was given; `thinking` is true if the prompt ends within
+    reasoning; `of` is the number of samples. GenomeError: no tokenizer in the folder, a chat template that fails, a
+    prompt that is longer than the model's context.
     """
     chat = chat or Chat()
     samples = [sample(task, row) for row in rows]
     tokenizer = load_tokenizer(tokenizer_dir)
     texts = prompt_texts(tokenizer, [each["prompt"] for each in samples], chat)
-    date = {"date": DATE.isoformat()} if prints_date(tokenizer, chat) else {}
+    date = {"date": chat.date.isoformat()} if prints_date(tokenizer, chat) else {}
     of = {"of": len(samples)}  # shows whether a file has lost lines
     prepared = [
-        {**each, "tokens": ids, **date, **of} for each, ids in zip(samples, token_ids(tokenizer, texts), strict=True)
+        {**each, "tokens": ids, **date, **({"thinking": True} if opens_thinking(text, each["prompt"]) else {}), **of}
+        for each, text, ids in zip(samples, texts, token_ids(tokenizer, texts), strict=True)
     ]
     check_lengths(task.name, prepared, tokenizer_dir)
     return prepared

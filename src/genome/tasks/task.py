@@ -6,14 +6,15 @@ Every generation's job builds tasks, and none of them renders a prompt.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
 class Task:
     """One task, as its file describes it: the fields are those of `genome.tasks.file.TaskFile`.
 
-    `labels` maps the letter (or the label itself, if labels have no letters) to the label.
+    `labels` maps the letter (or the label itself, if labels have no letters) to the label. `stop` are the texts at
+    which its responses end, which are settings of its chat or of the base's.
     """
 
     name: str
@@ -29,6 +30,8 @@ class Task:
     distinct: str | None = None
     test_samples: int | str | None = None
     max_tokens: int = 512
+    chat: Literal["plain"] | Mapping[str, Any] | None = None
+    stop: Sequence[str] = ()
     version: int = 1
     options: str | None = None
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

@@ -238,4 +238,5 @@ def _is_branch(option: Any, tag: str) -> bool:
     kind, _ = bare(option)
     if get_origin(kind) in (tuple, dict):
         return f"{get_origin(kind).__name__}[" in tag
-    return bool(keys_of(kind)) and kind.__name__ == tag
+    # The tag of a section that has a validator is `function-after[validator(), Section]`.
+    return bool(keys_of(kind)) and tag.rstrip("]").split(", ")[-1] == kind.__name__

@@ -10,10 +10,11 @@ from functools import cache
 from pathlib import Path
 
 from genome.config import paths, rows
-from genome.config.bases import Chat
 from genome.config.values import overlay
 from genome.search.method import deciding, plain
 from genome.search.settings import named_space
+from genome.tasks.chat import PLAIN, template_text
+from genome.tasks.chat_settings import laid_over
 from genome.workflow import sources
 from genome.workflow.evaluation import asked_members, is_team, members_of, model_of
 from genome.workflow.names import RunName, TestName
@@ -58,7 +59,7 @@ def of_training(plan: Plan, adapter: str) -> Mapping[str, JSON]:
         "version": plan.versions["adapter"],
         "corpora": corpora,
         "training": settings,
-        **chat_of(plan, plan.base),
+        **rendering(chat_of(plan, plan.base)),
         **base_name_of(plan),
         **sources.fingerprint(sources.users_corpora(plan, adapter)),
     }
@@ -87,26 +88,44 @@ def of_prompts(plan: Plan, base: str, task: str) -> Mapping[str, JSON]:
     """Return what the prepared prompts of a task depend on."""
     # If a split exists, Snakemake takes it even if the input function of its rule refuses the source.
     sources.task_rows(plan, task)
-    return {"version": plan.versions["prompts"], "task": asked_task(plan, task), **chat_of(plan, base)}
+    chat = rendering(chat_of(plan, base, task))
+    return {"version": plan.versions["prompts"], "task": asked_task(plan, task), **chat}
 
 
-def chat_of(plan: Plan, base: str) -> Mapping[str, JSON]:
-    """Return how a base's chat template is used; nothing if it is the tokenizer's own, as it is by default."""
-    suite = plan.config.bases[base]
-    chat = suite.chat.given() if isinstance(suite.chat, Chat) else suite.chat
-    file = paths.template_file(suite)
+def chat_of(plan: Plan, base: str, task: str | None = None) -> Mapping[str, JSON]:
+    """Return the chat settings of a base, with those of a task laid over them; nothing by default."""
+    own = plan.definition(task).get("chat") if task else None
+    return laid_over(paths.chat_of(plan.config.bases[base]), own, f"task {task}: ")
+
+
+def rendering(chat: Mapping[str, JSON]) -> Mapping[str, JSON]:
+    """Return what prompts depend on of chat settings; nothing if the template is used as it is."""
+    shown = {key: value for key, value in chat.items() if key != "stop"}
+    file = shown.get("template_file")
+    if file:
+        template_text(file)  # reading the config has checked only the files of tasks that it names
     template = {"template": paths.fingerprint([Path(file).expanduser()])} if file else {}
-    return {"chat": chat, **template} if chat else {}
+    return {"chat": PLAIN if shown == {"plain": True} else shown, **template} if shown else {}
+
+
+def stop_of(plan: Plan, task: str) -> Mapping[str, JSON]:
+    """Return the texts at which responses to a task end; nothing if there are none."""
+    return {key: value for key, value in chat_of(plan, plan.base, task).items() if key == "stop"}
 
 
 def named_task(plan: Plan, task: str) -> list[JSON]:
-    """Return a task without its category, which no computation uses."""
-    return [task, {key: value for key, value in plan.definition(task).items() if key != "category"}]
+    """Return a task without its category, which no computation uses, and of its chat only where responses end."""
+    kept = {key: value for key, value in plan.definition(task).items() if key not in ("category", "chat")}
+    return [task, {**kept, **stop_of(plan, task)}]
 
 
 def asked_task(plan: Plan, task: str) -> list[JSON]:
-    """Return a task without what only scoring reads: a better pattern must not ask the engine again."""
-    return [task, {key: value for key, value in plan.definition(task).items() if key not in OF_SCORING}]
+    """Return a task without what only scoring reads: a better pattern must not ask the engine again.
+
+    Its chat is left out, too: the stage of prompts has it laid over the base's.
+    """
+    left_out = (*OF_SCORING, "chat")
+    return [task, {key: value for key, value in plan.definition(task).items() if key not in left_out}]
 
 
 @cache
@@ -163,6 +182,7 @@ def of_responses(plan: Plan, test: TestName) -> Mapping[str, JSON]:
         "version": plan.versions["responses"],
         "members": asked_members(plan, test),
         "max_tokens": plan.definition(test.task).get("max_tokens"),
+        **stop_of(plan, test.task),
     }
     if is_team(plan, test.run.variant):
         settings |= {"fitness": of_fitness(plan, test.run.tasks), "similarity": plan.config.similarity.model_dump()}
@@ -201,5 +221,12 @@ def of_export(plan: Plan, run: RunName) -> Mapping[str, JSON]:
         "settings": {"method": variant.method.name, **settings, **weights},
         "members": members_of(plan, run.variant),
         "base": {**model, "reference": model.get("hub") or model.get("path") or f"resources/models/{plan.base}"},
-        "tasks": [[task, plan.definition(task)] for task in run.tasks],
+        "tasks": [[task, _with_chat(plan, task)] for task in run.tasks],
     }
+
+
+def _with_chat(plan: Plan, task: str) -> Mapping[str, JSON]:
+    """Return the definition of a task with the whole settings of its chat, if there are any."""
+    chat = chat_of(plan, plan.base, task)
+    kept = {key: value for key, value in plan.definition(task).items() if key != "chat"}
+    return {**kept, "chat": chat} if chat else kept
