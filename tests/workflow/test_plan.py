@@ -92,6 +92,7 @@ def test_plan_of_the_paper_needs_no_data(tmp_path):
     assert planned["generation, genome_plus"] == (600, 8970, 1_794_000)
     assert planned["searched_baseline, lorahub"] == (60, 3000, 600_000)
     assert "up to 1,800 adapters of unknown size" in text
-    assert "no rate measured here" in text
+    assert "Time   unknown; measure it in a minute: snakemake --cores 1 results/benchmarks/rates/{bbh," in text
+    assert ".json --configfile config/paper.yaml" in text
     assert "counted as 1,000: emorynlp, flores37" in text
     assert not (project.folder / "results").exists()
