@@ -199,11 +199,17 @@ def test_seconds_are_unknown_until_prompts_are_prepared():
 def test_the_command_measures_what_is_unknown_with_the_same_config():
     setting = replace(SETTING, configfiles=["mine.yaml"])
     jobs = [job("score_experts", tasks="sums"), job("score_experts", tasks="facts")]
-    commands = [forecast(jobs[:number], setting, NOTHING).rate_command for number in (1, 2)]
-    assert commands == [
-        "snakemake --cores 1 results/benchmarks/rates/sums.json --configfile mine.yaml",
-        "snakemake --cores 1 results/benchmarks/rates/{facts,sums}.json --configfile mine.yaml",
+    measure = "measure it in a minute: snakemake --cores 1 results/benchmarks/rates"
+    assert [forecast(jobs[:number], setting, NOTHING).remedy for number in (1, 2)] == [
+        f"{measure}/sums.json --configfile mine.yaml",
+        f"{measure}/{{facts,sums}}.json --configfile mine.yaml",
     ]
+
+
+def test_with_a_given_rate_only_prompts_are_needed():
+    measured = Measured(rate=Rate(0.001, 0.01, "as given"))
+    remedy = forecast([job("score_experts", tasks="sums")], SETTING, measured).remedy
+    assert remedy == "prepare its prompts: snakemake --cores 1 results/prompts/micro/sums/validation.jsonl"
 
 
 def test_generations_of_one_run_wait_for_each_other():

@@ -1,12 +1,19 @@
 """`genome plan` before a run, held against what the run then does; what a run says at its start."""
 
 import re
+import shutil
 import subprocess
 import sys
+from contextlib import chdir
+from pathlib import Path
 
 import pytest
 
 from genome.files import read_jsonl
+from genome.forecast import forecast, measure
+from genome.forecast.dry_run import read_plan
+from genome.forecast.records import shares
+from genome.scoring.usage import read_usage
 from workflow.conftest import SMALL, new_project
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -71,6 +78,38 @@ def test_run_logs_its_estimated_cost_at_the_start(trained, finished):
 def test_plan_of_finished_results_is_empty(finished):
     assert plan(finished, "results/tables/table2.csv").stdout == "Nothing to be done.\n"
     assert {(0, 0)} == {row[1:] for row in stages(plan(finished, "results/tables/table1.csv").stdout).values()}
+
+
+def forecast_of(project, *targets, cores):
+    """Return the forecast of targets, as `genome plan` makes it."""
+    with chdir(project.folder):
+        jobs, setting = read_plan(targets, [Path("small.yaml")])
+        return forecast(jobs, setting, measure(jobs, setting), cores)
+
+
+def benchmarks(project, pattern):
+    """Return the wall seconds of each job whose benchmark file matches, and when it ended."""
+    files = list(project.folder.glob(pattern))
+    return [(float(file.read_text().splitlines()[1].split("\t")[0]), file.stat().st_mtime) for file in files]
+
+
+@pytest.mark.parametrize("task", ["emotions", "sums"])
+def test_the_forecast_of_the_engine_is_what_it_worked_for_these_runs(done, task):
+    """Letters (emotions) and longer answers (sums), from a run whose jobs were side by side."""
+    records = {
+        path: read_usage(path)
+        for path in (done.folder / "results/benchmarks").rglob("*.json")
+        if path.parts[-2] not in ("adapters", "rates")
+    }
+    asked = {path: usage.asked for path, usage in records.items() if usage}
+    worked = dict(zip(asked, shares([*asked.values()]), strict=True))
+    swarms = [seconds for path, seconds in worked.items() if f"runs/{task}/model_swarms" in path.as_posix()]
+    assert len(swarms) == SMALL["generations"]
+    shutil.rmtree(done.folder / f"results/runs/{task}/model_swarms")
+    target = f"results/runs/{task}/model_swarms/n4/seed1/generation_3/population.json"
+    [cost] = forecast_of(done, target, cores=2).rows.values()
+    assert not cost.untimed | cost.bounded
+    assert 1 / 1.3 < cost.engine_seconds / sum(swarms) < 1.3
 
 
 def test_plan_repeats_the_errors_of_snakemake(fresh):

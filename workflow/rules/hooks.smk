@@ -48,12 +48,9 @@ def announce_plan():
     jobs = jobs_of(plan, workflow.dag.needrun_jobs())
     setting = setting_of(plan, jobs, workflow.overwrite_configfiles)
     measured = refusing(measure, jobs, setting)
-    logger.info(headline(refusing(forecast, jobs, setting, measured, jobs_at_a_time())))
-
-
-def jobs_at_a_time():
-    """Return how many jobs run side by side: on the cores of this machine, or on the nodes of a cluster."""
-    return (workflow.cores if workflow.local_exec else workflow.nodes) or 1
+    # Side by side: on the cores of this machine, or on the nodes of a cluster.
+    at_once = workflow.cores if workflow.local_exec else workflow.nodes
+    logger.info(headline(refusing(forecast, jobs, setting, measured, at_once or 1)))
 
 
 if asked_for := os.environ.get("GENOME_PLAN"):

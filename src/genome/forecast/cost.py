@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from math import inf
 from typing import Any
 
 from genome.forecast.times import side_by_side
@@ -76,7 +77,7 @@ def forecast(jobs: Sequence[Job], setting: Setting, measured: Measured, cores: i
         Counter(job.stage for job in others if id(job) not in times),
         [task for task in sorted(tested) if _test_samples(task, setting, measured) is None],
         sorted((tested | evolved) - {*measured.row_bytes}),
-        _rate_command(frozenset().union(*(cost.untimed for _, cost in asking)), setting),
+        _remedy(frozenset().union(*(cost.untimed for _, cost in asking)), setting, measured),
     )
 
 
@@ -107,14 +108,15 @@ def _other_seconds(job: Job, measured: Measured) -> float | None:
     return None if training is None else training + (own or 0)
 
 
-def _rate_command(tasks: frozenset[str], setting: Setting) -> str:
-    """Return the command that measures how fast the engine answers `tasks`."""
+def _remedy(tasks: frozenset[str], setting: Setting, measured: Measured) -> str:
+    """Return the command after which it is known how long the engine needs for `tasks`, and what it does."""
+    given = measured.rate is not None and measured.rate.longest == inf
+    place = f"results/prompts/{setting.base}/*/validation.jsonl" if given else "results/benchmarks/rates/*.json"
     names = ",".join(sorted(tasks))
-    target = (
-        f"results/benchmarks/rates/{{{names}}}.json" if len(tasks) > 1 else f"results/benchmarks/rates/{names}.json"
-    )
+    target = place.replace("*", f"{{{names}}}" if len(tasks) > 1 else names)
     files = f" --configfile {' '.join(setting.configfiles)}" if setting.configfiles else ""
-    return f"snakemake --cores 1 {target}{files}"
+    what = "prepare its prompts" if given else "measure it in a minute"
+    return f"{what}: snakemake --cores 1 {target}{files}"
 
 
 def _cost(job: Job, setting: Setting, measured: Measured) -> Cost:

@@ -35,18 +35,18 @@ class Found:
     """What is known of the engine that the jobs will use, on the machine where it ran last.
 
     jobs: what jobs asked it; measured: what `results/benchmarks/rates` has of it
+    per_job: whether each job has a separate engine
     """
 
     machine: str
     jobs: Sequence[Usage]
     measured: Sequence[Usage]
+    per_job: bool
 
     def observations(self) -> list[Observation]:
         """Return what the engine did for each job, in its own time: jobs side by side are not counted twice."""
-        own_engine = bool(self.jobs) and '"per_job":true' in self.jobs[0].settings
-        times = (
-            [each.asking_seconds for each in self.jobs] if own_engine else shares([each.asked for each in self.jobs])
-        )
+        alone = [each.asking_seconds for each in self.jobs]
+        times = alone if self.per_job else shares([each.asked for each in self.jobs])
         measured = [each.asking_seconds for each in self.measured]
         return [
             Observation(each.samples, each.prompt_tokens, each.response_tokens, seconds)
@@ -125,7 +125,7 @@ def find(results: Path, base: str, engine: Mapping[str, object], model: Path) ->
     def alike(usages: Iterable[Usage]) -> list[Usage]:
         return [each for each in usages if (each.engine, each.machine) == (newest.engine, newest.machine)]
 
-    return Found(newest.machine, alike(jobs), alike(measured))
+    return Found(newest.machine, alike(jobs), alike(measured), bool(engine.get("per_job")))
 
 
 def _newest(paths: Sequence[Path]) -> list[Path]:
@@ -176,7 +176,8 @@ def training_seconds(
 ) -> float | None:
     """Return how long a training takes; None if none of these settings is finished, or its corpora are not there yet.
 
-    `settings` are those of the config. Corpora that have not been trained on are taken to have as many tokens per byte as the others.
+    `settings` are those of the config. Corpora without a finished training are taken to have as many tokens per byte as
+    those with one.
     """
     alike = [each for each in found if all(settings.get(key) == each.settings.get(key) for key in SPEED_OF_TRAINING)]
     if not alike:

@@ -132,7 +132,7 @@ def _time(forecast: Forecast) -> str:
     if not total.samples:
         return "no engine is used" if not forecast.seconds else f"about {duration(forecast.seconds)}"
     if forecast.seconds is None or rate is None or not total.engine_seconds:
-        return f"unknown; measure it in a minute: {forecast.rate_command}"
+        return f"unknown; {forecast.remedy}"
     about = "at most" if total.bounded else "about"
     how = "one job after another" if forecast.cores == 1 else f"{forecast.cores} jobs side by side"
     own = f" and {duration(total.own_seconds)} of the jobs themselves" if total.own_seconds else ""
@@ -140,8 +140,7 @@ def _time(forecast: Forecast) -> str:
     known = f"{about} {duration(forecast.seconds)}, {how} ({parts})"
     if not total.untimed:
         return known
-    unknown = f"unknown for {_names(total.untimed)}; measure it in a minute: {forecast.rate_command}"
-    return f"{unknown}; for the rest {known}"
+    return f"unknown for {_names(total.untimed)}; {forecast.remedy}; for the rest {known}"
 
 
 def _speed(rate: Rate) -> str:

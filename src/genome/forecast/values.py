@@ -119,6 +119,7 @@ class Forecast:
     untimed: number of other jobs whose time is not known, by stage
     assumed: tasks whose number of test samples is not known
     bounded: tasks whose responses are assumed to have the largest possible length
+    remedy: what makes the time of the untimed tasks known
     """
 
     rows: Mapping[tuple[str, str], Cost]
@@ -129,7 +130,7 @@ class Forecast:
     untimed: Mapping[str, int]
     assumed: Sequence[str]
     bounded: Sequence[str]
-    rate_command: str = ""
+    remedy: str
 
     @property
     def total(self) -> Cost:
