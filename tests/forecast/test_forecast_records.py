@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from builders import ENGINE
@@ -50,16 +51,25 @@ def found(folder, settings=SETTINGS, base="micro", model=NOWHERE):
     return find(folder, base, settings, model)
 
 
-def test_jobs_side_by_side_share_the_engine():
-    assert shares([[(0, 4)], [(0, 4)]]) == [2, 2]
-    assert shares([[(0, 2), (5, 6)], [(1, 2)]]) == [2.5, 0.5]
-    assert shares([[(0, 6)], [(0, 6)], [(0, 6)], [(7, 8)]]) == [2, 2, 2, 1]
+def test_the_engine_works_for_the_job_that_is_answered_first():
+    assert shares([[(0, 2), (5, 6)], [(1, 4)]]) == [3, 2]
+    assert shares([[(0, 10)], [(5, 7)]]) == [8, 2]
+    assert shares([[(0, 6)], [(0, 2)], [(1, 4)], [(7, 8)]]) == [2, 2, 2, 1]
+    assert shares([[(0, 0)], []]) == [0, 0]
     assert shares([]) == []
+
+
+def test_shares_add_up_to_the_time_in_which_the_engine_was_asked():
+    rng = np.random.default_rng(0)
+    begins = rng.uniform(0, 100, size=60)
+    asked = [[(begin, begin + length)] for begin, length in zip(begins, rng.exponential(3, size=60), strict=True)]
+    busy = [any(a <= t < b for [(a, b)] in asked) for t in np.arange(0, 130, 0.01)]
+    assert sum(shares(asked)) == pytest.approx(sum(busy) * 0.01, rel=0.01)
 
 
 def test_the_rate_of_two_jobs_side_by_side_is_the_engine_s(results):
     one_by_one = found(results(record([(0, 2)]), record([(2, 4)]))).observations()
-    side_by_side = found(results(record([(0, 4)]), record([(0, 4)]))).observations()
+    side_by_side = found(results(record([(0, 2)]), record([(0, 4)]))).observations()
     assert [each.seconds for each in one_by_one] == [each.seconds for each in side_by_side] == [2, 2]
 
 

@@ -71,6 +71,16 @@ def test_a_forecast_is_within_a_factor_of_1_3(tmp_path, kinds, share, before, no
     assert 1 / 1.3 < result.seconds / run(tasks, now, own, seed=1)[1] < 1.3
 
 
+@pytest.mark.parametrize("task", LENGTHS)
+@pytest.mark.parametrize("before", [1, 2, 3])
+def test_a_run_on_several_tasks_forecasts_each_of_them(tmp_path, task, before):
+    tasks = [*LENGTHS] * 12
+    recorded(tmp_path, tasks, run(tasks, before, 1.0)[0])
+    jobs = [Job("score_experts", {"tasks": task})]
+    seconds = forecast(jobs, SETTING, measure(jobs, SETTING, tmp_path)).seconds
+    assert 1 / 1.3 < seconds / seconds_of(task) < 1.3
+
+
 def test_letters_say_nothing_of_essays(tmp_path):
     recorded(tmp_path, ["letters"] * 5, run(["letters"] * 5, 2, 1.0)[0])
     jobs = [Job("score_experts", {"tasks": task}) for task in ("letters", "essays")]

@@ -87,10 +87,27 @@ def forecast_of(project, *targets, cores):
         return forecast(jobs, setting, measure(jobs, setting), cores)
 
 
-def benchmarks(project, pattern):
-    """Return the wall seconds of each job whose benchmark file matches, and when it ended."""
-    files = list(project.folder.glob(pattern))
-    return [(float(file.read_text().splitlines()[1].split("\t")[0]), file.stat().st_mtime) for file in files]
+def took(project, *stages):
+    """Return how long the jobs of stages took, from the begin of the first to the end of the last."""
+    files = [file for stage in stages for file in (project.folder / f"results/benchmarks/{stage}").rglob("*.tsv")]
+    seconds = [float(file.read_text().splitlines()[1].split("\t")[0]) for file in files]
+    ends = [file.stat().st_mtime for file in files]
+    return max(ends) - min(end - each for end, each in zip(ends, seconds, strict=True))
+
+
+def test_the_forecast_of_a_finished_run_is_what_it_took(done, fresh):
+    """With two jobs side by side, and one after another."""
+    stages = "runs", "test"
+    targets = [
+        f"results/runs/{task}/model_swarms/n4/seed1/generation_3/population.json" for task in ("emotions", "sums")
+    ]
+    fresh.make(*targets, cores=1)
+    for project, wanted, cores in ((done, ["results/tables/table2.csv"], 2), (fresh, targets, 1)):
+        for stage in stages:
+            shutil.rmtree(project.folder / "results" / stage, ignore_errors=True)
+        result = forecast_of(project, *wanted, cores=cores)
+        assert not result.total.untimed
+        assert 1 / 1.3 < result.seconds / took(project, *stages) < 1.3, cores
 
 
 @pytest.mark.parametrize("task", ["emotions", "sums"])

@@ -1,7 +1,7 @@
 """What jobs cost: evaluations, samples, tokens, bytes and seconds, as expected values if they are random."""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -87,7 +87,7 @@ def _seconds(
     """Return how long the jobs take that ask the engine, and `others` of these times before and after them."""
     if asking and measured.rate is None:
         return None
-    runs: Counter[str] = Counter()
+    runs: defaultdict[str, float] = defaultdict(float)
     for job, cost in asking:
         if job.stage == "generation":  # waits for the one before
             runs[" ".join(job.parts[part] for part in ("tasks", "variant", "n", "seed"))] += cost.seconds

@@ -3,6 +3,8 @@
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
+from math import inf
 from pathlib import Path
 from statistics import fmean, median
 
@@ -79,25 +81,25 @@ def _means(usages: Sequence[Usage]) -> tuple[float, float]:
 
 
 def shares(asked: Sequence[Sequence[Interval]]) -> list[float]:
-    """Return for how many seconds each job had the engine, if jobs that ask at the same time have equal shares of it.
+    """Return for how many seconds the engine worked for each job, of jobs that asked it at these times.
+
+    Engines answer in the order of arrival: of the jobs that wait, one worked for the one that gets its answers first.
+    The sum is the time in which the engine had something to do.
 
     >>> shares([[(0, 4)], [(2, 6)], [(9, 10)]])
-    [3.0, 3.0, 1.0]
+    [4.0, 2.0, 1.0]
     """
-    events = sorted(
-        event
-        for job, intervals in enumerate(asked)
-        for begin, end in intervals
-        for event in ((begin, 1, job), (end, -1, job))
-    )
-    seconds, active, before = [0.0] * len(asked), {}, 0.0
-    for now, step, job in events:
-        for each in active:
-            seconds[each] += (now - before) / len(active)
-        active[job] = active.get(job, 0) + step
-        if not active[job]:
-            del active[job]
-        before = now
+    starts = sorted((begin, end, job) for job, intervals in enumerate(asked) for begin, end in intervals)
+    seconds, waiting, now = [0.0] * len(asked), [], 0.0
+    for begin, end, job in [*starts, (inf, inf, -1)]:
+        while waiting and now < begin:
+            first, served = waiting[0]
+            seconds[served] += min(first, begin) - now
+            now = min(first, begin)
+            if now == first:
+                heappop(waiting)
+        now = begin
+        heappush(waiting, (end, job))
     return seconds
 
 

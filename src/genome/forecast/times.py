@@ -9,7 +9,7 @@ def side_by_side(jobs: int, engine: float, own: float, cores: int) -> float:
     this is the sum; with many, it comes close to `engine`, or to `own / cores` if that is longer.
 
     >>> [round(side_by_side(10, 60, 30, cores)) for cores in (1, 2, 8)]
-    [90, 70, 60]
+    [90, 65, 60]
     """
     if not jobs:
         return 0
