@@ -175,6 +175,16 @@ def test_a_job_that_asks_no_engine_is_its_own(tmp_path):
     assert own_seconds(tmp_path, "prepare_prompts", "results/benchmarks/prompts/*/*.tsv") is None
 
 
+def test_imports_are_not_trainings(tmp_path):
+    write_json(tmp_path / "results/benchmarks/adapters/add.json", trained(seconds=90.0))
+    for name, seconds in (("add", 100.0), ("sub", 3.0)):
+        benchmark(tmp_path, f"results/benchmarks/adapters/{name}", seconds)
+    found = [
+        own_seconds(tmp_path, f"{verb}_adapter", "results/benchmarks/adapters/*.tsv") for verb in ("train", "import")
+    ]
+    assert found == [10, 3]
+
+
 def test_a_damaged_benchmark_file_is_named(tmp_path):
     write_text(tmp_path / "results/benchmarks/split/a.tsv", "x\n1\n")
     with pytest.raises(GenomeError, match=r"a\.tsv: not a benchmark file of Snakemake"):

@@ -154,8 +154,8 @@ def _training(record: Path) -> float | None:
     return read_training(record).seconds if record.is_file() else None
 
 
-def _nowhere(record: Path) -> float:
-    return 0
+def _nowhere(record: Path) -> float | None:
+    return None if record.is_file() else 0  # a job of another rule, such as a training next to an import
 
 
 def _wall(path: Path) -> float:

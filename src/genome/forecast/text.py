@@ -75,6 +75,8 @@ def size(number: float) -> str:
 
 def duration(seconds: float) -> str:
     """Return a short text of a time: 0.4 s, 31 s, 9.5 min, 2 h 5 min."""
+    if not seconds:
+        return "0 s"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     if seconds < 59.5:
