@@ -142,22 +142,25 @@ def plan(
     configfile: Annotated[
         list[Path] | None, typer.Option(help="As for Snakemake; repeat it for several files.")
     ] = None,
-    samples_per_second: Annotated[
-        float | None, typer.Option(min=0.001, help="Rate for the hours, instead of the measured one.")
+    cores: Annotated[int, typer.Option(min=1, help="Jobs side by side, as for Snakemake.")] = 1,
+    tokens_per_second: Annotated[
+        str | None,
+        typer.Option(help="PROMPT,RESPONSE: tokens that the engine reads and writes, instead of measured rates."),
     ] = None,
 ) -> None:
     """Forecast the cost of a run: evaluations, samples, tokens, disk and hours. Nothing is started or fetched."""
     from dataclasses import replace
 
-    from genome.forecast import Rate, describe, forecast, measure
+    from genome.forecast import describe, forecast, given_rate, measure
     from genome.forecast.dry_run import read_plan
 
     with one_line_errors():
+        rate = given_rate(tokens_per_second) if tokens_per_second else None
         jobs, setting = read_plan(targets or (), configfile or ())
         measured = measure(jobs, setting)
-        if samples_per_second:
-            measured = replace(measured, rate=Rate(samples_per_second, 0, "as given"))
-        text = describe(forecast(jobs, setting, measured)) if jobs else "Nothing to be done."
+        if rate:
+            measured = replace(measured, rate=rate)
+        text = describe(forecast(jobs, setting, measured, cores)) if jobs else "Nothing to be done."
     typer.echo(text)
 
 

@@ -1,20 +1,22 @@
 """Costs of jobs, by the rows of the methods."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from builders import BASELINES, GENERATIONS, next_generation
-from genome.forecast.cost import REST, STAGES, Cost, Job, Measured, Rate, Setting, forecast
+from genome.forecast.cost import REST, STAGES, forecast
+from genome.forecast.rates import Rate
+from genome.forecast.values import Cost, Job, Measured, Setting
 from genome.search.driver import NEEDS, Scoreboard, drive, score_all
 from genome.search.methods import METHODS
 from genome.search.operators import initialise
 from genome.search.population import Fitness
 
 PROJECT = Path(__file__).parent.parent.parent
-NOTHING = Measured({}, {}, {}, None, None)
+NOTHING = Measured()
 SETTING = Setting(
     base="micro",
     experts=[f"expert{i}" for i in range(10)],
@@ -109,11 +111,29 @@ def test_cost_adds_samples_and_tokens_of_all_tasks():
 
 
 def test_cost_prefers_measured_numbers_to_the_config():
-    measured = Measured({"sums": {"validation": 7, "test": 9}}, {"sums": 12.5}, {"sums": 100.0}, 1000, None)
+    measured = Measured({"sums": {"validation": 7, "test": 9}}, {"sums": 12.5}, {"sums": 2.5}, {"sums": 100.0})
     scored = cost(job("score_experts", tasks="sums"), measured=measured)
-    assert (scored.samples, scored.prompt_tokens, scored.unmeasured) == (70, 875, frozenset())
+    assert (scored.samples, scored.prompt_tokens, scored.response_tokens) == (70, 875, 175)
+    assert not scored.unmeasured | scored.bounded
     answered = cost(job("answer_test", {"members": 3}, test_task="sums", run="x"), measured=measured)
     assert (answered.evaluations, answered.samples, answered.file_bytes) == (0, 36, 3600)
+
+
+def test_the_best_of_an_ensemble_is_usually_a_member_and_asked_once():
+    measured = Measured(prompt_tokens={"sums": 10.0})
+    answered = cost(job("answer_test", {"members": 3}, test_task="sums", run="x"), measured=measured)
+    assert (answered.samples, answered.prompt_tokens) == (4 * 50, 3 * 50 * 10)
+
+
+def test_responses_are_never_longer_than_the_task_allows():
+    measured = Measured(response_tokens={"sums": 300.0})
+    assert cost(job("score_experts", tasks="sums"), measured=measured).response_tokens == 200 * 4
+
+
+def test_a_task_whose_answers_are_compared_has_no_response_tokens():
+    setting = replace(SETTING, tasks={"sums": {"answer_by": "likelihood"}})
+    scored = cost(job("score_experts", tasks="sums"), setting=setting)
+    assert (scored.samples, scored.response_tokens, scored.bounded) == (200, 0, frozenset())
 
 
 def test_pack_of_llms_reads_prompts_with_all_experts_and_answers_with_one():
@@ -131,25 +151,94 @@ def test_cost_assumes_the_size_of_tests_that_take_the_rest():
 
 @pytest.mark.parametrize(("kept", "number"), [("all", 10 + 10 + 4 * 10), ("final", 10), ("none", 0)])
 def test_cost_counts_kept_adapters_once(kept, number):
-    setting = Setting(**{**vars(SETTING), "adapters": kept})
-    assert cost(*(generation("model_swarms", i) for i in range(1, 6)), setting=setting).adapters == number
+    setting = replace(SETTING, adapters=kept)
+    assert cost(*(generation("model_swarms", i) for i in range(1, 6)), setting=setting).adapters.total() == number
 
 
 def test_disk_is_unknown_until_an_adapter_exists():
     jobs = [generation("model_swarms", 1)]
     assert forecast(jobs, SETTING, NOTHING).disk is None
-    measured = Measured({}, {}, {"sums": 100.0}, 1000, None)
+    measured = Measured(row_bytes={"sums": 100.0}, adapter_bytes={"": 1000})
     # 10 x 20 responses, 20 individuals in a population file, 20 adapters
     assert forecast(jobs, SETTING, measured).disk == 20_000 + 30_000 + 20_000
 
 
-def test_seconds_are_scoring_and_overhead_per_job():
+def test_adapters_have_the_size_of_their_space():
+    jobs = [replace(generation("model_swarms", 2), space=space) for space in ("", "product")]
+    measured = Measured(row_bytes={"sums": 0.0}, adapter_bytes={"": 1000, "product": 10_000})
+    assert forecast(jobs, SETTING, measured).disk == 2 * 30_000 + 10 * 1000 + 10 * 10_000
+
+
+def timed(shortest=1.0, longest=4.0, **own):
+    """Return what is measured where a prompt token takes 1 ms and a response token 10 ms."""
+    rate = Rate(0.001, 0.01, "measured", shortest, longest)
+    return Measured(prompt_tokens={"sums": 10.0}, response_tokens={"sums": 2.0}, rate=rate, **own)
+
+
+def test_seconds_are_those_of_tokens_and_of_the_jobs_themselves():
     jobs = [job("score_experts", tasks="sums"), job("split", task="sums")]
-    measured = Measured({}, {}, {}, None, Rate(100, 0.5, "measured"))
     assert forecast(jobs, SETTING, NOTHING).seconds is None
-    assert forecast(jobs, SETTING, measured).seconds == 200 / 100 + 0.5
+    measured = timed(own_seconds={"score_experts": 0.5, "split": 3.0}, start_seconds=4)
+    # 200 samples of 10 and 2 tokens
+    assert forecast(jobs, SETTING, measured).seconds == pytest.approx(4 + 3 + 0.5 + 200 * (0.01 + 0.02))
+
+
+def test_seconds_are_unknown_for_answers_of_another_length():
+    jobs = [job("score_experts", tasks="sums")]
+    assert not forecast(jobs, SETTING, timed()).total.untimed
+    for other in (timed(shortest=4.5, longest=100), timed(shortest=0.1, longest=0.9)):
+        assert forecast(jobs, SETTING, other).total.untimed == {"sums"}
+    assert forecast(jobs, SETTING, timed()).total.engine_seconds > 0
+
+
+def test_seconds_are_unknown_until_prompts_are_prepared():
+    measured = replace(timed(), prompt_tokens={})
+    assert forecast([job("score_experts", tasks="sums")], SETTING, measured).total.untimed == {"sums"}
+
+
+def test_the_command_measures_what_is_unknown_with_the_same_config():
+    setting = replace(SETTING, configfiles=["mine.yaml"])
+    jobs = [job("score_experts", tasks="sums"), job("score_experts", tasks="facts")]
+    measure = "measure it in a minute: snakemake --cores 1 results/benchmarks/rates"
+    assert [forecast(jobs[:number], setting, NOTHING).remedy for number in (1, 2)] == [
+        f"{measure}/sums.json --configfile mine.yaml",
+        f"{measure}/{{facts,sums}}.json --configfile mine.yaml",
+    ]
+
+
+def test_with_a_given_rate_only_prompts_are_needed():
+    measured = Measured(rate=Rate(0.001, 0.01, "as given"))
+    remedy = forecast([job("score_experts", tasks="sums")], SETTING, measured).remedy
+    assert remedy == "prepare its prompts: snakemake --cores 1 results/prompts/micro/sums/validation.jsonl"
+
+
+def test_generations_of_one_run_wait_for_each_other():
+    jobs = [generation("model_swarms", number) for number in range(1, 6)]
+    measured = timed(own_seconds={"generation": 2.0})
+    one, four = (forecast(jobs, SETTING, measured, cores).seconds for cores in (1, 4))
+    assert one == four
+    others = [replace(each, parts={**each.parts, "seed": "2"}) for each in jobs]
+    one, four = (forecast([*jobs, *others], SETTING, measured, cores).seconds for cores in (1, 4))
+    assert four < 0.8 * one
+
+
+def test_engines_of_separate_jobs_answer_side_by_side():
+    jobs = [job("score_experts", tasks="sums") for _ in range(4)]
+    setting = replace(SETTING, engine={"per_job": True})
+    measured = timed(start_seconds=10)
+    alone, beside = (forecast(jobs, setting, measured, cores).seconds for cores in (1, 4))
+    assert beside == pytest.approx(alone / 4)
+    assert alone == pytest.approx(4 * (10 + 6))
+
+
+def test_training_is_timed_by_adapter():
+    jobs = [job("train_adapter", adapter=name) for name in ("add", "sub")]
+    measured = Measured(own_seconds={"train_adapter": 5.0}, training_seconds={"add": 60.0})
+    result = forecast(jobs, SETTING, measured)
+    assert (result.seconds, result.untimed) == (65, {"train_adapter": 1})
 
 
 def test_forecast_counts_jobs_without_engine_by_stage():
     result = forecast([job("split", task="sums"), job("split", task="facts"), job("compare")], SETTING, NOTHING)
     assert (result.total.jobs, result.total.samples, result.others) == (3, 0, {"split": 2, "compare": 1})
+    assert result.untimed == result.others

@@ -2,16 +2,17 @@
 
 import pytest
 
+from builders import write_expert
 from genome.errors import GenomeError
+from genome.experts.adapter_files import WEIGHTS
 from genome.files import write_json, write_jsonl, write_text
-from genome.forecast.cost import Job, Setting
-from genome.forecast.measured import READ, RECORDS, measure, measured_rate
+from genome.forecast.measured import READ, measure
+from genome.forecast.values import Job, Setting
+from genome.genotype import Genotype
+from genome.lora.materialise import materialise
+from genome.lora.shared import write_basis
 
 SETTING = Setting("micro", ["add", "sub"], 3, "all", {"validation": 20, "test": 50}, {"sums": {}})
-
-
-def record(machine="laptop", seconds=3.0, scoring=2.0, samples=400):
-    return {"machine": machine, "seconds": seconds, "scoring_seconds": scoring, "samples": samples}
 
 
 def test_an_empty_folder_tells_nothing(tmp_path):
@@ -19,7 +20,7 @@ def test_an_empty_folder_tells_nothing(tmp_path):
     assert not measured.samples
     assert not measured.prompt_tokens
     assert not measured.row_bytes
-    assert measured.adapter_bytes is None
+    assert not measured.adapter_bytes
     assert measured.rate is None
 
 
@@ -30,7 +31,6 @@ def folder(tmp_path):
     prompts = [{"tokens": [0] * 10}] * READ + [{"tokens": [0] * 1000}]
     write_jsonl(results / "prompts/micro/sums/validation.jsonl", prompts)
     write_text(results / "runs/sums/experts/evaluations.jsonl", "x" * 800)
-    write_text(tmp_path / "resources/experts/sub.safetensors", "x" * 123)
     return tmp_path
 
 
@@ -39,32 +39,31 @@ def test_files_of_earlier_runs_are_measured(folder):
     assert measured.samples == {"sums": {"validation": 4, "test": 6}}
     assert measured.prompt_tokens == {"sums": 10}
     assert measured.row_bytes == {"sums": 100}
-    assert measured.adapter_bytes == 123
 
 
 def test_a_split_that_will_be_drawn_again_tells_nothing(folder):
     assert not measure([Job("split", {"task": "sums"})], SETTING, folder).samples
 
 
-def test_a_rate_is_that_of_the_most_frequent_machine(tmp_path):
-    records = [record(), record(samples=800, scoring=4.0, seconds=6.0), record("server", samples=10**6)]
-    for i, each in enumerate(records):
-        write_json(tmp_path / f"sums/experts{i}.json", each)
-    rate = measured_rate(tmp_path)
-    assert (rate.samples_per_second, rate.overhead) == (200, 1.5)
-    assert "laptop" in rate.source
+def test_an_adapter_has_the_size_that_its_rank_needs(tmp_path):
+    experts = [
+        write_expert(tmp_path / f"resources/experts/{name}", number, rank=rank)
+        for number, (name, rank) in enumerate((("add", 2), ("sub", 6)))
+    ]
+    write_basis(experts, 5, tmp_path / "basis.safetensors")
+    spaces = ["", "factors", "product", "shared-5"]
+    jobs = [Job("generation", {}, space=space) for space in spaces]
+    measured = measure(jobs, SETTING, tmp_path).adapter_bytes
+    for space in spaces:
+        genotype = Genotype((0.5, 0.5), space=space or "product")
+        materialise([genotype], experts, [tmp_path / f"written{space}"], basis=tmp_path / "basis.safetensors")
+        assert measured[space] == (tmp_path / f"written{space}" / WEIGHTS).stat().st_size, space
 
 
-def test_jobs_that_scored_nothing_give_no_rate(tmp_path):
-    write_json(tmp_path / "sums/best_single.json", record(samples=0, scoring=0.0))
-    assert measured_rate(tmp_path) is None
-
-
-def test_a_rate_is_taken_evenly_out_of_many_records(tmp_path):
-    number = 3 * RECORDS
-    for i in range(number):
-        write_json(tmp_path / f"{i:04}.json", record(samples=100 if i < number // 2 else 300, scoring=1.0))
-    assert measured_rate(tmp_path).samples_per_second == pytest.approx(200, rel=0.02)
+def test_an_expert_that_is_made_again_tells_nothing(folder):
+    write_text(folder / "resources/experts/sub.safetensors", "of an earlier release")
+    jobs = [Job("import_adapter", {"adapter": "sub"}), Job("generation", {})]
+    assert not measure(jobs, SETTING, folder).adapter_bytes
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from genome.jobs.evaluation import answer_test, score_test
 from genome.jobs.evolution import generation, initial_population, score_experts
 from genome.jobs.site import Outputs, Site
 from genome.lora.shared import write_basis
+from genome.scoring.usage import read_usage
 from genome.search.records import read_population
 
 OTHER = {**ENGINE, "backend": "vllm", "quantization": "fp8"}
@@ -79,7 +80,7 @@ class Project:
 
     def answer(self, members=2, **more):
         settings = json.dumps({"version": 1, "members": members, "max_tokens": None, **more})
-        out = f"{TEST}/responses.jsonl", f"{TEST}/responses.json"
+        out = f"{TEST}/responses.jsonl", f"{TEST}/responses.json", "test_record.json"
         answer_test(self.site, settings, f"{RUN}/generation_1/population.json", [], "test.jsonl", *out)
 
     def score(self):
@@ -250,7 +251,7 @@ def test_products_of_a_higher_rank_than_vllm_serves_are_refused(mixed):
 def test_a_single_expert_answers_by_its_file(project):
     expert = write_expert(Path("merged").resolve(), 9, rank=6)
     settings = json.dumps({"version": 1, "members": 0, "max_tokens": None})
-    out = f"{TEST}/responses.jsonl", f"{TEST}/responses.json"
+    out = f"{TEST}/responses.jsonl", f"{TEST}/responses.json", "test_record.json"
     answer_test(project.site, settings, str(expert.path), [], "test.jsonl", *out)
     assert project.ranks[-1] == 6
     assert {(row["role"], row["individual"]) for row in read_jsonl(out[0])} == {("best", "merged")}
@@ -265,3 +266,16 @@ def test_generation_refuses_races_on_other_samples(project):
     assert {len(trial["sums"]) for trial in trials.values()} <= {2, 4}
     write_jsonl("validation.jsonl", read_jsonl("validation.jsonl")[:3])
     refused(lambda: project.generation(2, racing), f"{path}: raced on other samples than these; delete the file")
+
+
+def test_stages_record_what_they_asked_the_engine(project):
+    """By these records the time of further jobs is forecast."""
+    project.generation()
+    project.answer()
+    records = f"{EXPERTS}/record.json", f"{RUN}/generation_1/record.json", "test_record.json"
+    for path, task in zip(records, ("sums", "sums", Path("test.jsonl").parent.name), strict=True):
+        usage = read_usage(path)
+        assert (usage.base, usage.tasks) == ("base", (task,)), path
+        assert json.loads(usage.engine) == ENGINE
+        assert 0 <= usage.asking_seconds <= read_json(path)["seconds"]
+        assert usage.samples > 0

@@ -22,7 +22,7 @@ class Planned:
 
     @property
     def rule(self):
-        return SimpleNamespace(name=self.name)
+        return SimpleNamespace(name=self.name, benchmark=f"results/benchmarks/{self.name}/{{task}}/{{run}}.tsv")
 
 
 PLANNED = [
@@ -32,15 +32,21 @@ PLANNED = [
 ]
 
 
-def test_jobs_carry_only_settings_that_decide_their_cost():
-    jobs = jobs_of(PLANNED)
+def test_jobs_carry_only_settings_that_decide_their_cost(plan):
+    jobs = jobs_of(plan, PLANNED)
     assert [job.stage for job in jobs] == ["generation", "answer_test", "split"]
     assert [job.settings for job in jobs] == ['{"method": "genome"}', '{"method": "genome"}', "{}"]
     assert jobs[0].parts == PLANNED[0].wildcards_dict
+    assert jobs[2].benchmark == "results/benchmarks/split/*/**.tsv"
+
+
+def test_jobs_know_where_they_merge():
+    spaces = [job.space for job in jobs_of(plan_of(methods={"genome": {"merge_space": "product"}}), PLANNED)]
+    assert spaces == ["product", "product", "factors"]
 
 
 def test_cost_settings_contain_the_tasks_of_their_jobs(plan):
-    setting = setting_of(plan, jobs_of(PLANNED))
+    setting = setting_of(plan, jobs_of(plan, PLANNED))
     assert list(setting.tasks) == ["sums", "emotions", "translation"]
     assert (setting.base, setting.generations, setting.adapters) == ("micro", 3, plan.config.adapters)
     assert setting.splits == {"validation": 30, "test": 40, "seed": 42}
@@ -48,10 +54,11 @@ def test_cost_settings_contain_the_tasks_of_their_jobs(plan):
 
 
 def test_written_plan_is_read_back_unchanged(plan, tmp_path):
-    hand_over(plan, PLANNED, str(tmp_path / "plan.json"))
+    hand_over(plan, PLANNED, ["small.yaml"], str(tmp_path / "plan.json"))
     content = json.loads((tmp_path / "plan.json").read_text())
-    assert [Job(**job) for job in content["jobs"]] == jobs_of(PLANNED)
-    assert Setting(**content["setting"]).tasks == dict(setting_of(plan, jobs_of(PLANNED)).tasks)
+    assert [Job(**job) for job in content["jobs"]] == jobs_of(plan, PLANNED)
+    assert Setting(**content["setting"]).configfiles == ["small.yaml"]
+    assert Setting(**content["setting"]).tasks == dict(setting_of(plan, jobs_of(plan, PLANNED)).tasks)
 
 
 SHARED = {"genome-shared": {"method": "genome", "merge_space": {"shared": {"rank": 16}}}}

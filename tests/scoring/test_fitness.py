@@ -59,12 +59,23 @@ def test_perplexity_is_the_mean_over_tasks(make_experts, tmp_path):
 def test_spent_counts_samples_and_evaluations(make_experts, tmp_path):
     evaluate, _ = evaluator(make_experts, tmp_path, [objective("a", [1, -1]), objective("b", [1])])
     nothing = {"scoring_seconds": 0.0, "evaluations": 0, "samples": 0, "prompt_tokens": 0, "response_tokens": 0}
-    assert evaluate.spent() == {"machine": None, **nothing}
+    spent = evaluate.spent()
+    assert {name: spent[name] for name in nothing} == nothing
+    assert (spent["machine"], spent["asked"]) == (None, [])
     for i in range(2):
         evaluate([Individual(f"x{i}", expert(i, 2), "expert")])
     spent = evaluate.spent()
     assert (spent["machine"], spent["evaluations"], spent["samples"]) == ("1 x Abacus", 2, 6)
     assert spent["scoring_seconds"] > 0
+    assert len(spent["asked"]) == 2
+
+
+def test_reading_prompts_tells_nothing_of_the_length_of_answers(make_experts, tmp_path):
+    evaluate, _ = evaluator(make_experts, tmp_path, [objective("a", [1])])
+    evaluate.meter.tasks = ["a"]
+    evaluate.log_perplexity()
+    assert evaluate.spent()["tasks"] == []
+    assert len(evaluate.spent()["asked"]) == 1
 
 
 def test_engine_is_connected_once_and_only_when_needed(make_experts, tmp_path):

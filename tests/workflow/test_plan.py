@@ -1,12 +1,19 @@
 """`genome plan` before a run, held against what the run then does; what a run says at its start."""
 
 import re
+import shutil
 import subprocess
 import sys
+from contextlib import chdir
+from pathlib import Path
 
 import pytest
 
 from genome.files import read_jsonl
+from genome.forecast import forecast, measure
+from genome.forecast.dry_run import read_plan
+from genome.forecast.records import shares
+from genome.scoring.usage import read_usage
 from workflow.conftest import SMALL, new_project
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -73,6 +80,55 @@ def test_plan_of_finished_results_is_empty(finished):
     assert {(0, 0)} == {row[1:] for row in stages(plan(finished, "results/tables/table1.csv").stdout).values()}
 
 
+def forecast_of(project, *targets, cores):
+    """Return the forecast of targets, as `genome plan` makes it."""
+    with chdir(project.folder):
+        jobs, setting = read_plan(targets, [Path("small.yaml")])
+        return forecast(jobs, setting, measure(jobs, setting), cores)
+
+
+def took(project, *stages):
+    """Return how long the jobs of stages took, from the begin of the first to the end of the last."""
+    files = [file for stage in stages for file in (project.folder / f"results/benchmarks/{stage}").rglob("*.tsv")]
+    seconds = [float(file.read_text().splitlines()[1].split("\t")[0]) for file in files]
+    ends = [file.stat().st_mtime for file in files]
+    return max(ends) - min(end - each for end, each in zip(ends, seconds, strict=True))
+
+
+def test_the_forecast_of_a_finished_run_is_what_it_took(done, fresh):
+    """With two jobs side by side, and one after another."""
+    stages = "runs", "test"
+    targets = [
+        f"results/runs/{task}/model_swarms/n4/seed1/generation_3/population.json" for task in ("emotions", "sums")
+    ]
+    fresh.make(*targets, cores=1)
+    for project, wanted, cores in ((done, ["results/tables/table2.csv"], 2), (fresh, targets, 1)):
+        for stage in stages:
+            shutil.rmtree(project.folder / "results" / stage, ignore_errors=True)
+        result = forecast_of(project, *wanted, cores=cores)
+        assert not result.total.untimed
+        assert 1 / 1.3 < result.seconds / took(project, *stages) < 1.3, cores
+
+
+@pytest.mark.parametrize("task", ["emotions", "sums"])
+def test_the_forecast_of_the_engine_is_what_it_worked_for_these_runs(done, task):
+    """Letters (emotions) and longer answers (sums), from a run whose jobs were side by side."""
+    records = {
+        path: read_usage(path)
+        for path in (done.folder / "results/benchmarks").rglob("*.json")
+        if path.parts[-2] not in ("adapters", "rates")
+    }
+    asked = {path: usage.asked for path, usage in records.items() if usage}
+    worked = dict(zip(asked, shares([*asked.values()]), strict=True))
+    swarms = [seconds for path, seconds in worked.items() if f"runs/{task}/model_swarms" in path.as_posix()]
+    assert len(swarms) == SMALL["generations"]
+    shutil.rmtree(done.folder / f"results/runs/{task}/model_swarms")
+    target = f"results/runs/{task}/model_swarms/n4/seed1/generation_3/population.json"
+    [cost] = forecast_of(done, target, cores=2).rows.values()
+    assert not cost.untimed | cost.bounded
+    assert 1 / 1.3 < cost.engine_seconds / sum(swarms) < 1.3
+
+
 def test_plan_repeats_the_errors_of_snakemake(fresh):
     fresh.configure(population=4)
     result = plan(fresh)
@@ -92,6 +148,7 @@ def test_plan_of_the_paper_needs_no_data(tmp_path):
     assert planned["generation, genome_plus"] == (600, 8970, 1_794_000)
     assert planned["searched_baseline, lorahub"] == (60, 3000, 600_000)
     assert "up to 1,800 adapters of unknown size" in text
-    assert "no rate measured here" in text
+    assert "Time   unknown; measure it in a minute: snakemake --cores 1 results/benchmarks/rates/{bbh," in text
+    assert ".json --configfile config/paper.yaml" in text
     assert "counted as 1,000: emorynlp, flores37" in text
     assert not (project.folder / "results").exists()

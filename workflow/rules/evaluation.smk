@@ -1,7 +1,8 @@
 # Requires: finished runs and prepared test prompts. Only these rules and those of protocol.smk and across.smk read test data.
 # Provides: results/test/TEST_TASK/RUN/{responses.jsonl,responses.json,answers.jsonl,scores.json}, where RUN is a folder of results/runs:
 #   TASKS/VARIANT/nN/seedS of an evolving method, TASKS/VARIANT[/seedS] of a baseline,
-#   static/VARIANT[/seedS] of a merge that uses no task.
+#   static/VARIANT[/seedS] of a merge that uses no task;
+#   the cost of each answered test at the same path below results/benchmarks/test, responses.json.
 
 
 rule answer_test:
@@ -15,6 +16,7 @@ rule answer_test:
     output:
         responses="results/test/{test_task}/{run}/responses.jsonl",
         origin="results/test/{test_task}/{run}/responses.json",
+        record="results/benchmarks/test/{test_task}/{run}/responses.json",
     log:
         "logs/test/{test_task}/{run}/responses.log",
     benchmark:

@@ -1,7 +1,8 @@
 # Requires: config `bases`: the base model, its experts (hub, path or training corpus), Data Merge; training corpora.
 # Provides: resources/models/BASE/; resources/experts/NAME.safetensors (an expert), and resources/experts/NAME/ (a fine-tune
 #   as it was trained); results/experts/BASE.json (checked experts), BASE_cosines.csv (how similar they are), and
-#   BASE_shared-R.{safetensors,csv} (a joint basis of rank R, and what is lost in it).
+#   BASE_shared-R.{safetensors,csv} (a joint basis of rank R, and what is lost in it);
+#   results/benchmarks/adapters/NAME.json (how fast an expert was trained).
 
 
 rule base_model:
@@ -31,6 +32,7 @@ rule train_adapter:
     output:
         folder=directory("resources/experts/{adapter}"),
         expert="resources/experts/{adapter}.safetensors",
+        record="results/benchmarks/adapters/{adapter}.json",
     log:
         "logs/adapters/{adapter}.log",
     benchmark:

@@ -45,11 +45,14 @@ def stop_engine():
 
 def announce_plan():
     """Log what the run will cost."""
-    jobs = jobs_of(workflow.dag.needrun_jobs())
-    setting = setting_of(plan, jobs)
-    logger.info(headline(refusing(forecast, jobs, setting, refusing(measure, jobs, setting))))
+    jobs = jobs_of(plan, workflow.dag.needrun_jobs())
+    setting = setting_of(plan, jobs, workflow.overwrite_configfiles)
+    measured = refusing(measure, jobs, setting)
+    # Side by side: on the cores of this machine, or on the nodes of a cluster.
+    at_once = workflow.cores if workflow.local_exec else workflow.nodes
+    logger.info(headline(refusing(forecast, jobs, setting, measured, at_once or 1)))
 
 
 if asked_for := os.environ.get("GENOME_PLAN"):
     # There is no hook for dry runs.
-    atexit.register(lambda: hand_over(plan, workflow.dag.needrun_jobs(), asked_for))
+    atexit.register(lambda: hand_over(plan, workflow.dag.needrun_jobs(), workflow.overwrite_configfiles, asked_for))

@@ -13,4 +13,5 @@ with job(snakemake.log[0]):
         prompts=snakemake.input.prompts,
         responses=snakemake.output.responses,
         origin=snakemake.output.origin,
+        record=snakemake.output.record,
     )

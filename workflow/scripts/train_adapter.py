@@ -10,4 +10,5 @@ with job(snakemake.log[0]):
         corpora=snakemake.input.corpora,
         folder=snakemake.output.folder,
         out=snakemake.output.expert,
+        record=snakemake.output.record,
     )

@@ -1,15 +1,18 @@
-"""What jobs cost: evaluations, samples, tokens and bytes, as expected values if they are random."""
+"""What jobs cost: evaluations, samples, tokens, bytes and seconds, as expected values if they are random."""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
+from math import inf
 from typing import Any
 
+from genome.forecast.times import side_by_side
+from genome.forecast.values import NO_TASKS, Cost, Forecast, Job, Measured, Setting
 from genome.search.method import Method
 from genome.search.methods import read_method
-from genome.tasks import Task
+from genome.tasks.lengths import most_tokens
 
 REST = 1000
 """Number of test samples that is assumed if a task takes all that is left of a pool that has not been read yet."""
@@ -19,122 +22,6 @@ ROW_BYTES, TOKEN_BYTES = 120, 6
 
 INDIVIDUAL_BYTES = 1500
 """Size of a population file per individual: the mean of runs of ten generations (GENOME 1000, GENOME+ 1900)."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """A job that would run: its stage (the rule's name), the parts of its name, the JSON text of its settings."""
-
-    stage: str
-    parts: Mapping[str, str]
-    settings: str = "{}"
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What jobs share: the names of the `experts`, and the definitions of all `tasks` of the jobs.
-
-    `adapters` are the `generations` that keep their members as folders: all, final or none. `splits` are the numbers of
-    samples, `validation` and `test` (or "rest").
-    """
-
-    base: str
-    experts: Sequence[str]
-    generations: int
-    adapters: str
-    splits: Mapping[str, Any]
-    tasks: Mapping[str, Mapping[str, Any]]
-
-
-@dataclass(frozen=True)
-class Rate:
-    """How fast samples are scored, the seconds that a job takes in addition, and the source of both."""
-
-    samples_per_second: float
-    overhead: float
-    source: str
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What is known from files in the folder; a task that is missing from a mapping has not been measured.
-
-    samples: validation and test samples per task
-    prompt_tokens: mean per prompt; row_bytes: mean per kept response
-    adapter_bytes: size of one adapter, None before there is any
-    """
-
-    samples: Mapping[str, Mapping[str, int]]
-    prompt_tokens: Mapping[str, float]
-    row_bytes: Mapping[str, float]
-    adapter_bytes: int | None
-    rate: Rate | None
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Expected numbers of genotypes scored, samples answered, tokens, adapters kept, bytes of answers and populations.
-
-    `prompt_tokens` do not include `unmeasured` tasks, `response_tokens` are an upper limit.
-    """
-
-    jobs: int = 0
-    evaluations: float = 0
-    samples: float = 0
-    prompt_tokens: float = 0
-    response_tokens: float = 0
-    adapters: float = 0
-    file_bytes: float = 0
-    unmeasured: frozenset[str] = frozenset()
-
-    def __add__(self, other: "Cost") -> "Cost":
-        return Cost(
-            self.jobs + other.jobs,
-            self.evaluations + other.evaluations,
-            self.samples + other.samples,
-            self.prompt_tokens + other.prompt_tokens,
-            self.response_tokens + other.response_tokens,
-            self.adapters + other.adapters,
-            self.file_bytes + other.file_bytes,
-            self.unmeasured | other.unmeasured,
-        )
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """Costs by stage and variant (or ""), the number of other jobs by stage, and the basis of the numbers.
-
-    assumed: tasks whose number of test samples is not known
-    bounded: tasks whose responses are assumed to have the largest possible length
-    """
-
-    rows: Mapping[tuple[str, str], Cost]
-    others: Mapping[str, int]
-    measured: Measured
-    assumed: Sequence[str]
-    bounded: Sequence[str]
-
-    @property
-    def total(self) -> Cost:
-        """The sum of all stages, including jobs that do not use the engine."""
-        return sum(self.rows.values(), Cost(jobs=sum(self.others.values())))
-
-    @property
-    def disk(self) -> float | None:
-        """Bytes that remain on disk; None if adapters are kept and their size is not known yet."""
-        total, size = self.total, self.measured.adapter_bytes
-        if total.adapters and size is None:
-            return None
-        return total.file_bytes + total.adapters * (size or 0)
-
-    @property
-    def seconds(self) -> float | None:
-        """Seconds of scoring and of the rest of its jobs, one job after another; None without a rate."""
-        rate = self.measured.rate
-        if rate is None:
-            return None
-        asking = sum(cost.jobs for cost in self.rows.values())
-        return self.total.samples / rate.samples_per_second + asking * rate.overhead
 
 
 def _experts(job: Job, setting: Setting) -> float:
@@ -168,40 +55,92 @@ STAGES: dict[str, Callable[[Job, Setting], float]] = {
 """Stages that use the engine, with their evaluations: genotypes on all validation samples of a run's tasks."""
 
 
-def forecast(jobs: Sequence[Job], setting: Setting, measured: Measured) -> Forecast:
-    """Return the cost of `jobs`."""
-    asking = [job for job in jobs if job.stage in STAGES]
+def forecast(jobs: Sequence[Job], setting: Setting, measured: Measured, cores: int = 1) -> Forecast:
+    """Return the cost of `jobs`, of which `cores` run side by side."""
+    asking = [(job, _cost(job, setting, measured)) for job in jobs if job.stage in STAGES]
     rows: dict[tuple[str, str], Cost] = {}
-    for job in asking:
+    for job, cost in asking:
         label = (job.stage, job.parts.get("variant", ""))
-        rows[label] = rows.get(label, Cost()) + _cost(job, setting, measured)
+        rows[label] = rows.get(label, Cost()) + cost
     order = [*STAGES]
     rows = dict(sorted(rows.items(), key=lambda row: (order.index(row[0][0]), row[0][1])))
-    others = Counter(job.stage for job in jobs if job.stage not in STAGES)
-    tested = {job.parts["test_task"] for job in asking if job.stage == "answer_test"}
-    evolved = {task for job in asking for task in job.parts.get("tasks", "").split("+") if task}
-    assumed = [task for task in sorted(tested) if _test_samples(task, setting, measured) is None]
-    bounded = sorted((tested | evolved) - {*measured.row_bytes})
-    return Forecast(rows, others, measured, assumed, bounded)
+    others = [job for job in jobs if job.stage not in STAGES]
+    times = {id(job): seconds for job in others if (seconds := _other_seconds(job, measured)) is not None}
+    tested = {job.parts["test_task"] for job, _ in asking if job.stage == "answer_test"}
+    evolved = {task for job, _ in asking for task in job.parts.get("tasks", "").split("+") if task}
+    return Forecast(
+        rows,
+        Counter(job.stage for job in others),
+        measured,
+        cores,
+        _seconds(asking, [*times.values()], setting, measured, cores),
+        Counter(job.stage for job in others if id(job) not in times),
+        [task for task in sorted(tested) if _test_samples(task, setting, measured) is None],
+        sorted((tested | evolved) - {*measured.row_bytes}),
+        _remedy(frozenset().union(*(cost.untimed for _, cost in asking)), setting, measured),
+    )
+
+
+def _seconds(
+    asking: Sequence[tuple[Job, Cost]], others: Sequence[float], setting: Setting, measured: Measured, cores: int
+) -> float | None:
+    """Return how long the jobs take that ask the engine, and `others` of these times before and after them."""
+    if asking and measured.rate is None:
+        return None
+    runs: defaultdict[str, float] = defaultdict(float)
+    for job, cost in asking:
+        if job.stage == "generation":  # waits for the one before
+            runs[" ".join(job.parts[part] for part in ("tasks", "variant", "n", "seed"))] += cost.seconds
+    total = sum((cost for _, cost in asking), Cost())
+    own_engine = setting.engine.get("per_job")
+    start = measured.start_seconds * (len(asking) / cores if own_engine else bool(total.samples))
+    engine, own = (0.0, total.seconds) if own_engine else (total.engine_seconds, total.own_seconds)
+    around = max(sum(others) / cores, max(others, default=0))
+    return start + around + max(side_by_side(len(asking), engine, own, cores), *runs.values(), 0)
+
+
+def _other_seconds(job: Job, measured: Measured) -> float | None:
+    """Return how long a job takes that asks no engine; None if that is not known."""
+    own = measured.own_seconds.get(job.stage)
+    if job.stage != "train_adapter":
+        return own
+    training = measured.training_seconds.get(job.parts["adapter"])
+    return None if training is None else training + (own or 0)
+
+
+def _remedy(tasks: frozenset[str], setting: Setting, measured: Measured) -> str:
+    """Return the command after which it is known how long the engine needs for `tasks`, and what it does."""
+    given = measured.rate is not None and measured.rate.longest == inf
+    place = f"results/prompts/{setting.base}/*/validation.jsonl" if given else "results/benchmarks/rates/*.json"
+    names = ",".join(sorted(tasks))
+    target = place.replace("*", f"{{{names}}}" if len(tasks) > 1 else names)
+    files = f" --configfile {' '.join(setting.configfiles)}" if setting.configfiles else ""
+    what = "prepare its prompts" if given else "measure it in a minute"
+    return f"{what}: snakemake --cores 1 {target}{files}"
 
 
 def _cost(job: Job, setting: Setting, measured: Measured) -> Cost:
-    evaluations = STAGES[job.stage](job, setting)
+    own = measured.own_seconds.get(job.stage, 0)
     if job.stage == "answer_test":
-        settings = _parsed(job.settings)
-        # The best individual, and the members of an ensemble if the run reports one.
-        asked = _asked(job.parts["test_task"], "test", 1 + settings["members"], setting, measured)
-        return replace(asked, jobs=1)
+        members, task = _parsed(job.settings)["members"], job.parts["test_task"]
+        # The best individual, and the members of an ensemble if the run reports one. They usually include the best,
+        # whose answers are written twice.
+        asked = _asked(task, "test", max(1, members), setting, measured)
+        written = _asked(task, "test", 1 + members, setting, measured)
+        return replace(asked, jobs=1, samples=written.samples, file_bytes=written.file_bytes, own_seconds=own)
+    evaluations = STAGES[job.stage](job, setting)
     tasks = job.parts["tasks"].split("+")
-    cost = sum((_asked(task, "validation", evaluations, setting, measured) for task in tasks), Cost(jobs=1))
+    cost = sum(
+        (_asked(task, "validation", evaluations, setting, measured) for task in tasks), Cost(jobs=1, own_seconds=own)
+    )
     for task in tasks:
         # Perplexities on the same prompts: the engine reads them and answers nothing.
-        read = _asked(task, "validation", _reads(job, setting), setting, measured)
-        cost += replace(read, response_tokens=0, file_bytes=0)
+        cost += _asked(task, "validation", _reads(job, setting), setting, measured, answered=False)
     size = int(job.parts.get("n", 0))
     individuals = evaluations + size
     cost += Cost(evaluations=evaluations, file_bytes=individuals * INDIVIDUAL_BYTES)
-    return replace(cost, adapters=_kept(job, size, evaluations, setting))
+    kept = _kept(job, size, evaluations, setting)
+    return replace(cost, adapters=Counter({job.space: kept} if kept else {}))
 
 
 def _reads(job: Job, setting: Setting) -> float:
@@ -212,22 +151,30 @@ def _reads(job: Job, setting: Setting) -> float:
     return method.reads(settings, int(job.parts.get("n", 0)), len(setting.experts))
 
 
-def _asked(task: str, side: str, models: float, setting: Setting, measured: Measured) -> Cost:
-    """Return what it costs if `models` answer all samples of a side."""
+def _asked(task: str, side: str, models: float, setting: Setting, measured: Measured, *, answered: bool = True) -> Cost:
+    """Return what it costs if `models` answer all samples of a side, or only read them."""
     if side == "test":
         number = _test_samples(task, setting, measured) or REST
     else:
         number = measured.samples.get(task, {}).get(side, setting.splits[side])
     samples = models * number
-    limit = setting.tasks[task].get("max_tokens") or Task.max_tokens
-    row = measured.row_bytes.get(task, ROW_BYTES + TOKEN_BYTES * limit)
-    known = task in measured.prompt_tokens
+    if not samples:
+        return Cost()
+    limit = most_tokens(setting.tasks[task])
+    length = min(limit, measured.response_tokens.get(task, limit)) if answered else 0
+    prompt_tokens = samples * measured.prompt_tokens.get(task, 0)
+    known, row = task in measured.prompt_tokens, measured.row_bytes.get(task, ROW_BYTES + TOKEN_BYTES * limit)
+    seconds = measured.rate.seconds(samples, prompt_tokens, samples * length) if measured.rate and known else None
+    this = frozenset({task})
     return Cost(
         samples=samples,
-        prompt_tokens=samples * measured.prompt_tokens.get(task, 0),
-        response_tokens=samples * limit,
-        file_bytes=samples * row,
-        unmeasured=frozenset() if known or not samples else frozenset({task}),
+        prompt_tokens=prompt_tokens,
+        response_tokens=samples * length,
+        file_bytes=samples * row if answered else 0,
+        engine_seconds=seconds or 0,
+        unmeasured=NO_TASKS if known else this,
+        bounded=this if answered and limit and task not in measured.response_tokens else NO_TASKS,
+        untimed=this if seconds is None else NO_TASKS,
     )
 
 

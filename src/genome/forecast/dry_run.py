@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from genome.errors import GenomeError
-from genome.forecast.cost import Job, Setting
+from genome.forecast.values import Job, Setting
 from genome.yaml_files import check_yaml
 
 VARIABLE = "GENOME_PLAN"

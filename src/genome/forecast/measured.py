@@ -1,25 +1,25 @@
-"""What is known from a workflow's folder before a run: sizes of splits, prompts, responses, adapters, and a rate."""
+"""What is known from a workflow's folder before a run: sizes of splits, prompts, responses and adapters, and rates."""
 
-from collections import Counter
+import json
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
 from genome.errors import GenomeError
-from genome.experts.expert import ENDING
+from genome.experts.expert import ENDING, read_expert
 from genome.files import REMAKE, open_file, parse_json
-from genome.forecast.cost import Job, Measured, Rate, Setting
-from genome.scoring.results import read_record, read_split
+from genome.forecast import records
+from genome.forecast.adapters import adapter_bytes
+from genome.forecast.rates import fitted
+from genome.forecast.values import Job, Measured, Setting
+from genome.scoring.results import read_split
 
 READ = 50
 """Number of prompts per task whose tokens are counted: rows are in random order."""
 
-RECORDS = 200
-"""Number of records of finished jobs that a rate is computed from, evenly spaced: each start of a run reads them."""
-
 
 def measure(jobs: Sequence[Job], setting: Setting, folder: Path = Path()) -> Measured:
-    """Return what is known from a workflow's folder about the tasks in `setting`; nothing if it is empty."""
+    """Return what is known from a workflow's folder about the jobs and their tasks; nothing if it is empty."""
     drawn_again = {job.parts["task"] for job in jobs if job.stage == "split"}
     results = folder / "results"
     samples: dict[str, Mapping[str, int]] = {}
@@ -36,9 +36,19 @@ def measure(jobs: Sequence[Job], setting: Setting, folder: Path = Path()) -> Mea
         evaluations = results / f"runs/{task}/experts/evaluations.jsonl"
         if evaluations.is_file() and task in samples:
             row_bytes[task] = evaluations.stat().st_size / (len(setting.experts) * samples[task]["validation"])
-    weights = (folder / f"resources/experts/{name}{ENDING}" for name in setting.experts)
-    adapter_bytes = max((path.stat().st_size for path in weights if path.is_file()), default=None)
-    return Measured(samples, prompt_tokens, row_bytes, adapter_bytes, measured_rate(results / "benchmarks/runs"))
+    found = records.find(results, setting.base, setting.engine, folder / "resources/models" / setting.base)
+    asked = found.tokens() if found else {}
+    return Measured(
+        samples=samples,
+        prompt_tokens=prompt_tokens | {task: prompt for task, (prompt, _) in asked.items()},
+        response_tokens={task: response for task, (_, response) in asked.items()},
+        row_bytes=row_bytes,
+        adapter_bytes=_adapter_bytes(jobs, setting, folder),
+        rate=fitted(found.observations(), f"measured here on {found.machine}") if found else None,
+        start_seconds=found.start_seconds() if found else 0,
+        own_seconds=_own_seconds(jobs, folder),
+        training_seconds=_training_seconds(jobs, setting, folder),
+    )
 
 
 def _mean_tokens(prompts: Path) -> float:
@@ -50,16 +60,28 @@ def _mean_tokens(prompts: Path) -> float:
     return sum(len(sample["tokens"]) for sample in samples) / len(samples)
 
 
-def measured_rate(records: Path) -> Rate | None:
-    """Return the rate of finished jobs on the machine that ran most of them; None if none has scored samples."""
-    paths = sorted(records.rglob("*.json"))
-    found = [read_record(path, "seconds", "samples", "scoring_seconds") for path in paths[:: len(paths) // RECORDS + 1]]
-    scoring = [record for record in found if record["samples"] and record["scoring_seconds"]]
-    if not scoring:
-        return None
-    [(machine, _)] = Counter(str(record.get("machine")) for record in scoring).most_common(1)
-    of_machine = [record for record in scoring if str(record.get("machine")) == machine]
-    seconds = sum(record["scoring_seconds"] for record in of_machine)
-    samples = sum(record["samples"] for record in of_machine)
-    overhead = sum(record["seconds"] - record["scoring_seconds"] for record in of_machine) / len(of_machine)
-    return Rate(samples / seconds, overhead, f"measured here on {machine}")
+def _adapter_bytes(jobs: Sequence[Job], setting: Setting, folder: Path) -> dict[str, int]:
+    """Return the size of an adapter by the spaces of the jobs; nothing before there is an expert."""
+    made_again = {job.parts["adapter"] for job in jobs if job.stage in ("train_adapter", "import_adapter")}
+    files = [folder / f"resources/experts/{name}{ENDING}" for name in setting.experts if name not in made_again]
+    experts = [read_expert(file, digest="") for file in files if file.is_file()]
+    spaces = {job.space for job in jobs if job.stage == "generation"}
+    return {space: adapter_bytes(experts, len(setting.experts), space) for space in spaces if experts}
+
+
+def _own_seconds(jobs: Sequence[Job], folder: Path) -> dict[str, float]:
+    benchmarks = {job.stage: job.benchmark for job in jobs if job.benchmark}
+    found = {stage: records.own_seconds(folder, stage, benchmark) for stage, benchmark in benchmarks.items()}
+    return {stage: seconds for stage, seconds in found.items() if seconds is not None}
+
+
+def _training_seconds(jobs: Sequence[Job], setting: Setting, folder: Path) -> dict[str, float]:
+    trained = records.trainings(folder / "results", setting.base)
+    seconds: dict[str, float] = {}
+    for job in jobs:
+        if job.stage == "train_adapter" and trained:
+            resolved = json.loads(job.settings)
+            found = records.training_seconds(trained, resolved["training"], resolved["corpora"], folder)
+            if found is not None:
+                seconds[job.parts["adapter"]] = found
+    return seconds

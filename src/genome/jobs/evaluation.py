@@ -1,6 +1,7 @@
 """Stages that read test data: the responses of a run's chosen models, and their scores."""
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,33 +28,46 @@ from genome.tasks.scoring import extra_results, judge, parts, standard_error
 
 
 def answer_test(
-    site: Site, settings: str, model: str, validation: Sequence[str], prompts: str, responses: str, origin: str
+    site: Site,
+    settings: str,
+    model: str,
+    validation: Sequence[str],
+    prompts: str,
+    responses: str,
+    origin: str,
+    record: str,
 ) -> None:
     """Write the responses of a run's chosen models to a test split: its best, and its top members or its team.
 
     `model` is a population file, or the file of an expert that answers alone (Data Merge, DARE-TIES, an oracle).
     `validation` are the files that a team is chosen by: all `evaluations.jsonl` of the run, each next to its
     population, and each task's samples, TASK/validation.jsonl. `origin` records which engine answered, the experts of
-    the models, and how many members answered.
+    the models, and how many members answered; `record` what that cost.
     """
+    started = time.perf_counter()
     resolved, samples = json.loads(settings), read_samples(prompts, asked=True)
     max_tokens = resolved["max_tokens"] or Task.max_tokens
-    check_lengths(Path(prompts).parent.name, samples, site.base, max_tokens, site.engine.get("max_model_len"))
+    task = Path(prompts).parent.name
+    meter = site.meter([task])
+    check_lengths(task, samples, site.base, max_tokens, site.engine.get("max_model_len"))
     if Path(model).suffix == ENDING:
         experts = [read_expert(model)]
-        engine = site.connect(rank=experts[0].rank)
+        with meter.connecting():
+            engine = site.connect(rank=experts[0].rank)
         names = [experts[0].name]
         folders = store_genotypes([expert(0, 1)], experts, STORE, names)
     else:
         experts = site.experts()
         population = read_population(model, experts)
-        engine = site.connect(population, model)
+        with meter.connecting():
+            engine = site.connect(population, model)
         members = _team(site, population, resolved, validation) if validation else top(population, resolved["members"])
         chosen = [population.best, *members]
         names = [individual.name for individual in chosen]
         folders = store_genotypes([each.genotype for each in chosen], experts, STORE, names, site.joint_basis)
     distinct = list(dict.fromkeys(folders))
-    [texts] = respond(engine, distinct, [(samples, max_tokens, resolved.get("stop", ()))])
+    with meter.asking():
+        [texts] = respond(engine, distinct, [(samples, max_tokens, resolved.get("stop", ()))])
     by_folder = dict(zip(distinct, texts, strict=True))
     roles = ["best", *(f"member{rank}" for rank in range(1, len(names)))]
     write_jsonl(
@@ -66,6 +80,7 @@ def answer_test(
     )
     answered_by = {"engine": engine.fingerprint, "members": resolved["members"], **origin_of_experts(experts)}
     write_json(origin, answered_by)
+    write_json(record, {"seconds": round(time.perf_counter() - started, 3), **meter.spent(engine)})
     log.info("%d responses of %d models", len(samples) * len(distinct), len(distinct))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from genome.engine.machine import accelerators
 from genome.experts.adapter_files import check_weights
 from genome.experts.corpora import read_corpus
 from genome.experts.expert import ENDING, Expert, is_mixed, read_expert
@@ -17,6 +18,7 @@ from genome.jobs import log
 from genome.lora.geometry import cosines, write_cosines
 from genome.lora.shared import write_basis, write_losses
 from genome.scoring.results import read_experts
+from genome.scoring.usage import training_record
 from genome.tasks.chat import parse_chat
 
 
@@ -51,8 +53,11 @@ def published_corpus(settings: str, data_dir: str | None, out: str) -> None:
     log.info("%d exchanges; %d conversations without one", len(rows), empty)
 
 
-def train_adapter(settings: str, base: str, corpora: Sequence[str], folder: str, out: str) -> None:
-    """Fine-tune the base on the union of `corpora` into `folder`, and import the result: an expert, or Data Merge."""
+def train_adapter(settings: str, base: str, corpora: Sequence[str], folder: str, out: str, record: str) -> None:
+    """Fine-tune the base on the union of `corpora` into `folder`, and import the result: an expert, or Data Merge.
+
+    `record` keeps how fast the training was.
+    """
     from genome.lora.training import Training, corpus_rows, train_lora
 
     resolved = json.loads(settings)
@@ -67,6 +72,7 @@ def train_adapter(settings: str, base: str, corpora: Sequence[str], folder: str,
     trained = {"path": folder, **({"rank": training.rank} if training.kind == "full" else {})}
     known = {"source": source, "base_model": base_name, "rows": len(rows), "training": asdict(training)}
     log.info("%s", described(import_expert(name, trained, base, out, provenance=known)))
+    write_json(record, training_record(base, accelerators(), resolved["training"], corpora, result))
 
 
 def import_adapter(settings: str, base: str, out: str) -> None:

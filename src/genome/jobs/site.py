@@ -19,6 +19,7 @@ from genome.genotype import FACTORS, PRODUCT, shared_rank
 from genome.jobs import log
 from genome.scoring.fitness import Evaluator, Objective
 from genome.scoring.results import Manifest, read_experts, read_manifest, read_scored_task
+from genome.scoring.usage import Meter, speed_settings
 from genome.search.population import Population
 from genome.search.records import check_engine, read_population, write_population
 from genome.search.settings import named_space, settled_space, space_of
@@ -92,7 +93,12 @@ class Site:
             Objective(*read_scored_task(task["name"], task["definition"], self.base, file), task["weight"])
             for task, file in zip(tasks, prompts, strict=True)
         ]
-        return Evaluator(objectives, experts, STORE, partial(self.connect, start, path, space), self.joint_basis)
+        meter = self.meter([task["name"] for task in tasks])
+        return Evaluator(objectives, experts, STORE, partial(self.connect, start, path, space), self.joint_basis, meter)
+
+    def meter(self, tasks: Sequence[str]) -> Meter:
+        """Return what measures a stage's use of the engine for answers to `tasks`."""
+        return Meter(Path(self.base).name, speed_settings(self.engine), tasks)
 
 
 def rank_of(space: str, manifest: Manifest) -> int:

@@ -10,6 +10,7 @@ factor by factor; others cannot, because a product BA does not determine A and B
 
 import math
 import os
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -86,7 +87,8 @@ def train_lora(
 
     `corpus` is a JSON Lines file, or its rows with `source` as their name in messages. `base_name` is the name of the
     base in the adapter's config (default: `base` as given). `chat` sets how prompts are rendered. Returns {steps,
-    first_loss, last_loss}, with losses per token. Raises GenomeError for an empty corpus, a row without prompt or
+    first_loss, last_loss, tokens, seconds}: losses per token, the tokens of prompts and responses of one epoch, and how
+    long all epochs took. Raises GenomeError for an empty corpus, a row without prompt or
     response, and target modules that the base does not have.
     """
     rows, source = (corpus_rows(corpus), str(corpus)) if isinstance(corpus, str | Path) else (corpus, source)
@@ -99,13 +101,18 @@ def train_lora(
     model = AutoModelForCausalLM.from_pretrained(base, dtype=getattr(torch, settings.dtype))
     check_targets(model, settings.target_modules, base)
     model = trainable(model, settings, name).to("cuda" if torch.cuda.is_available() else "cpu")
-    losses = fit(model, encode(tokenizer, rows, settings.max_length, chat), settings)
+    examples = encode(tokenizer, rows, settings.max_length, chat)
+    started = time.perf_counter()
+    losses = fit(model, examples, settings)
+    seconds = time.perf_counter() - started
     with replacing_directory(out_dir) as folder, saving(out_dir):
         if settings.kind == "full":
             model.save_pretrained(folder)  # float32 even if the base is not: its change can be small
         else:
             save_adapter(model, settings, base_name or str(base), folder)
-    return {"steps": len(losses), "first_loss": losses[0], "last_loss": losses[-1]}
+    tokens = sum(len(example.tokens) for example in examples)
+    found = {"steps": len(losses), "first_loss": losses[0], "last_loss": losses[-1]}
+    return {**found, "tokens": tokens, "seconds": round(seconds, 3)}
 
 
 def trainable(model: Any, settings: Training, name: str) -> Any:

@@ -9,11 +9,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from genome.engine.client import USAGE, Engine, Request
+from genome.engine.client import Engine, Request
 from genome.experts.expert import Expert
 from genome.genotype import expert
 from genome.lora.store import store_genotypes
 from genome.rng import stream
+from genome.scoring.usage import Meter
 from genome.search.population import Fitness, Individual
 from genome.search.racing import Course, Trial
 from genome.tasks import Task, metrics
@@ -35,7 +36,7 @@ class Evaluator:
 
     `evaluations` counts the individuals that answered every sample, so not those that a race stopped. `connect` is
     called once, when something must be scored: a job without evaluations needs no engine. `basis` is the file of the
-    joint basis that genotypes of a shared space need.
+    joint basis that genotypes of a shared space need. `meter` measures the use of the engine.
     """
 
     objectives: Sequence[Objective]
@@ -43,6 +44,7 @@ class Evaluator:
     store: Path
     connect: Callable[[], Engine]
     basis: Path | None = None
+    meter: Meter = field(default_factory=Meter)
     records: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     evaluations: int = 0
@@ -89,7 +91,8 @@ class Evaluator:
         genotypes = [individual.genotype for individual in individuals]
         folders = store_genotypes(genotypes, self.experts, self.store, names, self.basis)
         scores: list[dict[str, Scores]] = [{} for _ in individuals]
-        responses = respond(engine, folders, [(x.samples, x.task.max_tokens, x.task.stop) for x in objectives])
+        with self.meter.asking():
+            responses = respond(engine, folders, [(x.samples, x.task.max_tokens, x.task.stop) for x in objectives])
         for objective, by_model in zip(objectives, responses, strict=True):
             task, samples = objective.task, objective.samples
             answers = [[extract(task, s, r) for s, r in zip(samples, texts, strict=True)] for texts in by_model]
@@ -117,7 +120,8 @@ class Evaluator:
         folders = store_genotypes([expert(i, n) for i in range(n)], self.experts, self.store)
         prompts = [[sample["tokens"] for sample in objective.samples] for objective in self.objectives]
         asked = [(folder.name, by_task) for folder in folders for by_task in prompts]
-        with engine.serving(folders), ThreadPoolExecutor() as threads:
+        self.meter.tasks = ()  # most of this job's samples get no answer
+        with self.meter.asking(), engine.serving(folders), ThreadPoolExecutor() as threads:
             sums = iter(list(threads.map(engine.negative_log_likelihood, *zip(*asked, strict=True))))
         values = [fmean(nll / tokens for nll, tokens in itertools.islice(sums, len(prompts))) for _ in folders]
         self.seconds += time.perf_counter() - started
@@ -125,18 +129,17 @@ class Evaluator:
 
     def spent(self) -> dict[str, Any]:
         """Return the cost of scoring so far: the machine that answered (None: no engine was used), and amounts."""
-        usage = self.engine.usage if self.engine else dict.fromkeys(USAGE, 0)
         return {
-            "machine": self.engine.machine if self.engine else None,
             "scoring_seconds": round(self.seconds, 3),
             "evaluations": self.evaluations,
-            **{name: usage[name] for name in USAGE},
+            **self.meter.spent(self.engine),
         }
 
     def _connected(self) -> Engine:
         """Return the engine, which must be running before adapters are stored for it."""
         if self.engine is None:
-            self.engine = self.connect()
+            with self.meter.connecting():
+                self.engine = self.connect()
         return self.engine
 
 

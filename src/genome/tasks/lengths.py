@@ -1,4 +1,4 @@
-"""Checks that prompts fit a base model's context, before any request is sent."""
+"""The length of responses, and checks that prompts fit a base model's context before any request is sent."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 from genome.errors import GenomeError
 from genome.files import read_json
+from genome.tasks.task import Task
 
 _LIMITS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length", "seq_length")
 """Fields of config.json for the context length, in different families of models."""
@@ -14,6 +15,13 @@ _TEXT_CONFIGS = ("text_config", "llm_config", "language_config")
 
 _UNSCALED = ("default", "llama3", "longrope", "su", "mrope", "proportional")
 """Kinds of position scaling for which the config gives the longest position directly."""
+
+
+def most_tokens(definition: Mapping[str, Any]) -> int:
+    """Return the largest number of response tokens per sample of a task; 0 if its answers are only compared."""
+    if definition.get("answer_by") == "likelihood":
+        return 0
+    return definition.get("max_tokens") or Task.max_tokens
 
 
 def context_length(base: Path | str) -> int | None:

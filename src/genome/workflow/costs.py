@@ -1,6 +1,8 @@
 """What a forecast needs to know of planned jobs, which only Snakemake knows."""
 
 import json
+import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,15 +19,30 @@ class PlannedJob(Protocol):
     params: Any
 
 
-def jobs_of(planned: Iterable[PlannedJob]) -> list[Job]:
+def jobs_of(plan: Plan, planned: Iterable[PlannedJob]) -> list[Job]:
     """Return planned jobs as the forecast knows them, with settings only if they decide what a job costs."""
     return [
-        Job(job.rule.name, job.wildcards_dict, job.params.settings if job.rule.name in STAGES else "{}")
+        Job(
+            job.rule.name,
+            job.wildcards_dict,
+            job.params.settings if job.rule.name in (*STAGES, "train_adapter") else "{}",
+            plan.space_of(job.wildcards_dict),
+            _matching(job.rule.benchmark),
+        )
         for job in planned
     ]
 
 
-def setting_of(plan: Plan, jobs: Sequence[Job]) -> Setting:
+def _matching(benchmark: str | None) -> str:
+    """Return what matches the benchmark files of a rule, given their name with wildcards; "" if it has none.
+
+    >>> _matching("results/benchmarks/test/{test_task}/{run}/scores.tsv")
+    'results/benchmarks/test/*/**/scores.tsv'
+    """
+    return re.sub(r"\{\w+\}", "*", (benchmark or "").replace("{run}", "**"))
+
+
+def setting_of(plan: Plan, jobs: Sequence[Job], configfiles: Iterable[Path | str] = ()) -> Setting:
     """Return what the planned jobs share."""
     named = [part for job in jobs for key in ("tasks", "test_task") for part in job.parts.get(key, "").split("+")]
     return Setting(
@@ -35,11 +52,13 @@ def setting_of(plan: Plan, jobs: Sequence[Job]) -> Setting:
         adapters=plan.config.adapters,
         splits=plan.config.splits.model_dump(),
         tasks={name: plan.definition(name) for name in unique(named) if name},
+        engine=plan.of_scripts["engine"],
+        configfiles=[os.path.relpath(path) for path in configfiles],
     )
 
 
-def hand_over(plan: Plan, planned: Iterable[PlannedJob], path: str) -> None:
+def hand_over(plan: Plan, planned: Iterable[PlannedJob], configfiles: Iterable[Path | str], path: str) -> None:
     """Write the planned jobs and what they share to a JSON file, for `genome plan`."""
-    jobs = jobs_of(planned)
-    content = {"jobs": [vars(job) for job in jobs], "setting": vars(setting_of(plan, jobs))}
+    jobs = jobs_of(plan, planned)
+    content = {"jobs": [vars(job) for job in jobs], "setting": vars(setting_of(plan, jobs, configfiles))}
     Path(path).write_text(json.dumps(content))

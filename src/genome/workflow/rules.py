@@ -233,6 +233,10 @@ class Settings:
         """Return the settings of the scores of a test."""
         return canonical(settings.of_scores(self.plan, test_of(wildcards)))
 
+    def rate(self, wildcards: Wildcards) -> str:
+        """Return the settings of a measured rate."""
+        return canonical(settings.of_rate(self.plan, wildcards.task))
+
     def portrait(self, wildcards: Wildcards) -> str:
         """Return the settings of a figure of one run."""
         return canonical(settings.of_portrait(self.plan, evolving_run_of(wildcards)))

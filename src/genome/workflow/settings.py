@@ -11,10 +11,12 @@ from pathlib import Path
 
 from genome.config import paths, rows
 from genome.config.values import overlay
+from genome.scoring.usage import speed_settings
 from genome.search.method import deciding, plain
 from genome.search.settings import named_space
 from genome.tasks.chat import PLAIN, template_text
 from genome.tasks.chat_settings import laid_over
+from genome.tasks.lengths import most_tokens
 from genome.workflow import sources
 from genome.workflow.evaluation import asked_members, is_team, members_of, model_of
 from genome.workflow.names import RunName, TestName
@@ -198,6 +200,12 @@ def of_scores(plan: Plan, test: TestName) -> Mapping[str, JSON]:
         "k": members_of(plan, test.run.variant),
         "run": of_run(plan, test.run),
     }
+
+
+def of_rate(plan: Plan, task: str) -> Mapping[str, JSON]:
+    """Return what a measured rate depends on: the engine, and how long answers may be."""
+    engine = speed_settings(plan.of_scripts["engine"])
+    return {"engine": engine, "max_tokens": most_tokens(plan.definition(task))}
 
 
 def of_portrait(plan: Plan, run: RunName) -> Mapping[str, JSON]:

@@ -1,0 +1,195 @@
+"""What finished jobs have recorded in a workflow's folder: of the engine, of themselves, of trainings."""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from math import inf
+from pathlib import Path
+from statistics import fmean, median
+
+from genome.engine.fingerprint import of_base
+from genome.errors import GenomeError
+from genome.files import REMAKE, canonical_json
+from genome.forecast.cost import STAGES
+from genome.forecast.rates import Observation
+from genome.scoring.usage import (
+    SPEED_OF_TRAINING,
+    Interval,
+    Trained,
+    Usage,
+    read_measured,
+    read_training,
+    read_usage,
+    speed_settings,
+    waited_seconds,
+)
+
+RECORDS = 2000
+"""Number of records that are read, the newest: each start of a run reads them."""
+
+OWN = 50
+"""Number of benchmark files per stage that are read, evenly spaced."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is known of the engine that the jobs will use, on the machine where it ran last.
+
+    jobs: what jobs asked it; measured: what `results/benchmarks/rates` has of it
+    per_job: whether each job has a separate engine
+    """
+
+    machine: str
+    jobs: Sequence[Usage]
+    measured: Sequence[Usage]
+    per_job: bool
+
+    def observations(self) -> list[Observation]:
+        """Return what the engine did for each job, in its own time: jobs side by side are not counted twice."""
+        alone = [each.asking_seconds for each in self.jobs]
+        times = alone if self.per_job else shares([each.asked for each in self.jobs])
+        measured = [each.asking_seconds for each in self.measured]
+        return [
+            Observation(each.samples, each.prompt_tokens, each.response_tokens, seconds)
+            for each, seconds in zip([*self.jobs, *self.measured], [*times, *measured], strict=True)
+        ]
+
+    def tokens(self) -> dict[str, tuple[float, float]]:
+        """Return the mean number of prompt and response tokens per sample of each task, from records of it alone.
+
+        A task that was only answered together with others has the means of all of them.
+        """
+        found: dict[str, tuple[float, float]] = {}
+        for alone in (False, True):
+            by_task: dict[str, list[Usage]] = {}
+            for each in (*self.jobs, *self.measured):
+                for task in each.tasks if (len(each.tasks) == 1) == alone and each.samples else ():
+                    by_task.setdefault(task, []).append(each)
+            found |= {task: _means(usages) for task, usages in by_task.items()}
+        return found
+
+    def start_seconds(self) -> float:
+        """Return how long the engine takes to start, as the jobs waited that started it; 0 if none did."""
+        waited = [each.connecting_seconds for each in (*self.jobs, *self.measured)]
+        return median(seconds for seconds in waited if seconds >= max(waited) / 2) if waited else 0
+
+
+def _means(usages: Sequence[Usage]) -> tuple[float, float]:
+    samples = sum(each.samples for each in usages)
+    return sum(each.prompt_tokens for each in usages) / samples, sum(each.response_tokens for each in usages) / samples
+
+
+def shares(asked: Sequence[Sequence[Interval]]) -> list[float]:
+    """Return for how many seconds the engine worked for each job, of jobs that asked it at these times.
+
+    Engines answer in the order of arrival: of the jobs that wait, one worked for the one that gets its answers first.
+    The sum is the time in which the engine had something to do.
+
+    >>> shares([[(0, 4)], [(2, 6)], [(9, 10)]])
+    [4.0, 2.0, 1.0]
+    """
+    starts = sorted((begin, end, job) for job, intervals in enumerate(asked) for begin, end in intervals)
+    seconds, waiting, now = [0.0] * len(asked), [], 0.0
+    for begin, end, job in [*starts, (inf, inf, -1)]:
+        while waiting and now < begin:
+            first, served = waiting[0]
+            seconds[served] += min(first, begin) - now
+            now = min(first, begin)
+            if now == first:
+                heappop(waiting)
+        now = begin
+        heappush(waiting, (end, job))
+    return seconds
+
+
+def find(results: Path, base: str, engine: Mapping[str, object], model: Path) -> Found | None:
+    """Return what is known of the engine of these settings that answers for a base model; None if nothing is.
+
+    `model` is the base's folder: an engine that served other weights of the same name is another one.
+    """
+    runs = _newest([*(results / "benchmarks/runs").rglob("*.json"), *(results / "benchmarks/test").rglob("*.json")])
+    jobs = [usage for usage in map(read_usage, runs) if usage is not None]
+    measured = [
+        usage for path in sorted((results / "benchmarks/rates").glob("*.json")) for usage in read_measured(path)
+    ]
+    settings = canonical_json(speed_settings(engine))
+    weights = of_base(model) if (model / "config.json").is_file() and engine.get("backend") != "url" else None
+
+    def same(usage: Usage) -> bool:
+        return usage.base == base and usage.settings == settings and weights in (None, usage.weights)
+
+    jobs, measured = list(filter(same, jobs)), list(filter(same, measured))
+    if not jobs and not measured:
+        return None
+    newest = max((*jobs, *measured), key=lambda usage: usage.asked[-1][1])
+
+    def alike(usages: Iterable[Usage]) -> list[Usage]:
+        return [each for each in usages if (each.engine, each.machine) == (newest.engine, newest.machine)]
+
+    return Found(newest.machine, alike(jobs), alike(measured), bool(engine.get("per_job")))
+
+
+def _newest(paths: Sequence[Path]) -> list[Path]:
+    return sorted(paths, key=lambda path: path.stat().st_mtime_ns)[-RECORDS:]
+
+
+def own_seconds(folder: Path, stage: str, benchmark: str) -> float | None:
+    """Return how long a job of a stage takes besides what is forecast in tokens; None if none has been measured.
+
+    `benchmark` matches Snakemake's benchmark files of the stage. The record of what a job asked of an engine, or of a
+    training, is next to its benchmark file.
+    """
+    elsewhere = {"train_adapter": _training, **dict.fromkeys(STAGES, waited_seconds)}.get(stage, _nowhere)
+    paths = sorted(folder.glob(benchmark))
+    seconds: list[float] = []
+    for path in paths[:: len(paths) // OWN + 1]:
+        forecast = elsewhere(path.with_suffix(".json"))
+        if forecast is not None:
+            seconds.append(max(0, _wall(path) - forecast))
+    return fmean(seconds) if seconds else None
+
+
+def _training(record: Path) -> float | None:
+    return read_training(record).seconds if record.is_file() else None
+
+
+def _nowhere(record: Path) -> float | None:
+    return None if record.is_file() else 0  # a job of another rule, such as a training next to an import
+
+
+def _wall(path: Path) -> float:
+    """Return the seconds in a benchmark file of Snakemake."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return fmean(float(row["s"]) for row in csv.DictReader(file, delimiter="\t"))
+    except (ValueError, KeyError, TypeError) as error:
+        raise GenomeError(f"{path}: not a benchmark file of Snakemake; {REMAKE}") from error
+
+
+def trainings(results: Path, base: str) -> list[Trained]:
+    """Return the records of finished trainings of a base model."""
+    paths = _newest([*(results / "benchmarks/adapters").glob("*.json")])
+    return [trained for trained in map(read_training, paths) if trained.base == base]
+
+
+def training_seconds(
+    found: Sequence[Trained], settings: Mapping[str, object], corpora: Sequence[str], folder: Path
+) -> float | None:
+    """Return how long a training takes; None if none of these settings is finished, or its corpora are not there yet.
+
+    `settings` are those of the config. Corpora without a finished training are taken to have as many tokens per byte as
+    those with one.
+    """
+    alike = [each for each in found if all(settings.get(key) == each.settings.get(key) for key in SPEED_OF_TRAINING)]
+    if not alike:
+        return None
+    per_token = sum(each.seconds for each in alike) / sum(each.tokens for each in alike)
+    known = [each.tokens for each in alike if each.corpora == tuple(corpora)]
+    if known:
+        return known[-1] * per_token
+    files = [folder / corpus for corpus in corpora]
+    if not all(file.is_file() for file in files):
+        return None
+    size = sum(file.stat().st_size for file in files)
+    return size * sum(each.tokens for each in alike) / sum(each.size for each in alike) * per_token
