@@ -1,6 +1,7 @@
 """Model cards: their contents follow from the run, and their front matter is valid."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -258,8 +259,67 @@ def test_snippet_renders_prompts_and_cuts_responses_as_the_chat_says(
     assert yaml.safe_dump(chat, sort_keys=True) in card(made)
 
 
+@pytest.mark.parametrize(
+    "chat",
+    [
+        {},
+        {"system": "two", "date": "2025-01-31", "assistant_prefix": "what:"},
+        {"template_arguments": {"thinking": False}, "assistant_prefix": "what "},
+        {"plain": True},
+        {"plain": True, "assistant_prefix": "is"},
+    ],
+)
+@pytest.mark.parametrize("habit", [False, True])
+def test_snippet_compares_the_options_as_tokens_behind_the_prompt(export, tmp_path, monkeypatch, capsys, chat, habit):
+    import peft
+    import transformers
+
+    folder = tokenizer_in(tmp_path / "base", {"default": TEMPLATE}, habit=habit)
+    asked = []
+
+    class Network:
+        def __call__(self, tokens):
+            asked.append(tokens[0].tolist())
+            return SimpleNamespace(logits=torch.zeros(1, tokens.shape[1], 100))
+
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", lambda *_, **__: None)
+    monkeypatch.setattr(peft.PeftModel, "from_pretrained", lambda *_: Network())
+    kind = {"kind": "label", "labels": {"a": "is", "b": "what two"}, "answer_by": "likelihood"}
+    task = parse_task("till", {**TASK, **kind, "prompt": "{{ q }}", "reference": "answer", "chat": chat})
+    made = dataclasses.replace(local(export, reference=str(folder)), tasks=[task])
+    exec(snippet(made), {})
+    row = {"id": "r", "q": "Your question, in the form below", "answer": "is"}
+    [sample] = prepare(task, [row], folder, parse_chat(chat))
+    assert asked == [sample["tokens"] + each["tokens"] for each in sample["continuations"]]
+    assert capsys.readouterr().out == "is\n"
+
+
 def test_card_shows_no_chat_if_the_template_is_used_as_it_is(export):
     assert "chat" not in card(export).replace("apply_chat_template", "")
+
+
+@pytest.mark.parametrize(
+    ("fields", "parts"),
+    [
+        ({}, ('options = ["one option", "another option"]', "scores.append(float(found.sum()))")),
+        ({"likelihood_of": "letter"}, ('options = ["A", "B"]',)),
+        ({"likelihood_per": "token"}, ("float(found.sum() / len(found))",)),
+        (
+            {"likelihood_per": "byte", "neutral_prompt": "Answer:", "kind": "label", "labels": ["joy", "fear"]},
+            (
+                'options = ["joy", "fear"]',
+                'float((found.sum() - log_probabilities("Answer:", option).sum()) / len(option.encode()))',
+            ),
+        ),
+    ],
+)
+def test_snippet_of_a_task_answered_by_likelihood_compares_options(export, fields, parts):
+    definition = {"kind": "choice", "options": "choices", "answer_by": "likelihood", **fields}
+    task = parse_task("till", {**TASK, **definition})
+    found = snippet(dataclasses.replace(export, tasks=[task]))
+    compile(found, "snippet", "exec")
+    assert "generate(" not in found
+    assert all(part in found for part in parts)
 
 
 def test_card_warns_about_generated_tasks(export):

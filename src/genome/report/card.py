@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from genome.scoring import statistics
 from genome.scoring.statistics import Answered, Interval
 from genome.search.population import Individual
 from genome.tasks import Task
+from genome.tasks.likelihood import BYTE, CHARACTER, LETTER, LIKELIHOOD, TOKEN
 
 LISTED = 3
 """The most dropped tensors of an expert that a card names."""
@@ -225,19 +227,47 @@ def fenced(text: str, language: str = "") -> str:
 def snippet(export: Export) -> str:
     """Return Python lines that load the adapter and query it; they run unchanged in the project's folder.
 
-    The prompt is rendered as those of the first task were.
+    They query it as the first task does: its prompt, and a generated text or the likelihoods of options.
     """
     task = export.tasks[0]
-    chat = {"template_arguments": {}, **task.chat} if isinstance(task.chat, Mapping) else {}
+    chat = {"template_arguments": {}, **(task.chat if isinstance(task.chat, Mapping) else {})}
+    prefix = chat.get("assistant_prefix", "")
     text = _environment().from_string(SNIPPET.read_text(encoding="utf-8"))
-    return text.render(export=export, task=task, chat=chat, rendered=bool({*(task.chat or ())} - {"stop"})).rstrip("\n")
+    return text.render(
+        export=export,
+        task=task,
+        chat=chat,
+        rendered=bool({*(task.chat or ())} - {"stop"}),
+        compared=task.answer_by == LIKELIHOOD,
+        options=_example_options(task),
+        score=_score(task),
+        # As `genome.tasks.continuations`: an option that follows a text is a word of its own.
+        spaced=not prefix[-1:].isspace() if prefix else chat.get("plain", False),
+    ).rstrip("\n")
+
+
+def _example_options(task: Task) -> list[str]:
+    """Return options for a snippet: the task's labels, or examples of a row's options."""
+    if task.likelihood_of == LETTER:
+        return list(task.labels or "AB")
+    return list(task.labels.values()) or ["one option", "another option"]
+
+
+def _score(task: Task) -> str:
+    """Return how a snippet scores an option by the log-probabilities `found` of its tokens."""
+    length = {TOKEN: " / len(found)", CHARACTER: " / len(option)", BYTE: " / len(option.encode())"}
+    divisor = length.get(task.likelihood_per, "")
+    if task.neutral_prompt is None:
+        return f"found.sum(){divisor}"
+    return f"(found.sum() - log_probabilities({json.dumps(task.neutral_prompt)}, option).sum()){divisor}"
 
 
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
-    environment.filters |= {"fenced": fenced, "percent": percent, "yaml": as_yaml, "python": repr, "json": json.dumps}
+    plain = partial(json.dumps, ensure_ascii=False)
+    environment.filters |= {"fenced": fenced, "percent": percent, "yaml": as_yaml, "python": repr, "json": plain}
     return environment
 
 

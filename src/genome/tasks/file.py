@@ -18,6 +18,7 @@ from genome.tasks.choosing import choose
 from genome.tasks.definition import by_letter, parse_task
 from genome.tasks.extraction import FALLBACKS, find_answer
 from genome.tasks.kinds import KINDS
+from genome.tasks.likelihood import ANSWER_BY, LETTER, LIKELIHOOD, LIKELIHOOD_OF, LIKELIHOOD_PER
 from genome.tasks.metrics import BASE, METRICS, TOKENIZERS
 from genome.tasks.options import folded
 from genome.tasks.task import Task
@@ -199,6 +200,25 @@ class TaskFile(Section):
     test_samples: Count | Literal["rest"] | None = Field(
         None, description="Replaces `splits.test` for this task; `rest` is every sample that is left."
     )
+    answer_by: Annotated[str, OneOf(ANSWER_BY)] | None = Field(
+        None,
+        description="How a choice or label is answered: `generation` reads a generated text (if not given), "
+        "`likelihood` compares the options as continuations of the prompt. `max_tokens`, `pattern` and `fallback` are "
+        "of generated texts only.",
+    )
+    likelihood_of: Annotated[str, OneOf(LIKELIHOOD_OF)] | None = Field(
+        None, description="The part of an option that continues the prompt: its `text` (if not given) or its `letter`."
+    )
+    likelihood_per: Annotated[str, OneOf(LIKELIHOOD_PER)] | None = Field(
+        None,
+        description="What an option's log-likelihood is divided by: nothing (`option`, if not given), or its number of "
+        "tokens, characters or bytes.",
+    )
+    neutral_prompt: str | None = Field(
+        None,
+        description="A prompt without the question, such as `Answer:`, whose log-likelihood of an option is subtracted "
+        "from that after the prompt.",
+    )
     max_tokens: Count | None = Field(None, description="Most tokens of a response; 512 if not given.")
     chat: AnyChat = Field(
         None, description="Changes to the base's `chat`, key by key, or `plain` for no template; null: none."
@@ -248,6 +268,12 @@ class TaskFile(Section):
 OF_KIND = ("options", "labels", "synonyms", "tests", "setup", "prefix", "tokenizer", "integers")
 """Fields that only some kinds have."""
 
+OF_LIKELIHOOD = ("likelihood_of", "likelihood_per", "neutral_prompt")
+"""Fields of answers by likelihood."""
+
+WITH_OPTIONS = ("choice", "label")
+"""Kinds whose answer is one of several given options."""
+
 
 def check_task(name: str, definition: Any) -> Task:
     """Return the task that a definition describes; GenomeError lists everything that is wrong with it in one line."""
@@ -263,9 +289,11 @@ def check_task(name: str, definition: Any) -> Task:
         except ValidationError as error:
             problems = explained(error, TaskFile, "")
         problems += _kind_problems(given)
+        problems += _likelihood_problems(given)
         if not problems and given.get("labels"):
+            generated = given.get("answer_by") != LIKELIHOOD
             labels = by_letter(given["labels"])
-            problems = _label_problems(labels, given.get("pattern") is None)
+            problems = _label_problems(labels, generated and given.get("pattern") is None)
             problems += _synonym_problems(labels, given.get("synonyms") or {})
     if problems:
         raise GenomeError(f"task {name}: " + "; ".join(problem.lstrip(".:").strip() for problem in problems))
@@ -286,6 +314,25 @@ def _kind_problems(given: Mapping[str, Any]) -> list[str]:
     if isinstance(metric, str) and metric in METRICS and metric not in kind.metrics:
         problems.append(f"metric {metric!r} does not suit kind {name!r} (use {' or '.join(kind.metrics)})")
     return problems
+
+
+def _likelihood_problems(given: Mapping[str, Any]) -> list[str]:
+    """Return what does not suit answers by likelihood, or answers by generation."""
+    kind, labels = given.get("kind"), given.get("labels")
+    if given.get("answer_by") != LIKELIHOOD:
+        return [
+            f"the key {key!r} needs answer_by: {LIKELIHOOD}; add it, or remove {key}"
+            for key in OF_LIKELIHOOD
+            if key in given
+        ]
+    if kind not in WITH_OPTIONS:
+        return [
+            f"answer_by: {LIKELIHOOD} compares options, which kind {kind!r} does not have; "
+            f"use kind {' or '.join(WITH_OPTIONS)}"
+        ]
+    if given.get("likelihood_of") == LETTER and is_list(labels):
+        return [f"likelihood_of: {LETTER} needs labels with letters, such as {{A: {labels[0]}}}; found a list"]
+    return []
 
 
 def _label_problems(labels: Mapping[str, str], usual: bool) -> list[str]:

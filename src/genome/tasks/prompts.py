@@ -26,9 +26,11 @@ from genome.errors import GenomeError, one_line
 from genome.files import encodable
 from genome.limits import OverLimitError, limited
 from genome.tasks.chat import Chat, load_tokenizer, opens_thinking, prints_date, prompt_texts, token_ids
+from genome.tasks.continuations import continued
 from genome.tasks.extraction import boxed
 from genome.tasks.kinds import KINDS
 from genome.tasks.lengths import check_lengths
+from genome.tasks.likelihood import LIKELIHOOD
 from genome.tasks.options import lettered, options_in
 from genome.tasks.spans import gold_spans
 from genome.tasks.task import Task
@@ -266,7 +268,8 @@ def prepare(
 ) -> list[dict[str, Any]]:
     """Return the samples of a split's `rows`, with `tokens`: the ids of the prompt in the base model's chat template.
 
-    If the template prints today's date, `date` is the day it was given; `thinking` is true if the prompt ends within
+    Samples of a task that is answered by likelihood also have `continuations` (`genome.tasks.continuations`). If the
+    template prints today's date, `date` is the day it was given; `thinking` is true if the prompt ends within
     reasoning; `of` is the number of samples. GenomeError: no tokenizer in the folder, a chat template that fails, a
     prompt that is longer than the model's context.
     """
@@ -274,11 +277,21 @@ def prepare(
     samples = [sample(task, row) for row in rows]
     tokenizer = load_tokenizer(tokenizer_dir)
     texts = prompt_texts(tokenizer, [each["prompt"] for each in samples], chat)
+    thinking = [opens_thinking(text, each["prompt"]) for each, text in zip(samples, texts, strict=True)]
+    if task.answer_by != LIKELIHOOD:
+        tokens = [{"tokens": ids} for ids in token_ids(tokenizer, texts)]
+    elif any(thinking):
+        raise GenomeError(
+            f"task {task.name}: the chat template opens the model's reasoning, where no option would be compared; set "
+            "chat: {template_arguments: {enable_thinking: false}} as the template needs it"
+        )
+    else:
+        tokens = continued(task, samples, tokenizer, chat)
     date = {"date": chat.date.isoformat()} if prints_date(tokenizer, chat) else {}
     of = {"of": len(samples)}  # shows whether a file has lost lines
     prepared = [
-        {**each, "tokens": ids, **date, **({"thinking": True} if opens_thinking(text, each["prompt"]) else {}), **of}
-        for each, text, ids in zip(samples, texts, token_ids(tokenizer, texts), strict=True)
+        {**each, **ids, **date, **({"thinking": True} if thinks else {}), **of}
+        for each, ids, thinks in zip(samples, tokens, thinking, strict=True)
     ]
     check_lengths(task.name, prepared, tokenizer_dir)
     return prepared

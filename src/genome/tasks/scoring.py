@@ -11,6 +11,7 @@ from genome.tasks import metrics
 from genome.tasks.announced import announced, concluded
 from genome.tasks.extraction import FALLBACKS, find_pattern
 from genome.tasks.kinds import KINDS
+from genome.tasks.likelihood import LIKELIHOOD, most_likely
 from genome.tasks.task import Task
 from genome.tasks.thinking import spoken
 
@@ -51,9 +52,12 @@ def extract(task: Task, sample: Sample, response: str) -> str | None:
     """Return the answer in `response`, in canonical form; None means unparsed: wrong, counted, never guessed.
 
     Only what the model says after its thinking is read. If a task has its own `pattern`, only that is used. Its
-    `fallback`, if any, is used for a response without the usual forms.
+    `fallback`, if any, is used for a response without the usual forms. If the task is answered by likelihood, the
+    response is the options' likelihoods.
     """
-    said = spoken(response)
+    if task.answer_by == LIKELIHOOD:
+        return _most_likely(task, sample, response)
+    said = spoken(response, begun=bool(sample.get("thinking")))
     if said is None:
         return None
     kind = KINDS[task.kind]
@@ -66,6 +70,14 @@ def extract(task: Task, sample: Sample, response: str) -> str | None:
     if text is None and task.fallback is not None:
         text = FALLBACKS[task.fallback](said)
     return None if text is None else kind.read(task, sample, text)
+
+
+def _most_likely(task: Task, sample: Sample, response: str) -> str | None:
+    """Return the option that is the most likely continuation of the prompt."""
+    if task.kind == "label":
+        letter = most_likely(response, task.labels, task.likelihood_per)
+        return None if letter is None else task.labels[letter]
+    return most_likely(response, sample["options"], task.likelihood_per)
 
 
 def _find_own(task: Task, pattern: str, response: str) -> str | None:

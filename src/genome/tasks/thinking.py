@@ -29,14 +29,18 @@ _END = re.compile(
 )
 
 
-def spoken(response: str) -> str | None:
+def spoken(response: str, *, begun: bool = False) -> str | None:
     """Return what `response` says after its thinking, or None if it was cut while thinking.
 
-    It ends before the first token that ends a turn.
+    It ends before the first token that ends a turn. `begun`: the thinking begins in the prompt.
 
     >>> spoken("<think>Answer: 4? No.</think>\\nAnswer: 5<|im_end|>"), spoken("<think>Answer: 4")
     ('\\nAnswer: 5', None)
+    >>> spoken("4? No.</think>Answer: 5", begun=True), spoken("Answer: 4", begun=True)
+    ('Answer: 5', None)
     """
+    if begun and not _MARK.search(response):
+        return None
     if "<" not in response and "[" not in response and "◁" not in response:
         return response
     channels = list(_CHANNEL.finditer(response)) if "<|channel|>" in response else []
