@@ -460,7 +460,7 @@ def test_large_request_of_our_client_is_answered(serve, tmp_path):
     tiny_models.tokenizer().save_pretrained(tmp_path)
     taken = []
     engine = server.Engine(str(tmp_path), threads=1, workers=1)
-    engine._complete = lambda name, path, prompts, most: taken.append(prompts) or ([], [])
+    engine._complete = lambda name, path, prompts, *_: taken.append(prompts) or ([], [])
     with server.Server(("127.0.0.1", 0), server.handler(engine, "secret")) as http:
         threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
         prompts = [[95] * 4000] * 256
