@@ -161,12 +161,12 @@ def math(clones: Path, data: Path) -> Iterator[tuple[str, str, Rows]]:
         found = [Row(_problem(row["question"], row["solution"]), row["code"][0], row["score"][0]) for row in given]
         yield f"rho7b {kind}", "math", found
     for name in ("complex-cot", "cr-4shot"):
-        given = lines(published(clones, "cumulative-reasoning", f"MATH/results/results-math-{name}-gpt-4.jsonl"))
-        samples = [_problem(row["problem_content"], row["ground_truth_solution"]) for row in given]
-        found = [
-            Row(each, row["final_solution"], row["correctness"] == "Correct")
-            for each, row in zip(samples, given, strict=True)
-        ]
+        found = []
+        for row in lines(published(clones, "cumulative-reasoning", f"MATH/results/results-math-{name}-gpt-4.jsonl")):
+            # The answer was asked for in another turn.
+            response = f"{row['final_solution']}\nAnswer: {row['final_answer'].strip()}"
+            sample = _problem(row["problem_content"], row["ground_truth_solution"])
+            found.append(Row(sample, response, row["correctness"] == "Correct"))
         yield f"gpt4 {name}", "math", found
 
 

@@ -24,7 +24,7 @@ _NOUN = re.compile(
     r"(?![^\W_])|(?P<glued>答案|答え))",
     re.IGNORECASE,
 )
-# What may stand between the noun and the answer: "to this question", "(arabic numerals)", "choice", "that I choose".
+# Words between the noun and the answer: "to this question", "(arabic numerals)", "choice", "that I choose".
 _BETWEEN = (
     r"(?P<between>[ \t*_]*(?:\([^()\n]{0,40}\)[ \t]*)?(?:(?:to|of|for|in|from|on|at|by|with|behind|among|here|"
     r"that|which|expressed|conveyed|shown|given|we|i|choice|option|letter|label|must|should|would|will|could|might|may|has|can|"

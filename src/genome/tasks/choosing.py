@@ -18,7 +18,7 @@ from genome.tasks.wordforms import loose, words
 
 Names = Mapping[str, Sequence[str]]
 
-# What may stand before the name of an option.
+# Words before the name of an option.
 _LEAD = re.compile(
     r"(?:(?:so|thus|hence|therefore|well|okay|ok|clearly|definitely|certainly|surely|obviously|ultimately|finally|overall|"
     r"indeed|actually|again|wait|then|and|(?:most\s+|very\s+)?(?:likely|probably)|perhaps|maybe)\b[,:]?\s+(?:to\s+be\s+)?"
@@ -89,7 +89,7 @@ _MARKED = re.compile(
 )
 # More than the option is named ("a dog and a cat"), or nothing for sure.
 _OPEN = re.compile(r"\0 (?:and|or|nor|&) (?!\0)|(?<!\0) (?:and|or|nor|&) \0|\b(?:may|might|could) be\b|\?")
-_LONGEST_AROUND = 12  # words beside an option's text
+_LONGEST_AROUND = 12  # words in addition to an option's text
 
 
 def choose(text: str, options: Mapping[str, str], other: Names | None = None) -> str | None:
@@ -235,7 +235,7 @@ def _by_number(number: str, marked: object, rest: str, table: NameTable) -> tupl
 
 
 def _begins(rest: str, text: str) -> bool:
-    """Return whether `rest` begins with `text` as a part of its own."""
+    """Return whether `rest` begins with `text` as a separate part."""
     head = loose(re.split(r"\s+[(–—-]|[;:,(]|\.\s|\s+(?:because|since|as)\b", rest.lstrip("( "))[0])
     return bool(text) and head == text
 
