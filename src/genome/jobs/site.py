@@ -16,7 +16,7 @@ from genome.errors import GenomeError
 from genome.experts.expert import Expert
 from genome.files import write_json, write_jsonl
 from genome.genotype import FACTORS, PRODUCT, shared_rank
-from genome.jobs import log
+from genome.jobs import answers_file, log
 from genome.scoring.fitness import Evaluator, Objective
 from genome.scoring.results import Manifest, read_experts, read_manifest, read_scored_task
 from genome.search.population import Population
@@ -47,19 +47,27 @@ class Site:
         return Path(self.basis[0]) if self.basis else None
 
     def connect(
-        self, start: Population | None = None, path: Path | str = "", space: str = FACTORS, rank: int = 0
+        self,
+        start: Population | None = None,
+        path: Path | str = "",
+        space: str = FACTORS,
+        rank: int = 0,
+        *,
+        keep: bool = False,
     ) -> Engine:
         """Return the workflow's engine, ready for adapters of this job in `space` and of others that share the engine.
 
-        `rank` is that of a single adapter that the job serves in addition. If a stage continues from a population
-        `start`, read from `path`, the engine must be the one that scored it.
+        `rank` is that of a single adapter that the job serves in addition. `keep` keeps answers as they come, so that
+        the stage, if it is interrupted, asks only for the missing ones when it runs again. If a stage continues from a
+        population `start`, read from `path`, the engine must be the one that scored it.
         """
         manifest = read_manifest(self.manifest)
         named = {space, *self.engine.get("spaces", ())} | ({start.best.genotype.space} if start else set())
         spaces = {space_of(settled_space(named_space(each), mixed=manifest.mixed)) for each in named}
         ranks = {each: rank_of(each, manifest) for each in spaces}
         check_ranks(ranks, manifest, self.engine)
-        engine = connect(self.engine, self.base, max(rank, manifest.rank, *ranks.values()))
+        kept = answers_file() if keep else None
+        engine = connect(self.engine, self.base, max(rank, manifest.rank, *ranks.values()), kept)
         if start is not None:
             check_engine(path, start.engine, engine.fingerprint)
         return engine
@@ -92,7 +100,8 @@ class Site:
             Objective(*read_scored_task(task["name"], task["definition"], self.base, file), task["weight"])
             for task, file in zip(tasks, prompts, strict=True)
         ]
-        return Evaluator(objectives, experts, STORE, partial(self.connect, start, path, space), self.joint_basis)
+        connect = partial(self.connect, start, path, space, keep=True)
+        return Evaluator(objectives, experts, STORE, connect, self.joint_basis)
 
 
 def rank_of(space: str, manifest: Manifest) -> int:
@@ -124,14 +133,15 @@ class Outputs:
         """Write all files, and log the one line that summarises the stage, which began at `started`.
 
         `start` is the state of the run before. A stage that scores nothing passes on the engine that answered it. The
-        record is the only file of a stage that differs between equal runs, so it is kept with the benchmarks.
+        record is the only file of a stage that differs between equal runs, so it is kept with the benchmarks. If the
+        stage was interrupted, the record includes what was spent on the answers that it had kept.
         """
         spent = start.samples if start else 0
         engine = evaluator.engine.fingerprint if evaluator.engine else start and start.engine
         population = replace(population, samples=spent + len(evaluator.records), engine=engine)
         write_jsonl(self.evaluations, evaluator.records)
         write_population(self.population, population, evaluator.experts)
-        seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - started + evaluator.earlier_seconds
         write_json(self.record, {"seconds": round(seconds, 3), **evaluator.spent()})
         log.info(
             "generation %d: best %.4f, mean %.4f, %d evaluations spent, %.2f s (%.2f s of it for scoring)",
@@ -140,5 +150,5 @@ class Outputs:
             fmean(member.score for member in population.members),
             population.evaluations,
             seconds,
-            evaluator.seconds,
+            evaluator.scoring_seconds,
         )

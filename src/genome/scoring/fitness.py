@@ -35,7 +35,7 @@ class Evaluator:
 
     `evaluations` counts the individuals that answered every sample, so not those that a race stopped. `connect` is
     called once, when something must be scored: a job without evaluations needs no engine. `basis` is the file of the
-    joint basis that genotypes of a shared space need.
+    joint basis that genotypes of a shared space need. `planned` is how many evaluations there will be, if known.
     """
 
     objectives: Sequence[Objective]
@@ -47,6 +47,7 @@ class Evaluator:
     seconds: float = 0.0
     evaluations: int = 0
     engine: Engine | None = None
+    planned: float = 0.0
 
     def __call__(self, individuals: Sequence[Individual]) -> list[Fitness]:
         """Return the fitness of individuals with distinct genotypes; all their prompts are in flight at once."""
@@ -123,12 +124,22 @@ class Evaluator:
         self.seconds += time.perf_counter() - started
         return values
 
+    @property
+    def earlier_seconds(self) -> float:
+        """The part of `scoring_seconds` that was spent before the stage was interrupted."""
+        return self.engine.earlier_seconds if self.engine else 0.0
+
+    @property
+    def scoring_seconds(self) -> float:
+        """The time of scoring so far, with that of earlier attempts of the stage."""
+        return self.seconds + self.earlier_seconds
+
     def spent(self) -> dict[str, Any]:
         """Return the cost of scoring so far: the machine that answered (None: no engine was used), and amounts."""
         usage = self.engine.usage if self.engine else dict.fromkeys(USAGE, 0)
         return {
             "machine": self.engine.machine if self.engine else None,
-            "scoring_seconds": round(self.seconds, 3),
+            "scoring_seconds": round(self.scoring_seconds, 3),
             "evaluations": self.evaluations,
             **{name: usage[name] for name in USAGE},
         }
@@ -137,6 +148,8 @@ class Evaluator:
         """Return the engine, which must be running before adapters are stored for it."""
         if self.engine is None:
             self.engine = self.connect()
+            if self.planned:
+                self.engine.progress.plan(self.planned * sum(len(x.samples) for x in self.objectives))
         return self.engine
 
 
