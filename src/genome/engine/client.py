@@ -111,6 +111,7 @@ class Engine:
         self._threads = ThreadPoolExecutor(concurrency)
         self._lock = threading.Lock()
         self._adapters: dict[str, str] = {}
+        self._answered = 0
         self.usage: Counter[str] = Counter(dict.fromkeys(USAGE, 0))
         self._address = find()
         self._kept = Kept(kept, self.fingerprint)
@@ -229,6 +230,7 @@ class Engine:
 
     def _ask(self, path: str, body: dict[str, Any]) -> dict:
         answer = self._post(path, body)
+        self._answered += 1
         self._kept.add(path, body, answer)
         self.progress.add(len(body["prompt"]))
         return answer
@@ -262,7 +264,7 @@ class Engine:
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
         data = json.dumps(body).encode()
-        address, problem, failures, answers = self._address, "", 0, self._watch.answers
+        address, problem, failures, answered = self._address, "", 0, self._answered
         while failures < ATTEMPTS:
             address = self._address
             try:
@@ -271,14 +273,14 @@ class Engine:
                 if self._watch.failure:
                     raise self._watch.failure from error
                 problem = f"connection lost ({type(error).__name__})"
-                failures = failures + 1 if self._watch.answers == answers else 1
-                answers = self._watch.answers
+                failures = failures + 1 if self._answered == answered else 1
+                answered = self._answered
                 self._recover(address)
                 continue
+            self._watch.responses += 1
             if response.status < 400:
                 answer = _whole_answer(response, body) if path == COMPLETIONS else {}
                 if answer is not None:
-                    self._watch.answers += 1
                     return answer
             problem = _message(response)
             if path == LOAD and response.status == 400 and "already been loaded" in problem:

@@ -65,8 +65,9 @@ def _read(file: Path) -> tuple[dict[str, Answer], float]:
         return {}, 0.0
     with writing(file), file.open("r+b") as lines:
         content = lines.read()
-        lines.truncate(content.rfind(b"\n") + 1)
-    rows = [row for row in map(_row, content.splitlines()) if row is not None]
+        whole = content[: content.rfind(b"\n") + 1]
+        lines.truncate(len(whole))
+    rows = [row for row in map(_row, whole.splitlines()) if row is not None]
     return {row["key"]: row["answer"] for row in rows}, max((row["seconds"] for row in rows), default=0.0)
 
 

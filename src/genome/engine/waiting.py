@@ -2,7 +2,7 @@
 
 While requests wait, a thread looks at the engine. It breaks the connections of requests to an engine that is unhealthy
 or does not answer, so that they are sent again to the one that replaces it. A healthy engine must make progress, of
-whatever kind: an answer to any request of this job, or a change of what the server counts (genome.engine.probe).
+whatever kind: a response to any request of this job, or a change of what the server counts (genome.engine.probe).
 """
 
 import socket
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import urllib3
 
 from genome.engine.logs import log_end
-from genome.engine.probe import HEALTH_SECONDS, get, progress
+from genome.engine.probe import get, progress
 from genome.errors import GenomeError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ LOOK_SECONDS = 5
 class Watch:
     """Watches the engine at `address()` while requests wait; `timeout` is how long it may make no progress, in seconds.
 
-    `answers` counts the answered requests, and `failure` is why a healthy engine has been given up.
+    `responses` counts the server's responses, and `failure` is why a healthy engine has been given up.
     """
 
     def __init__(self, address: Callable[[], "Address"], timeout: float):
@@ -37,7 +37,7 @@ class Watch:
         self._lock = threading.Lock()
         self._waiting: set[socket.socket] = set()
         self.running = False
-        self.answers = 0
+        self.responses = 0
         self.failure: GenomeError | None = None
 
     def pools(self) -> dict[str, type]:
@@ -74,7 +74,7 @@ class Watch:
     def _look(self) -> None:
         """Look at the engine while requests wait for it; break their connections if it is dead or makes no progress."""
         interval = min(LOOK_SECONDS, self._timeout / 4)
-        idle, before, last = 0.0, (-1, b""), time.monotonic()
+        idle, before = 0.0, (-1, b"")
         while True:
             time.sleep(interval)
             with self._lock:
@@ -82,11 +82,11 @@ class Watch:
                 if not waiting:
                     self.running = False
                     return
+            began = time.monotonic()
             health = get(f"{address.url}/health", address.key)
-            now = self.answers, progress(address.url, address.key, health.data) if health else before[1]
-            # A look takes no longer than this, unless this process was stopped, as by Ctrl-Z.
-            took, last = min(time.monotonic() - last, interval + HEALTH_SECONDS), time.monotonic()
-            idle, before = (idle + took if now == before else 0.0), now
+            now = self.responses, progress(address.url, address.key, health.data) if health else before[1]
+            # Not the time since the last look: this process may have been stopped meanwhile, as by Ctrl-Z.
+            idle, before = (idle + interval + time.monotonic() - began if now == before else 0.0), now
             given_up = idle > self._timeout
             if given_up and health is not None:
                 self.failure = GenomeError(
