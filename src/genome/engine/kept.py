@@ -59,7 +59,7 @@ class Kept:
 def _read(file: Path) -> tuple[dict[str, Answer], float]:
     """Return the answers in a file by their keys, and the seconds spent on them.
 
-    A line that was cut when its process was killed is removed, so that the next one starts on a line of its own.
+    A line that was cut when its process was killed is removed, so that the next one starts on a new line.
     """
     if not file.is_file():
         return {}, 0.0

@@ -63,7 +63,7 @@ def _outputs() -> list[Path]:
 def answers_file() -> Path | None:
     """Return where the stage whose script is running keeps its answers until it has finished; None outside a script.
 
-    It is no output of the rule: Snakemake removes the outputs of a job that was interrupted.
+    It is not an output of the rule, because Snakemake removes the outputs of a job that was interrupted.
     """
     outputs = _outputs()
     return outputs[0].with_name(f".{outputs[0].name}.kept") if outputs else None
