@@ -12,6 +12,7 @@ class FakeEngine:
 
     machine = "1 x Abacus"
     fingerprint = ENGINE
+    earlier_seconds = 0.0
 
     def __init__(self):
         self.paths, self.requests = {}, []

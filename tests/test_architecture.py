@@ -11,7 +11,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "genome"
 MODULES = sorted(SOURCE.rglob("*.py"))
 
 LAYERS = (
-    ("errors", "fields", "files", "genotype", "limits", "rng", "validation", "yaml_files"),
+    ("errors", "fields", "files", "genotype", "limits", "progress", "rng", "validation", "yaml_files"),
     ("tasks",),
     ("engine", "experts"),
     ("lora",),

@@ -191,7 +191,7 @@ def test_client_restarts_nothing_after_its_owner_ended(workflow, gemma):
 @pytest.fixture
 def slow(monkeypatch):
     """Return a function that serves `answer` for completions and `counts` at /health or /metrics, as an engine."""
-    monkeypatch.setattr("genome.engine.client.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("genome.engine.waiting.LOOK_SECONDS", 0.05)
     servers = []
 
     def make(answer, health=lambda: (200, {}), metrics=lambda: (404, {}), timeout=0.6):
@@ -288,6 +288,38 @@ def test_stop_texts_are_sent_only_if_there_are_any(slow):
     assert sum("stop" in body for body in bodies) == 1
 
 
+@pytest.mark.parametrize("name", ["iteration_tokens_total_count", "kv_cache_usage_perc"])
+def test_parts_of_a_long_prompt_count_as_progress_of_vllm(slow, name):
+    """Its counters of tokens rise only at the end of a prompt."""
+    count = itertools.count()
+
+    def metrics():
+        return 200, f'vllm:prompt_tokens_total 7.0\nvllm:{name}{{engine="0"}} {next(count)}.0\n'.encode()
+
+    engine, _ = slow(slowly(1.8), metrics=metrics)
+    assert engine.complete(ASK) == [["late"]]
+
+
+def test_request_may_wait_longer_than_engines_live(slow):
+    """Each engine answers two requests and then ends, as at a time limit of SLURM: the last request loses six."""
+    turn, served = threading.Lock(), itertools.count(1)
+
+    def answer(body):
+        with turn:
+            return said("at last") if next(served) % 3 else b""
+
+    engine, finds = slow(answer)
+    assert engine.complete(ASK * 13) == [["at last"]] * 13
+    assert len(finds) > 5
+
+
+def test_request_that_ends_every_engine_is_given_up(slow):
+    engine, finds = slow(lambda body: b"")
+    with pytest.raises(GenomeError, match=r"^engine: /v1/completions failed 5 times: "):
+        engine.complete(ASK)
+    assert len(finds) == 6
+
+
 def test_client_gives_up_on_a_healthy_engine_without_progress(slow):
     engine, _ = slow(slowly(30), metrics=lambda: (200, b'vllm:generation_tokens_total{engine="0"} 7.0\n'))
     started = time.monotonic()
@@ -339,7 +371,7 @@ def test_client_checks_health_only_while_requests_wait(slow):
     engine, _ = slow(slowly(0.1))
     engine.complete(ASK)
     deadline = time.monotonic() + 5
-    while engine._watching:
+    while engine._watch.running:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     assert engine.complete(ASK) == [["late"]], "it is watched again"

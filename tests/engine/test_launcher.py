@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,8 +14,8 @@ import pytest
 from genome.engine import local
 from genome.engine.client import Request
 from genome.engine.launcher import connect
-from genome.engine.owner import current_owner
-from genome.engine.state import FOLDER, STORE, State, stop, write_state
+from genome.engine.owner import HOST, current_owner, started
+from genome.engine.state import FOLDER, STORE, Starting, State, stop, write_state
 from genome.errors import GenomeError
 
 SETTINGS = {"backend": "transformers", "threads": 1}
@@ -190,6 +191,41 @@ def test_engine_that_is_always_killed_is_given_up(workflow, gemma, crashing):
         connect(SETTINGS, gemma[0])
     assert starts() == 3
     assert not list(FOLDER.glob("engine-*"))
+
+
+def test_engine_that_hangs_as_it_starts_is_given_up(workflow, gemma, crashing, tmp_path, monkeypatch):
+    monkeypatch.setattr("genome.engine.program.START_SECONDS", 0)
+    starts = crashing(9, "echo loading; exec sleep 600")
+    with pytest.raises(
+        GenomeError,
+        match=r"^the engine was not ready, and its log did not grow for 1 s; raise engine\.timeout; .*ends: loading$",
+    ):
+        connect(SETTINGS | {"timeout": 1}, gemma[0])
+    assert starts() == 1
+    assert not engines(tmp_path)
+
+
+def test_engine_may_start_for_longer_than_the_timeout(workflow, gemma, crashing):
+    """It is silent for two seconds before it begins, with a timeout of half a second."""
+    starts = crashing(1, "sleep 2")
+    connect(SETTINGS | {"timeout": 0.5}, gemma[0])
+    assert starts() == 1
+
+
+def test_start_lasts_as_long_as_the_log_grows(workflow, tmp_path):
+    file, logfile = tmp_path / "engine-x.json", tmp_path / "engine.log"
+    owner, starting = current_owner(), Starting(HOST, os.getpid(), started(os.getpid()))
+    state = State("http://x", "key", HOST, os.getpid(), started(os.getpid()), "base", "here", {})
+
+    def load():
+        for _ in range(40):
+            with logfile.open("a") as log:
+                log.write("loading\n")
+            time.sleep(0.1)
+        write_state(file, state)
+
+    threading.Thread(target=load, daemon=True).start()
+    assert local._published(file, starting, owner, 2, logfile, 0) == state
 
 
 def test_engine_with_its_own_error_is_not_started_again(workflow, gemma, crashing):

@@ -101,6 +101,24 @@ def test_health_needs_no_key_and_counts_steps(call):
     assert call("/health")[1]["steps"] > before["steps"]
 
 
+@pytest.mark.skipif(not hasattr(time, "pthread_getcpuclockid"), reason="macOS does not report the time of a thread")
+def test_health_changes_within_a_long_step_and_not_while_a_worker_hangs(gemma):
+    engine = server.Engine(str(gemma[0]), threads=1, workers=1)
+    engine._workers.submit(int).result()
+
+    def compute():
+        until = time.thread_time() + 0.5
+        while time.thread_time() < until:
+            pass
+
+    before = engine.health()
+    engine._workers.submit(time.sleep, 0.5).result()
+    assert engine.health() == before
+    engine._workers.submit(compute).result()
+    assert engine.health()["steps"] == before["steps"]
+    assert engine.health()["seconds"][0] > before["seconds"][0] + 0.3
+
+
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/completions"])
 def test_all_other_addresses_need_the_key(call, path):
     status, body = call(path, None if path == "/v1/models" else completion(), key="wrong")

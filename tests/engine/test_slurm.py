@@ -147,7 +147,8 @@ def test_third_engine_is_not_submitted_after_two_failures(settings, base, fake_s
     assert len(submitted(fake_slurm)) == 2
 
 
-def test_engine_that_never_becomes_ready_is_cancelled(settings, base, fake_slurm):
+def test_engine_that_never_becomes_ready_is_cancelled(settings, base, fake_slurm, monkeypatch):
+    monkeypatch.setattr("genome.engine.program.START_SECONDS", 0)
     with pytest.raises(GenomeError, match=r"engine job 2 was not ready for 0\.5 s, as did the one before"):
         connect(settings | {"env": {"FAKE_START_SECONDS": 60}, "timeout": 0.5}, base)
     assert all(gone(job["pid"]) for job in submitted(fake_slurm))

@@ -55,7 +55,7 @@ class Project:
         for place in (EXPERTS, START, *(f"{RUN}/generation_{g}" for g in (1, 2)), TEST):
             Path(place).mkdir(parents=True)
 
-    def connect(self, settings, base, rank):
+    def connect(self, settings, base, rank, kept):
         self.ranks.append(rank)
         return self.engine
 

@@ -29,8 +29,8 @@ class Engine(Section):
     concurrency: Count = Field(64, description="Requests of a job in flight at once.")
     timeout: Annotated[Number, Field(gt=0)] = Field(
         600,
-        description="Seconds without any progress before an engine is given up; requests wait while it computes. Also "
-        "how long its start may take.",
+        description="Seconds without any progress before an engine is given up; requests wait while it computes. A "
+        "start is given up after this long without a new line in the engine's log, but not before half an hour.",
     )
     replicas: Count = Field(1, description="Engines that share the work if they are SLURM jobs.")
     idle: Annotated[Number, Field(ge=30)] = Field(

@@ -3,8 +3,8 @@
 It uses vLLM's part of OpenAI's protocol, sends all requests at once, and survives a crash of the server: after a lost
 connection it looks for a live engine, an unknown adapter is loaded again, and the request is repeated.
 
-Requests wait in the engine's queue without a time limit. While a request waits, the client checks the engine's health:
-it drops the connections to a dead engine, and gives up on a healthy engine that makes no progress.
+Requests wait in the engine's queue without a time limit (genome.engine.waiting). The answers of a stage are kept as
+they come, so that an interrupted stage asks only for the missing ones (genome.engine.kept).
 
 Unloading keeps the server's list of adapters short; the server frees their memory by itself. A job that uses an adapter
 holds a shared lock on its folder, and unloads the adapter if no other job holds one. Answers never depend on that: a
@@ -16,14 +16,12 @@ import itertools
 import json
 import math
 import os
-import re
-import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,8 +29,11 @@ from typing import Any
 import urllib3
 
 from genome.engine.fingerprint import Fingerprint, difference
-from genome.engine.probe import get, progress
+from genome.engine.kept import Kept
+from genome.engine.logs import log_end
+from genome.engine.waiting import Watch
 from genome.errors import GenomeError
+from genome.progress import Progress
 
 BASE = "base"
 """The name of the plain base model in requests of callers."""
@@ -46,11 +47,18 @@ COMPLETIONS, CONTINUATIONS = "/v1/completions", "/v1/continuations"
 BUILT_IN = "transformers"
 """The backend in the fingerprint of the built-in server."""
 
-ATTEMPTS = 5
-"""How often a request is sent before giving up; a crash uses two (lost connection, then unknown adapter)."""
+LOAD = "/v1/load_lora_adapter"
+"""The address at which an adapter gets a name."""
 
-LOOK_SECONDS = 5
-"""Seconds between health checks of an engine while requests wait for it."""
+ATTEMPTS = 5
+"""How often a request may fail before giving up; a crash uses two (lost connection, then unknown adapter).
+
+Lost connections do not count if other requests have been answered meanwhile: a request may wait longer than an engine
+lives, as under SLURM's time limits.
+"""
+
+TOO_SLOW = 408
+"""The status with which a server refuses a request that arrived too slowly: this process was stopped for a while."""
 
 UNLOAD_SECONDS = 10
 """How long unloading an adapter may take; a job that needs the adapter again waits for it."""
@@ -94,7 +102,8 @@ class Engine:
 
     `find` returns the address of a live engine and may start one; it is called again after a crash. `usage` counts
     answered prompts, their tokens and the tokens of the responses. `timeout` is the number of seconds that an engine
-    may make no progress while a request waits.
+    may make no progress while a request waits. `kept` is the file in which the answers of a stage are kept until it has
+    finished; `progress` counts its prompts.
     """
 
     def __init__(
@@ -105,25 +114,24 @@ class Engine:
         timeout: float = 600,
         concurrency: int = 64,
         model_name: str = BASE,
+        kept: Path | None = None,
     ):
         self._find = find
         self._batch_size = batch_size
         self._base = model_name
-        self._timeout = timeout
+        self._watch = Watch(lambda: self._address, timeout)
         self._http = urllib3.PoolManager(
             maxsize=concurrency, timeout=urllib3.Timeout(connect=30, read=None), retries=False
         )
-        self._http.pool_classes_by_scheme = _watched_pools(self._waits)
-        self._waiting_lock = threading.Lock()  # `_lock` is held while an engine starts
-        self._waiting: set[socket.socket] = set()
-        self._watching = False
-        self._answers = 0
+        self._http.pool_classes_by_scheme = self._watch.pools()
         self._threads = ThreadPoolExecutor(concurrency)
         self._lock = threading.Lock()
         self._adapters: dict[str, str] = {}
-        self._failure: GenomeError | None = None
+        self._answered = 0
         self.usage: Counter[str] = Counter(dict.fromkeys(USAGE, 0))
         self._address = find()
+        self._kept = Kept(kept, self.fingerprint)
+        self.progress = Progress("samples")
 
     @property
     def machine(self) -> str:
@@ -134,6 +142,11 @@ class Engine:
     def fingerprint(self) -> Fingerprint:
         """The engine's fingerprint (genome.engine.fingerprint); the same for all answers of this engine."""
         return self._address.fingerprint
+
+    @property
+    def earlier_seconds(self) -> float:
+        """How long earlier attempts of an interrupted stage worked for the answers that they have kept."""
+        return self._kept.seconds
 
     def load(self, name: str, path: Path | str) -> None:
         """Load the adapter folder at `path` under a name for requests; a name that is already loaded is left as it is.
@@ -264,13 +277,32 @@ class Engine:
         return [_in_order(answer) for answer in answers]
 
     def _together(self, path: str, bodies: list[dict]) -> list[dict]:
-        """Send requests to one address together; return their answers in order. The first failure cancels the rest."""
-        futures = [self._threads.submit(self._post, path, body) for body in bodies]
-        try:
-            return [future.result() for future in futures]
-        finally:
-            for future in futures:
-                future.cancel()
+        """Send requests to one address together; return their answers in order. The first failure cancels the rest.
+
+        What an earlier attempt of this stage has kept is not asked for again.
+        """
+        kept = [self._kept.find(path, body) for body in bodies]
+        sizes = [len(body["prompt"]) for body in bodies]
+        earlier = sum(size for size, answer in zip(sizes, kept, strict=True) if answer is not None)
+        with self.progress.working(sum(sizes), earlier):
+            futures = [
+                self._threads.submit(self._ask, path, body)
+                for body, answer in zip(bodies, kept, strict=True)
+                if answer is None
+            ]
+            try:
+                asked = iter([future.result() for future in futures])
+            finally:
+                for future in futures:
+                    future.cancel()
+        return [next(asked) if answer is None else answer for answer in kept]
+
+    def _ask(self, path: str, body: dict[str, Any]) -> dict:
+        answer = self._post(path, body)
+        self._answered += 1
+        self._kept.add(path, body, answer)
+        self.progress.add(len(body["prompt"]))
+        return answer
 
     def _count(self, answers: list[dict]) -> None:
         with self._lock:
@@ -280,7 +312,7 @@ class Engine:
                 self.usage["response_tokens"] += answer["usage"]["completion_tokens"]
 
     def _load(self, name: str) -> None:
-        self._post("/v1/load_lora_adapter", {"lora_name": name, "lora_path": self._adapters[name]})
+        self._post(LOAD, {"lora_name": name, "lora_path": self._adapters[name]})
 
     def _leave(self, name: str, lease: int) -> None:
         """Release a lease; the last job to do so unloads the adapter. A failure wastes memory but changes no answer."""
@@ -301,84 +333,45 @@ class Engine:
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
         data = json.dumps(body).encode()
-        for attempt in range(ATTEMPTS):
+        address, problem, failures, answered = self._address, "", 0, self._answered
+        while failures < ATTEMPTS:
             address = self._address
             try:
                 response = self._http.request("POST", address.url + path, body=data, headers=_headers(address))
             except urllib3.exceptions.HTTPError as error:
-                if self._failure:
-                    raise self._failure from error
+                if self._watch.failure:
+                    raise self._watch.failure from error
                 problem = f"connection lost ({type(error).__name__})"
+                failures = failures + 1 if self._answered == answered else 1
+                answered = self._answered
                 self._recover(address)
                 continue
-            self._answers += 1
+            self._watch.responses += 1
             if response.status < 400:
                 if path not in (COMPLETIONS, CONTINUATIONS):
                     return None
                 if answer := _whole_answer(path, response, body):
                     return answer
             problem = _message(response)
-            if path == "/v1/load_lora_adapter" and response.status == 400 and "already been loaded" in problem:
+            if path == LOAD and response.status == 400 and "already been loaded" in problem:
                 return None
             if "greater than max_lora_rank" in problem:
                 raise GenomeError(f"engine: {path} refused: {problem}; raise engine.max_lora_rank")
             if response.status == 404 and body.get("model") in self._adapters:
                 self._load(body["model"])
-            elif response.status >= 500 or response.status < 400:
-                time.sleep(0.2 * attempt)
+            elif response.status >= 500 or response.status < 400 or response.status == TOO_SLOW:
+                time.sleep(0.2 * failures)
                 self._recover(address)
             else:
                 raise GenomeError(f"engine: {path} refused: {problem}")
+            failures += 1
         raise GenomeError(f"engine: {path} failed {ATTEMPTS} times: {problem}{log_end(address.log)}")
-
-    @contextmanager
-    def _waits(self, connection: socket.socket) -> Iterator[None]:
-        """Watch the engine while an answer is awaited on `connection`."""
-        with self._waiting_lock:
-            self._waiting.add(connection)
-            if not self._watching:
-                self._watching = True
-                threading.Thread(target=self._watch, daemon=True).start()
-        try:
-            yield
-        finally:
-            with self._waiting_lock:
-                self._waiting.discard(connection)
-        with suppress(OSError):  # the answer was empty, and the connection is closed
-            connection.settimeout(self._timeout)  # an answer that has begun arrives in one piece
-
-    def _watch(self) -> None:
-        """Check the engine while requests wait for it; break their connections if it is dead or makes no progress."""
-        moved, before = time.monotonic(), (0, b"")
-        while True:
-            time.sleep(min(LOOK_SECONDS, self._timeout / 4))
-            with self._waiting_lock:
-                waiting, address = set(self._waiting), self._address
-                if not waiting:
-                    self._watching = False
-                    return
-            health = get(f"{address.url}/health", address.key)
-            now = self._answers, progress(address.url, address.key, health.data) if health else before[1]
-            if now != before:
-                moved, before = time.monotonic(), now
-            given_up = time.monotonic() - moved > self._timeout
-            if given_up and health is not None:
-                self._failure = GenomeError(
-                    f"engine: no progress for {self._timeout:g} s while requests waited; raise engine.timeout if "
-                    f"one step takes longer{log_end(address.log)}"
-                )
-            if given_up or (health is not None and health.status >= 500):
-                with self._waiting_lock:
-                    stuck = waiting & self._waiting
-                for connection in stuck:
-                    with suppress(OSError):
-                        connection.shutdown(socket.SHUT_RDWR)
 
     def _recover(self, lost: Address) -> None:
         """Find a live engine to replace `lost`, once for all threads that saw the crash."""
         with self._lock:
-            if self._failure:
-                raise self._failure
+            if self._watch.failure:
+                raise self._watch.failure
             if self._address is not lost:
                 return
             try:
@@ -391,24 +384,8 @@ class Engine:
                     )
                 self._address = found
             except GenomeError as error:
-                self._failure = error
+                self._watch.failure = error
                 raise
-
-
-def _watched_pools(waits: Callable[[socket.socket], AbstractContextManager]) -> dict[str, type]:
-    """Return connection pools whose connections enter `waits` while they wait for an answer."""
-
-    def watched(kind: type) -> type:
-        def getresponse(connection: Any) -> Any:
-            with waits(connection.sock):
-                return kind.getresponse(connection)
-
-        return type(kind.__name__, (kind,), {"getresponse": getresponse})
-
-    return {
-        scheme: type(pool.__name__, (pool,), {"ConnectionCls": watched(pool.ConnectionCls)})
-        for scheme, pool in urllib3.poolmanager.pool_classes_by_scheme.items()
-    }
 
 
 def _headers(address: Address) -> dict[str, str]:
@@ -435,25 +412,6 @@ def _log_probabilities(tokens: Sequence[int], choice: dict[str, Any]) -> list[fl
     """Return the log-probabilities of a prompt's tokens, except the first, which has no context."""
     found = zip(tokens[1:], choice["prompt_logprobs"][1:], strict=True)
     return [scores[str(token)]["logprob"] for token, scores in found]
-
-
-def log_end(log: Path | None, start: int = 0) -> str:
-    """Return the last three errors in a log (from byte `start`), or its last lines, as the end of a message."""
-    if log is None or not log.exists():
-        return ""
-    with log.open("rb") as file:
-        file.seek(max(start, log.stat().st_size - 65536))
-        lines = [_VLLM_PREFIX.sub("", line) for line in file.read().decode(errors="replace").splitlines()]
-    # Indented lines are the code of a traceback; its message is not indented.
-    messages = [line.rstrip() for line in lines if line.strip() and not line.startswith((" ", "Traceback"))]
-    errors = list(dict.fromkeys(line for line in messages if _ERROR.match(line)))
-    return f"; {log} ends: {' | '.join(line[:300] for line in (errors or messages)[-3:])}"
-
-
-_VLLM_PREFIX = re.compile(r"^(\(\w+ pid=\d+\) ?)?([A-Z]+ [\d-]+ [\d:]+ \[[^\]]*\] ?)?")
-"""Process, level, time and source, which vLLM writes before each line, including those of tracebacks."""
-
-_ERROR = re.compile(r"[\w.]*(Error|Exception): |([\w.]+: )?error: ")
 
 
 def _message(response: urllib3.BaseHTTPResponse) -> str:

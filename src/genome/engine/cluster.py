@@ -18,9 +18,10 @@ from typing import Any
 
 from genome.engine import slurm
 from genome.engine.client import Address
+from genome.engine.logs import log_size
 from genome.engine.owner import HOST, POLL_SECONDS, current_owner, orphaned
 from genome.engine.probe import HEALTH_SECONDS, healthy
-from genome.engine.program import KEY_VARIABLE, Program, command
+from genome.engine.program import KEY_VARIABLE, Program, command, start_limit
 from genome.engine.records import FOLDER, lock, own_folder, remove
 from genome.engine.state import State, address, read_state
 from genome.errors import GenomeError
@@ -44,7 +45,7 @@ def slurm_server(program: Callable[[], Program], base: Path, settings: Mapping[s
     """Return a function that finds one of this workflow's servers among SLURM's jobs and submits missing ones.
 
     Jobs are distributed over replicas by their PIDs. While a job's replica is starting, any other replica serves it. If
-    there is none, the job waits while the replica is queued, and then at most `engine.timeout`.
+    there is none, the job waits while the replica is queued, and then while its log grows.
     """
     owner, folder = current_owner(), FOLDER.absolute()
     replicas = settings.get("replicas", 1)
@@ -62,7 +63,7 @@ def slurm_server(program: Callable[[], Program], base: Path, settings: Mapping[s
     def find() -> Address:
         own_folder()
         keep_needed(folder / f"alive-{owner.token}")
-        since: dict[tuple[str, bool], float] = {}
+        since: dict[tuple[str, bool, int], float] = {}
         logged = None
         while True:
             state, problem, jobs = _reached(files[0]), None, {}
@@ -87,8 +88,9 @@ def slurm_server(program: Callable[[], Program], base: Path, settings: Mapping[s
                 log.info("waiting for engine job %s: %s (%s)", job.id, where, reason)
             published = read_state(files[0])
             if where in slurm.STARTED:
-                limit = HEALTH_SECONDS if published else settings.get("timeout", 600)
-                began = since.setdefault((job.id, published is not None), time.monotonic())
+                limit = HEALTH_SECONDS if published else start_limit(settings)
+                size = 0 if published else log_size(Path(slurm.log_of(job.id)))
+                began = since.setdefault((job.id, published is not None, size), time.monotonic())
                 if time.monotonic() - began > limit:
                     problem = f"at {published.url} was out of reach of {HOST}" if published else "was not ready"
                     with lock(folder):

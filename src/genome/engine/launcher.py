@@ -19,16 +19,17 @@ from genome.engine.program import Program
 from genome.errors import GenomeError
 
 URL_SECONDS = 60
-"""How long an external server may be unreachable, for a restart."""
+"""How long an external server may be unreachable at first; one that has answered has `engine.timeout` to restart."""
 
 URL_KEY_VARIABLE = "GENOME_API_KEY"
 """Environment variable with the key of such a server, unless `engine.key_variable` names another."""
 
 
-def connect(settings: Mapping[str, Any], base: Path | str, rank: int | None = None) -> Engine:
+def connect(settings: Mapping[str, Any], base: Path | str, rank: int | None = None, kept: Path | None = None) -> Engine:
     """Return the workflow's engine for the model folder `base`, and start one if none runs.
 
-    `settings` is the section `engine` of the config; `rank` is the rank of the adapters to serve, if known.
+    `settings` is the section `engine` of the config; `rank` is the rank of the adapters to serve, if known. In `kept`,
+    a stage keeps its answers until it has finished.
     """
     backend = settings.get("backend", "transformers")
     if backend not in BACKENDS:
@@ -36,7 +37,7 @@ def connect(settings: Mapping[str, Any], base: Path | str, rank: int | None = No
     client = {
         name: settings[name] for name in ("batch_size", "timeout", "concurrency", "model_name") if name in settings
     }
-    return Engine(BACKENDS[backend](settings, Path(base), rank), **client)
+    return Engine(BACKENDS[backend](settings, Path(base), rank), kept=kept, **client)
 
 
 def transformers_backend(settings: Mapping[str, Any], base: Path, rank: int | None) -> Callable[[], Address]:
@@ -81,13 +82,16 @@ def url_backend(settings: Mapping[str, Any], base: Path, rank: int | None) -> Ca
             f"{variable} is not set; export the key of {url} in it (if it has no key: engine.key_variable: null)"
         )
 
+    limits = iter([URL_SECONDS])
+
     def find() -> Address:
-        deadline = time.monotonic() + URL_SECONDS
+        limit = next(limits, max(URL_SECONDS, settings.get("timeout", 600)))
+        deadline = time.monotonic() + limit
         # Not /v1/models: vLLM answers it even when its engine has died.
         while (health := get(f"{url}/health")) is None or health.status >= 500:
             if time.monotonic() > deadline:
                 raise GenomeError(
-                    f"engine.url: no answer from {url} in {URL_SECONDS} s; start the server or correct the URL"
+                    f"engine.url: no answer from {url} in {limit:g} s; start the server or correct the URL"
                 )
             time.sleep(1)
         answer = get(f"{url}/v1/models", key)

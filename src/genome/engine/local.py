@@ -10,14 +10,14 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from genome.engine.client import Address, log_end
+from genome.engine.client import Address
+from genome.engine.logs import log_end, log_size
 from genome.engine.owner import HOST, Owner, current_owner, orphaned, started, this_process
 from genome.engine.probe import healthy
-from genome.engine.program import KEY_VARIABLE, Program, command
+from genome.engine.program import KEY_VARIABLE, Program, command, start_limit
 from genome.engine.records import FOLDER, lock, own_folder, read_record, remove, write_record
 from genome.engine.state import Starting, State, address, end, read_state
 from genome.errors import GenomeError
@@ -85,13 +85,13 @@ def _start(
         left -= 1
         if not owner.alive():
             raise orphaned()
-        before = logfile.stat().st_size if logfile.exists() else 0
+        before = log_size(logfile)
         starting, server = read_record(note, Starting), None
         if starting is None or not starting.alive():
             server = _launch(program(), owner, file, logfile, keep_store)
             starting = Starting(HOST, server.pid, started(server.pid))
             write_record(note, starting)
-        state = _published(file, starting, owner, settings.get("timeout", 600), partial(log_end, logfile, before))
+        state = _published(file, starting, owner, start_limit(settings), logfile, before)
         remove(note)
         if state is not None:
             return state
@@ -118,9 +118,12 @@ def _launch(made: Program, owner: Owner, file: Path, logfile: Path, options: lis
     return server
 
 
-def _published(file: Path, starting: Starting, owner: Owner, timeout: float, log: Callable[[], str]) -> State | None:
-    """Return the engine that has published itself in `file`; None if the starting engine has ended."""
-    deadline = time.monotonic() + timeout
+def _published(file: Path, starting: Starting, owner: Owner, limit: float, logfile: Path, before: int) -> State | None:
+    """Return the engine that has published itself in `file`; None if the starting engine has ended.
+
+    It is given up if its log (from byte `before`) has not grown for `limit` seconds.
+    """
+    size, moved = before, time.monotonic()
     while True:
         ended = not starting.alive()
         state = read_state(file)
@@ -131,9 +134,14 @@ def _published(file: Path, starting: Starting, owner: Owner, timeout: float, log
             raise orphaned()
         if ended:
             return None
-        if time.monotonic() > deadline:
+        if log_size(logfile) != size:
+            size, moved = log_size(logfile), time.monotonic()
+        if time.monotonic() - moved > limit:
             end(starting)
-            raise GenomeError(f"the engine was not ready in {timeout} s; raise engine.timeout{log()}")
+            raise GenomeError(
+                f"the engine was not ready, and its log did not grow for {limit:g} s; raise engine.timeout"
+                f"{log_end(logfile, before)}"
+            )
         time.sleep(0.02)
 
 

@@ -8,8 +8,13 @@ import urllib3
 HEALTH_SECONDS = 30
 """How long a running server may take to answer a health check before it is replaced."""
 
-_VLLM_COUNTERS = (b"vllm:prompt_tokens_total", b"vllm:generation_tokens_total")
-"""Counters at vLLM's /metrics that rise while it works."""
+_VLLM_COUNTERS = (
+    b"vllm:prompt_tokens_total",
+    b"vllm:generation_tokens_total",
+    b"vllm:iteration_tokens_total_count",
+    b"vllm:kv_cache_usage_perc",
+)
+"""Values at vLLM's /metrics that change while it works; the last changes with each part of a long prompt."""
 
 
 def get(url: str, key: str = "", timeout: float | None = None) -> urllib3.BaseHTTPResponse | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from genome.engine.client import log_end
+from genome.engine.logs import log_end
 from genome.engine.records import read_record, write_record
 from genome.errors import GenomeError
 

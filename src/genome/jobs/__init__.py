@@ -17,6 +17,7 @@ from pathlib import Path
 
 from genome.engine.owner import current_owner
 from genome.errors import GenomeError
+from genome.progress import MARK
 
 log = logging.getLogger("genome")
 
@@ -59,24 +60,40 @@ def _outputs() -> list[Path]:
     return [Path(output) for output in script.output] if script is not None else []
 
 
+def answers_file() -> Path | None:
+    """Return where the stage whose script is running keeps its answers until it has finished; None outside a script.
+
+    It is not an output of the rule, because Snakemake removes the outputs of a job that was interrupted.
+    """
+    outputs = _outputs()
+    return outputs[0].with_name(f".{outputs[0].name}.kept") if outputs else None
+
+
 def _mark(record: logging.LogRecord) -> bool:
     """Let a line say that it is a warning."""
     record.mark = "warning: " if record.levelno == logging.WARNING else ""
     return True
 
 
-def _terminal() -> logging.Handler:
-    """Return what writes each warning to the terminal once; an error ends the job, whose last words it is."""
+def _terminal(stage: str) -> logging.Handler:
+    """Return what writes progress, with the name of the stage, and each warning once to the terminal.
+
+    An error ends the job, whose last words it is.
+    """
     said: set[str] = set()
 
-    def is_new_warning(record: logging.LogRecord) -> bool:
+    def is_shown(record: logging.LogRecord) -> bool:
+        if hasattr(record, MARK):
+            record.mark = f"{stage}: "
+            return True
         line = record.getMessage()
         new = record.levelno == logging.WARNING and line not in said
         said.add(line)
-        return new
+        return _mark(record) and new
 
     handler = logging.StreamHandler()
-    handler.addFilter(is_new_warning)
+    handler.setFormatter(logging.Formatter("%(mark)s%(message)s"))
+    handler.addFilter(is_shown)
     return handler
 
 
@@ -84,19 +101,21 @@ def _terminal() -> logging.Handler:
 def job(logfile: Path | str) -> Iterator[None]:
     """Run a script's block: log lines go to `logfile`, and a GenomeError ends the job with its one line.
 
-    Warnings go to the terminal too.
+    Warnings and progress go to the terminal too. Answers that the stage has kept are removed when it has finished.
     """
-    handler, terminal = logging.FileHandler(logfile, mode="w", encoding="utf-8"), _terminal()
+    handler = logging.FileHandler(logfile, mode="w", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(mark)s%(message)s", datefmt="%H:%M:%S"))
-    terminal.setFormatter(logging.Formatter("%(mark)s%(message)s"))
+    handler.addFilter(_mark)
+    terminal = _terminal(str(Path(logfile).with_suffix("")).removeprefix("logs/"))
     for each in (handler, terminal):
-        each.addFilter(_mark)
         log.addHandler(each)
     log.setLevel(logging.INFO)
     try:
         _end_with_owner()
         _remove_leftovers(_outputs())
         yield
+        if kept := answers_file():
+            kept.unlink(missing_ok=True)
     except GenomeError as error:
         log.error("error: %s", error)
         sys.exit(f"error: {error}")

@@ -23,6 +23,7 @@ def baseline(site: Site, settings: str, prompts: Sequence[str], scored_experts: 
     chosen = settled(given, mixed=is_mixed(experts))
     space = space_of(getattr(chosen, "merge_space", FACTORS))
     evaluator = site.evaluator(params["tasks"], prompts, experts, space, start, scored_experts)
+    evaluator.planned = method.cost(chosen, len(start.members), len(experts))
     result = run_baseline(start, method, chosen, seed, experts, evaluator)
     out.write(started, result, start, evaluator)
 

@@ -53,14 +53,14 @@ def answer_test(
     if Path(model).suffix == ENDING:
         experts = [read_expert(model)]
         with meter.connecting():
-            engine = site.connect(rank=experts[0].rank)
+            engine = site.connect(rank=experts[0].rank, keep=True)
         names = [experts[0].name]
         folders = store_genotypes([expert(0, 1)], experts, STORE, names)
     else:
         experts = site.experts()
         population = read_population(model, experts)
         with meter.connecting():
-            engine = site.connect(population, model)
+            engine = site.connect(population, model, keep=True)
         members = _team(site, population, resolved, validation) if validation else top(population, resolved["members"])
         chosen = [population.best, *members]
         names = [individual.name for individual in chosen]

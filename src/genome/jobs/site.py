@@ -16,7 +16,7 @@ from genome.errors import GenomeError
 from genome.experts.expert import Expert
 from genome.files import write_json, write_jsonl
 from genome.genotype import FACTORS, PRODUCT, shared_rank
-from genome.jobs import log
+from genome.jobs import answers_file, log
 from genome.scoring.fitness import Evaluator, Objective
 from genome.scoring.results import Manifest, read_experts, read_manifest, read_scored_task
 from genome.scoring.usage import Meter, speed_settings
@@ -48,19 +48,27 @@ class Site:
         return Path(self.basis[0]) if self.basis else None
 
     def connect(
-        self, start: Population | None = None, path: Path | str = "", space: str = FACTORS, rank: int = 0
+        self,
+        start: Population | None = None,
+        path: Path | str = "",
+        space: str = FACTORS,
+        rank: int = 0,
+        *,
+        keep: bool = False,
     ) -> Engine:
         """Return the workflow's engine, ready for adapters of this job in `space` and of others that share the engine.
 
-        `rank` is that of a single adapter that the job serves in addition. If a stage continues from a population
-        `start`, read from `path`, the engine must be the one that scored it.
+        `rank` is that of a single adapter that the job serves in addition. `keep` keeps answers as they come, so that
+        the stage, if it is interrupted, asks only for the missing ones when it runs again. If a stage continues from a
+        population `start`, read from `path`, the engine must be the one that scored it.
         """
         manifest = read_manifest(self.manifest)
         named = {space, *self.engine.get("spaces", ())} | ({start.best.genotype.space} if start else set())
         spaces = {space_of(settled_space(named_space(each), mixed=manifest.mixed)) for each in named}
         ranks = {each: rank_of(each, manifest) for each in spaces}
         check_ranks(ranks, manifest, self.engine)
-        engine = connect(self.engine, self.base, max(rank, manifest.rank, *ranks.values()))
+        kept = answers_file() if keep else None
+        engine = connect(self.engine, self.base, max(rank, manifest.rank, *ranks.values()), kept)
         if start is not None:
             check_engine(path, start.engine, engine.fingerprint)
         return engine
@@ -93,8 +101,9 @@ class Site:
             Objective(*read_scored_task(task["name"], task["definition"], self.base, file), task["weight"])
             for task, file in zip(tasks, prompts, strict=True)
         ]
+        connect = partial(self.connect, start, path, space, keep=True)
         meter = self.meter([task["name"] for task in tasks])
-        return Evaluator(objectives, experts, STORE, partial(self.connect, start, path, space), self.joint_basis, meter)
+        return Evaluator(objectives, experts, STORE, connect, self.joint_basis, meter)
 
     def meter(self, tasks: Sequence[str]) -> Meter:
         """Return what measures a stage's use of the engine for answers to `tasks`."""
@@ -130,14 +139,15 @@ class Outputs:
         """Write all files, and log the one line that summarises the stage, which began at `started`.
 
         `start` is the state of the run before. A stage that scores nothing passes on the engine that answered it. The
-        record is the only file of a stage that differs between equal runs, so it is kept with the benchmarks.
+        record is the only file of a stage that differs between equal runs, so it is kept with the benchmarks. If the
+        stage was interrupted, the record includes what was spent on the answers that it had kept.
         """
         spent = start.samples if start else 0
         engine = evaluator.engine.fingerprint if evaluator.engine else start and start.engine
         population = replace(population, samples=spent + len(evaluator.records), engine=engine)
         write_jsonl(self.evaluations, evaluator.records)
         write_population(self.population, population, evaluator.experts)
-        seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - started + evaluator.earlier_seconds
         write_json(self.record, {"seconds": round(seconds, 3), **evaluator.spent()})
         log.info(
             "generation %d: best %.4f, mean %.4f, %d evaluations spent, %.2f s (%.2f s of it for scoring)",
@@ -146,5 +156,5 @@ class Outputs:
             fmean(member.score for member in population.members),
             population.evaluations,
             seconds,
-            evaluator.seconds,
+            evaluator.scoring_seconds,
         )

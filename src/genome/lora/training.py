@@ -24,6 +24,7 @@ from safetensors import SafetensorError
 
 from genome.errors import GenomeError
 from genome.files import encodable, read_numbered, replacing_directory
+from genome.progress import Progress
 from genome.rng import stream
 from genome.tasks.chat import Chat, dialogue_texts, load_tokenizer, token_ids
 
@@ -295,20 +296,29 @@ def fit(
     rates = [(group, group["lr"]) for optimizer in optimizers for group in optimizer.param_groups]
     steps = batches(len(examples), settings)
     losses = []
-    for step, batch in enumerate(steps):
-        for group, rate in rates:
-            group["lr"] = rate * schedule(step, len(steps), settings.warmup_ratio)
-        # Rows of similar length in one pass, which need less padding.
-        rows = sorted((examples[index] for index in batch), key=lambda row: len(row.tokens))
-        tokens = max(1, sum(len(row.tokens) - row.prompt_length for row in rows))
-        size = settings.rows_per_pass or len(rows)
-        losses.append(0.0)
-        for start in range(0, len(rows), size):
-            loss = response_loss(model, rows[start : start + size]) / tokens
-            loss.backward()
-            losses[-1] += loss.item()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad()
+    progress = Progress("steps", rated="tokens")
+    with progress.working(len(steps)):
+        for step, batch in enumerate(steps):
+            for group, rate in rates:
+                group["lr"] = rate * schedule(step, len(steps), settings.warmup_ratio)
+            rows = [examples[index] for index in batch]
+            losses.append(accumulate(model, rows, settings.rows_per_pass or len(rows)))
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad()
+            progress.add(1, sum(len(row.tokens) for row in rows), f"loss {losses[-1]:.3f}")
     return losses
+
+
+def accumulate(model: torch.nn.Module, rows: Sequence[Example], size: int) -> float:
+    """Add up the gradients of a step, `size` rows at a time; return its mean loss per token."""
+    # Rows of similar length in one pass, which need less padding.
+    rows = sorted(rows, key=lambda row: len(row.tokens))
+    tokens = max(1, sum(len(row.tokens) - row.prompt_length for row in rows))
+    total = 0.0
+    for start in range(0, len(rows), size):
+        loss = response_loss(model, rows[start : start + size]) / tokens
+        loss.backward()
+        total += loss.item()
+    return total

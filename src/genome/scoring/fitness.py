@@ -39,7 +39,8 @@ class Evaluator:
 
     `evaluations` counts the individuals that answered every sample, so not those that a race stopped. `connect` is
     called once, when something must be scored: a job without evaluations needs no engine. `basis` is the file of the
-    joint basis that genotypes of a shared space need. `meter` measures the use of the engine.
+    joint basis that genotypes of a shared space need. `meter` measures the use of the engine. `planned` is how many
+    evaluations there will be, if known.
     """
 
     objectives: Sequence[Objective]
@@ -52,6 +53,7 @@ class Evaluator:
     seconds: float = 0.0
     evaluations: int = 0
     engine: Engine | None = None
+    planned: float = 0.0
 
     def __call__(self, individuals: Sequence[Individual]) -> list[Fitness]:
         """Return the fitness of individuals with distinct genotypes; all their prompts are in flight at once."""
@@ -130,10 +132,20 @@ class Evaluator:
         self.seconds += time.perf_counter() - started
         return values
 
+    @property
+    def earlier_seconds(self) -> float:
+        """The part of `scoring_seconds` that was spent before the stage was interrupted."""
+        return self.engine.earlier_seconds if self.engine else 0.0
+
+    @property
+    def scoring_seconds(self) -> float:
+        """The time of scoring so far, with that of earlier attempts of the stage."""
+        return self.seconds + self.earlier_seconds
+
     def spent(self) -> dict[str, Any]:
         """Return the cost of scoring so far: the machine that answered (None: no engine was used), and amounts."""
         return {
-            "scoring_seconds": round(self.seconds, 3),
+            "scoring_seconds": round(self.scoring_seconds, 3),
             "evaluations": self.evaluations,
             **self.meter.spent(self.engine),
         }
@@ -143,6 +155,8 @@ class Evaluator:
         if self.engine is None:
             with self.meter.connecting():
                 self.engine = self.connect()
+            if self.planned:
+                self.engine.progress.plan(self.planned * sum(len(x.samples) for x in self.objectives))
         return self.engine
 
 

@@ -60,7 +60,11 @@ class Meter:
         self.asked.append((round(begun, 3), round(time.time(), 3)))
 
     def spent(self, engine: Engine | None) -> dict[str, Any]:
-        """Return what the stage has used (without an engine: nothing), as its record has it."""
+        """Return what the stage has used (without an engine: nothing), as its record has it.
+
+        A stage that was interrupted does not know when its earlier attempts waited for answers.
+        """
+        interrupted = engine is not None and engine.earlier_seconds > 0
         return {
             "machine": engine.machine if engine else None,
             "base": self.base,
@@ -68,7 +72,7 @@ class Meter:
             "engine_settings": self.settings,
             "tasks": list(self.tasks),
             "connecting_seconds": round(self.connecting_seconds, 3),
-            "asked": self.asked,
+            **({} if interrupted else {"asked": self.asked}),
             **{name: engine.usage[name] if engine else 0 for name in USAGE},
         }
 
@@ -96,7 +100,7 @@ class Usage:
 
 
 def read_usage(path: Path | str) -> Usage | None:
-    """Return what a stage used; None if it used no engine, or if an earlier release recorded less than is needed."""
+    """Return what a stage used; None if it used no engine, or if its record does not say when it asked."""
     row = read_record(path, "seconds", "samples")
     if "asked" not in row or row["machine"] is None or not row["asked"]:
         return None
