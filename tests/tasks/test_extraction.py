@@ -111,7 +111,7 @@ def test_find_answer_passes_over_texts_that_mean_nothing():
         return text[0].isdigit()
 
     assert find_answer("#### 5\nSo the answer is correct.", means) == "5"
-    assert find_answer("The answer is 5. Let me check: the answer is correct.", means).startswith("5")
+    assert find_answer("The answer is 5. The answer is correct.", means) == "5. The"
     assert find_answer("Answer: 5\nAnswer: see above", means) == "5"
     assert find_answer("The answer is clear.", means) is None
     # what a question says about the form of the answer
