@@ -47,9 +47,8 @@ def test_of_two_complete_definitions_the_last_one_counts():
 
 
 def test_a_block_that_assigns_the_function_defines_it():
-    assert read_program("```\ndouble = lambda x: 2 * x\n```\n```\ndef helper():\n    pass\n```", TESTS).startswith(
-        "double"
-    )
+    response = "```\ndouble = lambda x: 2 * x\n```\n```\ndef helper():\n    pass\n```"
+    assert read_program(response, TESTS) == "double = lambda x: 2 * x"
 
 
 def test_the_body_of_a_prefix_keeps_its_indent():

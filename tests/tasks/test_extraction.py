@@ -49,6 +49,13 @@ FOUND = {
     "answer = 5": "5",
     "Answer – 5": "5",
     "Answer - 5": "5",
+    "Answer => 5": "5",
+    "**Answer** - 5": "5",
+    "**Final answer**\n> 5": "5",
+    "Final Answer 5": "5",
+    "The answer, in dollars, is 5": "5",
+    "The answer that we want is 5": "5",
+    "The answer's 5": "5",
     "Answer -> 5": "5",
     "| Answer | 5 |": "5",
     "| **Answer** | **5** |": "5",
@@ -70,6 +77,9 @@ FOUND = {
     '{"steps": "2 + 3, so", "answer": "5", "sure": true}': "5",
     '```json\n{"final_answer": "$5"}\n```': "$5",
     "{'answer': '5'}": "5",
+    '{"finalAnswer": 5}': "5",
+    '{"answer": 1,234}': "1,234",
+    "<answer><b>5</b></answer>": "<b>5</b>",
     '{"answer": ["5"]}': "5",
     '{"answer": "5': "5",
     # two answers on adjacent lines, and an answer that was taken back
@@ -78,6 +88,7 @@ FOUND = {
     "Answer: 4\nNo.\nAnswer: 5": "5",
     # the model goes on with a question
     "Answer: 5\n\nQuestion: 2 + 2?\nAnswer: 4": "5",
+    "Answer: 5\n\n### Question:\n2 + 2?\n### Answer:\n4": "5",
     "#### 5\nQ: 2 + 2?\n#### 4": "5",
     "Question: 2 + 3?\nAnswer: 5": "5",
 }
@@ -100,14 +111,20 @@ def test_find_answer_passes_over_texts_that_mean_nothing():
         return text[0].isdigit()
 
     assert find_answer("#### 5\nSo the answer is correct.", means) == "5"
-    assert find_answer("The answer is 5. Let me check: the answer is correct.", means).startswith("5")
+    assert find_answer("The answer is 5. The answer is correct.", means) == "5. The"
     assert find_answer("Answer: 5\nAnswer: see above", means) == "5"
     assert find_answer("The answer is clear.", means) is None
+    # what a question says about the form of the answer
+    assert find_answer("#### 5\nThe answer should be in dollars.") == "5"
+    assert find_answer("If it is 0.7, your answer should be 1. So:\n#### 5") == "5"
 
 
 def test_find_result_also_reads_what_the_last_line_calls_the_result():
     assert find_result("2 + 3.\nSo the final result is $5$.") == "$5$."
     assert find_result("**Result:** 5") == "5"
+    assert find_result("So 5 is the correct answer.") == "5"
+    assert find_result("2 + 3. **5** is the answer") == "5"
+    assert find_result('{"working": "2 + 3", "result": 5}') == "5"
     assert find_result("The result is 4.\nNo.") is None
     assert find_result("Answer: 5\nThe result is 4") == "5"
 

@@ -55,7 +55,8 @@ def test_the_last_answer_counts_and_english_comes_first():
 
 
 @pytest.mark.parametrize(
-    "text", ["Antworten Sie bitte auf 5 Fragen.", "Ответьте на 5 вопросов", "答え方を5つ示す", "svart 5"]
+    "text",
+    ["Antworten Sie bitte auf 5 Fragen.", "Ответьте на 5 вопросов", "答え方を5つ示す", "svart 5", '"svar wars": 5'],
 )
 def test_other_words_with_the_same_start_are_not_an_answer(text):
     assert find_answer(text) is None

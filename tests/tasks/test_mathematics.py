@@ -29,6 +29,10 @@ from genome.tasks.mathematics import equal, plain_number, says_result, simplify
         ("$5$ because it is odd", "5"),
         ("Hence $x = 5$ is the result", "x = 5"),
         ("$5$ or $6$", "$5$ or $6$"),
+        ("$x = 5$ since $5 > 4$", "x = 5"),
+        ("minus 5", "-5"),
+        ("about 5", "5"),
+        ("Luka and Ian", "Luka and Ian"),
         ("5 or $6$", "5 or $6$"),
     ],
 )

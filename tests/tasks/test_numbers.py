@@ -68,7 +68,14 @@ WRITTEN = {
     "7 cm^2": "7",
     "5 kg": "5",
     # signs, words and units
+    "10 cubed": "1000",
+    "5 squared": "25",
+    "ten to the power of three": "1000",
+    "10 to the 3rd power": "1000",
+    "2.5 x 10<sup>3</sup>": "2500",
     "minus 3": "-3",
+    "<b>42</b>": "42",
+    "42 out of 50": "42",
     "negative twelve": "-12",
     "forty-two apples": "42",
     "forty-two (42)": "42",
@@ -130,6 +137,8 @@ def test_parse_number_returns_none_if_ambiguous(text):
             "±42",
         ),
         *("4 hours 30 minutes", "4 hours and 30 minutes", "5 feet 3 inches", "3 dollars, 50 cents", "4:30", "2:1"),
+        *("41, or 42", "41 or maybe 42", "41 (or 42)", "41? or 42?", "41 and/or 42", "41|42", ">= 42", "1h30"),
+        *("41 plus 42 dollars", "41 dollars minus 42 dollars"),
         *("x = 4, y = 2", "4.2.2024", "five or six", "five to six", "41 apples and 42 pears"),
     ],
 )

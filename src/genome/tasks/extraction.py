@@ -23,33 +23,43 @@ _ANSWER = re.compile(
 )
 # "Answer = 5", "Answer – 5", at the start of a line.
 _DASHED = re.compile(
-    r"^[ \t>*_#-]*(?:(?:the|my|our|final|correct)[ \t]+){0,3}answer[ \t*_]*(?:[=→–—]+|-+>?(?=[ \t])|=>)[ \t]*(\S.*)",
+    r"^[ \t>*_#-]*(?:(?:the|my|our|final|correct)[ \t]+){0,3}answer[ \t*_]*(?:=+>|[=→➡⇒–—]+|-+>?(?=[ \t]))[ \t]*(\S.*)",
     re.IGNORECASE | re.MULTILINE,
 )
 # The last phrase of a line counts. If the line ends after it, the answer is the next line, unless that has its own.
 _PHRASE = re.compile(
-    r"^.*\b(?P<noun>(?<!your )answer)(?:[ \t]*\([^()\n]*\)|[ \t]+(?:to|of|for|in|we)\b[^\n.:;?!]{0,80}?)?[ \t]+"
-    r"(?:(?:would|should|must|will|has[ \t]+to)[ \t]+(?:then[ \t]+|therefore[ \t]+|thus[ \t]+)?be"
+    r"^.*\b(?P<noun>(?<!your )answer)(?:[ \t]*\([^()\n]*\)|[ \t]+(?:to|of|for|in|we|that|here|then|thus|therefore)\b"
+    r"[^\n.:;?!]{0,80}?|,[^\n.:;?!,]{1,40},)?"
+    r"(?:'s|[ \t]+(?:(?:would|should|must|will|has[ \t]+to)[ \t]+(?:then[ \t]+|therefore[ \t]+|thus[ \t]+)?be"
     r"(?![ \t]+(?:an?|as|at|entered|expressed|for|given|in|one|positive|provided|rounded|simplified|to|written)\b)"
-    r"|is|was|equals|comes[ \t]+(?:out[ \t]+)?to|turns[ \t]+out[ \t]+to[ \t]+be)\b"
+    r"|is|was|equals|comes[ \t]+(?:out[ \t]+)?to|turns[ \t]+out[ \t]+to[ \t]+be))\b"
     r"[ \t]*[:：]?(?:\s*(?:\\\[|\$\$)?\s*(?![^\n]*\banswer\b))?[ \t]*(?P<said>.*)",
     re.IGNORECASE | re.MULTILINE,
 )
-_TAG = re.compile(r"(?:<|\[)(?:final[ _-]?)?answer(?:>|\])(.*?)(?:[<\[]/|\Z)", re.IGNORECASE | re.DOTALL)
-_KEY = re.compile(r"[\"'](?:\w{0,20}[_ ])?answer[\"'][ \t]*:\s*(?=\S)", re.IGNORECASE)
+_TAG = re.compile(
+    r"(?:<|\[)(?:final[ _-]?)?answer(?:>|\])(.*?)(?:(?:</|\[/)(?:final[ _-]?)?answer|\Z)", re.IGNORECASE | re.DOTALL
+)
+_KEY = re.compile(r"[\"'](?:\w{0,20}[_ ]?)answer[\"'][ \t]*:\s*(?=\S)", re.IGNORECASE)
 _VALUE = re.compile(r"'([^'\n]*)'|([^,}\n]*)")
+_GROUPED = re.compile(r"-?\d{1,3}(?:,\d{3})+(?![\d,])")
 _ROW = re.compile(r"^[ \t]*\|[ \t*_]*(?:final[ \t]+)?answer[ \t*_]*\|([^|\n]+)\|[ \t]*$", re.IGNORECASE | re.MULTILINE)
 # Minerva's form: "Final Answer: The final answer is $5$. I hope it is correct."
 _HOPE = re.compile(r"(?<![.\s])[.\s]*I hope it is correct\.?$", re.IGNORECASE)
 # A model that goes on writes the next question.
 _NEXT = re.compile(
-    r"\n[ \t]*[*_#]*(?:question|q|problem|human|user|instruction)[ \t]*\d*[*_]*[ \t]*[:：]", re.IGNORECASE
+    r"\n[*_#> \t]*(?:question|q|problem|exercise|human|user|instruction)[ \t]*\d*[*_]*[ \t]*[:：]", re.IGNORECASE
 )
 _SHORT = re.compile(r"^A:[ \t]*(.*)", re.MULTILINE)
 _HASHES = re.compile(r"####[ \t]*(.*)")
 _RESULT = re.compile(
     r"(?:\b(?:the|our|my|final)[ \t]+(?:final[ \t]+)?(?:result|value|total|amount|solution)[ \t]+"
     r"(?:is|equals|=)[ \t]*:?|^[ \t*_#]*(?:final[ \t]+)?(?:result|solution)[ \t*_]*:)[ \t*_]*(\S.*)",
+    re.IGNORECASE,
+)
+_RESULT_KEY = re.compile(r"[\"'](?:final[_ ]?)?(?:result|solution|value)[\"'][ \t]*:\s*(?=\S)", re.IGNORECASE)
+_BEFORE = re.compile(
+    r"(?:^|[.,:;][ \t])[ \t*_]*(?:(?:so|hence|thus|therefore)[, \t]+)?([^\s.,:;][^.,:;\n]{0,60}?)"
+    r"[ \t*_]+is[ \t*_]+(?:the|our|my)[ \t]+(?:(?:final|correct|right|required)[ \t]+)?answer\b",
     re.IGNORECASE,
 )
 _BOXES = ("\\boxed{", "\\fbox{", "\\framebox{")
@@ -83,9 +93,13 @@ def find_result(response: str, means: Means = bool) -> str | None:
     answer = find_answer(response, means)
     if answer is not None or not response.strip():
         return answer
+    keys = list(_RESULT_KEY.finditer(response)) if "{" in response else []
+    if keys:
+        text = _value(response, keys[-1].end())
+        return text if text and means(text) else None
     line = response.strip().splitlines()[-1]
     nouns = tuple(noun for noun in _RESULTS if noun in line.lower())
-    patterns = (_RESULT, _in_languages(nouns)) if nouns else (_RESULT,)
+    patterns = (_RESULT, _BEFORE, *([_in_languages(nouns)] if nouns else []))
     return next((text for pattern in patterns for text in _last_first(pattern, line) if means(text)), None)
 
 
@@ -160,6 +174,9 @@ def _trimmed(text: str) -> str:
 
 def _value(response: str, start: int) -> str:
     """Return the value of a JSON key at `start` as text; also of a Python dict, and of JSON that is cut."""
+    grouped = _GROUPED.match(response, start)
+    if grouped:
+        return grouped[0]
     try:
         value, _ = json.JSONDecoder().raw_decode(response, start)
     except ValueError:
@@ -192,7 +209,8 @@ def _in_languages(nouns: tuple[str, ...]) -> re.Pattern[str]:
             noun = rf"(?<![^\W_])(?:{own})[^\s:：.,;!?\d*_=]{{0,4}}(?:[ \t]+[^\s:：.,;!?\d*\"'“”()]+){{0,5}}?[ \t]*"
         forms.append(rf"{noun}[ \t*_]*(?:[:：ః=–—]|-(?=[ \t])|{link})")
         if "" in words.link:
-            forms.append(rf"(?:{own})[ \t*_]*(?=[$€£¥₹]?[-−]?\d)")
+            start = "" if language in UNSPACED else r"(?<![^\W_])"
+            forms.append(rf"{start}(?:{own})[ \t*_]*(?=[$€£¥₹]?[-−]?\d)")
     return re.compile(rf"(?:{'|'.join(forms)})[\s*_:：]*{_OPENING}(\S.*)", re.IGNORECASE)
 
 
@@ -201,8 +219,10 @@ def _heading(nouns: tuple[str, ...]) -> re.Pattern[str]:
     """Return the pattern of a heading such as "### Final Answer" or "**Answer** 5", with the answer behind or below."""
     word = rf"(?:[^\W\d_]+[ \t]+){{0,3}}(?:{_any(nouns)})(?:[ \t]+[^\W\d_]+)?"
     return re.compile(
-        rf"^[ \t>✅]*(?:#+[ \t]*[*_]*{word}[*_]*[ \t]*(?:\n\s*|(?=[\d$\\]))"
-        rf"|[*_]+{word}[*_]+[ \t]*\n?\s*|(?:final[ \t]+)?(?:{_any(nouns)})[ \t]*\n\s*){_OPENING}(?![:：])(\S.*)",
+        rf"^[ \t>✅]*(?:#+[ \t]*[*_]*{word}[*_]*[ \t]*(?:\n[\s>]*|(?=[\d$\\]))"
+        rf"|[*_]+{word}[*_]+[ \t]*(?:[-–—=]+>?[ \t]+|\n[\s>]*)?"
+        rf"|(?:final[ \t]+)?(?:{_any(nouns)})(?:[ \t]*\n\s*|[ \t]+(?=[-−$€£]{{0,2}}\d[\d,.]*\W*$)))"
+        rf"{_OPENING}(?![:：])(\S.*)",
         re.IGNORECASE | re.MULTILINE,
     )
 

@@ -149,8 +149,13 @@ def _number_reference(task: Task, sample: Sample, value: Any) -> str:
 def _read_math(task: Task, sample: Sample, text: str) -> str | None:
     simple = mathematics.simplify(text)
     number = mathematics.plain_number(simple)
-    if number is None and simple.isascii() and simple.replace("-", "").replace(" ", "").isalpha():
-        number = parse_number(simple) if has_number_word(simple) else None
+    if (
+        number is None
+        and simple.isascii()
+        and simple.replace("-", "").replace(" ", "").isalpha()
+        and has_number_word(simple)
+    ):
+        number = parse_number(simple.replace("-", "minus ", 1) if simple[0] == "-" else simple)
     return (simple or None) if number is None else str(number)
 
 

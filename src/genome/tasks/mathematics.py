@@ -35,6 +35,8 @@ _WRAPPED = re.compile(
 _DELIMITED = re.compile(r"\s*(?:\$\$?([^$]*)\$\$?|\\\((.*?)\\\)|\\\[(.*?)\\\])\s*\.?\s*", re.DOTALL)
 # A formula in a sentence; 5$ is money.
 _FORMULA = re.compile(r"(?<!\\)\$([^$]+?)(?<!\\)\$|\\\((.+?)\\\)")
+_REASON = re.compile(r",?[ ]+(?:because|since|as|where|when|so|by|if|which|after|for)\b")
+_LEADING = re.compile(r"^(?:(minus|negative)|about|approximately|roughly|exactly|simply)[ ]+(?=\S)", re.IGNORECASE)
 _WORDS = re.compile(r"[A-Za-z]{2,}")
 _PLAIN = re.compile(r"[+-]?(?:\d+|\d{1,3}(?:,\d{3})+)?(?:\.\d+)?|[+-]?\d+\s*/\s*\d+")
 _FRACTION = re.compile(r"(-?)\\frac(?:\{(-?\d+)\}\{(-?\d+)\}|(\d)(\d))")
@@ -49,7 +51,8 @@ _NAME = re.compile(r"(?<![\\A-Za-z])(pi|infinity|oo|infty)(?![A-Za-z])")
 _ROOT = re.compile(r"(?<![\\A-Za-z])sqrt\s*(?:\(([^()]*)\)|\{([^{}]*)\}|(\d+))|√\s*(?:\(([^()]*)\)|(\d+|[a-z]))")
 _ARTICLE = re.compile(r"^(?:an?|the)\s+(?=[a-z]+(?:\s[a-z]+)?$)", re.IGNORECASE)
 _NOTHING = re.compile(
-    r"(?:(?:therefore|thus|then|also|now|indeed|not)[ ,]+)*(?:correct|right|wrong|clear|obvious|as follows|below|above"
+    r"(?:(?:therefore|thus|then|also|now|indeed|not)[ ,]+)*(?:correct|right|wrong|clear|obvious|below|above"
+    r"|as (?:follows|desired|required|expected|claimed|stated|shown|given|above|below)"
     r"|found|given|in [a-z ]{1,60}\.?$|verified|confirmed|consistent|the same|straightforward|reasonable)"
     r"(?:$|[.,;!:]|[ ](?:and|because|since|in|by|that|to|as|for|with)\b)[^\d$\\]*",
     re.IGNORECASE,
@@ -81,6 +84,7 @@ def simplify(text: str) -> str:
     while (alone := _WRAPPED.fullmatch(text.strip())) and _is_balanced(alone[1]):
         text = alone[1]
     text = _NAME.sub(lambda m: "\\pi" if m[1] == "pi" else "\\infty", _roots(_STAR.sub(" ", text.replace("**", "^"))))
+    text = _LEADING.sub(lambda m: "-" if m[1] else "", text.strip())
     measured = _UNIT.fullmatch(text.strip().rstrip("."))
     text = measured[1] if measured else text
     text = _INSIDE.sub("", " ".join(text.split())).rstrip(".").strip()
@@ -90,6 +94,9 @@ def simplify(text: str) -> str:
 
 def _formula(text: str) -> str:
     """Return the only formula of a sentence, "$12$ because the sum is 7", or the text."""
+    first = _FORMULA.match(text)
+    if first and _REASON.match(text, first.end()):
+        return first[1] or first[2]
     formulas = _FORMULA.findall(text)
     if len(formulas) != 1 or not _WORDS.search(_FORMULA.sub("", text)):
         return text

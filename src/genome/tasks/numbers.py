@@ -33,7 +33,12 @@ _NUMBER = re.compile(
     r"(?:(?P<mixed>\s+(?:and\s+)?\d+)?\s?[/⁄]\s?(?P<below>\d+))?",
     re.IGNORECASE,
 )
-_POWER = re.compile(r"\s?\^\s?\{?\s?(-?\d{1,3})\s?\}?(?!\d)|\s+to\s+the\s+power\s+of\s+(-?\d{1,3})(?!\d)")
+_POWER = re.compile(r"\s?\^\s?\{?\s?(-?\d{1,3})\s?\}?(?!\d)")
+_POWER_WORDS = re.compile(
+    r"(?<=\d)\s+(?:(squared)|(cubed)|(?:raised\s+)?to\s+the\s+(?:power\s+(?:of\s+)?(-?\d{1,3})"
+    r"|(\d{1,3})(?:st|nd|rd|th)(?:\s+power)?))\b",
+    re.IGNORECASE,
+)
 _TIMES = re.compile(r"\s*(?:\\times|\\cdot|[×x·])\s*")
 
 _FRACTION = re.compile(r"\\[dt]?frac\s*\{\s*(-?\d+)\s*\}\s*\{\s*(-?\d+)\s*\}|\\[dt]?frac\s*(\d)\s*(\d)")
@@ -47,18 +52,22 @@ _CURRENCIES = re.compile(
 )
 # "18*2" is a product, while the stars of "*18*" are emphasis.
 _POWER_STARS = re.compile(r"(?<=\d)\s*\*\*\s*(?=-?\d)")
+_ABOUT = re.compile(r"(?<=\d)\s*[~～]\s*(?=\d)")
+_HTML = re.compile(r"</?(?:b|br|code|em|i|p|span|strong|sub|u)\b[^<>]*>")
 _PRODUCT_STAR = re.compile(r"(?<=[\d)])\s*\*\s*(?=[\d(-])")
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _SUPERSCRIPT = re.compile(r"(?<=\d)[⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 _STRONG = re.compile(r"\*\*([^*\n]+)\*\*")
 
 _JOIN = "|".join(map(re.escape, sorted(JOINS, key=len, reverse=True)))
+_OR = "or|oder|ou|или|eller|lub"
 _FIRST_DIGIT = r"[-−+]?\s?[$€£¥₹]?[-−]?\.?\d"
 # What follows a number and makes it one of two, or none.
 _ANOTHER = re.compile(
+    rf"[^\w.]{{0,3}}(?:and/)?(?:{_OR})\b[^\d.]{{0,20}}{_FIRST_DIGIT}|"  # 18, or maybe 20
     rf"\s*(?:(?:(?<=[\s\d])|(?<!\w))(?:{_JOIN})\s*(?:{_FIRST_DIGIT})"  # 18 or 20
     rf"|[,;&]\s+{_FIRST_DIGIT}"  # 18, 20
-    rf"|(?:[-+−–—~×·x:/^]|\\times|\\cdot|\\div|\\pm|\\sim|÷|±|\.\.+|\)|['\"′″])"  # 18-20
+    rf"|(?:[-+−–—×·x:/^|]|\\times|\\cdot|\\div|\\pm|\\sim|÷|±|\.\.+|\)|['\"′″])"  # 18-20
     rf"\s*(?:{_FIRST_DIGIT}|[({{]\s?\d)"
     rf"|\s{_FIRST_DIGIT}|\.\d"  # 1 8
     r"|(?:\\pi|π|pi\b|\\sqrt|√|\\infty|∞)|\+(?=$|[\s.])"  # 18π
@@ -67,8 +76,9 @@ _ANOTHER = re.compile(
 )
 # One unit and then another number: "5 hours 30 minutes", "18 apples and 3 pears".
 _UNITS = re.compile(
-    r"\s*(?!(?:for|in|per|of|on|at|by|from|with|because|since|as|after|before|every|each|if|when|is|are|a|an)\b)"
-    rf"[^\W\d_]+\.?(?:\s+(?:{_JOIN})\s+|\s*[,;&]\s*|\s+){_FIRST_DIGIT}",
+    r"\s*(?!(?:for|in|per|of|out|on|at|by|from|with|because|since|as|after|before|every|each|if|when|is|are|a|an)\b)"
+    rf"[^\W\d_]+\.?(?:\s+(?:{_JOIN})\s+|\s*[,;&]\s*|\s+){_FIRST_DIGIT}"
+    r"|\s?[a-z]{1,3}(?![23]\b)\d",  # 1h30, but not 5m2
     re.IGNORECASE,
 )
 # What comes before a number and makes it a bound.
@@ -186,7 +196,7 @@ def _value(match: re.Match[str], plain: str) -> Fraction | None:
 
 
 def _raised(base: Fraction, power: re.Match[str]) -> Fraction | None:
-    exponent = int(power[1] or power[2])
+    exponent = int(power[1])
     size = max(abs(base.numerator), base.denominator)
     if (base == 0 and exponent < 0) or math.log10(size or 1) * abs(exponent) > _LONGEST:
         return None
@@ -203,16 +213,25 @@ def _western(text: str) -> str:
         text = _ROOT.sub(_root, text)
     if "*" in text:
         text = _PRODUCT_STAR.sub(" × ", _POWER_STARS.sub("^", text))
+    if "<" in text or ">" in text:
+        text = _HTML.sub("", text.replace("<sup>", "^").replace("</sup>", ""))
+        text = text.replace(">=", "≥").replace("<=", "≤")
+    text = _ABOUT.sub(" - ", text) if "~" in text or "～" in text else text
     text = _IGNORED.sub(lambda match: "," if match[0] == "{,}" else "", text)
     if not text.isascii():
         text = _SUPERSCRIPT.sub(lambda match: "^" + match[0].translate(_SUPERSCRIPTS), text)
         # A fraction character after a digit (1½) makes a mixed number, which NFKC would join into one.
         text = "".join(f" {c}" if "⁄" in unicodedata.normalize("NFKC", c) else c for c in text)
         text = "".join(map(_ascii, unicodedata.normalize("NFKC", text)))
-    text = _CURRENCIES.sub("", in_digits(text)).replace("$", "").strip()
+    text = _POWER_WORDS.sub(_power_sign, in_digits(text))
+    text = _CURRENCIES.sub("", text).replace("$", "").strip()
     if text.startswith("<") and text.endswith(">"):
         text = text[1:-1].strip()
     return text
+
+
+def _power_sign(match: re.Match[str]) -> str:
+    return f"^{2 if match[1] else 3 if match[2] else match[3] or match[4]}"
 
 
 def _root(match: re.Match[str]) -> str:
