@@ -113,24 +113,21 @@ def announced(response: str) -> list[Statement]:
     return _announced(response)
 
 
-def concluded(response: str, *, sure: bool) -> list[Statement]:
-    """Return the last sentence, if it is the only one or says that it is a conclusion, and a response of one line.
+def concluded(response: str, *, sure: bool, alone: bool) -> list[Statement]:
+    """Return the last sentence if it says that it is a conclusion; if `alone`, also a response of one line or sentence.
 
-    >>> concluded("He laughs. So it is joy.", sure=True), concluded("He laughs. She is sad.", sure=True)
-    ([Statement(text='So it is joy', sure=True)], [Statement(text='He laughs. She is sad', sure=False)])
+    >>> concluded("He laughs. So it is joy.", sure=True, alone=False), concluded("Joy.", sure=True, alone=True)
+    ([Statement(text='So it is joy', sure=True)], [Statement(text='Joy', sure=True)])
     """
     lines = [line for line in response.splitlines() if _CONTENT.search(line)]
     if not lines:
         return []
     sentences = re.split(r"(?<=[.!?])\s+", lines[-1].strip())
     last = sentences[-1].strip(" *_`.!")
-    alone = len(lines) == len(sentences) == 1
-    said = (
-        [Statement(lines[0].strip(" *_`.!"), False)]
-        if len(lines) == 1 and not alone and len(lines[0]) <= _SHORT
-        else []
-    )
-    return [*said, *([Statement(last, sure)] if alone or _CONCLUDES.match(last) else [])]
+    only = len(lines) == len(sentences) == 1
+    short = alone and not only and len(lines) == 1 and len(lines[0]) <= _SHORT
+    said = [Statement(lines[0].strip(" *_`.!"), False)] if short else []
+    return [*said, *([Statement(last, sure)] if (only and alone) or _CONCLUDES.match(last) else [])]
 
 
 def _announced(response: str) -> list[Statement]:

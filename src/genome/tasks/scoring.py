@@ -55,7 +55,9 @@ def extract(task: Task, sample: Sample, response: str) -> str | None:
     kind = KINDS[task.kind]
     if task.pattern is None and kind.settle is not None:
         said = announced(response)
-        found = kind.settle(task, sample, said or concluded(response, sure=kind.sentences))
+        found = kind.settle(
+            task, sample, said or concluded(response, sure=kind.sentences, alone=task.fallback == "line")
+        )
         if said or found:
             return found
     text = kind.find(response) if task.pattern is None else _find_own(task, task.pattern, response)
