@@ -111,7 +111,7 @@ class Statement(NamedTuple):
 def announced(response: str) -> list[Statement]:
     """Return the texts that `response` announces as its answer, in its order; none of them is blank.
 
-    >>> [text for text, _ in announced("The answer is not clear.\\n**Answer**: (B) scale\nSo B is correct.")]
+    >>> [text for text, _ in announced("The answer is not clear.\\n**Answer**: (B) scale\\nSo B is correct.")]
     ['not clear.', '(B) scale', 'So B']
     """
     for following in _NEXT.finditer(response):
