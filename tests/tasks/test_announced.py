@@ -35,8 +35,12 @@ def test_second_thoughts_and_verdicts_are_not_sure():
 
 
 def test_concluded_is_the_last_sentence_of_a_conclusion_or_a_short_response():
-    assert [text for text, _ in concluded("He laughs.\nHence it is joy.", sure=True)] == ["Hence it is joy"]
-    assert concluded("He laughs.\nShe is sad.", sure=True) == concluded("", sure=True) == []
+    assert [text for text, _ in concluded("He laughs.\nHence it is joy.", sure=True, alone=False)] == [
+        "Hence it is joy"
+    ]
+    assert [text for text, _ in concluded("She is sad.", sure=True, alone=True)] == ["She is sad"]
+    assert concluded("She is sad.", sure=True, alone=False) == concluded("", sure=True, alone=True) == []
+    assert concluded("He laughs.\nShe is sad.", sure=True, alone=True) == []
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Mapping
+from functools import lru_cache
 
 _WRAPPERS = re.compile(
     r"\\(?:text|textbf|mathrm|mathbf|boxed|fbox)\{([^{}]*)\}|[*_`$\"“”]|\\[()\[\]]|</\w+>|<[A-Za-z_]{2,}>|<[a-z]>(?=[^<]*</[a-z]>)|<\|[^|<>]*\|>"
@@ -56,6 +57,7 @@ def folded(text: str) -> str:
     return key(plain(text).casefold())
 
 
+@lru_cache(maxsize=16384)  # the same options are compared with each candidate's answer
 def plain(text: str) -> str:
     """Return `text` without the marks of Markdown and TeX around words, tags, invisible characters and pictures."""
     text = _WRAPPERS.sub(lambda match: match[1] or "", unicodedata.normalize("NFKC", text))

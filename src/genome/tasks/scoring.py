@@ -63,7 +63,8 @@ def extract(task: Task, sample: Sample, response: str) -> str | None:
     kind = KINDS[task.kind]
     if task.pattern is None and kind.settle is not None:
         statements = announced(said)
-        found = kind.settle(task, sample, statements or concluded(said, sure=kind.sentences))
+        alone = task.fallback == "line"
+        found = kind.settle(task, sample, statements or concluded(said, sure=kind.sentences, alone=alone))
         if statements or found:
             return found
     text = kind.find(said) if task.pattern is None else _find_own(task, task.pattern, said)
