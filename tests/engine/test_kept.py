@@ -3,7 +3,11 @@
 import json
 import logging
 import os
+import subprocess
+import sys
 import threading
+import time
+from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
@@ -109,6 +113,7 @@ class Counting(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     asked: ClassVar[list] = []
     left = 10**6
+    seconds = 0.0
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -116,6 +121,7 @@ class Counting(BaseHTTPRequestHandler):
             return self.say(400, {"error": {"message": "enough"}})
         type(self).left -= 1
         self.asked.append(body["prompt"])
+        time.sleep(self.seconds)
         choices = [
             {"index": i, "text": str(prompt[0]), "finish_reason": "stop"} for i, prompt in enumerate(body["prompt"])
         ]
@@ -183,3 +189,35 @@ def test_answer_reaches_the_file_before_the_others_have_come(server, tmp_path):
     one._post = post
     one.complete([Request("base", [[2], [3], [4], [5], [6], [7]], 1)])
     assert seen == [0, 1, 2]
+
+
+STAGE = """
+import sys
+from pathlib import Path
+from genome.engine.client import Address, Engine, Request
+address = Address(sys.argv[1], "key", None, "here", {"backend": "transformers", "dtype": "float32"})
+engine = Engine(lambda: address, batch_size=2, concurrency=2, kept=Path(sys.argv[2]))
+print(engine.complete([Request("base", [[number] for number in range(2, 82)], 1)])[0])
+"""
+
+
+def test_killed_stage_loses_at_most_the_requests_in_flight(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(Counting, "seconds", 0.05)
+    file = tmp_path / ".population.json.kept"
+    command = [sys.executable, "-c", STAGE, f"http://127.0.0.1:{server.server_port}", str(file)]
+    stage = subprocess.Popen(command, stdout=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not file.exists() or file.read_bytes().count(b"\n") < 5:
+        assert time.monotonic() < deadline
+        assert stage.poll() is None
+        time.sleep(0.005)
+    stage.kill()
+    stage.communicate()
+    kept = file.read_bytes().count(b"\n")
+    assert kept < 40, "it was killed in the middle"
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str([str(number) for number in range(2, 82)])
+    assert file.read_bytes().count(b"\n") == 40
+    again = Counter(map(str, Counting.asked))
+    assert len(again) == 40
+    assert again.total() - 40 <= 2, "two requests were in flight"

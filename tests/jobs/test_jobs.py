@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from genome.jobs import job, log
+from genome.errors import GenomeError
+from genome.jobs import answers_file, job, log
 
 KILLED = """
 import os, signal
@@ -33,6 +34,20 @@ def test_unfinished_files_of_a_killed_job_are_removed(tmp_path, monkeypatch):
     with job(tmp_path / "log"):
         left = sorted(path.relative_to(tmp_path).as_posix() for path in (tmp_path / "out").iterdir())
     assert left == sorted(others)
+
+
+def test_kept_answers_are_removed_only_when_the_stage_has_finished(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert answers_file() is None
+    rule = SimpleNamespace(output=["population.json", "evaluations.jsonl"])
+    monkeypatch.setattr(sys.modules["__main__"], "snakemake", rule, raising=False)
+    (tmp_path / ".population.json.kept").touch()
+    assert answers_file().resolve() == tmp_path / ".population.json.kept"
+    with pytest.raises(SystemExit), job("log"):
+        raise GenomeError("the engine was lost")
+    with job("log"):
+        assert (tmp_path / ".population.json.kept").exists(), "the next attempt finds them"
+    assert not (tmp_path / ".population.json.kept").exists()
 
 
 def test_warnings_of_a_job_go_to_the_terminal_too_each_once(tmp_path, capsys):
