@@ -14,6 +14,7 @@ from genome.experts.expert import Expert
 from genome.genotype import expert
 from genome.lora.store import store_genotypes
 from genome.rng import stream
+from genome.search.measure import Measure
 from genome.search.population import Fitness, Individual
 from genome.search.racing import Course, Trial
 from genome.tasks import Task, metrics
@@ -27,6 +28,12 @@ class Objective:
     task: Task
     samples: Sequence[dict[str, Any]]
     weight: float
+
+    def drawn(self, number: int, seed: int, draw: int) -> "Objective":
+        """Return the objective with `number` of its samples, in their order, of the `draw` that a seed has drawn."""
+        size = len(self.samples)
+        chosen = stream(seed, "samples", self.task.name, draw).permutation(size)[:number]
+        return replace(self, samples=[self.samples[i] for i in sorted(chosen.tolist())])
 
 
 @dataclass
@@ -43,6 +50,7 @@ class Evaluator:
     store: Path
     connect: Callable[[], Engine]
     basis: Path | None = None
+    measure: Measure = field(default_factory=Measure)
     records: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     evaluations: int = 0

@@ -13,12 +13,12 @@ from genome.config import paths, rows
 from genome.config.bases import Chat
 from genome.config.values import overlay
 from genome.search.method import deciding, plain
-from genome.search.settings import named_space
+from genome.search.settings import named_scheme, named_space
 from genome.workflow import sources
 from genome.workflow.evaluation import asked_members, is_team, members_of, model_of
 from genome.workflow.names import RunName, TestName
 from genome.workflow.plan import JSON, Plan, canonical
-from genome.workflow.runs import search_settings
+from genome.workflow.runs import finalists_of, likelihood, search_settings
 
 OF_SCORING = ("category", "metric", "pattern", "fallback", "integers", "max_tokens", "tokenizer", "prefix", "version")
 """The fields of a task that only scoring reads."""
@@ -121,7 +121,7 @@ def of_fitness(plan: Plan, tasks: tuple[str, ...]) -> Mapping[str, JSON]:
 
 def of_initial(plan: Plan, tasks: tuple[str, ...], scheme: str) -> Mapping[str, JSON]:
     """Return what a generation 0 depends on: not on the method; repeats of experts are mutants by GENOME's rates."""
-    initialisation, _, space = scheme.partition("-")
+    initialisation, space, measure = named_scheme(scheme)
     genome = replace(plan.config.variant("genome", "genome").settings, merge_space=named_space(space))
     repeats = OF_REPEATS if initialisation == "experts" else ()
     decided = {key: value for key, value in deciding(genome).items() if key in ("merge_space", *repeats)}
@@ -130,6 +130,8 @@ def of_initial(plan: Plan, tasks: tuple[str, ...], scheme: str) -> Mapping[str, 
         "initialisation": initialisation,
         "stage": plan.versions["initial"],
         **decided,
+        **measure.given(),
+        **likelihood(plan, measure),
     }
 
 
@@ -142,6 +144,12 @@ def of_search(plan: Plan, tasks: tuple[str, ...], variant: str) -> Mapping[str, 
 def search_text(plan: Plan, tasks: tuple[str, ...], variant: str) -> str:
     """Return what a run's populations depend on as one text: the generations of all seeds ask for the same."""
     return canonical(of_search(plan, tasks, variant))
+
+
+def of_finalists(plan: Plan, run: RunName) -> Mapping[str, JSON]:
+    """Return what the choice among a run's finalists depends on."""
+    number = finalists_of(plan, run.variant)
+    return {**of_fitness(plan, run.tasks), "finalists": number, "stage": plan.versions["finalists"]}
 
 
 def of_run(plan: Plan, run: RunName) -> Mapping[str, JSON]:

@@ -119,7 +119,7 @@ def _compared_runs(plan: Plan, shown: Efficiency) -> list[dict[str, JSON]]:
             "tasks": task,
             "seed": seed,
             "folder": run.folder,
-            "populations": runs.populations_of(plan, run),
+            "populations": runs.shown_populations(plan, run),
             "scores": f"{test_of(task, run).folder}/scores.json",
         }
         for variant in shown.variants
@@ -195,9 +195,7 @@ def _voting_files(plan: Plan, shown: CrossBase) -> Files:
         "responses": responses,
         "origins": files_of(tests, "responses.json"),
         # The last ones: they contain the fitness of the members that vote.
-        "populations": [
-            f"{test.results}/{runs.populations_of(plan, test.run)[-1].removeprefix('results/')}" for test in tests
-        ],
+        "populations": [f"{test.results}/{runs.result_of(plan, test.run).removeprefix('results/')}" for test in tests],
     }
     for each in ("splits", "responses", "populations"):
         # They are made by other workflows, not by rules of this one.
