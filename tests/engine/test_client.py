@@ -11,14 +11,17 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
 from engine.tiny_models import tokenizer
 from genome.engine import local, machine
-from genome.engine.client import Address, Engine, Request
+from genome.engine.client import Address, Engine, Request, ScoreRequest
 from genome.engine.launcher import connect
 from genome.engine.model import Model
 from genome.engine.owner import current_owner
@@ -100,6 +103,47 @@ def test_negative_log_likelihood_leaves_out_first_tokens(engine, gemma, prompts)
     scores, _ = Model(gemma[0]).score(prompts)
     assert total == pytest.approx(-math.fsum(value for row in scores for value in row), rel=1e-5)
     assert engine.negative_log_likelihood("adapter0", prompts) != (total, tokens)
+
+
+CONTINUATIONS = [[[7], [8, 9, 10]], [[5, 6], [7], [11]], [[4, 4, 4, 4]]]
+
+
+def expected_scores(base, prompts):
+    """Log-softmax of transformers' logits for each prompt with each of its continuations, one at a time."""
+    network = AutoModelForCausalLM.from_pretrained(base, attn_implementation="eager").eval()
+    rows = []
+    for prompt, given in zip(prompts, CONTINUATIONS, strict=True):
+        rows.append([])
+        for each in given:
+            with torch.inference_mode():
+                logits = network(torch.tensor([[*prompt, *each]])).logits[0].log_softmax(-1)
+            rows[-1].append([logits[len(prompt) - 1 + i, token].item() for i, token in enumerate(each)])
+    return rows
+
+
+@pytest.mark.parametrize("backend", ["transformers", "vllm"])
+def test_score_equals_the_log_softmax_of_transformers(engine, gemma, prompts, backend):
+    address = replace(engine._address, fingerprint={**engine.fingerprint, "backend": backend})
+    client, few = Engine(lambda: address, batch_size=2), prompts[5:8]
+    [scores, other] = client.score([ScoreRequest(name, few, CONTINUATIONS) for name in ("base", "adapter0")])
+    expected = expected_scores(gemma[0], few)
+    assert [[len(row) for row in rows] for rows in scores] == [[1, 3], [2, 1, 1], [4]]
+    for rows, right in zip(scores, expected, strict=True):
+        for row, values in zip(rows, right, strict=True):
+            assert row == pytest.approx(values, abs=1e-4)
+    assert other != scores
+    read = sum(map(len, few)), sum(len(each) for given in CONTINUATIONS for each in given)
+    several = sum(len(prompt) * len(given) for prompt, given in zip(few, CONTINUATIONS, strict=True))
+    assert client.usage == {
+        "samples": 2 * 3,
+        "prompt_tokens": 2 * (sum(read) if backend == "transformers" else several + read[1]),
+        "response_tokens": 0,
+    }
+
+
+def test_score_returns_nothing_for_no_prompts(engine):
+    assert engine.score([]) == []
+    assert engine.score([ScoreRequest("base", [], [])]) == [[]]
 
 
 def test_refused_request_raises_one_line(engine, tmp_path):

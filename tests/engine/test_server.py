@@ -90,6 +90,10 @@ def completion(**fields):
     return {"model": "base", "prompt": [[2, 7, 8]], "max_tokens": 3, "temperature": 0} | fields
 
 
+def continuing(**fields):
+    return {"model": "base", "prompt": [[2, 7, 8], [2, 9]], "continuations": [[[5], [6, 7]], [[4]]]} | fields
+
+
 def test_health_needs_no_key_and_counts_steps(call):
     status, before = call("/health", key="wrong")
     assert status == 200
@@ -120,6 +124,22 @@ def test_prompt_logprobs_have_the_form_of_vllm(call):
     assert first is None
     assert [list(entry) for entry in others] == [["7"], ["8"]]
     assert all(entry[token]["logprob"] < 0 for entry in others for token in entry)
+
+
+def test_continuations_have_one_choice_per_prompt(call):
+    status, body = call("/v1/continuations", continuing())
+    assert status == 200
+    assert [choice["index"] for choice in body["choices"]] == [0, 1]
+    assert [[len(row) for row in choice["logprobs"]] for choice in body["choices"]] == [[1, 2], [1]]
+    assert all(value < 0 for choice in body["choices"] for row in choice["logprobs"] for value in row)
+    assert body["usage"] == {"prompt_tokens": 9, "completion_tokens": 0, "total_tokens": 9}
+
+
+def test_continuations_are_those_of_the_prompts_log_probabilities(call):
+    _, body = call("/v1/continuations", continuing())
+    _, whole = call("/v1/completions", completion(prompt=[[2, 7, 8, 6, 7]], max_tokens=1, prompt_logprobs=0))
+    expected = [scores[token]["logprob"] for scores in whole["choices"][0]["prompt_logprobs"][3:] for token in scores]
+    assert body["choices"][0]["logprobs"][1] == pytest.approx(expected, abs=1e-5)
 
 
 def test_adapters_are_loaded_listed_and_unloaded(call, gemma):
@@ -190,6 +210,36 @@ REFUSED = {
     "no JSON": (b"{", "not valid JSON"),
     "no object": (b"[]", "not a JSON object"),
 }
+
+
+REFUSED_CONTINUATIONS = {
+    "unknown field": (continuing(max_tokens=1), "'max_tokens': unknown field; expected model"),
+    "no continuations": (continuing(continuations=[]), "continuations: expected a non-empty list"),
+    "a prompt without continuations": (continuing(continuations=[[[5]], []]), "expected a non-empty list"),
+    "an empty continuation": (continuing(continuations=[[[5], []], [[4]]]), "expected a list of non-empty lists"),
+    "a flat list": (continuing(continuations=[[5], [4]]), "expected a list of non-empty lists"),
+    "fewer than prompts": (continuing(continuations=[[[5]]]), "continuations: 1 lists for 2 prompts"),
+    "a token": (continuing(continuations=[[[96]], [[4]]]), "continuations: 96 is not a token id"),
+    "a token that is true": (continuing(continuations=[[[True]], [[4]]]), "continuations: True is not a token id"),
+    "a text": (continuing(continuations="fur"), "continuations: expected list, got 'fur'"),
+    "too many": (continuing(continuations=[[[5]] * server.PROMPTS, [[4]]]), "continuations: 65537, expected at most"),
+    "too long": (continuing(continuations=[[[5]], [[4] * 127]]), "need 129 positions; the base model has 128"),
+    "no prompts": (continuing(prompt=[]), "prompt: expected a list of non-empty lists"),
+    "model": (continuing(model=3), "model: expected str"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED_CONTINUATIONS)
+def test_bad_request_for_continuations_is_refused_in_one_line(call, case):
+    body, message = REFUSED_CONTINUATIONS[case]
+    status, answer = call("/v1/continuations", body)
+    assert status == 400
+    assert message in answer["error"]["message"]
+    assert "\n" not in answer["error"]["message"]
+
+
+def test_continuations_of_an_unknown_model_are_not_found(call):
+    assert call("/v1/continuations", continuing(model="unknown"))[0] == 404
 
 
 @pytest.mark.parametrize("case", REFUSED)

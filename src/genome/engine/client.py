@@ -1,4 +1,4 @@
-"""The client of an engine: it sends adapters by name and prompts as token ids, and receives texts and perplexities.
+"""The client of an engine: it sends adapters by name and prompts as token ids, and receives texts and likelihoods.
 
 It uses vLLM's part of OpenAI's protocol, sends all requests at once, and survives a crash of the server: after a lost
 connection it looks for a live engine, an unknown adapter is loaded again, and the request is repeated.
@@ -38,7 +38,13 @@ BASE = "base"
 """The name of the plain base model in requests of callers."""
 
 USAGE = ("samples", "prompt_tokens", "response_tokens")
-"""Counts of answered prompts and of tokens, as the server reports them."""
+"""Counts of answered prompts and of tokens, as the server reports them; scored continuations are no response tokens."""
+
+COMPLETIONS, CONTINUATIONS = "/v1/completions", "/v1/continuations"
+"""Addresses of texts, and of the log-probabilities of continuations; only the built-in server has the second."""
+
+BUILT_IN = "transformers"
+"""The backend in the fingerprint of the built-in server."""
 
 ATTEMPTS = 5
 """How often a request is sent before giving up; a crash uses two (lost connection, then unknown adapter)."""
@@ -68,6 +74,15 @@ class Request:
     model: str
     prompts: Sequence[Sequence[int]]
     max_tokens: int
+
+
+@dataclass(frozen=True)
+class ScoreRequest:
+    """Prompts (token ids) for one model, each with its continuations (token ids) whose log-probabilities are wanted."""
+
+    model: str
+    prompts: Sequence[Sequence[int]]
+    continuations: Sequence[Sequence[Sequence[int]]]
 
 
 class Engine:
@@ -148,10 +163,58 @@ class Engine:
             for index, chunk in chunks
         ]
         answers = [[""] * len(request.prompts) for request in requests]
-        for (index, chunk), choices in zip(chunks, self._all(bodies), strict=True):
+        for (index, chunk), choices in zip(chunks, self._choices(bodies), strict=True):
             for position, choice in zip(chunk, choices, strict=True):
                 answers[index][position] = choice["text"]
         return answers
+
+    def score(self, requests: Sequence[ScoreRequest]) -> list[list[list[list[float]]]]:
+        """Return the log-probability (nats) of every token of every continuation: [request][prompt][continuation].
+
+        All requests are sent at once. The built-in server reads a prompt once for all of its continuations. Any other
+        server gets each prompt with each continuation; its answers contain the log-probabilities of all their tokens.
+        """
+        if self.fingerprint.get("backend") == BUILT_IN:
+            return self._score_together(requests)
+        return self._score_apart(requests)
+
+    def _score_together(self, requests: Sequence[ScoreRequest]) -> list[list[list[list[float]]]]:
+        chunks = [(index, chunk) for index, request in enumerate(requests) for chunk in self._chunks(request.prompts)]
+        bodies = [
+            {
+                "model": self._model(requests[index].model),
+                "prompt": [list(requests[index].prompts[i]) for i in chunk],
+                "continuations": [[list(each) for each in requests[index].continuations[i]] for i in chunk],
+            }
+            for index, chunk in chunks
+        ]
+        scores: list[list[list[list[float]]]] = [[[]] * len(request.prompts) for request in requests]
+        answers = self._together(CONTINUATIONS, bodies)
+        self._count(answers)
+        for (index, chunk), answer in zip(chunks, answers, strict=True):
+            for position, choice in zip(chunk, _in_order(answer), strict=True):
+                scores[index][position] = choice["logprobs"]
+        return scores
+
+    def _score_apart(self, requests: Sequence[ScoreRequest]) -> list[list[list[list[float]]]]:
+        scores: list[list[list[list[float]]]] = [
+            [[[]] * len(continuations) for continuations in request.continuations] for request in requests
+        ]
+        chunks, bodies = [], []
+        for index, request in enumerate(requests):
+            pairs = [(i, j) for i, continuations in enumerate(request.continuations) for j in range(len(continuations))]
+            texts = [[*request.prompts[i], *request.continuations[i][j]] for i, j in pairs]
+            for chunk in self._chunks(texts):
+                chunks.append((index, [(*pairs[place], texts[place]) for place in chunk]))
+                bodies.append(self._body(request.model, [texts[place] for place in chunk], 1) | {"prompt_logprobs": 0})
+        answers = self._together(COMPLETIONS, bodies)
+        for (index, chunk), answer in zip(chunks, answers, strict=True):
+            for (i, j, tokens), choice in zip(chunk, _in_order(answer), strict=True):
+                scores[index][i][j] = _log_probabilities(tokens, choice)[-len(requests[index].continuations[i][j]) :]
+        with self._lock:
+            self.usage["samples"] += sum(len(request.prompts) for request in requests)
+            self.usage["prompt_tokens"] += sum(answer["usage"]["prompt_tokens"] for answer in answers)
+        return scores
 
     def negative_log_likelihood(self, model: str, prompts: Sequence[Sequence[int]]) -> tuple[float, int]:
         """Return the summed negative log-likelihood (nats) of the prompts' tokens, and the number of these tokens.
@@ -161,16 +224,19 @@ class Engine:
         chunks = self._chunks(prompts)
         bodies = [self._body(model, [prompts[i] for i in chunk], 1) | {"prompt_logprobs": 0} for chunk in chunks]
         values = [
-            scores[str(token)]["logprob"]
-            for chunk, choices in zip(chunks, self._all(bodies), strict=True)
+            value
+            for chunk, choices in zip(chunks, self._choices(bodies), strict=True)
             for position, choice in zip(chunk, choices, strict=True)
-            for token, scores in zip(prompts[position][1:], choice["prompt_logprobs"][1:], strict=True)
+            for value in _log_probabilities(prompts[position], choice)
         ]
         return -math.fsum(values), len(values)
 
+    def _model(self, name: str) -> str:
+        return self._base if name == BASE else name
+
     def _body(self, model: str, prompts: Sequence[Sequence[int]], max_tokens: int) -> dict[str, Any]:
         return {
-            "model": self._base if model == BASE else model,
+            "model": self._model(model),
             "prompt": [list(prompt) for prompt in prompts],
             "max_tokens": max_tokens,
             "temperature": 0,
@@ -185,13 +251,17 @@ class Engine:
         bounds = [len(order) * i // number for i in range(number + 1)] if number else [0]
         return [order[start:end] for start, end in itertools.pairwise(bounds)]
 
-    def _all(self, bodies: list[dict]) -> list[list[dict]]:
-        """Send completion requests together; return their choices in order. The first failure cancels the rest."""
-        futures = [self._threads.submit(self._post, "/v1/completions", body) for body in bodies]
+    def _choices(self, bodies: list[dict]) -> list[list[dict]]:
+        """Send completion requests together; return their choices in order, and count them."""
+        answers = self._together(COMPLETIONS, bodies)
+        self._count(answers)
+        return [_in_order(answer) for answer in answers]
+
+    def _together(self, path: str, bodies: list[dict]) -> list[dict]:
+        """Send requests to one address together; return their answers in order. The first failure cancels the rest."""
+        futures = [self._threads.submit(self._post, path, body) for body in bodies]
         try:
-            answers = [future.result() for future in futures]
-            self._count(answers)
-            return [sorted(answer["choices"], key=lambda choice: choice["index"]) for answer in answers]
+            return [future.result() for future in futures]
         finally:
             for future in futures:
                 future.cancel()
@@ -237,9 +307,9 @@ class Engine:
                 continue
             self._answers += 1
             if response.status < 400:
-                if path != "/v1/completions":
+                if path not in (COMPLETIONS, CONTINUATIONS):
                     return None
-                if answer := _whole_answer(response, body):
+                if answer := _whole_answer(path, response, body):
                     return answer
             problem = _message(response)
             if path == "/v1/load_lora_adapter" and response.status == 400 and "already been loaded" in problem:
@@ -339,15 +409,26 @@ def _headers(address: Address) -> dict[str, str]:
     return {"Authorization": f"Bearer {address.key}", "Content-Type": "application/json"}
 
 
-def _whole_answer(response: urllib3.BaseHTTPResponse, body: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the answer to a completion request; None if the server stopped in the middle, as vLLM may."""
+def _whole_answer(path: str, response: urllib3.BaseHTTPResponse, body: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the answer to a request; None if the server stopped in the middle, as vLLM may."""
     try:
         answer = json.loads(response.data)
-        reasons = [choice["finish_reason"] for choice in answer["choices"]]
+        choices = answer["choices"]
+        ended = path == CONTINUATIONS or {choice["finish_reason"] for choice in choices} <= {"stop", "length"}
     except (ValueError, KeyError, TypeError):
         return None
-    whole = len(reasons) == len(body["prompt"]) and set(reasons) <= {"stop", "length"}
-    return answer if whole else None
+    return answer if ended and len(choices) == len(body["prompt"]) else None
+
+
+def _in_order(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the choices of an answer in the order of its prompts."""
+    return sorted(answer["choices"], key=lambda choice: choice["index"])
+
+
+def _log_probabilities(tokens: Sequence[int], choice: dict[str, Any]) -> list[float]:
+    """Return the log-probabilities of a prompt's tokens, except the first, which has no context."""
+    found = zip(tokens[1:], choice["prompt_logprobs"][1:], strict=True)
+    return [scores[str(token)]["logprob"] for token, scores in found]
 
 
 def log_end(log: Path | None, start: int = 0) -> str:

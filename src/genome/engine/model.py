@@ -277,6 +277,14 @@ class Model:
                 continuations[place] = Completion([] if stop else [token], stop)
         return scores, continuations
 
+    def continuations(
+        self, prompts: Sequence[Sequence[int]], continuations: Sequence[Sequence[Sequence[int]]]
+    ) -> list[list[list[float]]]:
+        """Return the log-probabilities of each continuation's tokens after its prompt: [prompt][continuation]."""
+        whole = [[*prompt, *each] for prompt, given in zip(prompts, continuations, strict=True) for each in given]
+        rows = iter(self.score(whole)[0])
+        return [[next(rows)[-len(each) :] for each in given] for given in continuations]
+
     def save(self, folder: Path) -> None:
         """Write the model as it is currently served, in transformers' format, with the base's generation settings."""
         stored, served = self._stored_generation, self.network.generation_config

@@ -3,6 +3,7 @@
     GENOME_ENGINE_KEY=… python -m genome.engine.server --model BASE --owner HOST:PID:STARTTIME:TOKEN --state FILE
 
 `/v1/completions` accepts lists of token ids and decodes greedily, or returns the prompts' log-probabilities;
+`/v1/continuations` returns the log-probabilities of given continuations of each prompt;
 `/v1/load_lora_adapter` and `/v1/unload_lora_adapter` add and remove adapters; `/health` and `/v1/models` return the
 state. Requests run in the order of arrival. The server ends with its owner, or when its state file has been removed or
 replaced.
@@ -45,7 +46,7 @@ BODY_BYTES = 2**27
 """The longest body: about 16 million token ids, 256 prompts of 64,000 tokens each."""
 
 PROMPTS = 2**16
-"""Most prompts of one request."""
+"""Most prompts, or continuations of all prompts together, of one request."""
 
 NAME_LENGTH = 256
 """Most characters of an adapter's name."""
@@ -171,10 +172,7 @@ class Engine:
         Only the log-probability of each prompt token is returned, however many alternatives are requested.
         """
         _only(request, "model", "prompt", "max_tokens", "temperature", "prompt_logprobs", *NEUTRAL)
-        name = _text(request, "model", NAME_LENGTH)
-        path = self.paths.get(name)
-        if path is None and name != "base":
-            raise not_found(f"The model '{name}' does not exist.")
+        name, path = self._named(request)
         prompts, max_tokens = self._prompts(request), _field(request, "max_tokens", int)
         temperature = request.get("temperature")
         if type(temperature) not in (int, float) or temperature != 0:
@@ -222,19 +220,62 @@ class Engine:
             },
         }
 
+    def continuations(self, request: dict) -> dict:
+        """Return the log-probabilities (nats) of the tokens of each prompt's continuations, one choice per prompt."""
+        _only(request, "model", "prompt", "continuations")
+        name, path = self._named(request)
+        prompts, continuations = self._prompts(request), self._continuations(request)
+        if len(continuations) != len(prompts):
+            raise bad_request(
+                f"continuations: {len(continuations)} lists for {len(prompts)} prompts, expected one per prompt"
+            )
+        longest = max(len(prompt) + max(map(len, given)) for prompt, given in zip(prompts, continuations, strict=True))
+        if self.positions and longest > self.positions:
+            raise bad_request(
+                f"a prompt and its continuation need {_shown(longest)} positions; the base model has {self.positions}"
+            )
+        scores = self._workers.submit(self._score_continuations, name, path, prompts, continuations).result()
+        read = sum(map(len, prompts)) + sum(len(each) for given in continuations for each in given)
+        return {
+            "choices": [{"index": index, "logprobs": rows} for index, rows in enumerate(scores)],
+            "usage": {"prompt_tokens": read, "completion_tokens": 0, "total_tokens": read},
+        }
+
+    def _named(self, request: dict) -> tuple[str, str | None]:
+        """Return the name of a request's model and its adapter's folder; None for the base."""
+        name = _text(request, "model", NAME_LENGTH)
+        path = self.paths.get(name)
+        if path is None and name != "base":
+            raise not_found(f"The model '{name}' does not exist.")
+        return name, path
+
     def _prompts(self, request: dict) -> list[list[int]]:
         prompts = _field(request, "prompt", list)
-        if not prompts or not all(isinstance(prompt, list) and prompt for prompt in prompts):
-            raise bad_request("prompt: expected a list of non-empty lists of token ids")
+        self._check_tokens("prompt", prompts)
         if len(prompts) > PROMPTS:
             raise bad_request(f"prompt: {len(prompts)} prompts, expected at most {PROMPTS}; send several requests")
-        for prompt in prompts:
-            for token in prompt:
-                if type(token) is not int or not 0 <= token < self.vocabulary:
-                    raise bad_request(
-                        f"prompt: {_shown(token)} is not a token id (integers from 0 to {self.vocabulary - 1})"
-                    )
         return prompts
+
+    def _continuations(self, request: dict) -> list[list[list[int]]]:
+        given = _field(request, "continuations", list)
+        if not given or not all(isinstance(each, list) and each for each in given):
+            raise bad_request("continuations: expected a non-empty list of continuations for each prompt")
+        number = sum(map(len, given))
+        if number > PROMPTS:
+            raise bad_request(f"continuations: {number}, expected at most {PROMPTS}; send several requests")
+        for each in given:
+            self._check_tokens("continuations", each)
+        return given
+
+    def _check_tokens(self, field: str, sequences: list) -> None:
+        """Refuse anything but non-empty lists of token ids, at least one."""
+        if not sequences or not all(isinstance(sequence, list) and sequence for sequence in sequences):
+            raise bad_request(f"{field}: expected a list of non-empty lists of token ids")
+        for token in (token for sequence in sequences for token in sequence):
+            if type(token) is not int or not 0 <= token < self.vocabulary:
+                raise bad_request(
+                    f"{field}: {_shown(token)} is not a token id (integers from 0 to {self.vocabulary - 1})"
+                )
 
     def _adapter(self, name: str, path: str):
         """Return an adapter by name, from memory or from its folder."""
@@ -250,6 +291,13 @@ class Engine:
         model = self._own.model
         model.use(None if path is None else self._adapter(name, path))
         return model.complete(prompts, max_tokens), [None] * len(prompts)
+
+    def _score_continuations(
+        self, name: str, path: str | None, prompts: list[list[int]], continuations: list[list[list[int]]]
+    ) -> list[list[list[float]]]:
+        model = self._own.model
+        model.use(None if path is None else self._adapter(name, path))
+        return model.continuations(prompts, continuations)
 
     def _score(self, name: str, path: str | None, prompts: list[list[int]], max_tokens: int):
         model = self._own.model
@@ -320,6 +368,7 @@ def handler(engine: Engine, key: str) -> type[BaseHTTPRequestHandler]:
     """Return the request handler that answers requests with `key` by `engine`."""
     posts: dict[str, Callable[[dict], dict]] = {
         "/v1/completions": engine.complete,
+        "/v1/continuations": engine.continuations,
         "/v1/load_lora_adapter": engine.load,
         "/v1/unload_lora_adapter": engine.unload,
     }
