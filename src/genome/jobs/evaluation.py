@@ -18,7 +18,7 @@ from genome.scoring.ensemble import combine
 from genome.scoring.fitness import respond
 from genome.scoring.results import read_evaluations, read_origin, read_samples, read_scored_task
 from genome.scoring.teams import choose_team
-from genome.search.measure import Measure
+from genome.search.measure import OF_PAPER
 from genome.search.population import Individual, Population, top
 from genome.search.records import check_engine, check_measure, read_population
 from genome.search.records import origin as origin_of_experts
@@ -48,7 +48,7 @@ def answer_test(
     else:
         experts = site.experts()
         population = read_population(model, experts)
-        check_measure(model, population.measure, Measure())
+        check_measure(model, population.measure, OF_PAPER)
         engine = site.connect(population, model)
         members = _team(site, population, resolved, validation) if validation else top(population, resolved["members"])
         chosen = [population.best, *members]

@@ -19,7 +19,7 @@ from genome.genotype import FACTORS, PRODUCT, shared_rank
 from genome.jobs import log
 from genome.scoring.fitness import Evaluator, Objective
 from genome.scoring.results import Manifest, read_experts, read_manifest, read_scored_task
-from genome.search.measure import Measure
+from genome.search.measure import OF_PAPER, Measure
 from genome.search.population import Population
 from genome.search.records import check_engine, check_measure, read_population, write_population
 from genome.search.settings import named_space, settled_space, space_of
@@ -71,7 +71,7 @@ class Site:
         path: Path | str,
         tasks: Sequence[Mapping[str, Any]],
         experts: Sequence[Expert],
-        measure: Measure = Measure(),
+        measure: Measure = OF_PAPER,
     ) -> Population:
         """Return the population that a stage continues from, which must have the same tasks, experts and measure."""
         population = read_population(path, experts)
@@ -92,7 +92,7 @@ class Site:
         space: str = FACTORS,
         start: Population | None = None,
         path: Path | str = "",
-        measure: Measure = Measure(),
+        measure: Measure = OF_PAPER,
         draw: tuple[int, int] = (0, 0),
     ) -> Evaluator:
         """Return the validation fitness on `tasks`, given their prepared samples in the same order.

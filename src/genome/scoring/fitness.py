@@ -1,6 +1,7 @@
 """Validation fitness of genotypes: adapters are stored, prompts sent to the engine, and responses scored."""
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,8 @@ from genome.experts.expert import Expert
 from genome.genotype import expert
 from genome.lora.store import store_genotypes
 from genome.rng import stream
-from genome.search.measure import Measure
+from genome.scoring.likelihood import judge_likelihoods
+from genome.search.measure import LIKELIHOOD, Measure
 from genome.search.population import Fitness, Individual
 from genome.search.racing import Course, Trial
 from genome.tasks import Task, metrics
@@ -62,17 +64,29 @@ class Evaluator:
         self.evaluations += len(individuals)
         return [self.fitness({task: scores.value for task, scores in by_task.items()}) for by_task in judged]
 
+    @property
+    def by_likelihood(self) -> bool:
+        """Whether fitness is the likelihood of the right answers, not the metric."""
+        return self.measure.objective == LIKELIHOOD
+
     def fitness(self, scores: Mapping[str, float]) -> Fitness:
         """Return the fitness of these scores, one per task."""
         total = sum(x.weight for x in self.objectives)
         return Fitness(sum(x.weight * scores[x.task.name] for x in self.objectives) / total, dict(scores))
 
     def course(self, seed: int) -> Course | None:
-        """Return the tasks as a race runs on them; None if a metric is not the mean of its samples' scores.
+        """Return the tasks as a race runs on them; None if a score is not made of the scores of single samples.
+
+        It is not if the metric is not their mean, nor if likelihoods are calibrated on all of them.
 
         The order of each task's samples is drawn from `seed`.
         """
-        if any(metrics.METRICS[x.task.metric] is not None for x in self.objectives):
+        of_all = (
+            self.measure.calibrated
+            if self.by_likelihood
+            else any(metrics.METRICS[x.task.metric] is not None for x in self.objectives)
+        )
+        if of_all:
             return None
         total = sum(x.weight for x in self.objectives)
         sizes = {x.task.name: len(x.samples) for x in self.objectives}
@@ -87,7 +101,8 @@ class Evaluator:
                 self.evaluations += len(individuals)
             return [nothing | {task: scores.scores for task, scores in by_task.items()} for by_task in judged]
 
-        return Course(sizes, {x.task.name: x.weight / total for x in self.objectives}, evaluate_part, self.fitness)
+        weights = {x.task.name: x.weight / total for x in self.objectives}
+        return Course(sizes, weights, evaluate_part, self.fitness, self.by_likelihood)
 
     def _judge(self, individuals: Sequence[Individual], objectives: Sequence[Objective]) -> list[dict[str, Scores]]:
         """Return each individual's scores on the samples of each task, and keep the responses."""
@@ -100,8 +115,7 @@ class Evaluator:
         responses = respond(engine, folders, [(x.samples, x.task.max_tokens) for x in objectives])
         for objective, by_model in zip(objectives, responses, strict=True):
             task, samples = objective.task, objective.samples
-            answers = [[extract(task, s, r) for s, r in zip(samples, texts, strict=True)] for texts in by_model]
-            for i, judged in enumerate(judge(task, samples, answers)):
+            for i, (answers, judged, shown) in enumerate(self._judged(task, samples, by_model)):
                 scores[i][task.name] = judged
                 self.records += [
                     {
@@ -112,10 +126,27 @@ class Evaluator:
                         "answer": a,
                         "score": v,
                     }
-                    for s, r, a, v in zip(samples, by_model[i], answers[i], judged.scores, strict=True)
+                    for s, r, a, v in zip(samples, by_model[i], answers, shown, strict=True)
                 ]
         self.seconds += time.perf_counter() - started
         return scores
+
+    def _judged(
+        self, task: Task, samples: Sequence[dict[str, Any]], by_model: Sequence[Sequence[str]]
+    ) -> list[tuple[Sequence[str | None], Scores, Sequence[float]]]:
+        """Return each model's answers, their scores, and the score of each sample in [0, 1], which are the same.
+
+        Scores by likelihood are log-probabilities, whose exponentials are in [0, 1].
+        """
+        if not self.by_likelihood:
+            answers = [[extract(task, s, r) for s, r in zip(samples, texts, strict=True)] for texts in by_model]
+            judged = judge(task, samples, answers)
+            return [(each, scores, scores.scores) for each, scores in zip(answers, judged, strict=True)]
+        found = [judge_likelihoods(task, samples, texts, calibrated=self.measure.calibrated) for texts in by_model]
+        return [
+            (each.answers, Scores(math.exp(fmean(each.log_p)), each.log_p, 0), [math.exp(v) for v in each.log_p])
+            for each in found
+        ]
 
     def log_perplexity(self) -> list[float]:
         """Return each expert's log-perplexity on the prompts alone: total NLL / total tokens, the mean over tasks."""

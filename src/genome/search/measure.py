@@ -35,6 +35,10 @@ class Measure:
         return f"the {'calibrated ' if self.calibrated else ''}{self.objective} on {number} samples"
 
 
+OF_PAPER = Measure()
+"""The paper's measure."""
+
+
 def measure_name(measure: Measure) -> str:
     """Return a measure as a part of paths; nothing for the paper's.
 

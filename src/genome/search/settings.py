@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 
 from genome.errors import GenomeError
 from genome.genotype import FACTORS, PRODUCT, shared, shared_rank
-from genome.search.measure import LIKELIHOOD, METRIC, Measure, ObjectiveName, measure_name
+from genome.search.measure import LIKELIHOOD, METRIC, OF_PAPER, Measure, ObjectiveName, measure_name
 from genome.search.method import NOT_SETTINGS, Number, read_settings, setting
 
 
@@ -142,7 +142,7 @@ class EvolvingObjective(Objective):
 
 def measure_of(settings: Any) -> Measure:
     """Return what the fitness of a method with these settings is: the paper's measure if it has no choice."""
-    return settings.measure if isinstance(settings, Objective) else Measure()
+    return settings.measure if isinstance(settings, Objective) else OF_PAPER
 
 
 _SCHEME = re.compile(

@@ -52,6 +52,19 @@ def check_references(task: Task, samples: Sequence[Sample]) -> str | None:
     return f"task {task.name}: {len(lost)} of {len(samples)} references can never be answered; {_example(lost[0])}"
 
 
+def right_response(task: Task, sample: Sample) -> str | None:
+    """Return the shortest response from which a sample's reference is read; None if there is none.
+
+    Without a pattern, an answer is announced, and a program stands in a fenced block.
+    """
+    if task.kind == "program":
+        code = sample["reference"]
+        return code if code is None or task.pattern else f"```python\n{code}\n```"
+    forms = ("{}", *_FORMS) if task.pattern else _FORMS[:1]
+    texts = [form.format(text) for form in forms for text in _texts(task, sample)]
+    return next((text for text in texts if _is_right(task, sample, extract(task, sample, text))), None)
+
+
 def _refuse(task: Task, lost: Sequence[tuple[str, str, str | None]]) -> None:
     own = f"kind {task.kind!r}" + (f" with the pattern {task.pattern!r}" if task.pattern else "")
     raise GenomeError(

@@ -228,6 +228,10 @@ class Settings:
         """Return the settings of prepared prompts."""
         return canonical(settings.of_prompts(self.plan, wildcards.base, wildcards.task))
 
+    def expected(self, wildcards: Wildcards) -> str:
+        """Return the settings of the continuations of prepared prompts."""
+        return canonical(settings.of_expected(self.plan, wildcards.base, wildcards.task))
+
     def fitness(self, wildcards: Wildcards) -> str:
         """Return the settings of the scored experts."""
         return canonical(settings.of_fitness(self.plan, tasks_of(wildcards)))

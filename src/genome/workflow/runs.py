@@ -7,7 +7,7 @@ from genome.config import names
 from genome.errors import GenomeError
 from genome.genotype import shared_rank
 from genome.search import racing
-from genome.search.measure import LIKELIHOOD, Measure
+from genome.search.measure import LIKELIHOOD, OF_PAPER, Measure
 from genome.search.method import deciding
 from genome.search.settings import measure_of, scheme_name
 from genome.workflow.names import STATIC, RunName
@@ -19,7 +19,7 @@ def prompts_of(plan: Plan, tasks: Sequence[str], split: str = "validation") -> l
     return [f"results/prompts/{plan.base}/{task}/{split}.jsonl" for task in tasks]
 
 
-def validation_of(plan: Plan, tasks: Sequence[str], measure: Measure = Measure()) -> list[str]:
+def validation_of(plan: Plan, tasks: Sequence[str], measure: Measure = OF_PAPER) -> list[str]:
     """Return the validation prompts of a run over tasks, with continuations if they are scored by likelihood.
 
     GenomeError if there can be no run over these tasks.
@@ -76,7 +76,7 @@ def populations_of(plan: Plan, run: RunName) -> list[str]:
 
 def has_finalists(plan: Plan, variant: str) -> bool:
     """Tell whether the result of a variant's runs is decided among finalists: not if its search already decided so."""
-    return variant in plan.variants and measure_of(plan.variants[variant].settings) != Measure()
+    return variant in plan.variants and measure_of(plan.variants[variant].settings) != OF_PAPER
 
 
 def finalists_of(plan: Plan, variant: str) -> int:

@@ -90,6 +90,12 @@ def of_prompts(plan: Plan, base: str, task: str) -> Mapping[str, JSON]:
     return {"version": plan.versions["prompts"], "task": asked_task(plan, task), **chat_of(plan, base)}
 
 
+def of_expected(plan: Plan, base: str, task: str) -> Mapping[str, JSON]:
+    """Return what the continuations of a task's validation prompts depend on: also on how answers are read."""
+    version = [plan.versions["prompts"], plan.versions["likelihood"]]
+    return {**of_prompts(plan, base, task), "version": version, "task": named_task(plan, task)}
+
+
 def chat_of(plan: Plan, base: str) -> Mapping[str, JSON]:
     """Return how a base's chat template is used; nothing if it is the tokenizer's own, as it is by default."""
     suite = plan.config.bases[base]

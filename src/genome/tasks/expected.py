@@ -1,0 +1,87 @@
+"""Right responses as continuations of prompts, for a search that maximises their likelihood (`objective: likelihood`).
+
+Samples with options have all of these as continuations, as samples that are answered by likelihood do. Any other sample
+has one continuation, its right response: the reference in the form in which the task reads answers, with the end of the
+turn. Where a task asks for working, only the end of the right response is known, so such tasks are refused.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from genome.errors import GenomeError
+from genome.tasks import prompts
+from genome.tasks.chat import Chat, dialogue_texts, load_tokenizer, prompt_texts
+from genome.tasks.lengths import check_lengths
+from genome.tasks.likelihood import LIKELIHOOD
+from genome.tasks.references import right_response
+from genome.tasks.task import Task
+
+Row = Mapping[str, Any]
+
+RIGHT = "right response"
+"""The name of the only continuation of a sample without options."""
+
+WORKED = ("number", "math", "text", "span")
+"""Kinds whose tasks ask for working if they have no pattern: the answer is on a last line `Answer: …`."""
+
+
+def prepare(task: Task, rows: Sequence[Row], base: Path | str, chat: Chat | None = None) -> list[dict[str, Any]]:
+    """Return a split's samples with `continuations`: all options, or the right response of a sample without options.
+
+    GenomeError: as `genome.tasks.prompts.prepare`; a task whose right responses are not known.
+    """
+    by_options = replace(task, answer_by=LIKELIHOOD)
+    if task.kind in ("choice", "label"):
+        return prompts.prepare(by_options, rows, base, chat)
+    prepared = prompts.prepare(task, rows, base, chat)
+    chosen = [row for row, each in zip(rows, prepared, strict=True) if "options" in each]
+    with_options = iter(prompts.prepare(by_options, chosen, base, chat) if chosen else [])
+    open_ones = [each for each in prepared if "options" not in each]
+    responses = [_response(task, each) for each in open_ones]
+    continuations = iter(_continuations(open_ones, responses, base, chat or Chat()))
+    of = {"of": len(prepared)}
+    samples = [
+        {**next(with_options), **of} if "options" in each else {**each, "continuations": [next(continuations)]}
+        for each in prepared
+    ]
+    check_lengths(task.name, samples, base)
+    return samples
+
+
+def _response(task: Task, sample: Row) -> str:
+    """Return the right response to a sample."""
+    if task.kind in WORKED and task.pattern is None:
+        raise GenomeError(
+            f"task {task.name}: objective: likelihood needs right responses, but of the working before the answer only "
+            "the end is known; use objective: metric, or give the task a `pattern` for a response that is the answer"
+        )
+    response = right_response(task, sample)
+    if response is None:
+        raise GenomeError(
+            f"task {task.name}, row {sample['id']}: objective: likelihood needs a right response, and the reference "
+            f"{str(sample['reference'])[:60]!r} is none; correct it, or use objective: metric"
+        )
+    return response
+
+
+def _continuations(
+    samples: Sequence[Row], responses: Sequence[str], base: Path | str, chat: Chat
+) -> list[dict[str, Any]]:
+    """Return each response as a continuation of its prompt, up to the end of the turn."""
+    tokenizer = load_tokenizer(base)
+    asked = [each["prompt"] for each in samples]
+    starts, texts = prompt_texts(tokenizer, asked, chat), dialogue_texts(tokenizer, asked, responses, chat)
+    found = []
+    for response, start, text in zip(responses, starts, texts, strict=True):
+        if not text.startswith(start):
+            raise GenomeError(
+                f"{tokenizer.name_or_path}: its chat template does not continue the prompt with the response; set "
+                "bases.NAME.chat in the config"
+            )
+        ids = tokenizer(text[len(start) :], add_special_tokens=False).input_ids
+        ends = [place for place, token in enumerate(ids) if token in tokenizer.all_special_ids]
+        ids = ids[: ends[0] + 1] if ends else [*ids, tokenizer.eos_token_id]
+        found.append({"option": RIGHT, "tokens": ids, "characters": len(response), "bytes": len(response.encode())})
+    return found
