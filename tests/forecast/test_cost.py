@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from builders import BASELINES, GENERATIONS, next_generation
-from genome.forecast.cost import REST, STAGES, Cost, Job, Measured, Rate, Setting, forecast
+from genome.forecast.cost import REST, STAGES, Cost, Job, Measured, Rate, Setting, forecast, response_limit
 from genome.search.driver import NEEDS, Scoreboard, drive, score_all
 from genome.search.methods import METHODS
 from genome.search.operators import initialise
@@ -106,6 +106,12 @@ def test_cost_adds_samples_and_tokens_of_all_tasks():
     assert (scored.evaluations, scored.samples) == (10, 400)
     assert scored.response_tokens == 200 * 4 + 200 * 512
     assert scored.unmeasured == {"sums", "facts"}
+
+
+def test_answers_by_likelihood_have_no_response_tokens():
+    assert response_limit({"answer_by": "likelihood", "max_tokens": 9}) == 0
+    assert response_limit({"max_tokens": 9}) == 9
+    assert response_limit({}) == 512
 
 
 def test_cost_prefers_measured_numbers_to_the_config():

@@ -195,6 +195,30 @@ def test_a_pinned_base_is_loaded_at_its_commit(export):
     assert "max_new_tokens=7" in snippet(export)
 
 
+@pytest.mark.parametrize(
+    ("fields", "parts"),
+    [
+        ({}, ('options = ["one option", "another option"]', "scores.append(float(found.sum()))")),
+        ({"likelihood_of": "letter"}, ('options = ["A", "B"]',)),
+        ({"likelihood_per": "token"}, ("float(found.sum() / len(found))",)),
+        (
+            {"likelihood_per": "byte", "neutral_prompt": "Answer:", "kind": "label", "labels": ["joy", "fear"]},
+            (
+                'options = ["joy", "fear"]',
+                'float((found.sum() - log_probabilities("Answer:", option).sum()) / len(option.encode()))',
+            ),
+        ),
+    ],
+)
+def test_snippet_of_a_task_answered_by_likelihood_compares_options(export, fields, parts):
+    definition = {"kind": "choice", "options": "choices", "answer_by": "likelihood", **fields}
+    task = parse_task("till", {**TASK, **definition})
+    found = snippet(dataclasses.replace(export, tasks=[task]))
+    compile(found, "snippet", "exec")
+    assert "generate(" not in found
+    assert all(part in found for part in parts)
+
+
 def test_card_warns_about_generated_tasks(export):
     assert "no evidence about language models" in card(local(export, generator="micro"))
     assert "no evidence" not in card(export)

@@ -4,8 +4,9 @@ from builders import make_task
 from fake_engine import FakeEngine
 from genome.experts.tensors import open_tensors
 from genome.genotype import Genotype, expert
-from genome.scoring.fitness import Evaluator, Objective
+from genome.scoring.fitness import Evaluator, Objective, compare
 from genome.search.population import Individual
+from genome.tasks.likelihood import read
 
 
 def objective(name, references, weight=1.0):
@@ -106,3 +107,43 @@ def test_corpus_metrics_cannot_race(make_experts, tmp_path):
     objectives = [objective("a", [1]), Objective(words, [], 1.0)]
     evaluate, _ = evaluator(make_experts, tmp_path, objectives)
     assert evaluate.course(1) is None
+
+
+class Scorer(FakeEngine):
+    """Gives each token of a continuation its number as log-probability, and counts what it was asked."""
+
+    def score(self, requests):
+        self.requests.append(requests)
+        return [[[[-float(t) for t in each] for each in given] for given in r.continuations] for r in requests]
+
+
+def compared(name, *continuations, neutral=None):
+    given = [{"option": "AB"[i], "tokens": ids, "characters": 1, "bytes": 1} for i, ids in enumerate(continuations)]
+    sample = {"id": name, "tokens": [9], "reference": "A", "options": {"A": "a", "B": "b"}, "continuations": given}
+    return sample if neutral is None else {**sample, "neutral": {"tokens": [7], "continuations": neutral}}
+
+
+def test_samples_with_continuations_are_answered_by_their_likelihoods(make_experts, tmp_path):
+    engine = Scorer()
+    choice = make_task("choice", "c", options="o", answer_by="likelihood")
+    samples = [compared("c-0", [1, 2], [4]), compared("c-1", [5], [2, 2])]
+    evaluate = Evaluator(
+        [objective("a", [1]), Objective(choice, samples, 1.0)], make_experts(2), tmp_path, lambda: engine
+    )
+    [fitness] = evaluate([Individual("x", expert(0, 2), "expert")])
+    assert fitness.scores["c"] == 0.5
+    kept = [record for record in evaluate.records if record["task"] == "c"]
+    assert [record["answer"] for record in kept] == ["A", "B"]
+    likelihoods = [read(record["response"]) for record in kept]
+    assert [found.log_likelihood for found in likelihoods if found] == [(-3.0, -4.0), (-5.0, -4.0)]
+    assert [len(requests) for requests in engine.requests] == [1, 1], "one call for texts, one for likelihoods"
+
+
+def test_equal_neutral_prompts_are_scored_once():
+    engine = Scorer()
+    same, other = [[3], [1]], [[2], [2]]
+    samples = [compared(f"c-{i}", [1], [2], neutral=each) for i, each in enumerate([same, other, same])]
+    responses = compare(engine, ["x", "y"], [samples])
+    assert len(responses) == 2
+    assert [read(r).neutral for r in responses[1]] == [(-3.0, -1.0), (-2.0, -2.0), (-3.0, -1.0)]
+    assert [request.prompts for request in engine.requests[0]] == [[[9], [9], [9], [7], [7]]] * 2

@@ -106,10 +106,32 @@ def test_all_faults_come_at_once_with_the_nearest_name():
             {"tokenizer": "13b", "kind": "translation", "metric": "bleu"},
             "tokenizer: expected one of 13a, intl, char, zh, none, base, or null, found '13b'",
         ),
+        ({"answer_by": "likelihod"}, "expected one of generation, likelihood, or null, found 'likelihod'"),
+        ({"answer_by": "likelihood"}, "answer_by: likelihood compares options, which kind 'number' does not have; use"),
+        ({"likelihood_per": "byte"}, "the key 'likelihood_per' needs answer_by: likelihood; add it, or remove"),
+        ({"neutral_prompt": ""}, "the key 'neutral_prompt' needs answer_by: likelihood"),
+        (
+            {"kind": "label", "labels": ["joy", "fear"], "answer_by": "likelihood", "likelihood_of": "letter"},
+            "likelihood_of: letter needs labels with letters, such as {A: joy}; found a list",
+        ),
+        (
+            {"kind": "label", "labels": ["joy", "Joy"], "answer_by": "likelihood"},
+            "labels: 'joy' and 'Joy' are the same except for case",
+        ),
     ],
 )
 def test_faults(changes, part):
     assert part in message(**changes)
+
+
+def test_answers_by_likelihood_need_no_readable_form():
+    fields = {"answer_by": "likelihood", "likelihood_per": "character", "neutral_prompt": ""}
+    choice = check_task("t", {**GOOD, "kind": "choice", "options": "o", "max_tokens": 4, "fallback": "line", **fields})
+    assert (choice.answer_by, choice.likelihood_of, choice.likelihood_per) == ("likelihood", "text", "character")
+    assert choice.neutral_prompt == ""
+    # No response could name the label "B, or A", but its likelihood is that of any text.
+    labels = {"A": "joy", "B": "B, or A"}
+    assert check_task("t", {**GOOD, "kind": "label", "labels": labels, "answer_by": "likelihood"}).labels == labels
 
 
 def test_definition_that_is_not_a_mapping_is_refused():

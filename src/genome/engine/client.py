@@ -38,7 +38,7 @@ BASE = "base"
 """The name of the plain base model in requests of callers."""
 
 USAGE = ("samples", "prompt_tokens", "response_tokens")
-"""Counts of answered prompts and of tokens, as the server reports them; scored continuations are no response tokens."""
+"""Counts of answered prompts and of tokens, as the server reports them; a scored continuation is part of the prompt."""
 
 COMPLETIONS, CONTINUATIONS = "/v1/completions", "/v1/continuations"
 """Addresses of texts, and of the log-probabilities of continuations; only the built-in server has the second."""

@@ -10,6 +10,7 @@ from typing import Any
 from genome.search.method import Method
 from genome.search.methods import read_method
 from genome.tasks import Task
+from genome.tasks.likelihood import LIKELIHOOD
 
 REST = 1000
 """Number of test samples that is assumed if a task takes all that is left of a pool that has not been read yet."""
@@ -219,7 +220,7 @@ def _asked(task: str, side: str, models: float, setting: Setting, measured: Meas
     else:
         number = measured.samples.get(task, {}).get(side, setting.splits[side])
     samples = models * number
-    limit = setting.tasks[task].get("max_tokens") or Task.max_tokens
+    limit = response_limit(setting.tasks[task])
     row = measured.row_bytes.get(task, ROW_BYTES + TOKEN_BYTES * limit)
     known = task in measured.prompt_tokens
     return Cost(
@@ -229,6 +230,13 @@ def _asked(task: str, side: str, models: float, setting: Setting, measured: Meas
         file_bytes=samples * row,
         unmeasured=frozenset() if known or not samples else frozenset({task}),
     )
+
+
+def response_limit(definition: Mapping[str, Any]) -> int:
+    """Return the most tokens of a response to a task: none if it is answered by likelihood."""
+    if definition.get("answer_by") == LIKELIHOOD:
+        return 0
+    return definition.get("max_tokens") or Task.max_tokens
 
 
 def _test_samples(task: str, setting: Setting, measured: Measured) -> int | None:

@@ -21,6 +21,7 @@ from genome.scoring import statistics
 from genome.scoring.statistics import Answered, Interval
 from genome.search.population import Individual
 from genome.tasks import Task
+from genome.tasks.likelihood import BYTE, CHARACTER, LETTER, LIKELIHOOD, TOKEN
 
 LISTED = 3
 """The most dropped tensors of an expert that a card names."""
@@ -221,21 +222,70 @@ def fenced(text: str, language: str = "") -> str:
 
 
 def snippet(export: Export) -> str:
-    """Return Python lines that load the adapter and query it; they run unchanged in the project's folder."""
+    """Return Python lines that load the adapter and query it; they run unchanged in the project's folder.
+
+    They query it as the first task does: they generate a text, or compare the likelihoods of options.
+    """
     pinned = f", revision={json.dumps(export.base['revision'])}" if "revision" in export.base else ""
+    compared = export.tasks[0].answer_by == LIKELIHOOD
+    imports = "import torch\n" if compared else ""
+    options = f"options = {json.dumps(_example_options(export.tasks[0]), ensure_ascii=False)}\n" if compared else ""
+    query = _comparing(export.tasks[0]) if compared else _generating(export.tasks[0])
     return f"""\
-from peft import PeftModel
+{imports}from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 base = {json.dumps(export.base["reference"])}
 adapter = {json.dumps(export.folder)}  # this folder
 prompt = "Your question, in the form below"
-
+{options}
 tokenizer = AutoTokenizer.from_pretrained(base{pinned})
 model = AutoModelForCausalLM.from_pretrained(base{pinned}, dtype="auto")
 model = PeftModel.from_pretrained(model, adapter)
+{query}"""
+
+
+def _example_options(task: Task) -> list[str]:
+    """Return options for a snippet: the task's labels, or examples of a row's options."""
+    if task.likelihood_of == LETTER:
+        return list(task.labels or "AB")
+    return list(task.labels.values()) or ["one option", "another option"]
+
+
+def _generating(task: Task) -> str:
+    """Return the lines of a snippet that generate a response."""
+    return f"""\
 tokens = tokenizer.apply_chat_template(
     [{{"role": "user", "content": prompt}}], add_generation_prompt=True, return_tensors="pt", return_dict=True
 )
-output = model.generate(**tokens, max_new_tokens={export.tasks[0].max_tokens}, do_sample=False)
+output = model.generate(**tokens, max_new_tokens={task.max_tokens}, do_sample=False)
 print(tokenizer.decode(output[0, tokens["input_ids"].shape[1] :], skip_special_tokens=True))"""
+
+
+def _comparing(task: Task) -> str:
+    """Return the lines of a snippet that compare the likelihoods of options, as `genome.tasks.continuations` does."""
+    length = {TOKEN: " / len(found)", CHARACTER: " / len(option)", BYTE: " / len(option.encode())"}
+    divisor = length.get(task.likelihood_per, "")
+    score = f"found.sum(){divisor}"
+    if task.neutral_prompt is not None:
+        neutral = json.dumps(task.neutral_prompt)
+        score = f"(found.sum() - log_probabilities({neutral}, option).sum()){divisor}"
+    return f"""\
+
+
+def log_probabilities(question, option):
+    start = tokenizer.apply_chat_template(
+        [{{"role": "user", "content": question}}], add_generation_prompt=True, tokenize=False
+    )
+    number = len(tokenizer(start.rstrip(), add_special_tokens=False).input_ids)
+    tokens = tokenizer(start + option, add_special_tokens=False, return_tensors="pt").input_ids
+    with torch.inference_mode():
+        logits = model(tokens).logits[0, :-1].float().log_softmax(-1)
+    return logits.gather(-1, tokens[0, 1:, None])[number - 1 :, 0]
+
+
+scores = []
+for option in options:
+    found = log_probabilities(prompt, option)
+    scores.append(float({score}))
+print(options[scores.index(max(scores))])"""

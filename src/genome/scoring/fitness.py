@@ -1,6 +1,7 @@
 """Validation fitness of genotypes: adapters are stored, prompts sent to the engine, and responses scored."""
 
 import itertools
+import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from genome.engine.client import USAGE, Engine, Request
+from genome.engine.client import USAGE, Engine, Request, ScoreRequest
 from genome.experts.expert import Expert
 from genome.genotype import expert
 from genome.lora.store import store_genotypes
@@ -20,6 +21,8 @@ from genome.search.measure import LIKELIHOOD, Measure
 from genome.search.population import Fitness, Individual
 from genome.search.racing import Course, Trial
 from genome.tasks import Task, metrics
+from genome.tasks.continuations import likelihoods_of
+from genome.tasks.likelihood import written
 from genome.tasks.scoring import Scores, extract, judge
 
 
@@ -185,13 +188,55 @@ def respond(
     """Return the responses of stored adapters to all samples of all tasks: `[task][adapter][sample]`.
 
     `tasks` are samples and the maximum number of tokens of a response. All requests are in flight at once, so that all
-    adapters and tasks together keep the engine busy.
+    adapters and tasks together keep the engine busy; samples with continuations, which are answered by likelihood,
+    follow all others.
     """
+    by_likelihood = ["continuations" in samples[0] for samples, _ in tasks]
     requests = [
         Request(folder.name, [sample["tokens"] for sample in samples], max_tokens)
-        for samples, max_tokens in tasks
+        for (samples, max_tokens), scored in zip(tasks, by_likelihood, strict=True)
+        if not scored
         for folder in adapters
     ]
+    compared = [samples for (samples, _), scored in zip(tasks, by_likelihood, strict=True) if scored]
     with engine.serving(adapters):
-        texts = iter(engine.complete(requests))
-    return [[next(texts) for _ in adapters] for _ in tasks]
+        texts = iter(engine.complete(requests) if requests else [])
+        likelihoods = iter(compare(engine, [folder.name for folder in adapters], compared) if compared else [])
+    return [[next(likelihoods if scored else texts) for _ in adapters] for scored in by_likelihood]
+
+
+def compare(engine: Engine, models: Sequence[str], tasks: Sequence[Sequence[dict[str, Any]]]) -> list[list[str]]:
+    """Return the likelihoods of all samples' options as responses: for each task, one list per model.
+
+    Samples of one task may have the same neutral prompt with the same options, which are scored once.
+    """
+    neutrals = [
+        list({json.dumps(each["neutral"]): each["neutral"] for each in samples if "neutral" in each}.values())
+        for samples in tasks
+    ]
+    found = engine.score(
+        [
+            ScoreRequest(
+                model,
+                [each["tokens"] for each in (*samples, *neutral)],
+                [
+                    *([option["tokens"] for option in sample["continuations"]] for sample in samples),
+                    *(each["continuations"] for each in neutral),
+                ],
+            )
+            for samples, neutral in zip(tasks, neutrals, strict=True)
+            for model in models
+        ]
+    )
+    responses, rows = [], iter(found)
+    for samples, neutral in zip(tasks, neutrals, strict=True):
+        for _ in models:
+            scores = next(rows)
+            after_neutral = dict(zip(map(json.dumps, neutral), scores[len(samples) :], strict=True))
+            responses.append(
+                [
+                    written(likelihoods_of(sample, each, after_neutral.get(json.dumps(sample.get("neutral")))))
+                    for sample, each in zip(samples, scores, strict=False)
+                ]
+            )
+    return responses

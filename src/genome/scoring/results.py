@@ -98,10 +98,30 @@ def read_samples(path: Path | str, asked: bool = False) -> list[dict[str, Any]]:
             for test in sequence(sample.get("tests", []), f"sample {sample['id']}, tests"):
                 text(test, f"sample {sample['id']}, tests")
             if asked:
-                for token in sequence(sample["tokens"], f"sample {sample['id']}, tokens", 1):
-                    whole(token, f"sample {sample['id']}, tokens")
+                _check_tokens(sample)
         _refuse_twice((sample["id"] for sample in samples), "sample {}")
     return samples
+
+
+def _check_tokens(sample: Row) -> None:
+    """Check the token ids of a sample's prompt, and of its continuations if it has them."""
+    place = f"sample {sample['id']}"
+    neutral = mapping(sample.get("neutral", {"tokens": [0], "continuations": [[0]]}), f"{place}, neutral")
+    continuations = [
+        mapping(each, f"{place}, a continuation") for each in sequence(sample.get("continuations", []), place)
+    ]
+    for each in continuations:
+        text(each["option"], f"{place}, option")
+        whole(each["characters"], f"{place}, characters", 1)
+        whole(each["bytes"], f"{place}, bytes", 1)
+    for tokens in (
+        sample["tokens"],
+        neutral["tokens"],
+        *sequence(neutral["continuations"], f"{place}, neutral", 1),
+        *(each["tokens"] for each in continuations),
+    ):
+        for token in sequence(tokens, f"{place}, tokens", 1):
+            whole(token, f"{place}, tokens")
 
 
 def read_scored_task(

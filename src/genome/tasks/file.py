@@ -16,6 +16,7 @@ from genome.errors import GenomeError
 from genome.tasks.definition import by_letter, parse_task
 from genome.tasks.extraction import FALLBACKS, find_answer
 from genome.tasks.kinds import KINDS
+from genome.tasks.likelihood import ANSWER_BY, LETTER, LIKELIHOOD, LIKELIHOOD_OF, LIKELIHOOD_PER
 from genome.tasks.metrics import BASE, METRICS, TOKENIZERS
 from genome.tasks.options import choose, folded
 from genome.tasks.task import Task
@@ -196,6 +197,25 @@ class TaskFile(Section):
     test_samples: Count | Literal["rest"] | None = Field(
         None, description="Replaces `splits.test` for this task; `rest` is every sample that is left."
     )
+    answer_by: Annotated[str, OneOf(ANSWER_BY)] | None = Field(
+        None,
+        description="How a choice or label is answered: `generation` reads a generated text (if not given), "
+        "`likelihood` compares the options as continuations of the prompt. `max_tokens`, `pattern` and `fallback` are "
+        "of generated texts only.",
+    )
+    likelihood_of: Annotated[str, OneOf(LIKELIHOOD_OF)] | None = Field(
+        None, description="The part of an option that continues the prompt: its `text` (if not given) or its `letter`."
+    )
+    likelihood_per: Annotated[str, OneOf(LIKELIHOOD_PER)] | None = Field(
+        None,
+        description="What an option's log-likelihood is divided by: nothing (`option`, if not given), or its number of "
+        "tokens, characters or bytes.",
+    )
+    neutral_prompt: str | None = Field(
+        None,
+        description="A prompt without the question, such as `Answer:`, whose log-likelihood of an option is subtracted "
+        "from that after the prompt.",
+    )
     max_tokens: Count | None = Field(None, description="Most tokens of a response; 512 if not given.")
     version: Whole | None = Field(None, description="Raised when scores change; 1 if not given.")
     options: Line | None = Field(None, description="Expression of the options of a choice: {letter: text}.")
@@ -239,6 +259,12 @@ class TaskFile(Section):
 OF_KIND = ("options", "labels", "tests", "setup", "prefix", "tokenizer", "integers")
 """Fields that only some kinds have."""
 
+OF_LIKELIHOOD = ("likelihood_of", "likelihood_per", "neutral_prompt")
+"""Fields of answers by likelihood."""
+
+WITH_OPTIONS = ("choice", "label")
+"""Kinds whose answer is one of several given options."""
+
 
 def check_task(name: str, definition: Any) -> Task:
     """Return the task that a definition describes; GenomeError lists everything that is wrong with it in one line."""
@@ -254,8 +280,10 @@ def check_task(name: str, definition: Any) -> Task:
         except ValidationError as error:
             problems = explained(error, TaskFile, "")
         problems += _kind_problems(given)
+        problems += _likelihood_problems(given)
         if not problems and given.get("labels"):
-            problems = _label_problems(by_letter(given["labels"]), given.get("pattern") is None)
+            generated = given.get("answer_by") != LIKELIHOOD
+            problems = _label_problems(by_letter(given["labels"]), generated and given.get("pattern") is None)
     if problems:
         raise GenomeError(f"task {name}: " + "; ".join(problem.lstrip(".:").strip() for problem in problems))
     return parse_task(name, given)
@@ -275,6 +303,25 @@ def _kind_problems(given: Mapping[str, Any]) -> list[str]:
     if isinstance(metric, str) and metric in METRICS and metric not in kind.metrics:
         problems.append(f"metric {metric!r} does not suit kind {name!r} (use {' or '.join(kind.metrics)})")
     return problems
+
+
+def _likelihood_problems(given: Mapping[str, Any]) -> list[str]:
+    """Return what does not suit answers by likelihood, or answers by generation."""
+    kind, labels = given.get("kind"), given.get("labels")
+    if given.get("answer_by") != LIKELIHOOD:
+        return [
+            f"the key {key!r} needs answer_by: {LIKELIHOOD}; add it, or remove {key}"
+            for key in OF_LIKELIHOOD
+            if key in given
+        ]
+    if kind not in WITH_OPTIONS:
+        return [
+            f"answer_by: {LIKELIHOOD} compares options, which kind {kind!r} does not have; "
+            f"use kind {' or '.join(WITH_OPTIONS)}"
+        ]
+    if given.get("likelihood_of") == LETTER and is_list(labels):
+        return [f"likelihood_of: {LETTER} needs labels with letters, such as {{A: {labels[0]}}}; found a list"]
+    return []
 
 
 def _label_problems(labels: Mapping[str, str], usual: bool) -> list[str]:

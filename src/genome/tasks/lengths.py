@@ -44,22 +44,32 @@ def check_lengths(
 ) -> None:
     """Raise GenomeError if a prompt and a response of `max_tokens` are longer than the model's context.
 
+    For a sample with continuations, the longest of them takes the place of a response, and one more token is decoded.
     `served` is the context length of an engine, if it is smaller. Without `max_tokens` a response needs one token: its
     length is unknown when prompts are made. The message names the longest prompt that does not fit.
     """
     limit = min((length for length in (context_length(base), served) if length), default=None)
     if limit is None:
         return
-    needed = max_tokens or 1
-    over = [each for each in samples if len(each["tokens"]) + needed > limit]
+    over = [each for each in samples if len(each["tokens"]) + _needed(each, max_tokens) > limit]
     if not over:
         return
-    longest = max(over, key=lambda each: len(each["tokens"]))
-    length = len(longest["tokens"])
-    asked = f"and max_tokens {needed} make {length + needed}" if max_tokens else "leaves no room for an answer"
+    longest = max(over, key=lambda each: len(each["tokens"]) + _needed(each, max_tokens))
+    length, needed = len(longest["tokens"]), _needed(longest, max_tokens)
+    if "continuations" in longest:
+        asked, max_tokens = f"and its longest option make {length + needed} with one more token", None
+    else:
+        asked = f"and max_tokens {needed} make {length + needed}" if max_tokens else "leaves no room for an answer"
     others = f" ({len(over)} of {len(samples)} rows are too long)" if len(over) > 1 else ""
     smaller = ", a smaller max_tokens" if max_tokens and length < limit else ""
     raise GenomeError(
         f"task {task}, row {longest['id']}: its prompt of {length} tokens {asked}; the model in {base} reads at "
         f"most {limit}{others}; use a shorter prompt, fewer shots{smaller}, or leave long rows out by `where`"
     )
+
+
+def _needed(sample: Mapping[str, Any], max_tokens: int | None) -> int:
+    """Return the number of tokens that must fit behind a sample's prompt."""
+    if "continuations" in sample:
+        return 1 + max(len(each["tokens"]) for each in sample["continuations"])
+    return max_tokens or 1

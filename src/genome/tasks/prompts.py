@@ -25,9 +25,11 @@ from genome.errors import GenomeError, one_line
 from genome.files import encodable
 from genome.limits import OverLimitError, limited
 from genome.tasks.chat import DATE, Chat, load_tokenizer, prints_date, prompt_texts, token_ids
+from genome.tasks.continuations import continued
 from genome.tasks.extraction import boxed
 from genome.tasks.kinds import KINDS
 from genome.tasks.lengths import check_lengths
+from genome.tasks.likelihood import LIKELIHOOD
 from genome.tasks.options import lettered, options_in
 from genome.tasks.task import Task
 from genome.tasks.values import fault, hidden, is_null, shown
@@ -264,18 +266,21 @@ def prepare(
 ) -> list[dict[str, Any]]:
     """Return the samples of a split's `rows`, with `tokens`: the ids of the prompt in the base model's chat template.
 
+    Samples of a task that is answered by likelihood also have `continuations` (`genome.tasks.continuations`).
     If the template prints today's date, `date` is the day it was given; `of` is the number of samples. GenomeError: no
     tokenizer in the folder, a chat template that fails, a prompt that is longer than the model's context.
     """
     chat = chat or Chat()
     samples = [sample(task, row) for row in rows]
     tokenizer = load_tokenizer(tokenizer_dir)
-    texts = prompt_texts(tokenizer, [each["prompt"] for each in samples], chat)
+    if task.answer_by == LIKELIHOOD:
+        tokens = continued(task, samples, tokenizer, chat)
+    else:
+        texts = prompt_texts(tokenizer, [each["prompt"] for each in samples], chat)
+        tokens = [{"tokens": ids} for ids in token_ids(tokenizer, texts)]
     date = {"date": DATE.isoformat()} if prints_date(tokenizer, chat) else {}
     of = {"of": len(samples)}  # shows whether a file has lost lines
-    prepared = [
-        {**each, "tokens": ids, **date, **of} for each, ids in zip(samples, token_ids(tokenizer, texts), strict=True)
-    ]
+    prepared = [{**each, **ids, **date, **of} for each, ids in zip(samples, tokens, strict=True)]
     check_lengths(task.name, prepared, tokenizer_dir)
     return prepared
 

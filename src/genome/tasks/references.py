@@ -10,6 +10,7 @@ from typing import Any
 from genome.errors import GenomeError
 from genome.tasks.extraction import find_pattern
 from genome.tasks.kinds import KINDS
+from genome.tasks.likelihood import LIKELIHOOD
 from genome.tasks.scoring import extract
 from genome.tasks.task import Task
 
@@ -38,6 +39,8 @@ def check_references(task: Task, samples: Sequence[Sample]) -> str | None:
     GenomeError if no reference is extracted. A task whose pattern matches none of the usual forms requires a special
     form and is not checked.
     """
+    if task.answer_by == LIKELIHOOD:  # the reference is one of the options
+        return None
     lost = []
     for sample in samples:
         texts = [form.format(text) for text in _texts(task, sample) for form in _FORMS[: None if task.pattern else 1]]

@@ -10,6 +10,7 @@ from genome.limits import OverLimitError, limited
 from genome.tasks import metrics
 from genome.tasks.extraction import FALLBACKS, find_pattern
 from genome.tasks.kinds import KINDS
+from genome.tasks.likelihood import LIKELIHOOD, most_likely
 from genome.tasks.task import Task
 
 Sample = Mapping[str, Any]
@@ -49,13 +50,23 @@ def extract(task: Task, sample: Sample, response: str) -> str | None:
     """Return the answer in `response`, in canonical form; None means unparsed: wrong, counted, never guessed.
 
     If a task has its own `pattern`, only that is used. Its `fallback`, if any, is used for a response without the usual
-    forms.
+    forms. If the task is answered by likelihood, the response is the options' likelihoods.
     """
+    if task.answer_by == LIKELIHOOD:
+        return _most_likely(task, sample, response)
     kind = KINDS[task.kind]
     text = kind.find(response) if task.pattern is None else _find_own(task, task.pattern, response)
     if text is None and task.fallback is not None:
         text = FALLBACKS[task.fallback](response)
     return None if text is None else kind.read(task, sample, text)
+
+
+def _most_likely(task: Task, sample: Sample, response: str) -> str | None:
+    """Return the option that is the most likely continuation of the prompt."""
+    if task.kind == "label":
+        letter = most_likely(response, task.labels, task.likelihood_per)
+        return None if letter is None else task.labels[letter]
+    return most_likely(response, sample["options"], task.likelihood_per)
 
 
 def _find_own(task: Task, pattern: str, response: str) -> str | None:

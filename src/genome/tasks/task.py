@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from genome.tasks.likelihood import GENERATION, OPTION, TEXT
+
 
 @dataclass(frozen=True)
 class Task:
@@ -40,3 +42,7 @@ class Task:
     integers: bool = False
     tokenizer: str = "13a"
     draw: Mapping[str, Any] | None = None
+    answer_by: str = GENERATION
+    likelihood_of: str = TEXT
+    likelihood_per: str = OPTION
+    neutral_prompt: str | None = None

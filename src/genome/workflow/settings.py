@@ -20,7 +20,10 @@ from genome.workflow.names import RunName, TestName
 from genome.workflow.plan import JSON, Plan, canonical
 from genome.workflow.runs import finalists_of, likelihood, search_settings
 
-OF_SCORING = ("category", "metric", "pattern", "fallback", "integers", "max_tokens", "tokenizer", "prefix", "version")
+OF_SCORING = (
+    *("category", "metric", "pattern", "fallback", "integers", "max_tokens", "tokenizer", "prefix", "version"),
+    "likelihood_per",
+)
 """The fields of a task that only scoring reads."""
 
 OF_REPEATS = ("gene_mutation_rate", "sigma", "coefficient_sigma")
