@@ -167,7 +167,7 @@ def next_generation(
 
     If the settings have `racing`, contests are races on `course`, unless the tasks do not allow any (None). A run
     returns its population as it is if it has not improved for `patience` generations and, with races, if its best
-    individual scores 100 %, since no candidate can be better. If it draws its samples anew, all individuals that it
+    individual scores 100 %, since no candidate can be better. If it draws other samples, all individuals that it
     continues from are scored again first.
     """
     rules = getattr(settings, "racing", None)  # not all methods race
@@ -188,7 +188,7 @@ def run_baseline(
 ) -> Population:
     """Return the result of a baseline: a population whose best individual is reported."""
     measure = measure_of(settings)
-    known = scored_experts.scored if measure == scored_experts.measure else {}
+    known = scored_experts.scored if measure == scored_experts.measure else dict[str, Fitness]()
     search = _search(method, scored_experts, settings, seed, experts, evaluate)
     return replace(drive(search, Scoreboard(known, sha256_of(experts), evaluate)), measure=measure)
 

@@ -54,8 +54,8 @@ class Population:
     `scored` maps the identity of every genotype that the run has evaluated to its fitness. `stalled` counts generations
     without a new best, `samples` counts answers. `state` is what the run's method keeps in addition (`Method.state`),
     and its races (`genome.search.racing.STATE`). `engine` is the fingerprint of the engine that answered: answers of
-    different engines are not comparable. `measure` says what all fitness measures; the samples that it looks at may be
-    drawn anew, and `earlier` counts the evaluations on earlier draws, which `scored` no longer has.
+    different engines are not comparable. `measure` says what all fitness measures. If each generation
+    draws its own samples, `scored` has those of the last draw only, and `earlier` counts the evaluations before it.
     """
 
     generation: int

@@ -129,14 +129,18 @@ class Objective:
         return Measure(self.objective, self.samples, likely and self.calibrated)
 
 
+def _is_given(value: Any) -> bool:
+    return value is not None
+
+
 @dataclass(frozen=True)
 class EvolvingObjective(Objective):
     """The objective of a search in generations."""
 
     redraw: bool = setting(
         False,
-        "Whether every generation draws its `samples` anew, and scores on them again what it continues from.",
-        only={"samples": lambda samples: samples is not None},
+        "Whether every generation draws its own `samples`, and scores again what it continues from.",
+        only={"samples": _is_given},
     )
 
 

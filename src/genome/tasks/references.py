@@ -58,7 +58,7 @@ def check_references(task: Task, samples: Sequence[Sample]) -> str | None:
 def right_response(task: Task, sample: Sample) -> str | None:
     """Return the shortest response from which a sample's reference is read; None if there is none.
 
-    Without a pattern, an answer is announced, and a program stands in a fenced block.
+    Without a pattern, an answer is announced, and a program is a fenced block.
     """
     if task.kind == "program":
         code = sample["reference"]

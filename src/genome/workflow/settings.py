@@ -13,7 +13,7 @@ from genome.config import paths, rows
 from genome.config.bases import Chat
 from genome.config.values import overlay
 from genome.search.method import deciding, plain
-from genome.search.settings import named_scheme, named_space
+from genome.search.settings import EvolvingObjective, named_scheme, named_space
 from genome.workflow import sources
 from genome.workflow.evaluation import asked_members, is_team, members_of, model_of
 from genome.workflow.names import RunName, TestName
@@ -25,6 +25,9 @@ OF_SCORING = (
     "likelihood_per",
 )
 """The fields of a task that only scoring reads."""
+
+OF_OBJECTIVE = [each.name for each in fields(EvolvingObjective)]
+"""The settings that a model card names only if they are not the paper's."""
 
 OF_REPEATS = ("gene_mutation_rate", "sigma", "coefficient_sigma")
 """The settings of GENOME by which a generation 0 of experts is filled up with mutants of them."""
@@ -208,7 +211,12 @@ def of_export(plan: Plan, run: RunName) -> Mapping[str, JSON]:
     variant = plan.variant(run.variant)
     entries = of_fitness(plan, run.tasks)["tasks"]
     weights = {"weights": {entry["name"]: entry["weight"] for entry in entries}} if len(entries) > 1 else {}
-    settings = {each.name: plain(getattr(variant.settings, each.name)) for each in fields(variant.settings)}
+    settings = {
+        each.name: plain(value)
+        for each in fields(variant.settings)
+        for value in (getattr(variant.settings, each.name),)
+        if each.name not in OF_OBJECTIVE or value != each.default
+    }
     model, rank = plan.suite.model.given(), plan.config.export_rank
     return {
         "version": plan.versions["export"],
