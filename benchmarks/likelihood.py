@@ -1,9 +1,10 @@
 """Answers by likelihood, compared with lm-evaluation-harness: `python benchmarks/likelihood.py BASE [ROWS]`.
 
-BASE is the folder of a base model, and ROWS the number of rows of each task (200). Local rows are read below the folder
-in the environment variable GENOME_DATA. Both sides read the same rows and score them with the same model in float32:
-ours as the workflow does (prompts, built-in engine, likelihoods), lm-evaluation-harness as its own task with its own
-prompts and tokens, one row at a time. What differs is printed by row. The page benchmarks/likelihood.md has the result.
+BASE is the folder of a base model, and ROWS the number of rows of each task (200; a quarter of it with the chat
+template). Local rows are read below the folder in the environment variable GENOME_DATA. Both sides read the same rows
+and score them with the same model in float32: ours as the workflow does (prompts, built-in engine, likelihoods),
+lm-evaluation-harness as its own task with its own prompts and tokens, one row at a time. What differs is printed by
+row. The page benchmarks/likelihood.md has the result.
 """
 
 import contextlib
@@ -91,7 +92,6 @@ ARC = Comparison(
 
 COMPARISONS = {
     "ARC-Challenge": ARC,
-    "ARC-Challenge, chat template": replace(ARC, chat=True),
     "CommonsenseQA, letters": Comparison(
         lambda: lines("commonsense_qa/validation.jsonl"),
         {
@@ -118,19 +118,19 @@ COMPARISONS = {
         {"kind": "label", "prompt": "{{ input }}\nAnswer:", "labels": ["no", "yes"], "reference": "target"},
         {"doc_to_text": "{{input}}\nAnswer:", "doc_to_target": "{{gold}}", "doc_to_choice": ["no", "yes"]},
     ),
+    "ARC-Challenge, chat template": replace(ARC, chat=True),
 }
 
 
 def our_results(base: Path, engine: Any, comparison: Comparison, rows: Sequence[Row]) -> list[Row]:
     """Return for each row the right answers by metric, and tokens and log-likelihoods of the options."""
-    # Not `chat: plain` in the second case: the template of the tokenizer.
     definition = {**comparison.ours, "source": {"path": "rows.jsonl"}, "answer_by": "likelihood", "neutral_prompt": ""}
     if comparison.chat:
         del definition["neutral_prompt"]
     task = check_task("compared", definition)
     placed = [place_row(row, str(number)) for number, row in enumerate(rows)]
     samples = prepare(task, placed, base, Chat(plain=not comparison.chat))
-    [[responses]] = compare(engine, [BASE], [samples])
+    [responses] = compare(engine, [BASE], [samples])
     results = []
     for sample, response in zip(samples, responses, strict=True):
         likelihoods = read(response)
@@ -203,7 +203,7 @@ def main() -> None:
         engine = connect({"backend": "transformers", "batch_size": 16}, base)
         try:
             for name, comparison in COMPARISONS.items():
-                rows = comparison.rows()[:number]
+                rows = comparison.rows()[: number // 4 if comparison.chat else number]
                 file = Path(folder, "rows.jsonl")
                 file.write_text("".join(json.dumps(row) + "\n" for row in rows))
                 ours, theirs = our_results(base, engine, comparison, rows), their_results(model, comparison, file)

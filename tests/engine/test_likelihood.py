@@ -46,7 +46,7 @@ def test_likelihoods_equal_the_log_softmax_of_transformers(family, name):
     rows = [place_row(row, f"row-{i}") for i, row in enumerate(ROWS)]
     samples = prepare(parse_task("words", TASK), rows, base, Chat(plain=True))
     engine = SimpleNamespace(score=lambda requests: [model.continuations(r.prompts, r.continuations) for r in requests])
-    [[responses]] = [compare(engine, ["base"], [samples])]
+    [responses] = compare(engine, ["base"], [samples])
     for row, response in zip(ROWS, responses, strict=True):
         found = read(response)
         assert found is not None

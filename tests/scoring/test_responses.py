@@ -48,6 +48,18 @@ def test_responses_are_scored_as_right_wrong_or_unparsed(tmp_path):
     ]
 
 
+def test_likelihoods_are_scored_by_the_most_likely_option(tmp_path):
+    (tmp_path / "own.yaml").write_text(
+        "{kind: choice, source: {path: x}, prompt: p, options: choices, reference: answer, answer_by: likelihood, "
+        "likelihood_per: token}"
+    )
+    row = {"choices": ["fur", "scale"], "answer": "B"}
+    given = {"options": ["A", "B"], "log_likelihood": [-3, -4], "tokens": [1, 2], "characters": [3, 5], "bytes": [3, 5]}
+    lines = [{"sample": row, "response": text} for text in (json.dumps(given), "Answer: B")]
+    result = scored(str(tmp_path / "own.yaml"), lines, tmp_path)
+    assert (result["score"], result["unparsed"]) == (0.5, 1)
+
+
 def test_an_ensemble_votes_and_ties_go_to_the_fittest(tmp_path):
     votes = [["Answer: 5", "Answer: 6", "Answer: 6"], ["Answer: 5", "Answer: 6", "?"], ["?", "?", "Answer: 5"]]
     lines = [{"sample": {"id": str(i), **QUESTION}, "responses": each} for i, each in enumerate(votes)]

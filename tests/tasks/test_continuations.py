@@ -8,7 +8,7 @@ from builders import make_task
 from genome.errors import GenomeError
 from genome.tasks.chat import Chat
 from genome.tasks.continuations import continued, likelihoods_of
-from genome.tasks.lengths import check_lengths
+from genome.tasks.lengths import check_lengths, prompt_tokens
 from genome.tasks.likelihood import Likelihoods
 
 TEXTS = ["What has a fish? Answer: fur scales feathers", "Question: which\nAnswer: scale it", "assistant user fish"]
@@ -145,3 +145,11 @@ def test_check_lengths_adds_prompt_and_longest_option(tmp_path):
     check_lengths("t", samples, tmp_path, max_tokens=512)
     with pytest.raises(GenomeError, match="its prompt of 6 tokens and its longest option make 11 with one more token"):
         check_lengths("t", [{**samples[0], "tokens": [1] * 6}], tmp_path, max_tokens=512)
+
+
+def test_prompt_tokens_count_prompt_and_options():
+    options = [{"option": "A", "tokens": [1]}, {"option": "B", "tokens": [1] * 4}]
+    sample = {"tokens": [1] * 5, "continuations": options}
+    assert prompt_tokens({"tokens": [1] * 5}) == 5
+    assert prompt_tokens(sample) == 10
+    assert prompt_tokens({**sample, "neutral": {"tokens": [1, 2], "continuations": [[1], [2, 3]]}}) == 15

@@ -10,6 +10,7 @@ from genome.experts.expert import ENDING
 from genome.files import REMAKE, open_file, parse_json
 from genome.forecast.cost import Job, Measured, Rate, Setting
 from genome.scoring.results import read_record, read_split
+from genome.tasks.lengths import prompt_tokens
 
 READ = 50
 """Number of prompts per task whose tokens are counted: rows are in random order."""
@@ -47,7 +48,7 @@ def _mean_tokens(prompts: Path) -> float:
     samples = [parse_json(text, f"{prompts}, line {number}", REMAKE) for number, text in enumerate(texts, start=1)]
     if not samples or not all(isinstance(sample, dict) and "tokens" in sample for sample in samples):
         raise GenomeError(f"{prompts}: not the prompts of a task; {REMAKE}")
-    return sum(len(sample["tokens"]) for sample in samples) / len(samples)
+    return sum(map(prompt_tokens, samples)) / len(samples)
 
 
 def measured_rate(records: Path) -> Rate | None:

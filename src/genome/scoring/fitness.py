@@ -206,7 +206,7 @@ def respond(
 
 
 def compare(engine: Engine, models: Sequence[str], tasks: Sequence[Sequence[dict[str, Any]]]) -> list[list[str]]:
-    """Return the likelihoods of all samples' options as responses: for each task, one list per model.
+    """Return the likelihoods of samples' options as responses: one list per model for each task, one after the other.
 
     Samples of one task may have the same neutral prompt with the same options, which are scored once.
     """

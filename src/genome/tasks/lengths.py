@@ -35,6 +35,17 @@ def context_length(base: Path | str) -> int | None:
     return max(min(found), round((scaling.get("original_max_position_embeddings") or min(found)) * factor))
 
 
+def prompt_tokens(sample: Mapping[str, Any]) -> int:
+    """Return the number of tokens that an engine reads for a prepared sample, if it reads its prompt once.
+
+    For a sample that is answered by likelihood, these are its prompt and all of its options, also after the neutral
+    prompt if it has one.
+    """
+    neutral = sample.get("neutral", {"tokens": [], "continuations": []})
+    options = [each["tokens"] for each in sample.get("continuations", [])] + neutral["continuations"]
+    return len(sample["tokens"]) + len(neutral["tokens"]) + sum(map(len, options))
+
+
 def check_lengths(
     task: str,
     samples: Sequence[Mapping[str, Any]],
