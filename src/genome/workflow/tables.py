@@ -120,6 +120,7 @@ def _compared_runs(plan: Plan, shown: Efficiency) -> list[dict[str, JSON]]:
             "seed": seed,
             "folder": run.folder,
             "populations": runs.shown_populations(plan, run),
+            "records": runs.records_of(plan, [run]),
             "scores": f"{test_of(task, run).folder}/scores.json",
         }
         for variant in shown.variants
@@ -130,7 +131,9 @@ def _compared_runs(plan: Plan, shown: Efficiency) -> list[dict[str, JSON]]:
 
 
 def _efficiency_files(plan: Plan, shown: Efficiency) -> Files:
-    return [file for run in _compared_runs(plan, shown) for file in (run["scores"], *run["populations"])]
+    compared = _compared_runs(plan, shown)
+    # Runs share records, which must not be listed twice.
+    return unique(file for run in compared for file in (run["scores"], *run["populations"], *run["records"]))
 
 
 def _efficiency(plan: Plan, shown: Efficiency) -> Mapping[str, JSON]:
