@@ -100,7 +100,9 @@ def test_rows_of_a_text_have_options_or_not(base):
 
 @pytest.mark.parametrize("kind", ["number", "math", "text", "span"])
 def test_tasks_with_working_are_refused(base, kind):
-    with pytest.raises(GenomeError, match=r"task t: .* of the working before the answer only the end is known; use obj"):
+    with pytest.raises(
+        GenomeError, match=r"task t: .* of the working before the answer only the end is known; use obj"
+    ):
         prepare(task_of(kind), rows("5"), base)
 
 

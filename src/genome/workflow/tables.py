@@ -30,7 +30,7 @@ from genome.workflow.layout import (
     tests_behind,
 )
 from genome.workflow.names import STATIC, RunName
-from genome.workflow.plan import JSON, Plan
+from genome.workflow.plan import JSON, Plan, unique
 from genome.workflow.result import CERTAINTY, COST, REASONS, RUN, SCORES, Files, Result, by_name
 from genome.workflow.settings import named_task
 
