@@ -1,6 +1,7 @@
 """A search by likelihood on a part of the samples, with a fake engine, and the choice among its finalists."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from builders import paper_settings
-from genome.files import read_json, read_jsonl, write_jsonl
+from genome.files import read_json, read_jsonl, write_json, write_jsonl
 from genome.jobs.baselines import baseline
 from genome.jobs.evaluation import answer_test
 from genome.jobs.evolution import generation, initial_population
@@ -16,7 +17,9 @@ from genome.jobs.finalists import finalists
 from genome.search.finalists import BASE
 from genome.search.measure import Measure
 from genome.search.records import read_population
-from jobs.test_evolution import EXPERTS, FITNESS, RUN, START, TEST, Project, refused
+from genome.tasks.likelihood import most_likely
+from jobs.test_evolution import EXPERTS, FITNESS, RUN, START, TEST, Project
+from jobs.test_evolution import refused as assert_refused
 
 LIKELY = {"objective": "likelihood", "samples": 2}
 
@@ -48,10 +51,11 @@ class SearchedProject(Project):
         generation(self.site, settings, ["likelihood.jsonl"], previous, 1, False, adapters, out)
         return read_population(out.population)
 
-    def decide(self):
-        settings = json.dumps({**FITNESS, "stage": 1, "finalists": 3})
+    def decide(self, **changes):
+        settings = json.dumps({**FITNESS, "stage": 1, "finalists": 3, **changes})
         out, last = self.files(f"{RUN}/finalists"), f"{RUN}/generation_1/population.json"
-        finalists(self.site, settings, ["validation.jsonl"], last, f"{EXPERTS}/population.json", out)
+        kept = f"{RUN}/finalists/calibration.json"
+        finalists(self.site, settings, ["validation.jsonl"], last, f"{EXPERTS}/population.json", kept, out)
         return read_population(out.population)
 
 
@@ -100,11 +104,15 @@ def test_a_population_of_another_measure_is_refused(project):
     project.start()
     path = f"{START}/population.json"
     message = f"{path}: scored by the likelihood on 2 samples, expected the likelihood on 3 samples;"
-    refused(lambda: project.advance(samples=3), message, "delete the file to have it made again")
-    refused(lambda: project.generation(1), f"{path}: scored by the likelihood on 2 samples, expected the metric on all")
+    assert_refused(lambda: project.advance(samples=3), message, "delete the file to have it made again")
+    assert_refused(
+        lambda: project.generation(1), f"{path}: scored by the likelihood on 2 samples, expected the metric on all"
+    )
     settings = json.dumps({"version": 1, "members": 0, "max_tokens": None})
     out = f"{TEST}/responses.jsonl", f"{TEST}/responses.json"
-    refused(lambda: answer_test(project.site, settings, path, [], "test.jsonl", *out), "expected the metric on all")
+    assert_refused(
+        lambda: answer_test(project.site, settings, path, [], "test.jsonl", *out), "expected the metric on all"
+    )
 
 
 def test_finalists_are_decided_on_all_samples_and_their_best_is_tested(project):
@@ -130,6 +138,33 @@ def test_finalists_are_decided_on_all_samples_and_their_best_is_tested(project):
     assert roles["best"] == roles["member1"] == decided.best.name
 
 
+def test_calibrated_finalists_are_asked_again_and_tested_with_their_calibration(project):
+    project.start()
+    project.advance()
+    decided = project.decide(calibrated=True)
+    names = {row["individual"] for row in read_jsonl(f"{RUN}/finalists/evaluations.jsonl")}
+    assert names == {each.name for each in decided.members}, "the best expert, too"
+    assert decided.measure == Measure(calibrated=True)
+    assert read_json(f"{RUN}/finalists/calibration.json") == {}, "its answers are generated"
+    path, test = f"{RUN}/finalists/population.json", Path("emotions")
+    test.mkdir()
+    shutil.copy("test.jsonl", test / "test.jsonl")
+    samples = [
+        each | {"continuations": [{"option": str(o), "tokens": [o], "characters": 1, "bytes": 1} for o in (1, 2)]}
+        for each in read_jsonl("test.jsonl")
+    ]
+    write_jsonl(test / "test.jsonl", samples)
+    fitted = {each.name: {"emotions": {"temperature": 2.0, "biases": [0.0, 9.0]}} for each in decided.members}
+    write_json(f"{RUN}/finalists/calibration.json", fitted)
+    settings = {"version": 1, "members": 0, "max_tokens": None, "likelihood_per": "option"}
+    out = f"{TEST}/responses.jsonl", f"{TEST}/responses.json"
+    arguments = (json.dumps(settings), path, [], f"{test}/test.jsonl", *out)
+    answer_test(project.site, *arguments, [f"{RUN}/finalists/calibration.json"])
+    answers = {most_likely(row["response"], ["1", "2"]) for row in read_jsonl(out[0])}
+    assert answers == {"2"}, "the bias decides"
+    assert_refused(lambda: answer_test(project.site, *arguments), "scored by the calibrated metric on all samples")
+
+
 def test_finalists_of_another_engine_are_refused(project):
     project.start()
     project.advance()
@@ -137,7 +172,7 @@ def test_finalists_of_another_engine_are_refused(project):
     value = read_json(path)
     value["engine"]["backend"] = "vllm"
     Path(path).write_text(json.dumps(value))
-    refused(project.decide, f"{RUN}/generation_1/population.json: answered by an engine with")
+    assert_refused(project.decide, f"{RUN}/generation_1/population.json: answered by an engine with")
 
 
 def test_products_are_compared_with_the_experts(project):

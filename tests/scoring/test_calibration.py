@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from genome.scoring.calibration import COLDEST, Calibration, fit, log_probabilities, negative_log_likelihood
+from genome.errors import GenomeError
+from genome.scoring.calibration import (
+    COLDEST,
+    Calibration,
+    fit,
+    log_probabilities,
+    negative_log_likelihood,
+    read_calibrations,
+    write_calibrations,
+)
 
 LABELS = ["a", "b", "c", "d"]
 
@@ -76,3 +85,15 @@ def test_missing_options_take_no_part():
     biased = fit(padded, right, labels=LABELS)
     assert biased.biases[3] == 0
     assert np.isfinite(log_probabilities(padded, biased)[:, :3]).all()
+
+
+def test_calibrations_read_back(tmp_path):
+    kept = {"x": {"t": Calibration(0.5, (1.0, -1.0))}, "base model": {"t": Calibration(), "u": Calibration(2.0)}}
+    write_calibrations(tmp_path / "calibration.json", kept)
+    assert read_calibrations(tmp_path / "calibration.json") == kept
+
+
+def test_a_temperature_of_0_is_refused(tmp_path):
+    (tmp_path / "calibration.json").write_text('{"x": {"t": {"temperature": 0, "biases": []}}}')
+    with pytest.raises(GenomeError, match=r"calibration.json: x, t, temperature: expected a number above 0, found 0"):
+        read_calibrations(tmp_path / "calibration.json")

@@ -9,9 +9,9 @@ from scipy.special import log_softmax
 
 from builders import make_task
 from genome.errors import GenomeError
-from genome.scoring.calibration import fit, negative_log_likelihood
-from genome.scoring.likelihood import LOWEST, judge_likelihoods, score_matrix
-from genome.tasks.likelihood import Likelihoods, written
+from genome.scoring.calibration import Calibration, fit, negative_log_likelihood
+from genome.scoring.likelihood import LOWEST, calibrated_response, judge_likelihoods, score_matrix
+from genome.tasks.likelihood import LIKELIHOOD_PER, Likelihoods, option_scores, read, written
 
 LETTERS = {"A": "fur", "B": "scales", "C": "feathers"}
 
@@ -85,3 +85,18 @@ def test_response_without_likelihoods_is_refused():
     with pytest.raises(GenomeError, match="sample 0: no likelihoods in 'Answer: A'"):
         judge_likelihoods(make_task("choice", options="o"), choices("A"), ["Answer: A"])
     assert json.loads(response((-1.0,)))["options"] == ["A"]
+
+
+@pytest.mark.parametrize("per", LIKELIHOOD_PER)
+def test_calibrated_response_has_the_scores_after_calibration(per):
+    before = Likelihoods(("A", "B"), (-6.0, -4.0), (2, 1), (8, 4), (9, 4), (-1.0, -2.0))
+    after = read(calibrated_response(written(before), per, Calibration(2.0, (0.5, -0.25))))
+    assert after is not None
+    first, second = option_scores(before, per).values()
+    expected = [first / 2 + 0.5, second / 2 - 0.25]
+    assert list(option_scores(after, per).values()) == pytest.approx(expected, abs=1e-5)
+    assert after.neutral is None
+
+
+def test_texts_are_not_calibrated():
+    assert calibrated_response("Answer: A", "option", Calibration(2.0)) == "Answer: A"

@@ -13,6 +13,7 @@ rule finalists:
     output:
         population="results/runs/{run}/finalists/population.json",
         evaluations="results/runs/{run}/finalists/evaluations.jsonl",
+        calibration="results/runs/{run}/finalists/calibration.json",
         record="results/benchmarks/runs/{run}/finalists.json",
     log:
         "logs/runs/{run}/finalists.log",

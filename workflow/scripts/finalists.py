@@ -11,5 +11,6 @@ with job(snakemake.log[0]):
         prompts=snakemake.input.prompts,
         population=snakemake.input.population,
         scored_experts=snakemake.input.scored_experts,
+        calibration=snakemake.output.calibration,
         out=Outputs(snakemake.output.population, snakemake.output.evaluations, snakemake.output.record),
     )

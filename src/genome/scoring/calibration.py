@@ -12,10 +12,15 @@ scores s of a sample's options in nats (temperature: Guo et al. 2017, arXiv 1706
 0.5
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from genome import fields
+from genome.files import REMAKE, read_json, write_json
 
 COLDEST, HOTTEST = 0.05, 20.0
 """The range of temperatures: if all samples are right, colder is always better."""
@@ -30,6 +35,32 @@ class Calibration:
 
     temperature: float = 1.0
     biases: tuple[float, ...] = ()
+
+
+def write_calibrations(path: Path | str, calibrations: Mapping[str, Mapping[str, Calibration]]) -> None:
+    """Write the calibrations of individuals by task."""
+    write_json(
+        path, {name: {task: asdict(each) for task, each in by_task.items()} for name, by_task in calibrations.items()}
+    )
+
+
+def read_calibrations(path: Path | str) -> dict[str, dict[str, Calibration]]:
+    """Return the calibrations of individuals by task; GenomeError names what is wrong in the file."""
+    value = read_json(path, REMAKE)
+    with fields.reading(path):
+        return {
+            name: {task: _read(each, f"{name}, {task}") for task, each in fields.mapping(by_task, name).items()}
+            for name, by_task in fields.mapping(value, "it").items()
+        }
+
+
+def _read(value: Any, place: str) -> Calibration:
+    given = fields.mapping(value, place)
+    temperature = fields.number(given["temperature"], f"{place}, temperature")
+    if temperature <= 0:
+        raise fields.UnexpectedError(f"{place}, temperature: expected a number above 0, found {temperature}")
+    biases = (fields.number(each, f"{place}, biases") for each in fields.sequence(given["biases"], f"{place}, biases"))
+    return Calibration(temperature, tuple(biases))
 
 
 def log_probabilities(scores: np.ndarray, calibration: Calibration = Calibration()) -> np.ndarray:

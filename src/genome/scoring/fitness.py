@@ -16,7 +16,8 @@ from genome.experts.expert import Expert
 from genome.genotype import expert
 from genome.lora.store import store_genotypes
 from genome.rng import stream
-from genome.scoring.likelihood import judge_likelihoods
+from genome.scoring.calibration import Calibration
+from genome.scoring.likelihood import calibrated_response, judge_likelihoods
 from genome.search.measure import LIKELIHOOD, Measure
 from genome.search.population import Fitness, Individual
 from genome.search.racing import Course, Trial
@@ -47,7 +48,8 @@ class Evaluator:
 
     `evaluations` counts the individuals that answered every sample, so not those that a race stopped. `connect` is
     called once, when something must be scored: a job without evaluations needs no engine. `basis` is the file of the
-    joint basis that genotypes of a shared space need.
+    joint basis that genotypes of a shared space need. `calibrations` has what was fitted to the answers by likelihood
+    of each individual, by task, if the metric is calibrated.
     """
 
     objectives: Sequence[Objective]
@@ -57,6 +59,7 @@ class Evaluator:
     basis: Path | None = None
     measure: Measure = field(default_factory=Measure)
     records: list[dict[str, Any]] = field(default_factory=list)
+    calibrations: dict[str, dict[str, Calibration]] = field(default_factory=dict)
     seconds: float = 0.0
     evaluations: int = 0
     engine: Engine | None = None
@@ -118,6 +121,8 @@ class Evaluator:
         responses = respond(engine, folders, [(x.samples, x.task.max_tokens) for x in objectives])
         for objective, by_model in zip(objectives, responses, strict=True):
             task, samples = objective.task, objective.samples
+            if self.measure.calibrated and not self.by_likelihood and task.answer_by == LIKELIHOOD:
+                by_model = [self._calibrated(*each, task, samples) for each in zip(names, by_model, strict=True)]
             for i, (answers, judged, shown) in enumerate(self._judged(task, samples, by_model)):
                 scores[i][task.name] = judged
                 self.records += [
@@ -150,6 +155,14 @@ class Evaluator:
             (each.answers, Scores(math.exp(fmean(each.log_p)), each.log_p, 0), [math.exp(v) for v in each.log_p])
             for each in found
         ]
+
+    def _calibrated(
+        self, name: str, responses: Sequence[str], task: Task, samples: Sequence[dict[str, Any]]
+    ) -> list[str]:
+        """Return an individual's answers by likelihood after the calibration that fits them best, and keep that."""
+        fitted = judge_likelihoods(task, samples, responses, calibrated=True).calibration or Calibration()
+        self.calibrations.setdefault(name, {})[task.name] = fitted
+        return [calibrated_response(each, task.likelihood_per, fitted) for each in responses]
 
     def log_perplexity(self) -> list[float]:
         """Return each expert's log-perplexity on the prompts alone: total NLL / total tokens, the mean over tasks."""

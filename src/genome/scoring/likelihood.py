@@ -7,7 +7,7 @@ mean over its samples, exp(mean log p), in (0, 1].
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from genome.errors import GenomeError
 from genome.scoring.calibration import Calibration, fit, log_probabilities
 from genome.tasks import Task
-from genome.tasks.likelihood import Likelihoods, option_scores, read
+from genome.tasks.likelihood import Likelihoods, option_scores, read, written
 
 Sample = Mapping[str, Any]
 
@@ -51,13 +51,28 @@ def judge_likelihoods(
         scores = score_matrix([option_scores(found[place], task.likelihood_per) for place in compared])
         right = [names[row].index(right_option(task, samples[place])) for row, place in enumerate(compared)]
         if calibrated:
-            calibration = fit(scores, right, labels=names[0] if task.kind == "label" else ())
+            calibration = fit(scores, right, labels=list(task.labels) if task.kind == "label" else ())
         logs = log_probabilities(scores, calibration or Calibration())
         for row, place in enumerate(compared):
             log_p[place] = float(logs[row, right[row]])
             best = names[row][int(logs[row].argmax())]
             answers[place] = task.labels[best] if task.kind == "label" else best
     return Judged(tuple(min(0.0, max(LOWEST, each)) for each in log_p), tuple(answers), calibration)
+
+
+def calibrated_response(response: str, per: str, calibration: Calibration) -> str:
+    """Return a response of likelihoods whose scores, compared `per` option, token, …, are those after calibration."""
+    found = read(response)
+    if found is None:
+        return response
+    ones = Likelihoods(found.options, (1.0,) * len(found.options), found.tokens, found.characters, found.bytes)
+    units = option_scores(ones, per).values()  # a score per nat
+    scores = option_scores(found, per).values()
+    biases = calibration.biases or (0.0,) * len(found.options)
+    changed = [
+        (score / calibration.temperature + bias) / unit for score, bias, unit in zip(scores, biases, units, strict=True)
+    ]
+    return written(replace(found, log_likelihood=tuple(changed), neutral=None))
 
 
 def has_options(task: Task, sample: Sample) -> bool:

@@ -2,7 +2,8 @@
 
 Not in the paper, whose search maximises that metric. A likelihood may rise while answers get worse, and a part of the
 samples may favour a model by chance. So the search's best few, the best expert and the base model are compared by the
-metric on all samples, and the best of them is the result. In a tie, the earlier one in this order is.
+metric on all samples, and the best of them is the result. In a tie, the earlier one in this order is. If likelihoods
+are calibrated, answers by likelihood are, too, each model's by its own validation answers.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,8 @@ from dataclasses import replace
 from genome.experts.expert import Expert
 from genome.genotype import Genotype, mixture
 from genome.search.driver import Evaluate, Scoreboard, drive, score_all, sha256_of
-from genome.search.population import Individual, Population, fittest, top
+from genome.search.measure import OF_PAPER, Measure
+from genome.search.population import Fitness, Individual, Population, fittest, top
 
 BASE = "base model"
 """The name of the base model among finalists: experts have names without spaces."""
@@ -35,18 +37,25 @@ def finalists(population: Population, scored_experts: Population, number: int) -
 
 
 def decide(
-    population: Population, scored_experts: Population, number: int, experts: Sequence[Expert], evaluate: Evaluate
+    population: Population,
+    scored_experts: Population,
+    number: int,
+    experts: Sequence[Expert],
+    evaluate: Evaluate,
+    measure: Measure = OF_PAPER,
 ) -> Population:
     """Return the finalists of a run as a population, with their fitness by `evaluate`; its best is the result.
 
-    `population` is the last of the run. `scored_experts` have the same measure as `evaluate`, and are known. The
-    evaluations of the run and its samples, with those of the experts, are counted.
+    `population` is the last of the run. If `measure`, that of `evaluate`, is also that of `scored_experts`, these are
+    known. The evaluations of the run and its samples, with those of the experts, are counted.
     """
-    board = Scoreboard(scored_experts.scored, sha256_of(experts), evaluate)
+    known = scored_experts.scored if measure == scored_experts.measure else dict[str, Fitness]()
+    board = Scoreboard(known, sha256_of(experts), evaluate)
     decided = drive(score_all(finalists(population, scored_experts, number)), board)
     return replace(
         decided,
         generation=population.generation,
         samples=population.samples + scored_experts.samples,
-        earlier=population.evaluations,
+        earlier=population.evaluations + len(scored_experts.scored.keys() - decided.scored.keys()),
+        measure=measure,
     )

@@ -13,6 +13,7 @@ from genome.workflow.plan import Plan
 from genome.workflow.runs import (
     answers_of,
     has_finalists,
+    is_calibrated,
     populations_of,
     prompts_of,
     require_size,
@@ -83,6 +84,11 @@ def chosen_by(plan: Plan, run: RunName) -> list[str]:
     if not is_team(plan, run.variant):
         return []
     return [*answers_of(plan, run), *prompts_of(plan, run.tasks)]
+
+
+def calibration_of(plan: Plan, run: RunName) -> list[str]:
+    """Return the file of the calibrations of a run's finalists; none if they are not calibrated."""
+    return [f"{run.folder}/finalists/calibration.json"] if is_calibrated(plan, run.variant) else []
 
 
 @cache

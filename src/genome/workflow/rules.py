@@ -157,6 +157,10 @@ class Inputs:
         """Return what a run's team is chosen by."""
         return evaluation.chosen_by(self.plan, run_of(wildcards))
 
+    def calibration(self, wildcards: Wildcards) -> list[str]:
+        """Return the calibrations of a run's finalists; none if they are not calibrated."""
+        return evaluation.calibration_of(self.plan, run_of(wildcards))
+
     def merged_basis(self, wildcards: Wildcards) -> list[str]:
         """Return the joint basis in which a job of a variant merges experts; none outside of shared spaces."""
         return runs.basis_of(self.plan, self.plan.space_of({"variant": wildcards.variant}))

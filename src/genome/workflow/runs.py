@@ -79,6 +79,11 @@ def has_finalists(plan: Plan, variant: str) -> bool:
     return variant in plan.variants and measure_of(plan.variants[variant].settings) != OF_PAPER
 
 
+def is_calibrated(plan: Plan, variant: str) -> bool:
+    """Tell whether a variant calibrates likelihoods."""
+    return variant in plan.variants and measure_of(plan.variants[variant].settings).calibrated
+
+
 def finalists_of(plan: Plan, variant: str) -> int:
     """Return how many of its best a search sends among the finalists, at least its ensemble; 0 without finalists."""
     found = plan.variant(variant)

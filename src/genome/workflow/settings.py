@@ -14,11 +14,12 @@ from genome.config.bases import Chat
 from genome.config.values import overlay
 from genome.search.method import deciding, plain
 from genome.search.settings import EvolvingObjective, named_scheme, named_space
+from genome.tasks.likelihood import OPTION
 from genome.workflow import sources
 from genome.workflow.evaluation import asked_members, is_team, members_of, model_of
 from genome.workflow.names import RunName, TestName
 from genome.workflow.plan import JSON, Plan, canonical
-from genome.workflow.runs import finalists_of, likelihood, search_settings
+from genome.workflow.runs import finalists_of, is_calibrated, likelihood, search_settings
 
 OF_SCORING = (
     *("category", "metric", "pattern", "fallback", "integers", "max_tokens", "tokenizer", "prefix", "version"),
@@ -160,8 +161,9 @@ def search_text(plan: Plan, tasks: tuple[str, ...], variant: str) -> str:
 
 def of_finalists(plan: Plan, run: RunName) -> Mapping[str, JSON]:
     """Return what the choice among a run's finalists depends on."""
-    number = finalists_of(plan, run.variant)
-    return {**of_fitness(plan, run.tasks), "finalists": number, "stage": plan.versions["finalists"]}
+    calibrated = {"calibrated": True} if is_calibrated(plan, run.variant) else {}
+    number, version = finalists_of(plan, run.variant), plan.versions["finalists"]
+    return {**of_fitness(plan, run.tasks), "finalists": number, **calibrated, "stage": version}
 
 
 def of_run(plan: Plan, run: RunName) -> Mapping[str, JSON]:
@@ -178,12 +180,17 @@ def of_run(plan: Plan, run: RunName) -> Mapping[str, JSON]:
 
 
 def of_responses(plan: Plan, test: TestName) -> Mapping[str, JSON]:
-    """Return what the responses to a test depend on: how many members answer, and how a team of them is chosen."""
+    """Return what the responses to a test depend on: how many members answer, and how a team of them is chosen.
+
+    If their answers are calibrated, also on how the task compares options.
+    """
     settings: dict[str, JSON] = {
         "version": plan.versions["responses"],
         "members": asked_members(plan, test),
         "max_tokens": plan.definition(test.task).get("max_tokens"),
     }
+    if is_calibrated(plan, test.run.variant):
+        settings |= {"likelihood_per": plan.definition(test.task).get("likelihood_per", OPTION)}
     if is_team(plan, test.run.variant):
         settings |= {"fitness": of_fitness(plan, test.run.tasks), "similarity": plan.config.similarity.model_dump()}
     return settings
