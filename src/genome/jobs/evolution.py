@@ -65,7 +65,7 @@ def generation(
     chosen, measure = settled(given, mixed=is_mixed(experts)), measure_of(given)
     before = site.read(previous, params["tasks"], experts, measure)
     space = space_of(chosen.merge_space)
-    draw = (seed, before.generation + 1 if chosen.redraw else 0)
+    draw = (seed, before.generation + 1 if getattr(chosen, "redraw", False) else 0)
     evaluator = site.evaluator(params["tasks"], prompts, experts, space, before, previous, measure, draw)
     course = evaluator.course(seed)
     if course is not None and not all(map(course.fits, before.state.get(TRIALS, {}).values())):

@@ -44,7 +44,7 @@ def experts_of(tasks: str) -> str:
 def scheme_of(plan: Plan, variant: str) -> str:
     """Return how generation 0 of a variant is made and scored."""
     settings = plan.variant(variant).settings
-    return scheme_name(settings.initialisation, settings.merge_space, settings.measure)
+    return scheme_name(settings.initialisation, settings.merge_space, measure_of(settings))
 
 
 def basis_of(plan: Plan, space: str) -> list[str]:
