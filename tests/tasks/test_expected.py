@@ -99,11 +99,19 @@ def test_rows_of_a_text_have_options_or_not(base):
 
 
 @pytest.mark.parametrize("kind", ["number", "math", "text", "span"])
-def test_tasks_with_working_are_refused(base, kind):
-    with pytest.raises(
-        GenomeError, match=r"task t: .* of the working before the answer only the end is known; use obj"
-    ):
-        prepare(task_of(kind), rows("5"), base)
+def test_tasks_with_working_have_an_end_in_place_of_a_continuation(base, kind):
+    task = task_of(kind)
+    [sample] = prepare(task, rows("5"), base)
+    [prompt] = prepare_prompts(task, rows("5"), base)
+    end = load_tokenizer(base).convert_tokens_to_ids("<|im_end|>")
+    assert sample == {**prompt, "expected": "5", "end": [end]}
+
+
+def test_a_task_may_say_whether_its_answers_have_working(base):
+    [sample] = prepare(task_of("number", pattern=WHOLE, working=True), rows("5"), base)
+    assert sample["expected"] == "5"
+    [sample] = prepare(task_of("number", working=False), rows("5"), base)
+    assert continuation(base, sample) == "Answer: 5<|im_end|>"
 
 
 def test_program_is_a_fenced_block(base):

@@ -42,7 +42,10 @@ def prepare_prompts(settings: str, rows: str, base: str, prompts: str) -> None:
 def prepare_expected(settings: str, rows: str, base: str, prompts: str) -> None:
     """Render and tokenise a task's validation prompts, and the continuations by which their likelihood is scored."""
     resolved = json.loads(settings)
-    task, chat = parse_task(*resolved["task"]), parse_chat(resolved.get("chat"))
+    name, definition = resolved["task"]
+    task = parse_task(name, {**definition, "working": resolved["working"]})
+    chat = parse_chat(resolved.get("chat"))
     samples = expected.prepare(task, read_jsonl(rows, REMAKE, any_value=True), base, chat)
     write_jsonl(prompts, samples)
-    log.info("%s: %d prompts, %d continuations", task.name, len(samples), sum(len(s["continuations"]) for s in samples))
+    continuations = sum(len(each.get("continuations", ())) for each in samples)
+    log.info("%s: %d prompts, %d continuations", task.name, len(samples), continuations)

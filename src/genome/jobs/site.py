@@ -108,7 +108,7 @@ class Site:
         if measure.samples is not None:
             objectives = [each.drawn(measure.samples, *draw) for each in objectives]
         connect = partial(self.connect, start, path, space)
-        return Evaluator(objectives, experts, STORE, connect, self.joint_basis, measure)
+        return Evaluator(objectives, experts, STORE, connect, self.joint_basis, measure, base=self.base)
 
 
 def rank_of(space: str, manifest: Manifest) -> int:

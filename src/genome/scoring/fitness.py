@@ -18,10 +18,12 @@ from genome.lora.store import store_genotypes
 from genome.rng import stream
 from genome.scoring.calibration import Calibration
 from genome.scoring.likelihood import calibrated_response, judge_likelihoods
+from genome.scoring.working import behind_working
 from genome.search.measure import LIKELIHOOD, Measure
 from genome.search.population import Fitness, Individual
 from genome.search.racing import Course, Trial
 from genome.tasks import Task, metrics
+from genome.tasks.chat import load_tokenizer
 from genome.tasks.continuations import likelihoods_of
 from genome.tasks.likelihood import written
 from genome.tasks.scoring import Scores, extract, judge
@@ -49,7 +51,7 @@ class Evaluator:
     `evaluations` counts the individuals that answered every sample, so not those that a race stopped. `connect` is
     called once, when something must be scored: a job without evaluations needs no engine. `basis` is the file of the
     joint basis that genotypes of a shared space need. `calibrations` has what was fitted to the answers by likelihood
-    of each individual, by task, if the metric is calibrated.
+    of each individual, by task, if the metric is calibrated. `base` is the base model's folder.
     """
 
     objectives: Sequence[Objective]
@@ -60,6 +62,8 @@ class Evaluator:
     measure: Measure = field(default_factory=Measure)
     records: list[dict[str, Any]] = field(default_factory=list)
     calibrations: dict[str, dict[str, Calibration]] = field(default_factory=dict)
+    base: Path | str | None = None
+    _loaded: Any = None
     seconds: float = 0.0
     evaluations: int = 0
     engine: Engine | None = None
@@ -118,7 +122,10 @@ class Evaluator:
         genotypes = [individual.genotype for individual in individuals]
         folders = store_genotypes(genotypes, self.experts, self.store, names, self.basis)
         scores: list[dict[str, Scores]] = [{} for _ in individuals]
-        responses = respond(engine, folders, [(x.samples, x.task.max_tokens) for x in objectives])
+        if self.by_likelihood:
+            responses = self._likelihoods(engine, folders, objectives)
+        else:
+            responses = respond(engine, folders, [(x.samples, x.task.max_tokens) for x in objectives])
         for objective, by_model in zip(objectives, responses, strict=True):
             task, samples = objective.task, objective.samples
             if self.measure.calibrated and not self.by_likelihood and task.answer_by == LIKELIHOOD:
@@ -138,6 +145,33 @@ class Evaluator:
                 ]
         self.seconds += time.perf_counter() - started
         return scores
+
+    def _likelihoods(
+        self, engine: Engine, folders: Sequence[Path], objectives: Sequence[Objective]
+    ) -> list[list[list[str]]]:
+        """Return the likelihoods of all samples' right answers as responses: `[task][adapter][sample]`."""
+        responses: list[list[list[str]]] = []
+        parts = [
+            [[s for s in x.samples if ("expected" in s) == worked] for worked in (False, True)] for x in objectives
+        ]
+        asked = [(part, x.task.max_tokens) for x, both in zip(objectives, parts, strict=True) for part in both if part]
+        with engine.serving(folders):
+            found = iter(respond(engine, folders, asked))
+            answered = [[next(found) if part else [[] for _ in folders] for part in both] for both in parts]
+            for x, (_, worked), (direct, behind) in zip(objectives, parts, answered, strict=True):
+                if worked:
+                    behind = behind_working(engine, folders, x.task, worked, behind, self._tokenizer())
+                pairs = [(iter(first), iter(second)) for first, second in zip(direct, behind, strict=True)]
+                responses.append([[next(pair["expected" in s]) for s in x.samples] for pair in pairs])
+        return responses
+
+    def _tokenizer(self) -> Any:
+        """Return the base model's tokenizer, which only likelihoods behind working need."""
+        if self.base is None:
+            raise ValueError("likelihoods behind working need the base model's folder")
+        if self._loaded is None:
+            self._loaded = load_tokenizer(self.base)
+        return self._loaded
 
     def _judged(
         self, task: Task, samples: Sequence[dict[str, Any]], by_model: Sequence[Sequence[str]]

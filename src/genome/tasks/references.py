@@ -68,6 +68,12 @@ def right_response(task: Task, sample: Sample) -> str | None:
     return next((text for text in texts if _is_right(task, sample, extract(task, sample, text))), None)
 
 
+def right_text(task: Task, sample: Sample) -> str | None:
+    """Return the shortest text of a sample's reference that is read as the answer it is; None if there is none."""
+    read = KINDS[task.kind].read
+    return next((text for text in _texts(task, sample) if _is_right(task, sample, read(task, sample, text))), None)
+
+
 def _refuse(task: Task, lost: Sequence[tuple[str, str, str | None]]) -> None:
     own = f"kind {task.kind!r}" + (f" with the pattern {task.pattern!r}" if task.pattern else "")
     raise GenomeError(

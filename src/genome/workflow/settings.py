@@ -18,12 +18,12 @@ from genome.tasks.likelihood import OPTION
 from genome.workflow import sources
 from genome.workflow.evaluation import asked_members, is_team, members_of, model_of
 from genome.workflow.names import RunName, TestName
-from genome.workflow.plan import JSON, Plan, canonical
+from genome.workflow.plan import JSON, Definition, Plan, canonical
 from genome.workflow.runs import finalists_of, is_calibrated, likelihood, search_settings
 
 OF_SCORING = (
     *("category", "metric", "pattern", "fallback", "integers", "max_tokens", "tokenizer", "prefix", "version"),
-    "likelihood_per",
+    *("likelihood_per", "working"),
 )
 """The fields of a task that only scoring reads."""
 
@@ -99,8 +99,8 @@ def of_prompts(plan: Plan, base: str, task: str) -> Mapping[str, JSON]:
 
 def of_expected(plan: Plan, base: str, task: str) -> Mapping[str, JSON]:
     """Return what the continuations of a task's validation prompts depend on: also on how answers are read."""
-    version = [plan.versions["prompts"], plan.versions["likelihood"]]
-    return {**of_prompts(plan, base, task), "version": version, "task": named_task(plan, task)}
+    version, working = [plan.versions["prompts"], plan.versions["likelihood"]], plan.definition(task).get("working")
+    return {**of_prompts(plan, base, task), "version": version, "task": named_task(plan, task), "working": working}
 
 
 def chat_of(plan: Plan, base: str) -> Mapping[str, JSON]:
@@ -113,8 +113,8 @@ def chat_of(plan: Plan, base: str) -> Mapping[str, JSON]:
 
 
 def named_task(plan: Plan, task: str) -> list[JSON]:
-    """Return a task without its category, which no computation uses."""
-    return [task, {key: value for key, value in plan.definition(task).items() if key != "category"}]
+    """Return a task without its category, which no computation uses, and without what only `of_expected` uses."""
+    return [task, {key: value for key, value in plan.definition(task).items() if key not in ("category", "working")}]
 
 
 def asked_task(plan: Plan, task: str) -> list[JSON]:
@@ -213,6 +213,11 @@ def of_portrait(plan: Plan, run: RunName) -> Mapping[str, JSON]:
     return {"version": plan.versions["figures"], "title": title}
 
 
+def _shown(definition: Definition) -> Definition:
+    """Return what a model card shows of a task."""
+    return {key: value for key, value in definition.items() if key != "working"}
+
+
 def of_export(plan: Plan, run: RunName) -> Mapping[str, JSON]:
     """Return what an exported adapter and its model card depend on."""
     variant = plan.variant(run.variant)
@@ -233,5 +238,5 @@ def of_export(plan: Plan, run: RunName) -> Mapping[str, JSON]:
         "settings": {"method": variant.method.name, **settings, **weights},
         "members": members_of(plan, run.variant),
         "base": {**model, "reference": model.get("hub") or model.get("path") or f"resources/models/{plan.base}"},
-        "tasks": [[task, plan.definition(task)] for task in run.tasks],
+        "tasks": [[task, _shown(plan.definition(task))] for task in run.tasks],
     }
