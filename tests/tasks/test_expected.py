@@ -5,9 +5,9 @@ import pytest
 from builders import make_task
 from genome.errors import GenomeError
 from genome.tasks.chat import Chat, dialogue_texts, load_tokenizer
-from genome.tasks.expected import RIGHT, prepare
+from genome.tasks.expected import prepare
 from genome.tasks.prompts import prepare as prepare_prompts
-from genome.tasks.references import right_response
+from genome.tasks.references import RIGHT, right_response
 
 WHOLE = "(?s)(.*)"
 TURNS = (

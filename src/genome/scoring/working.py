@@ -12,9 +12,9 @@ from genome.engine.client import Engine, ScoreRequest
 from genome.limits import limited
 from genome.tasks import KINDS, Task
 from genome.tasks.continuations import likelihoods_of
-from genome.tasks.expected import RIGHT
 from genome.tasks.extraction import find_pattern
 from genome.tasks.likelihood import written
+from genome.tasks.references import RIGHT
 
 Sample = Mapping[str, Any]
 

@@ -16,13 +16,10 @@ from genome.tasks import prompts
 from genome.tasks.chat import Chat, dialogue_texts, load_tokenizer, prompt_texts
 from genome.tasks.lengths import check_lengths
 from genome.tasks.likelihood import LIKELIHOOD
-from genome.tasks.references import right_response, right_text
+from genome.tasks.references import RIGHT, right_response, right_text
 from genome.tasks.task import Task
 
 Row = Mapping[str, Any]
-
-RIGHT = "right response"
-"""The name of the only continuation of a sample without options."""
 
 WORKED = ("number", "math", "text", "span")
 """Kinds whose tasks ask for working if they have no pattern: the answer is on a last line `Answer: …`."""

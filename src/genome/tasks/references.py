@@ -20,6 +20,10 @@ _FORMS = ("Answer: {}", "{}", "#### {}", "\\boxed{{{}}}", "The answer is {}.", "
 """Forms of an answer in a response to a task with its own pattern; without a pattern, only the first is used."""
 
 
+RIGHT = "right response"
+"""The name of the only continuation of a sample without options."""
+
+
 def read_references(task: Task, samples: Sequence[Sample]) -> None:
     """Raise GenomeError if no reference at all is read as itself, in any form of a response."""
     kind = KINDS[task.kind]
