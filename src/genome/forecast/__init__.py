@@ -5,8 +5,8 @@ The workflow provides the jobs that it would run. `cost` computes what they need
 quick, since each run imports it before it starts.
 """
 
-from genome.forecast.cost import STAGES, Forecast, Job, Rate, Setting, forecast
+from genome.forecast.cost import STAGES, Forecast, Job, Rate, Setting, forecast, tasks_of
 from genome.forecast.measured import measure
 from genome.forecast.text import describe, headline
 
-__all__ = ["STAGES", "Forecast", "Job", "Rate", "Setting", "describe", "forecast", "headline", "measure"]
+__all__ = ["STAGES", "Forecast", "Job", "Rate", "Setting", "describe", "forecast", "headline", "measure", "tasks_of"]

@@ -11,6 +11,7 @@ from genome.search.method import Method
 from genome.search.methods import read_method
 from genome.tasks import Task
 from genome.tasks.likelihood import LIKELIHOOD
+from genome.workflow.names import RunName
 
 REST = 1000
 """Number of test samples that is assumed if a task takes all that is left of a pool that has not been read yet."""
@@ -150,7 +151,16 @@ def _initial(job: Job, setting: Setting) -> float:
 
 def _of_method(job: Job, setting: Setting) -> float:
     method, settings = _method(job.settings)
-    return method.cost(settings, int(job.parts.get("n", 0)), len(setting.experts))
+    size = int(job.parts.get("n", 0))
+    # With its own samples, a generation scores its members again.
+    again = size if getattr(settings, "redraw", False) else 0
+    return method.cost(settings, size, len(setting.experts)) + again
+
+
+def _finalists(job: Job, setting: Setting) -> float:
+    """The search's best and the base model; the best expert has been scored, unless finalists are calibrated."""
+    settings = _parsed(job.settings)
+    return settings["finalists"] + 1 + settings.get("calibrated", False)
 
 
 def _none(job: Job, setting: Setting) -> float:
@@ -164,6 +174,7 @@ STAGES: dict[str, Callable[[Job, Setting], float]] = {
     "score_experts": _experts,
     "initial_population": _initial,
     **dict.fromkeys(OF_METHODS, _of_method),
+    "finalists": _finalists,
     "answer_test": _none,
 }
 """Stages that use the engine, with their evaluations: genotypes on all validation samples of a run's tasks."""
@@ -193,8 +204,15 @@ def _cost(job: Job, setting: Setting, measured: Measured) -> Cost:
         # The best individual, and the members of an ensemble if the run reports one.
         asked = _asked(job.parts["test_task"], "test", 1 + settings["members"], setting, measured)
         return replace(asked, jobs=1)
-    tasks = job.parts["tasks"].split("+")
-    cost = sum((_asked(task, "validation", evaluations, setting, measured) for task in tasks), Cost(jobs=1))
+    tasks, settings = tasks_of(job), _parsed(job.settings)
+    cost = Cost(jobs=1)
+    for task in tasks:
+        number = measured.samples.get(task, {}).get("validation", setting.splits["validation"])
+        looked_at = min(1, (settings.get("samples") or number) / number)
+        asked = _asked(task, "validation", evaluations * looked_at, setting, measured)
+        # Likelihoods need no response, unless it has the working before the answer.
+        generated = settings.get("objective") != LIKELIHOOD or _may_have_working(setting.tasks[task])
+        cost += asked if generated else replace(asked, response_tokens=0)
     for task in tasks:
         # Perplexities on the same prompts: the engine reads them and answers nothing.
         read = _asked(task, "validation", _reads(job, setting), setting, measured)
@@ -203,6 +221,17 @@ def _cost(job: Job, setting: Setting, measured: Measured) -> Cost:
     individuals = evaluations + size
     cost += Cost(evaluations=evaluations, file_bytes=individuals * INDIVIDUAL_BYTES)
     return replace(cost, adapters=_kept(job, size, evaluations, setting))
+
+
+def tasks_of(job: Job) -> list[str]:
+    """Return the tasks that a job scores individuals on; none for other jobs."""
+    if job.stage == "finalists":
+        return list(RunName.parse(job.parts["run"]).tasks)
+    return job.parts.get("tasks", "").split("+")
+
+
+def _may_have_working(definition: Mapping[str, Any]) -> bool:
+    return definition.get("kind") not in ("choice", "label", "translation", "program")
 
 
 def _reads(job: Job, setting: Setting) -> float:
