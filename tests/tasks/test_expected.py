@@ -66,6 +66,20 @@ def test_open_answer_is_the_reference_and_the_end_of_the_turn(base):
     assert [{key: each[key] for key in prompts[0]} for each in samples] == prompts
 
 
+@pytest.mark.parametrize("chat", [Chat(), Chat(system="Be brief."), Chat(plain=True)])
+def test_right_response_has_the_tokens_that_training_teaches(base, chat):
+    """Up to the end of the turn, after which a response has ended."""
+    from genome.lora.training import encode
+
+    [sample] = prepare(task_of("translation", pattern=WHOLE), rows("un deux"), base, chat)
+    [trained] = encode(load_tokenizer(base), [{"prompt": "q0", "response": "un deux"}], 200, chat)
+    taught = list(trained.tokens)
+    tokens = sample["continuations"][0]["tokens"]
+    assert sample["tokens"] == taught[: trained.prompt_length]
+    assert tokens == taught[trained.prompt_length :][: len(tokens)]
+    assert tokens[-1] == load_tokenizer(base).eos_token_id
+
+
 def test_without_a_template_the_end_token_ends_a_response(base):
     [sample] = prepare(task_of("number", pattern=WHOLE), rows("5"), base, Chat(plain=True))
     assert continuation(base, sample) == "5<|im_end|>"
