@@ -43,12 +43,16 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Comparison:
-    """A task of both sides: the rows, our fields, and the fields of lm-evaluation-harness's task."""
+    """A task of both sides: the rows, our fields, and the fields of lm-evaluation-harness's task.
+
+    chat: whether prompts are rendered by the chat template; neutral: whether acc_mutual_info is compared too
+    """
 
     rows: Callable[[], Sequence[Row]]
     ours: Mapping[str, Any]
     theirs: Mapping[str, Any]
     chat: bool = False
+    neutral: bool = True
 
 
 def lines(path: str) -> list[Row]:
@@ -91,7 +95,6 @@ ARC = Comparison(
 )
 
 COMPARISONS = {
-    "ARC-Challenge": ARC,
     "CommonsenseQA, letters": Comparison(
         lambda: lines("commonsense_qa/validation.jsonl"),
         {
@@ -108,26 +111,26 @@ COMPARISONS = {
             "doc_to_choice": ["A", "B", "C", "D", "E"],
         },
     ),
-    "Sentences of FLORES, as HellaSwag": Comparison(
-        sentences,
-        {"kind": "choice", "prompt": "{{ ctx }}", "options": "endings", "reference": "'ABCD'[label]"},
-        {"doc_to_text": "{{ctx}}", "doc_to_target": "{{label}}", "doc_to_choice": "endings"},
-    ),
     "Sports understanding of BBH, yes or no": Comparison(
         judged,
         {"kind": "label", "prompt": "{{ input }}\nAnswer:", "labels": ["no", "yes"], "reference": "target"},
         {"doc_to_text": "{{input}}\nAnswer:", "doc_to_target": "{{gold}}", "doc_to_choice": ["no", "yes"]},
     ),
-    "ARC-Challenge, chat template": replace(ARC, chat=True),
+    "ARC-Challenge": ARC,
+    "Sentences of FLORES, as HellaSwag": Comparison(
+        sentences,
+        {"kind": "choice", "prompt": "{{ ctx }}", "options": "endings", "reference": "'ABCD'[label]"},
+        {"doc_to_text": "{{ctx}}", "doc_to_target": "{{label}}", "doc_to_choice": "endings"},
+        neutral=False,
+    ),
+    "ARC-Challenge, chat template": replace(ARC, chat=True, neutral=False),
 }
 
 
 def our_results(base: Path, engine: Any, comparison: Comparison, rows: Sequence[Row]) -> list[Row]:
     """Return for each row the right answers by metric, and tokens and log-likelihoods of the options."""
-    definition = {**comparison.ours, "source": {"path": "rows.jsonl"}, "answer_by": "likelihood", "neutral_prompt": ""}
-    if comparison.chat:
-        del definition["neutral_prompt"]
-    task = check_task("compared", definition)
+    definition = {**comparison.ours, "source": {"path": "rows.jsonl"}, "answer_by": "likelihood"}
+    task = check_task("compared", definition | ({"neutral_prompt": ""} if comparison.neutral else {}))
     placed = [place_row(row, str(number)) for number, row in enumerate(rows)]
     samples = prepare(task, placed, base, Chat(plain=not comparison.chat))
     [responses] = compare(engine, [BASE], [samples])
@@ -153,7 +156,7 @@ def their_results(model: Any, comparison: Comparison, rows: Path) -> list[Row]:
     """Return the same by lm-evaluation-harness."""
     from lm_eval import simple_evaluate
 
-    metrics = [*METRICS, *([] if comparison.chat else ["acc_mutual_info"])]
+    metrics = [*METRICS, *(["acc_mutual_info"] if comparison.neutral else [])]
     task = {
         "task": "compared",
         "dataset_path": "json",
@@ -169,7 +172,7 @@ def their_results(model: Any, comparison: Comparison, rows: Path) -> list[Row]:
     results = []
     for sample in sorted(found["samples"]["compared"], key=lambda sample: sample["doc_id"]):
         pairs = [tuple(arguments) for arguments in sample["arguments"]]
-        pairs = pairs if comparison.chat else pairs[: len(pairs) // 2]
+        pairs = pairs[: len(pairs) // 2] if comparison.neutral else pairs
         results.append(
             {
                 "metrics": {metric: sample[metric] for metric in metrics},

@@ -1,40 +1,98 @@
-"""A task answered by likelihood evolves to a tested result; texts are not generated."""
+"""A task answered by likelihood evolves to a tested result, from adapters of a tiny random model."""
 
 import json
+import random
 
 import pytest
+import torch
+import yaml
 
+from engine.tiny_models import FAMILIES, save_adapter, tokenizer
 from genome.tasks.likelihood import most_likely
+from workflow.conftest import Project, new_project
 
-pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+# PEFT asks transformers by a name that is to be removed.
+pytestmark = [pytest.mark.workflow, pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")]
 
-TABLE = "results/tables/table2.csv"
-RUN = "emotions/genome_plus/n4/seed1"
-LABELS = ["pos", "neg", "neu", "true", "false"]
+SCORES = "results/test/{task}/{task}/genome_plus/n4/seed1/scores.json"
+TASKS = {
+    "animals": {
+        "kind": "choice",
+        "source": {"path": "rows.jsonl"},
+        "prompt": "{{ question }}\nw90",
+        "options": "choices",
+        "reference": "answer",
+        "answer_by": "likelihood",
+        "likelihood_per": "token",
+        "neutral_prompt": "w90",
+    },
+    "judged": {
+        "kind": "label",
+        "source": {"path": "rows.jsonl"},
+        "prompt": "w91 {{ question }}",
+        "labels": {"A": "w11", "B": "w12 w13"},
+        "reference": "answer",
+        "answer_by": "likelihood",
+    },
+}
+
+
+@pytest.fixture
+def project(tmp_path) -> Project:
+    """A project with a random base, two adapters of it, and rows with two options each."""
+    project, words = new_project(tmp_path / "project"), [f"w{number}" for number in range(3, 80)]
+    network = FAMILIES["llama"]()
+    torch.manual_seed(7)
+    network.save_pretrained(project.folder / "base")
+    tokenizer().save_pretrained(project.folder / "base")
+    for seed, name in enumerate(("one", "two")):
+        save_adapter(network, project.folder / name, seed)
+    drawn = random.Random(3)
+    rows = [
+        {
+            "question": " ".join(drawn.sample(words, 6)),
+            "choices": [" ".join(drawn.sample(words, number)) for number in (1, 2)],
+            "answer": "AB"[index % 2],
+        }
+        for index in range(60)
+    ]
+    (project.folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    experts = {name: {"path": name} for name in ("one", "two")}
+    settings = {
+        "base": "own",
+        "bases": {"own": {"model": {"path": "base"}, "experts": experts, "chat": "plain"}},
+        "tasks": TASKS,
+        "splits": {"validation": 20, "test": 30, "seed": 42},
+        "seeds": [1],
+        "population_size": 4,
+        "generations": 1,
+    }
+    (project.folder / "small.yaml").write_text(yaml.safe_dump(settings))
+    return project
 
 
 def lines(project, path):
     return [json.loads(line) for line in (project.folder / path).read_text().splitlines()]
 
 
-def test_task_answered_by_likelihood_evolves_to_a_tested_result(fresh):
-    fresh.configure(
-        generations=1,
-        tasks={"emotions": {"answer_by": "likelihood", "neutral_prompt": "=>"}},
-        table2={"tasks": ["emotions"], "variants": ["best_single", "genome_plus"]},
-    )
-    fresh.make(TABLE)
-    scores = fresh.read(f"results/test/emotions/{RUN}/scores.json")
-    assert [(row["report"], row["n"], row["unparsed"]) for row in scores] == [("best", 40, 0), ("ensemble", 40, 0)]
-    assert all(row["score"] > 0.4 for row in scores), "the experts know the labels"
-    responses = lines(fresh, f"results/test/emotions/{RUN}/responses.jsonl")
-    assert all(most_likely(row["response"], LABELS) in LABELS for row in responses)
-    evaluations = lines(fresh, "results/runs/emotions/experts/evaluations.jsonl")
-    assert len(evaluations) == 10 * 30
-    assert all(row["answer"] == most_likely(row["response"], LABELS) for row in evaluations)
-    records = [fresh.read(path) for path in fresh.files("results/benchmarks/runs/emotions/**/*.json")]
+def test_tasks_answered_by_likelihood_evolve_to_tested_results(project):
+    project.make(*(SCORES.format(task=task) for task in TASKS))
+    for task, options in {"animals": ["A", "B"], "judged": ["A", "B"]}.items():
+        folder = SCORES.format(task=task).removesuffix("/scores.json")
+        scores = project.read(f"{folder}/scores.json")
+        assert [(row["report"], row["n"], row["unparsed"]) for row in scores] == [("best", 30, 0), ("ensemble", 30, 0)]
+        responses = lines(project, f"{folder}/responses.jsonl")
+        assert all(most_likely(row["response"], options) in options for row in responses)
+        evaluations = lines(project, f"results/runs/{task}/experts/evaluations.jsonl")
+        assert len(evaluations) == 2 * 20
+        per = TASKS[task].get("likelihood_per", "option")
+        labels = TASKS[task].get("labels", {"A": "A", "B": "B"})
+        assert all(row["answer"] == labels[most_likely(row["response"], options, per)] for row in evaluations)
+    records = [json.loads(text) for text in project.files("results/benchmarks/runs/**/*.json").values()]
     assert sum(record["prompt_tokens"] for record in records) > 0
     assert {record["response_tokens"] for record in records} == {0}
-    # Another length changes scores, but neither prompts nor what was asked of the engine on the test.
-    fresh.configure(tasks={"emotions": {"likelihood_per": "character"}})
-    assert not [path for path in fresh.planned(TABLE) if path.startswith("results/prompts/")]
+    # How options are compared is not part of the prompts.
+    project.configure(tasks={"animals": {"likelihood_per": "byte"}})
+    planned = project.planned(SCORES.format(task="animals"))
+    assert planned
+    assert not [path for path in planned if path.startswith(("results/prompts/", "results/splits/"))]
