@@ -15,7 +15,7 @@ class FakeEngine:
     earlier_seconds = 0.0
 
     def __init__(self):
-        self.paths, self.requests = {}, []
+        self.paths, self.requests, self.scored = {}, [], []
         self.usage = dict.fromkeys(USAGE, 0)
 
     def serving(self, folders):
@@ -30,6 +30,18 @@ class FakeEngine:
     def sign(self, name):
         first = next(iter(open_tensors(self.paths[name] / "adapter_model.safetensors").values()))
         return 1 if first.flat[0] > 0 else -1
+
+    def score(self, requests):
+        """Return the log-probabilities of continuations: -1 per token, -0.5 for what ends in the adapter's sign."""
+        self.scored.append(requests)
+        self.usage["samples"] += sum(len(request.prompts) for request in requests)
+        return [
+            [
+                [[-0.5 if tokens[-1] == self.sign(request.model) else -1.0] * len(tokens) for tokens in continuations]
+                for continuations in request.continuations
+            ]
+            for request in requests
+        ]
 
     def negative_log_likelihood(self, model, prompts):
         return float(self.sign(model) * sum(map(len, prompts))), sum(map(len, prompts))

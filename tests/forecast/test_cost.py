@@ -142,6 +142,24 @@ def test_pack_of_llms_reads_prompts_with_all_experts_and_answers_with_one():
     assert (pack.evaluations, pack.samples, pack.response_tokens) == (1, 11 * 20, 20 * 4)
 
 
+def test_likelihood_on_a_part_of_the_samples_costs_these_samples_and_no_responses():
+    tasks = {**SETTING.tasks, "sums": {"max_tokens": 4, "kind": "choice"}}
+    setting = Setting(**{**vars(SETTING), "tasks": tasks})
+    plain = cost(generation("model_swarms"), setting=setting)
+    likely = cost(generation("model_swarms", objective="likelihood", samples=5), setting=setting)
+    assert (plain.samples, likely.samples) == (10 * 20, 10 * 5)
+    assert (plain.response_tokens, likely.response_tokens) == (10 * 20 * 4, 0)
+    assert cost(generation("model_swarms", objective="likelihood", samples=5)).response_tokens == 10 * 5 * 4
+    assert cost(generation("model_swarms", samples=99)).samples == 10 * 20
+    assert cost(generation("model_swarms", samples=5, redraw=True)).samples == (10 + 10) * 5
+
+
+def test_finalists_answer_all_samples():
+    run = "sums+facts/genome/n10/seed1"
+    assert cost(job("finalists", {"finalists": 5}, run=run)).samples == (5 + 1) * 2 * 20
+    assert cost(job("finalists", {"finalists": 5, "calibrated": True}, run=run)).samples == (5 + 2) * 2 * 20
+
+
 def test_cost_assumes_the_size_of_tests_that_take_the_rest():
     jobs = [job("answer_test", {"members": 0}, test_task=task, run="x") for task in ("sums", "all_left", "drawn")]
     result = forecast(jobs, SETTING, NOTHING)

@@ -6,6 +6,7 @@ import pytest
 
 from genome.config.names import SCHEME
 from genome.errors import GenomeError
+from genome.search.measure import Measure
 from genome.workflow import runs
 from genome.workflow.names import RunName
 from plan.plans import plan_of
@@ -118,3 +119,59 @@ def test_a_run_over_a_task_twice_is_refused(plan):
 def test_a_run_over_too_many_tasks_is_refused(plan):
     with pytest.raises(GenomeError, match="use fewer tasks or shorter names"):
         runs.validation_of(plan, [f"a_task_with_a_long_name_{number}" for number in range(20)])
+
+
+LIKELY = {
+    "likely": {"method": "genome_plus", "objective": "likelihood", "samples": 20},
+    "likely-five": {"method": "genome_plus", "objective": "likelihood", "samples": 20, "finalists": 5},
+    "likely-team": {"method": "genome_plus", "objective": "likelihood", "ensemble": {"choose": "team"}},
+    "fewer": {"method": "lorahub", "samples": 20},
+}
+
+
+def test_result_of_another_measure_is_among_finalists():
+    plan = plan_of(variants=LIKELY)
+    run, initial = RunName(("sums",), "likely", 4, 1), "sums/initial-pairs-likelihood-s20/n4/seed1"
+    assert runs.populations_of(plan, run)[0] == f"results/runs/{initial}/population.json"
+    assert runs.result_of(plan, run) == f"results/runs/{run}/finalists/population.json"
+    assert runs.shown_populations(plan, run) == [f"results/runs/{run}/finalists/population.json"]
+    assert runs.stages_of(plan, run) == ["sums/experts", initial, str(run), f"{run}/finalists"]
+    assert runs.records_of(plan, [run])[-1] == f"results/benchmarks/runs/{run}/finalists.json"
+    baseline = RunName(("sums",), "fewer", seed=1)
+    assert runs.result_of(plan, baseline) == "results/runs/sums/fewer/seed1/finalists/population.json"
+    assert runs.records_of(plan, [baseline])[-1] == "results/benchmarks/runs/sums/fewer/seed1/finalists.json"
+
+
+def test_result_of_the_papers_measure_is_its_last_population(plan):
+    assert runs.result_of(plan, RUN) == RUN.generation(3)
+    assert runs.shown_populations(plan, RUN) == runs.populations_of(plan, RUN)
+    assert runs.finalists_of(plan, "genome_plus") == 0
+
+
+def test_finalists_are_at_least_as_many_as_an_ensemble():
+    plan = plan_of(variants={"likely": {**LIKELY["likely"], "finalists": 1, "ensemble": {"k": 4}}})
+    assert runs.finalists_of(plan, "likely") == 4
+
+
+def test_team_is_chosen_by_the_answers_of_finalists():
+    run = RunName(("sums",), "likely-team", 4, 1)
+    assert runs.answers_of(plan_of(variants=LIKELY), run) == [
+        "results/runs/sums/experts/evaluations.jsonl",
+        f"results/runs/{run}/finalists/evaluations.jsonl",
+    ]
+
+
+def test_variants_with_other_finalists_share_no_run():
+    changes = {"objective": "likelihood", "samples": 20}
+    given = {"methods": {"genome_plus": changes}, "protocol": None}
+    plan = plan_of(**given, variants={"two": {"method": "genome_plus", "finalists": 2}})
+    assert runs.searched_as(plan, "two") == "two"
+    plan = plan_of(**given, variants={"none": {"method": "genome_plus", "ensemble": False}})
+    assert runs.searched_as(plan, "none") == "genome_plus"
+
+
+def test_likelihood_needs_prompts_with_continuations(plan):
+    assert runs.validation_of(plan, ["sums"], Measure("likelihood", 20)) == [
+        "results/prompts/micro/sums/validation-likelihood.jsonl"
+    ]
+    assert runs.validation_of(plan, ["sums"], Measure(samples=20)) == ["results/prompts/micro/sums/validation.jsonl"]

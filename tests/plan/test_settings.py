@@ -1,5 +1,6 @@
 """What reruns what: which stages' settings change with a key of the config, and which do not."""
 
+import re
 from functools import cache
 
 import pytest
@@ -297,3 +298,30 @@ def test_settings_are_canonical_text():
 def test_an_unknown_task_is_refused_with_the_nearest_name(plan):
     with pytest.raises(GenomeError, match="unknown task 'sumz'; did you mean 'sums'"):
         settings.of_split(plan, "sumz")
+
+
+def test_objective_is_in_the_settings_only_if_it_is_not_the_papers(plan):
+    for name, text in texts(plan).items():
+        assert not {"objective", "samples", "calibrated", "finalists", "redraw"} & set(re.findall(r'"(\w+)":', text)), (
+            name
+        )
+
+
+def test_settings_of_a_search_by_likelihood_name_its_version():
+    variants = {"likely": {"method": "genome", "objective": "likelihood", "samples": 20, "finalists": 2}}
+    plan = plan_of(variants=variants)
+    found = runs.search_settings(plan, "likely")
+    assert (found["objective"], found["samples"], found["likelihood"]) == ("likelihood", 20, 1)
+    assert "finalists" not in found
+    assert "likelihood" not in runs.search_settings(plan, "genome")
+    initial = settings.of_initial(plan, SINGLE, "pairs-likelihood-s20")
+    assert (initial["objective"], initial["samples"], initial["likelihood"]) == ("likelihood", 20, 1)
+    run = RunName(SINGLE, "likely", 4, 1)
+    assert settings.of_finalists(plan, run) == {**settings.of_fitness(plan, SINGLE), "finalists": 2, "stage": 1}
+    assert settings.of_export(plan, run)["settings"]["objective"] == "likelihood"
+
+
+def test_continuations_depend_on_how_answers_are_read(plan):
+    pattern = {"tasks": {"sums": {"pattern": "is (.*)"}}}
+    assert settings.of_expected(plan, "micro", "sums") != settings.of_expected(plan_of(**pattern), "micro", "sums")
+    assert settings.of_prompts(plan, "micro", "sums") == settings.of_prompts(plan_of(**pattern), "micro", "sums")

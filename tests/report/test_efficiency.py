@@ -1,11 +1,13 @@
 """What evolution costs."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from genome.report.efficiency import Progress, curves, efficiency, markdown, read_progress
+from genome.files import write_json
+from genome.report.efficiency import Progress, curves, efficiency, markdown, read_progress, tokens_of
 
 
 def run(label, seed, fitness, test, samples=(100, 200, 300), tasks="sums"):
@@ -70,6 +72,18 @@ def test_markdown_leaves_unreached_costs_empty():
     rows = {
         line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]] for line in text.splitlines()[2:5]
     }
-    assert rows["fast"] == ["80.00", "70.00", "+10.00 [+10.00, +10.00]", "300", "150", "0.50", "2 of 2"]
+    assert rows["fast"] == ["80.00", "70.00", "+10.00 [+10.00, +10.00]", "300", "0", "0", "150", "0.50", "2 of 2"]
     assert rows["slow"][2] == ""
-    assert rows["never"][4:] == ["", "", "1 of 2"]
+    assert rows["never"][6:] == ["", "", "1 of 2"]
+
+
+def test_tokens_are_summed_over_the_jobs_of_a_run_and_shown_as_medians(tmp_path):
+    for name, tokens in (("a", (100, 5)), ("b", (20, 0))):
+        record = {"machine": None, "prompt_tokens": tokens[0], "response_tokens": tokens[1]}
+        write_json(tmp_path / f"{name}.json", record)
+    found = tokens_of([str(tmp_path / "a.json"), str(tmp_path / "b.json")])
+    assert found == {"prompt_tokens": 120, "response_tokens": 5}
+    runs = [replace(SLOW[0], **found), replace(SLOW[1], prompt_tokens=1000, response_tokens=7)]
+    table = efficiency(runs, ["slow"], "slow")
+    assert (table.loc[0, "prompt_tokens"], table.loc[0, "response_tokens"]) == (560, 6)
+    assert [cell.strip() for cell in markdown(table, "slow").splitlines()[2].split("|")[6:8]] == ["560", "6"]

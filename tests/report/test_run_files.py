@@ -55,6 +55,13 @@ def test_runs_of_refuses_a_population_of_another_run(population, message):
     assert "\n" not in str(error.value)
 
 
+def test_finalists_are_a_population_of_their_run():
+    finalists = "results/runs/a/genome_plus/n4/seed1/finalists/population.json"
+    [run] = [run for run in runs_of(RESPONSES, [finalists]) if run.populations]
+    assert run.populations == (finalists,)
+    assert str(run.test.run) == "a/genome_plus/n4/seed1"
+
+
 def test_runs_of_refuses_a_second_run_of_one_seed():
     other = RESPONSES[0].replace("genome_plus", "genome")
     with pytest.raises(GenomeError, match=f"{other}: a second run of seed 1 on a, after {RESPONSES[0]}"):

@@ -1,14 +1,19 @@
 """From individuals to fitness, with an engine that answers from the adapters it was given."""
 
+import math
 from dataclasses import replace
+
+import pytest
 
 from builders import make_task
 from fake_engine import FakeEngine
 from genome.experts.tensors import open_tensors
 from genome.genotype import Genotype, expert
 from genome.scoring.fitness import Evaluator, Objective, compare
+from genome.search.measure import Measure
 from genome.search.population import Individual
 from genome.tasks.likelihood import read
+from genome.tasks.scoring import extract
 
 
 def objective(name, references, weight=1.0):
@@ -41,6 +46,90 @@ def test_requests_have_the_stop_texts_of_their_task(make_experts, tmp_path):
     evaluate, engine = evaluator(make_experts, tmp_path, [stopping, objective("b", [1])])
     evaluate([Individual("x", expert(0, 2), "expert")])
     assert [request.stop for request in engine.requests[0]] == [("Q:",), ()]
+
+
+LABELS = {"A": "joy", "B": "anger"}
+
+
+class BiasedEngine(FakeEngine):
+    """Knows each label, and finds joy three nats too likely: continuations are [label], prompts [right label]."""
+
+    def score(self, requests):
+        super().score(requests)
+        return [
+            [
+                [[float(label == right) * 2 + 3 * (label == 0) - 9] for [label] in options]
+                for [right], options in zip(request.prompts, request.continuations, strict=True)
+            ]
+            for request in requests
+        ]
+
+
+def likely(name="e", answer_by="likelihood"):
+    task = make_task("label", name, labels=LABELS, answer_by=answer_by, metric="accuracy")
+    continuations = [{"option": each, "tokens": [i], "characters": 1, "bytes": 1} for i, each in enumerate(LABELS)]
+    samples = [{"id": f"{name}-{i}", "tokens": [i % 2], "reference": list(LABELS.values())[i % 2]} for i in range(20)]
+    return Objective(task, [each | {"continuations": continuations} for each in samples], 1.0)
+
+
+def biased(make_experts, tmp_path, measure, objectives):
+    engine = BiasedEngine()
+    return Evaluator(objectives, make_experts(2), tmp_path / "store", lambda: engine, measure=measure)
+
+
+def test_calibration_takes_back_a_bias_of_answers_by_likelihood(make_experts, tmp_path):
+    x = Individual("x", Genotype((0.5, 0.5)), "mixture")
+    plain = biased(make_experts, tmp_path, Measure(), [likely()])
+    assert plain([x])[0].value == 0.5
+    assert plain.calibrations == {}
+    evaluate = biased(make_experts, tmp_path, Measure(calibrated=True), [likely()])
+    assert evaluate([x])[0].value == 1
+    fitted = evaluate.calibrations["x"]["e"]
+    assert fitted.biases[0] < fitted.biases[1]
+    # The responses that are kept give the same answers without the calibration.
+    for row, sample in zip(evaluate.records, likely().samples, strict=True):
+        assert extract(likely().task, sample, row["response"]) == row["answer"] == sample["reference"]
+
+
+def test_calibrated_likelihood_is_higher(make_experts, tmp_path):
+    x = Individual("x", Genotype((0.5, 0.5)), "mixture")
+    objectives = [likely(answer_by="generation")]
+    plain, calibrated = (
+        biased(make_experts, tmp_path, Measure("likelihood", calibrated=each), objectives)([x])[0].value
+        for each in (False, True)
+    )
+    assert plain == pytest.approx(math.exp((log_p(2 + 3) + log_p(2 - 3)) / 2))
+    assert plain + 0.2 < calibrated <= 1
+
+
+def log_p(lead):
+    """Return the log-probability of the right one of two options that is ahead by some nats."""
+    return -math.log1p(math.exp(-lead))
+
+
+def test_tasks_by_likelihood_are_weighted_as_metrics_are(make_experts, tmp_path):
+    objectives = [likely("a"), replace(likely("b"), weight=3.0)]
+    evaluate = biased(make_experts, tmp_path, Measure("likelihood"), objectives)
+    [fitness] = evaluate([Individual("x", Genotype((0.5, 0.5)), "mixture")])
+    assert fitness.value == pytest.approx(fitness.scores["a"] / 4 + 3 * fitness.scores["b"] / 4)
+    course = evaluate.course(seed=1)
+    assert course is not None
+    [trial] = course.evaluate([Individual("y", Genotype((0.4, 0.6)), "mixture")], 0, 20)
+    assert course.fitness(trial).value == pytest.approx(fitness.value)
+    assert biased(make_experts, tmp_path, Measure("likelihood", calibrated=True), objectives).course(1) is None
+
+
+def test_samples_are_drawn_by_seed_and_draw():
+    whole = objective("a", range(50))
+    drawn = [whole.drawn(10, seed, draw).samples for seed in (1, 2) for draw in (0, 1)]
+    ids = [[each["id"] for each in samples] for samples in drawn]
+    assert all(len({*each}) == 10 and set(each) <= {each["id"] for each in whole.samples} for each in ids)
+    assert len({tuple(each) for each in ids}) == 4
+    assert ids[0] == [each["id"] for each in whole.drawn(10, 1, 0).samples]
+    assert ids[0] == sorted(ids[0], key=lambda each: int(each.partition("-")[2])), "in the order of the file"
+    assert whole.drawn(99, 1, 0).samples == whole.samples
+    other = objective("b", range(50)).drawn(10, 1, 0).samples
+    assert [each["id"][2:] for each in other] != [each[2:] for each in ids[0]], "tasks are drawn independently"
 
 
 def test_every_response_is_kept(make_experts, tmp_path):

@@ -5,13 +5,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from builders import GENERATIONS, Landscape, evolve, fake_experts, initial_population, next_generation, paper_settings
+from builders import (
+    GENERATIONS,
+    Landscape,
+    evolve,
+    fake_experts,
+    initial_population,
+    next_generation,
+    paper_settings,
+    run_baseline,
+)
 from genome.errors import GenomeError
 from genome.genotype import Genotype, Noise
 from genome.search.driver import Scoreboard, drive, score_experts
+from genome.search.measure import Measure
 from genome.search.methods import read_method
-from genome.search.population import Fitness, Individual
-from genome.search.records import read_population, write_population
+from genome.search.population import Fitness, Individual, individuals_in
+from genome.search.records import kept, read_population, write_population
 from genome.search.settings import space_of
 
 
@@ -140,3 +150,54 @@ def test_runs_continue_if_all_fitness_is_zero():
         for _ in range(3):
             population = next_generation(population, paper_settings(method), 1, experts, nothing)
         assert len(population.members) == 10
+
+
+class ShiftingLandscape(Landscape):
+    """A landscape whose target is another one for each draw of samples."""
+
+    def __init__(self, experts):
+        super().__init__(experts)
+        self.draw = 0
+
+    def value(self, individual):
+        target = np.array(self.target) + np.random.default_rng(self.draw).normal(0, 0.2, 4)
+        return float(np.exp(-2 * np.sum((np.array(individual.genotype.coefficients) - target) ** 2)))
+
+
+@pytest.mark.parametrize("method", GENERATIONS)
+def test_generations_with_their_own_samples_compare_fitness_on_these_only(method, tmp_path):
+    experts = fake_experts(4)
+    landscape = ShiftingLandscape(experts)
+    settings = paper_settings(method, samples=20, redraw=True)
+    start = score_experts(experts, landscape)
+    population = initial_population(experts, start, settings, 6, 1, landscape)
+    assert population.measure == Measure(samples=20)
+    for landscape.draw in range(1, 5):
+        before = population
+        population = next_generation(before, settings, 1, experts, landscape)
+        state = [each for part in population.state.values() for each in individuals_in(part)]
+        for each in (population.best, population.worst, *population.members, *population.created, *state):
+            assert each.score == landscape.value(each), "scored on the samples of this generation"
+        assert population.best.score >= max(landscape.value(each) for each in before.members)
+        assert population.evaluations == len(landscape.asked) - 4
+        write_population(tmp_path / "population.json", population, experts)
+        assert read_population(tmp_path / "population.json", experts) == kept(population)
+        population = read_population(tmp_path / "population.json", experts)
+
+
+def test_generations_with_the_same_samples_score_a_genotype_once():
+    _, landscape = evolve(paper_settings("genome_plus", samples=20), generations=3)
+    assert len(landscape.asked) == len({*landscape.asked})
+
+
+def test_scores_of_experts_by_another_measure_are_not_taken_over():
+    experts, landscape = fake_experts(4), Landscape(fake_experts(4))
+    start = score_experts(experts, landscape)
+    settings = paper_settings("genome", initialisation="experts")
+    initial_population(experts, start, settings, 4, 1, landscape)
+    assert len(landscape.asked) == 4
+    population = initial_population(experts, start, settings | {"objective": "likelihood"}, 4, 1, landscape)
+    assert len(landscape.asked) == 8
+    assert population.measure == Measure("likelihood")
+    lorahub = run_baseline(start, paper_settings("lorahub", samples=9, evaluations=2), 1, experts, landscape)
+    assert (lorahub.measure, lorahub.evaluations) == (Measure(samples=9), 2)

@@ -50,7 +50,7 @@ def test_read_method_reads_nested_settings():
     ("changes", "message"),
     [
         ({"crossover": 1}, "genome: unknown setting 'crossover'; did you mean crossover_rate?"),
-        ({"zzz": 1}, "genome: unknown setting 'zzz'; expected one of merge_space, initialisation, "),
+        ({"zzz": 1}, "genome: unknown setting 'zzz'; expected one of objective, samples, "),
         ({"racing": {"looks": [1], "share": 1}}, "genome.racing: setting 'confidence' is missing"),
         ({"racing": {"look": [1]}}, "genome.racing: unknown setting 'look'; did you mean looks?"),
         ({"sigma": {"a": 1}}, "genome.sigma: expected a single value, found an object"),

@@ -259,3 +259,96 @@ def test_racing_without_course_scores_all_in_full():
 
 def test_places_are_the_share_of_the_population():
     assert [places(Racing((25,), 0.9, share), 10) for share in (0.01, 0.3, 0.5, 1.0)] == [1, 3, 5, 10]
+
+
+def by_likelihood(course):
+    return replace(course, likelihood=True)
+
+
+def test_course_by_likelihood_scores_the_exponential_of_the_mean():
+    course = by_likelihood(table_course({"x": [-1.0, -3.0]}))
+    assert course.fitness({"t": (-1.0, -3.0)}).value == pytest.approx(np.exp(-2))
+    assert course.mean(course.score(-2.0)) == pytest.approx(-2)
+    assert course.slope(-1.0, -2.0) * 1.0 == pytest.approx(np.exp(-1) - np.exp(-2))
+    assert course.slope(-2.0, -2.0) == pytest.approx(np.exp(-2))
+
+
+def test_behind_by_likelihood_is_the_formula_of_the_module():
+    """The gap is the difference of the scores; the added win and loss have the size of the differences."""
+    sizes, weights = {"a": 40, "b": 12}, {"a": 0.7, "b": 0.3}
+    course = by_likelihood(Course(sizes, weights, lambda *_: pytest.fail("was asked"), combine))
+    for seed in range(20):
+        chance, look = np.random.default_rng(seed), 8
+        worse, better = (
+            {task: tuple((-chance.exponential(mean, look)).tolist()) for task in sizes} for mean in (1.5, 1.0)
+        )
+        gap, variance = 0.0, 0.0
+        for task, size in sizes.items():
+            d = np.subtract(worse[task], better[task])
+            own, theirs = np.mean(worse[task]), np.mean(better[task])
+            change = weights[task] * (np.exp(own) - np.exp(theirs))
+            s2 = (np.sum((d - d.mean()) ** 2) + 2 * np.mean(d**2)) / (look + 1)
+            gap += change
+            variance += (change / d.mean()) ** 2 * s2 / look * (size - look) / (size - 1)
+        allowed = -gap / np.sqrt(variance)
+        for slack, expected in ((-0.001, True), (0.001, False)):
+            if not 0.5 < NormalDist().cdf(allowed + slack) < 1:
+                continue
+            rules = Racing((look,), NormalDist().cdf(allowed + slack), 0.5)
+            assert behind(worse, Known(better), look, rules, course) is expected
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 20.0])
+def test_race_by_likelihood_seldom_stops_a_candidate_as_good_as_its_rival(scale):
+    """Skewed differences of any size; at most 1 - confidence, over all looks together."""
+    stopped = 0
+    for seed in range(400):
+        chance = np.random.default_rng(seed)
+        own, theirs = -scale * chance.exponential(1.0, (2, 200))
+        own = own * theirs.mean() / own.mean()  # as good on all samples
+        course = by_likelihood(table_course({"x": own.tolist()}))
+        trials = race(entries(["x"]), {}, [Known({"t": tuple(theirs.tolist())})], 1, RULES, course)
+        stopped += len(trials["x"]["t"]) < 200
+    assert stopped <= 32  # 0.05 * 400, and twice the standard error of such a number more
+    assert scale < 1 or stopped
+
+
+def test_race_by_likelihood_stops_a_much_worse_candidate():
+    chance = np.random.default_rng(1)
+    rival = -chance.exponential(0.5, 200)
+    course = by_likelihood(table_course({"x": (rival - 1 - chance.random(200)).tolist()}))
+    trials = race(entries(["x"]), {}, [Known({"t": tuple(rival.tolist())})], 1, RULES, course)
+    assert len(trials["x"]["t"]) == 25
+
+
+def test_candidate_with_the_same_likelihoods_is_not_behind():
+    course = by_likelihood(table_course({"x": [-1.0] * 200}))
+    assert not behind({"t": (-1.0,) * 25}, Known({"t": (-1.0,) * 25}), 25, RULES, course)
+
+
+def test_driver_races_by_likelihood_against_rivals_of_which_only_the_score_is_known():
+    """Generation 0 has no trials: the mean log-probability of a rival is the logarithm of its score."""
+    target = np.array([0.6, 0.5, -0.1, 0.2])
+    hardness = np.random.default_rng(7).exponential(1.0, 200)
+
+    def log_p(individual):
+        return -hardness * (0.05 + np.sum((np.array(individual.genotype.coefficients) - target) ** 2))
+
+    def evaluate(individuals):
+        return [combine({"t": float(np.exp(np.mean(log_p(each))))}) for each in individuals]
+
+    def evaluate_part(individuals, start, stop):
+        return [{"t": tuple(log_p(each)[start:stop].tolist())} for each in individuals]
+
+    course = Course({"t": 200}, {"t": 1.0}, evaluate_part, combine, likelihood=True)
+    start = score_experts(EXPERTS, evaluate)
+    settings = paper_settings("cma_es", racing={"looks": [25, 50], "confidence": 0.9, "share": 0.3})
+    population = initial_population(EXPERTS, start, settings, 8, 1, evaluate)
+    first = population.best.score
+    lengths = []
+    for _ in range(6):
+        population = next_generation(population, settings, 1, EXPERTS, evaluate, course)
+        lengths += [len(trial["t"]) for trial in population.state["trials"].values()]
+    assert population.best.score > first
+    assert {25, 200} <= {*lengths}
+    assert all(each.score == pytest.approx(evaluate([each])[0].value) for each in population.members)

@@ -14,10 +14,12 @@ from builders import ENGINE, evolve, fake_experts, individual, paper_settings, s
 from genome.errors import GenomeError
 from genome.genotype import Genotype, Noise
 from genome.search.driver import initial_population, next_generation, score_experts
+from genome.search.measure import OF_PAPER, Measure
 from genome.search.methods import METHODS
 from genome.search.population import Fitness, Individual, new_population, track
 from genome.search.records import (
     check_engine,
+    check_measure,
     has_noise,
     kept,
     read_contents,
@@ -334,6 +336,46 @@ def test_read_population_refuses_noise_of_another_numpy(stored):
     stored(lambda value: value["worst"].update(experience={"coefficients": [0.0, 0.0], "noise": noise}))
     with pytest.raises(GenomeError, match=r"noise was drawn by numpy 1\.0"):
         read_population(path, EXPERTS)
+
+
+def test_measure_is_written_only_if_it_is_not_the_papers(tmp_path):
+    history, _ = evolve(paper_settings("genome"), generations=1)
+    path = tmp_path / "population.json"
+    write_population(path, history[-1], fake_experts(4))
+    assert "measure" not in json.loads(path.read_text())
+    other = replace(history[-1], measure=Measure("likelihood", 50, calibrated=True), earlier=30)
+    write_population(path, other, fake_experts(4))
+    value = json.loads(path.read_text())
+    assert value["measure"] == {"objective": "likelihood", "samples": 50, "calibrated": True}
+    assert value["evaluations"] == 30 + len(other.scored)
+    assert read_population(path) == kept(other)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        ({"measure": {"objective": "luck"}}, "measure: unknown objective 'luck'"),
+        ({"measure": {"samples": 0}}, "measure, samples: expected an integer from 1 on, found 0"),
+        ({"evaluations": 1}, "evaluations: expected an integer from"),
+    ],
+)
+def test_read_population_refuses_damaged_counts_and_measures(tmp_path, edit, message):
+    history, _ = evolve(paper_settings("genome"), generations=1)
+    path = tmp_path / "population.json"
+    write_population(path, history[-1], fake_experts(4))
+    path.write_text(json.dumps(json.loads(path.read_text()) | edit))
+    with pytest.raises(GenomeError) as error:
+        read_population(path)
+    assert message in str(error.value)
+
+
+def test_check_measure_names_both():
+    check_measure("x.json", OF_PAPER, Measure())
+    with pytest.raises(GenomeError) as error:
+        check_measure("x.json", OF_PAPER, Measure("likelihood", 50))
+    assert str(error.value).startswith(
+        "x.json: scored by the metric on all samples, expected the likelihood on 50 samples;"
+    )
 
 
 def test_check_engine_names_what_differs(stored):

@@ -9,7 +9,7 @@ rule baseline:
         experts=f"results/experts/{plan.base}.json",
         scored_experts="results/runs/{tasks}/experts/population.json",
         basis=inputs.merged_basis,
-        prompts=inputs.prompts,
+        prompts=inputs.searched_prompts,
     output:
         population="results/runs/{tasks}/{variant}/population.json",
         evaluations="results/runs/{tasks}/{variant}/evaluations.jsonl",

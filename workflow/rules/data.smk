@@ -1,6 +1,6 @@
 # Requires: config `tasks`, `splits` and `corpora`, the base model's tokenizer.
 # Provides: resources/datasets/{micro,corpora}/NAME.jsonl (training corpora), results/splits/TASK/{validation,test}.jsonl,
-#   results/prompts/BASE/TASK/{validation,test}.jsonl.
+#   results/prompts/BASE/TASK/{validation,test}.jsonl, and validation-likelihood.jsonl with right answers to be scored.
 
 
 rule micro_corpus:
@@ -86,3 +86,24 @@ rule prepare_prompts:
         "{wildcards.task}: render and tokenise the {wildcards.split} prompts"
     script:
         "../scripts/prepare_prompts.py"
+
+
+rule prepare_expected:
+    input:
+        rows="results/splits/{task}/validation.jsonl",
+        base="resources/models/{base}",
+    output:
+        "results/prompts/{base}/{task}/validation-likelihood.jsonl",
+    log:
+        "logs/prompts/{base}/{task}-validation-likelihood.log",
+    benchmark:
+        "results/benchmarks/prompts/{base}/{task}-validation-likelihood.tsv"
+    localrule: True
+    conda:
+        "../../envs/genome.yaml"
+    params:
+        settings=settings.expected,
+    message:
+        "{wildcards.task}: render and tokenise the validation prompts and what should follow them"
+    script:
+        "../scripts/prepare_expected.py"

@@ -9,6 +9,7 @@ rule answer_test:
     input:
         model=inputs.model,
         validation=inputs.validation,
+        calibration=inputs.calibration,
         base=f"resources/models/{plan.base}",
         experts=f"results/experts/{plan.base}.json",
         basis=inputs.run_basis,

@@ -59,7 +59,7 @@ rule generation:
         experts=f"results/experts/{plan.base}.json",
         basis=inputs.merged_basis,
         previous=inputs.previous,
-        prompts=inputs.prompts,
+        prompts=inputs.searched_prompts,
     output:
         population="results/runs/{tasks}/{variant}/n{n}/seed{seed}/generation_{generation}/population.json",
         evaluations="results/runs/{tasks}/{variant}/n{n}/seed{seed}/generation_{generation}/evaluations.jsonl",

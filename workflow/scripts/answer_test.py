@@ -10,6 +10,7 @@ with job(snakemake.log[0]):
         settings=snakemake.params.settings,
         model=snakemake.input.model,
         validation=snakemake.input.validation,
+        calibration=snakemake.input.calibration,
         prompts=snakemake.input.prompts,
         responses=snakemake.output.responses,
         origin=snakemake.output.origin,

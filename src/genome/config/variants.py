@@ -8,7 +8,7 @@ from genome.config.methods import read_settings
 from genome.errors import nearest
 from genome.search.method import Method
 from genome.search.methods import METHODS
-from genome.search.settings import Ensemble
+from genome.search.settings import Ensemble, measure_of
 
 Changes = Mapping[str, Any]
 
@@ -70,4 +70,6 @@ def read_variant(
     if not isinstance(method, str) or method not in METHODS:
         return None, [f"{place}: unknown method {method!r}; {nearest(method, METHODS)}"]
     settings, problems = read_settings(METHODS[method], methods.get(method, {}), own, place=place)
+    if measure_of(settings).calibrated and getattr(settings, "racing", None):
+        problems = [*problems, f"{place}: races compare single samples, but `calibrated` needs all of them; remove one"]
     return Variant(name, METHODS[method], settings, labelled(name, labels)), problems

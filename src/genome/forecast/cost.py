@@ -13,6 +13,8 @@ from genome.forecast.values import NO_TASKS, Cost, Forecast, Job, Measured, Sett
 from genome.search.method import Method
 from genome.search.methods import read_method
 from genome.tasks.lengths import most_tokens
+from genome.tasks.likelihood import LIKELIHOOD
+from genome.workflow.names import RunName
 
 REST = 1000
 """Number of test samples that is assumed if a task takes all that is left of a pool that has not been read yet."""
@@ -36,7 +38,16 @@ def _initial(job: Job, setting: Setting) -> float:
 
 def _of_method(job: Job, setting: Setting) -> float:
     method, settings = _method(job.settings)
-    return method.cost(settings, int(job.parts.get("n", 0)), len(setting.experts))
+    size = int(job.parts.get("n", 0))
+    # With its own samples, a generation scores its members again.
+    again = size if getattr(settings, "redraw", False) else 0
+    return method.cost(settings, size, len(setting.experts)) + again
+
+
+def _finalists(job: Job, setting: Setting) -> float:
+    """The search's best and the base model; the best expert has been scored, unless finalists are calibrated."""
+    settings = _parsed(job.settings)
+    return settings["finalists"] + 1 + settings.get("calibrated", False)
 
 
 def _none(job: Job, setting: Setting) -> float:
@@ -50,6 +61,7 @@ STAGES: dict[str, Callable[[Job, Setting], float]] = {
     "score_experts": _experts,
     "initial_population": _initial,
     **dict.fromkeys(OF_METHODS, _of_method),
+    "finalists": _finalists,
     "answer_test": _none,
 }
 """Stages that use the engine, with their evaluations: genotypes on all validation samples of a run's tasks."""
@@ -67,7 +79,7 @@ def forecast(jobs: Sequence[Job], setting: Setting, measured: Measured, cores: i
     others = [job for job in jobs if job.stage not in STAGES]
     times = {id(job): seconds for job in others if (seconds := _other_seconds(job, measured)) is not None}
     tested = {job.parts["test_task"] for job, _ in asking if job.stage == "answer_test"}
-    evolved = {task for job, _ in asking for task in job.parts.get("tasks", "").split("+") if task}
+    evolved = {task for job, _ in asking for task in tasks_of(job) if task}
     return Forecast(
         rows,
         Counter(job.stage for job in others),
@@ -129,10 +141,14 @@ def _cost(job: Job, setting: Setting, measured: Measured) -> Cost:
         written = _asked(task, "test", 1 + members, setting, measured)
         return replace(asked, jobs=1, samples=written.samples, file_bytes=written.file_bytes, own_seconds=own)
     evaluations = STAGES[job.stage](job, setting)
-    tasks = job.parts["tasks"].split("+")
-    cost = sum(
-        (_asked(task, "validation", evaluations, setting, measured) for task in tasks), Cost(jobs=1, own_seconds=own)
-    )
+    tasks, settings = tasks_of(job), _parsed(job.settings)
+    cost = Cost(jobs=1, own_seconds=own)
+    for task in tasks:
+        number = measured.samples.get(task, {}).get("validation", setting.splits["validation"])
+        looked_at = min(1, (settings.get("samples") or number) / number)
+        # Likelihoods need no response, unless it has the working before the answer.
+        generated = settings.get("objective") != LIKELIHOOD or _may_have_working(setting.tasks[task])
+        cost += _asked(task, "validation", evaluations * looked_at, setting, measured, generated=generated)
     for task in tasks:
         # Perplexities on the same prompts: the engine reads them and answers nothing.
         cost += _asked(task, "validation", _reads(job, setting), setting, measured, answered=False)
@@ -143,6 +159,17 @@ def _cost(job: Job, setting: Setting, measured: Measured) -> Cost:
     return replace(cost, adapters=Counter({job.space: kept} if kept else {}))
 
 
+def tasks_of(job: Job) -> list[str]:
+    """Return the tasks that a job scores individuals on; none for other jobs."""
+    if job.stage == "finalists":
+        return list(RunName.parse(job.parts["run"]).tasks)
+    return job.parts.get("tasks", "").split("+")
+
+
+def _may_have_working(definition: Mapping[str, Any]) -> bool:
+    return definition.get("kind") not in ("choice", "label", "translation", "program")
+
+
 def _reads(job: Job, setting: Setting) -> float:
     """Return for how many genotypes a job only reads the prompts."""
     if job.stage not in OF_METHODS:
@@ -151,8 +178,18 @@ def _reads(job: Job, setting: Setting) -> float:
     return method.reads(settings, int(job.parts.get("n", 0)), len(setting.experts))
 
 
-def _asked(task: str, side: str, models: float, setting: Setting, measured: Measured, *, answered: bool = True) -> Cost:
-    """Return what it costs if `models` answer all samples of a side, or only read them."""
+def _asked(
+    task: str,
+    side: str,
+    models: float,
+    setting: Setting,
+    measured: Measured,
+    *,
+    answered: bool = True,
+    generated: bool = True,
+) -> Cost:
+    """Return what it costs if `models` answer all samples of a side, or only read them; answers may need no tokens."""
+    generated = generated and answered
     if side == "test":
         number = _test_samples(task, setting, measured) or REST
     else:
@@ -161,7 +198,7 @@ def _asked(task: str, side: str, models: float, setting: Setting, measured: Meas
     if not samples:
         return Cost()
     limit = most_tokens(setting.tasks[task])
-    length = min(limit, measured.response_tokens.get(task, limit)) if answered else 0
+    length = min(limit, measured.response_tokens.get(task, limit)) if generated else 0
     prompt_tokens = samples * measured.prompt_tokens.get(task, 0)
     known, row = task in measured.prompt_tokens, measured.row_bytes.get(task, ROW_BYTES + TOKEN_BYTES * limit)
     seconds = measured.rate.seconds(samples, prompt_tokens, samples * length) if measured.rate and known else None
@@ -173,7 +210,7 @@ def _asked(task: str, side: str, models: float, setting: Setting, measured: Meas
         file_bytes=samples * row if answered else 0,
         engine_seconds=seconds or 0,
         unmeasured=NO_TASKS if known else this,
-        bounded=this if answered and limit and task not in measured.response_tokens else NO_TASKS,
+        bounded=this if generated and limit and task not in measured.response_tokens else NO_TASKS,
         untimed=this if seconds is None else NO_TASKS,
     )
 

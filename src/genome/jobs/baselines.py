@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from genome.experts.expert import is_mixed
@@ -11,7 +12,7 @@ from genome.jobs.site import Outputs, Site
 from genome.scoring.results import read_manifest
 from genome.search.driver import run_baseline
 from genome.search.methods import read_method
-from genome.search.settings import settled, space_of
+from genome.search.settings import measure_of, settled, space_of
 
 
 def baseline(site: Site, settings: str, prompts: Sequence[str], scored_experts: str, seed: int, out: Outputs) -> None:
@@ -22,10 +23,11 @@ def baseline(site: Site, settings: str, prompts: Sequence[str], scored_experts: 
     method, given = read_method(params)
     chosen = settled(given, mixed=is_mixed(experts))
     space = space_of(getattr(chosen, "merge_space", FACTORS))
-    evaluator = site.evaluator(params["tasks"], prompts, experts, space, start, scored_experts)
+    measure = measure_of(chosen)
+    evaluator = site.evaluator(params["tasks"], prompts, experts, space, start, scored_experts, measure, draw=(seed, 0))
     evaluator.planned = method.cost(chosen, len(start.members), len(experts))
     result = run_baseline(start, method, chosen, seed, experts, evaluator)
-    out.write(started, result, start, evaluator)
+    out.write(started, result, start if measure == start.measure else replace(start, samples=0), evaluator)
 
 
 def dare_ties(settings: str, manifest: str, seed: int, out: str) -> None:

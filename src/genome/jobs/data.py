@@ -4,7 +4,7 @@ import json
 
 from genome.files import REMAKE, read_jsonl, write_json, write_jsonl
 from genome.jobs import log
-from genome.tasks import parse_task, splits
+from genome.tasks import expected, parse_task, splits
 from genome.tasks.chat import parse_chat
 from genome.tasks.prompts import columns_of, facts, prepare
 from genome.tasks.references import read_references
@@ -37,3 +37,15 @@ def prepare_prompts(settings: str, rows: str, base: str, prompts: str) -> None:
     )
     if "date" in samples[0]:
         log.info("%s: the chat template prints the date; the date given is %s", task.name, samples[0]["date"])
+
+
+def prepare_expected(settings: str, rows: str, base: str, prompts: str) -> None:
+    """Render and tokenise a task's validation prompts, and the continuations by which their likelihood is scored."""
+    resolved = json.loads(settings)
+    name, definition = resolved["task"]
+    task = parse_task(name, {**definition, "working": resolved["working"]})
+    chat = parse_chat(resolved.get("chat"))
+    samples = expected.prepare(task, read_jsonl(rows, REMAKE, any_value=True), base, chat)
+    write_jsonl(prompts, samples)
+    continuations = sum(len(each.get("continuations", ())) for each in samples)
+    log.info("%s: %d prompts, %d continuations", task.name, len(samples), continuations)

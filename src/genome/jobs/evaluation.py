@@ -15,12 +15,15 @@ from genome.jobs import log
 from genome.jobs.site import Site
 from genome.lora.store import store_genotypes
 from genome.scoring.answers import answers_by_genotype, read_model_answers
+from genome.scoring.calibration import read_calibrations
 from genome.scoring.ensemble import combine
 from genome.scoring.fitness import respond
+from genome.scoring.likelihood import calibrated_response
 from genome.scoring.results import read_evaluations, read_origin, read_samples, read_scored_task
 from genome.scoring.teams import choose_team
+from genome.search.measure import Measure
 from genome.search.population import Individual, Population, top
-from genome.search.records import check_engine, read_population
+from genome.search.records import check_engine, check_measure, read_population
 from genome.search.records import origin as origin_of_experts
 from genome.tasks import Task
 from genome.tasks.lengths import check_lengths
@@ -36,18 +39,21 @@ def answer_test(
     responses: str,
     origin: str,
     record: str,
+    calibration: Sequence[str] = (),
 ) -> None:
     """Write the responses of a run's chosen models to a test split: its best, and its top members or its team.
 
     `model` is a population file, or the file of an expert that answers alone (Data Merge, DARE-TIES, an oracle).
     `validation` are the files that a team is chosen by: all `evaluations.jsonl` of the run, each next to its
     population, and each task's samples, TASK/validation.jsonl. `origin` records which engine answered, the experts of
-    the models, and how many members answered; `record` what that cost.
+    the models, and how many members answered; `record` what that cost. `calibration` is the file of what was fitted to
+    the validation answers of a run's finalists, if they are calibrated: it changes their answers by likelihood to the
+    same task.
     """
     started = time.perf_counter()
     resolved, samples = json.loads(settings), read_samples(prompts, asked=True)
-    max_tokens = resolved["max_tokens"] or Task.max_tokens
-    task = Path(prompts).parent.name
+    fitted = [read_calibrations(path) for path in calibration]
+    max_tokens, task = resolved["max_tokens"] or Task.max_tokens, Path(prompts).parent.name
     meter = site.meter([task])
     check_lengths(task, samples, site.base, max_tokens, site.engine.get("max_model_len"))
     if Path(model).suffix == ENDING:
@@ -59,6 +65,7 @@ def answer_test(
     else:
         experts = site.experts()
         population = read_population(model, experts)
+        check_measure(model, population.measure, Measure(calibrated=bool(fitted)))
         with meter.connecting():
             engine = site.connect(population, model, keep=True)
         members = _team(site, population, resolved, validation) if validation else top(population, resolved["members"])
@@ -70,12 +77,20 @@ def answer_test(
         [texts] = respond(engine, distinct, [(samples, max_tokens, resolved.get("stop", ()))])
     by_folder = dict(zip(distinct, texts, strict=True))
     roles = ["best", *(f"member{rank}" for rank in range(1, len(names)))]
+
+    def calibrated(name: str, given: Sequence[str]) -> Sequence[str]:
+        """Return a model's responses with what was fitted to its validation answers to this task."""
+        for by_task in (each[name] for each in fitted):
+            if task in by_task:
+                return [calibrated_response(each, resolved["likelihood_per"], by_task[task]) for each in given]
+        return given
+
     write_jsonl(
         responses,
         (
             {"role": role, "individual": name, "sample": sample["id"], "response": response}
             for role, name, folder in zip(roles, names, folders, strict=True)
-            for sample, response in zip(samples, by_folder[folder], strict=True)
+            for sample, response in zip(samples, calibrated(name, by_folder[folder]), strict=True)
         ),
     )
     answered_by = {"engine": engine.fingerprint, "members": resolved["members"], **origin_of_experts(experts)}

@@ -15,7 +15,7 @@ from genome.lora.store import link_adapter, store_genotypes
 from genome.search import driver
 from genome.search.methods import read_method
 from genome.search.racing import TRIALS
-from genome.search.settings import read_initial, settled, space_of
+from genome.search.settings import measure_of, read_initial, settled, space_of
 
 
 def score_experts(site: Site, settings: str, prompts: Sequence[str], unparsed: str, out: Outputs) -> None:
@@ -41,9 +41,10 @@ def initial_population(
     start = site.read(scored_experts, params["tasks"], experts)
     chosen = settled(read_initial(params), mixed=is_mixed(experts))
     space = space_of(chosen.merge_space)
-    evaluator = site.evaluator(params["tasks"], prompts, experts, space, start, scored_experts)
+    measure = chosen.measure
+    evaluator = site.evaluator(params["tasks"], prompts, experts, space, start, scored_experts, measure, draw=(seed, 0))
     population = driver.initial_population(experts, start, chosen, size, seed, evaluator)
-    shared = start.scored.keys() <= population.scored.keys()
+    shared = measure == start.measure and start.scored.keys() <= population.scored.keys()
     out.write(started, population, start if shared else replace(start, samples=0), evaluator)
 
 
@@ -60,11 +61,12 @@ def generation(
     """Advance a run by one generation; with `keep_adapters`, keep its members as PEFT folders."""
     started = time.perf_counter()
     experts, params = site.experts(), json.loads(settings)
-    before = site.read(previous, params["tasks"], experts)
     method, given = read_method(params)
-    chosen = settled(given, mixed=is_mixed(experts))
+    chosen, measure = settled(given, mixed=is_mixed(experts)), measure_of(given)
+    before = site.read(previous, params["tasks"], experts, measure)
     space = space_of(chosen.merge_space)
-    evaluator = site.evaluator(params["tasks"], prompts, experts, space, before, previous)
+    draw = (seed, before.generation + 1 if getattr(chosen, "redraw", False) else 0)
+    evaluator = site.evaluator(params["tasks"], prompts, experts, space, before, previous, measure, draw)
     course = evaluator.course(seed)
     if course is not None and not all(map(course.fits, before.state.get(TRIALS, {}).values())):
         raise GenomeError(f"{previous}: raced on other samples than these; delete the file to have it made again")

@@ -20,8 +20,9 @@ from genome.jobs import answers_file, log
 from genome.scoring.fitness import Evaluator, Objective
 from genome.scoring.results import Manifest, read_experts, read_manifest, read_scored_task
 from genome.scoring.usage import Meter, speed_settings
+from genome.search.measure import OF_PAPER, Measure
 from genome.search.population import Population
-from genome.search.records import check_engine, read_population, write_population
+from genome.search.records import check_engine, check_measure, read_population, write_population
 from genome.search.settings import named_space, settled_space, space_of
 
 
@@ -63,7 +64,8 @@ class Site:
         population `start`, read from `path`, the engine must be the one that scored it.
         """
         manifest = read_manifest(self.manifest)
-        named = {space, *self.engine.get("spaces", ())} | ({start.best.genotype.space} if start else set())
+        served = {each.genotype.space for each in (start.best, *start.members)} if start else set[str]()
+        named = {space, *self.engine.get("spaces", ()), *served}
         spaces = {space_of(settled_space(named_space(each), mixed=manifest.mixed)) for each in named}
         ranks = {each: rank_of(each, manifest) for each in spaces}
         check_ranks(ranks, manifest, self.engine)
@@ -73,9 +75,16 @@ class Site:
             check_engine(path, start.engine, engine.fingerprint)
         return engine
 
-    def read(self, path: Path | str, tasks: Sequence[Mapping[str, Any]], experts: Sequence[Expert]) -> Population:
-        """Return the population that a stage continues from, which must have the same tasks and experts."""
+    def read(
+        self,
+        path: Path | str,
+        tasks: Sequence[Mapping[str, Any]],
+        experts: Sequence[Expert],
+        measure: Measure = OF_PAPER,
+    ) -> Population:
+        """Return the population that a stage continues from, which must have the same tasks, experts and measure."""
         population = read_population(path, experts)
+        check_measure(path, population.measure, measure)
         expected, found = {task["name"] for task in tasks}, set(population.best.required_fitness.scores)
         if found != expected:
             raise GenomeError(
@@ -92,18 +101,24 @@ class Site:
         space: str = FACTORS,
         start: Population | None = None,
         path: Path | str = "",
+        measure: Measure = OF_PAPER,
+        draw: tuple[int, int] = (0, 0),
     ) -> Evaluator:
         """Return the validation fitness on `tasks`, given their prepared samples in the same order.
 
         `space` is where experts are merged. `start` is the population that the stage continues from, read from `path`.
+        `measure` is what fitness is; if it looks at a part of the samples, `draw` is the seed and the number of the
+        draw.
         """
         objectives = [
             Objective(*read_scored_task(task["name"], task["definition"], self.base, file), task["weight"])
             for task, file in zip(tasks, prompts, strict=True)
         ]
+        if measure.samples is not None:
+            objectives = [each.drawn(measure.samples, *draw) for each in objectives]
         connect = partial(self.connect, start, path, space, keep=True)
         meter = self.meter([task["name"] for task in tasks])
-        return Evaluator(objectives, experts, STORE, connect, self.joint_basis, meter)
+        return Evaluator(objectives, experts, STORE, connect, self.joint_basis, meter, measure, base=self.base)
 
     def meter(self, tasks: Sequence[str]) -> Meter:
         """Return what measures a stage's use of the engine for answers to `tasks`."""

@@ -6,7 +6,7 @@ stop candidates early can be compared with those that do not.
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,12 @@ from genome.report.figures.style import pictures
 from genome.report.markdown import pipe_table, signed
 from genome.report.traces import answered_by
 from genome.rng import stream
-from genome.scoring.results import read_scores
+from genome.scoring.results import read_record, read_scores
 from genome.scoring.statistics import RESAMPLES, percentiles
 from genome.search.population import described
 from genome.search.records import read_contents
+
+TOKENS = ("prompt_tokens", "response_tokens")
 
 log = logging.getLogger("genome")
 
@@ -31,7 +33,7 @@ log = logging.getLogger("genome")
 def write(settings: Mapping[str, Any], inputs: Mapping[str, Any], outputs: Mapping[str, str]) -> None:
     """Write what each method spends and reaches, as a table and as a figure with its numbers (`curves`).
 
-    `settings["runs"]` are the runs, each with the paths of its scores and populations.
+    `settings["runs"]` are the runs, each with the paths of its scores, its populations, and the records of its jobs.
     """
     labels, reference = settings["labels"], settings["reference"]
     runs = []
@@ -42,7 +44,8 @@ def write(settings: Mapping[str, Any], inputs: Mapping[str, Any], outputs: Mappi
                 f"{run['scores']}: no score of the {run['report']}; delete the file to have it made again"
             )
         populations, test = map(read_contents, run["populations"]), scores[run["report"]]
-        runs.append(read_progress(run["label"], run["tasks"], run["seed"], populations, test, run["folder"]))
+        progress = read_progress(run["label"], run["tasks"], run["seed"], populations, test, run["folder"])
+        runs.append(replace(progress, **tokens_of(run["records"])))
     table, lines = efficiency(runs, labels, reference), curves(runs, labels)
     tables.write_csv(table, outputs["table"])
     folders = {label: " ".join(run.folder for run in runs if run.label == label) for label in labels}
@@ -59,6 +62,7 @@ class Progress:
     samples, fitness: one value per generation, from generation 0 on; fitness in [0, 1]
     test: in [0, 1]
     engine: the engine that answered
+    prompt_tokens, response_tokens: what the engine has read and generated for all of it
     """
 
     label: str
@@ -69,6 +73,8 @@ class Progress:
     test: float
     folder: str
     engine: str = ""
+    prompt_tokens: int = 0
+    response_tokens: int = 0
 
     def to_reach(self, fitness: float) -> float:
         """Return the samples spent when the run first reached a fitness; infinite if it never does."""
@@ -88,6 +94,12 @@ def read_progress(
     samples = tuple(population["samples"] for population in ordered)
     fitness = tuple(population["best"]["fitness"] for population in ordered)
     return Progress(label, tasks, seed, samples, fitness, test, folder, described(ordered[-1].get("engine")))
+
+
+def tokens_of(records: Iterable[str]) -> dict[str, int]:
+    """Return the tokens in the records of a run's jobs."""
+    read = [read_record(path, *TOKENS) for path in records]
+    return {name: sum(record[name] for record in read) for name in TOKENS}
 
 
 def efficiency(runs: Sequence[Progress], labels: Sequence[str], reference: str) -> pd.DataFrame:
@@ -117,6 +129,8 @@ def efficiency(runs: Sequence[Progress], labels: Sequence[str], reference: str) 
                 "difference_low": interval.low,
                 "difference_high": interval.high,
                 "samples": float(np.median([run.samples[-1] for run in own])),
+                "prompt_tokens": float(np.median([run.prompt_tokens for run in own])),
+                "response_tokens": float(np.median([run.response_tokens for run in own])),
                 "samples_to_reach": _median(costs),
                 "relative": _median(shares),
                 "reached": 100 * np.isfinite(costs).mean(),
@@ -164,8 +178,8 @@ def curves(runs: Sequence[Progress], labels: Sequence[str], points: int = 60) ->
 def markdown(table: pd.DataFrame, reference: str, runs: Sequence[Progress] = ()) -> str:
     """Return the table in Markdown, with its caption."""
     heading = [
-        "Method", "Validation", "Test", f"Test − {reference}", "Samples", f"To reach {reference}",
-        "Share of its samples", "Runs that reach it",
+        "Method", "Validation", "Test", f"Test − {reference}", "Samples", "Prompt tokens", "Response tokens",
+        f"To reach {reference}", "Share of its samples", "Runs that reach it",
     ]  # fmt: skip
     rows = [
         [
@@ -174,6 +188,8 @@ def markdown(table: pd.DataFrame, reference: str, runs: Sequence[Progress] = ())
             f"{row.test:.2f}",
             "" if row.method == reference else _difference(row),
             f"{row.samples:,.0f}",
+            f"{row.prompt_tokens:,.0f}",
+            f"{row.response_tokens:,.0f}",
             "" if pd.isna(row.samples_to_reach) else f"{row.samples_to_reach:,.0f}",
             "" if pd.isna(row.relative) else f"{row.relative:.2f}",
             f"{round(row.reached * row.n / 100)} of {row.n}",
@@ -184,7 +200,9 @@ def markdown(table: pd.DataFrame, reference: str, runs: Sequence[Progress] = ())
     caption = (
         "Scores in percent, means over tasks and seeds; in brackets the 95 % interval of a difference, bootstrapped "
         "over pairs of runs (same task and seed). Samples are validation prompts answered by candidates, medians over "
-        "tasks and seeds; methods without generations count those of the experts, from which they start; "
+        "tasks and seeds, and so are the tokens that the engine has read and generated for them; methods without "
+        "generations count those of the experts, from which they start; searches that do not maximise the metric on "
+        "all samples are shown by the metric of their finalists, whose samples and those of the experts they count; "
         f"“to reach {reference}” is what a method had spent at the end of the generation in which its "
         f"best validation fitness first was that with which {reference} ends there, and the share is "
         f"that of all samples that {reference} spends. Nothing stands there where half of the runs or more fail to. "

@@ -13,7 +13,7 @@ from genome.tasks import Task
 from genome.workflow.names import RunName, TestName
 
 _POPULATION = re.compile(
-    r"(?P<results>.+)/runs/(?P<run>[^/]+/[^/]+(/n\d+)?(/seed\d+)?)(/generation_\d+)?/population\.json"
+    r"(?P<results>.+)/runs/(?P<run>[^/]+/[^/]+(/n\d+)?(/seed\d+)?)(/generation_\d+|/finalists)?/population\.json"
 )
 
 INITIAL = "initial-"

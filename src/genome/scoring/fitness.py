@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +16,15 @@ from genome.experts.expert import Expert
 from genome.genotype import expert
 from genome.lora.store import store_genotypes
 from genome.rng import stream
+from genome.scoring.calibration import Calibration
+from genome.scoring.likelihood import calibrated_response, judge_likelihoods
 from genome.scoring.usage import Meter
+from genome.scoring.working import behind_working
+from genome.search.measure import LIKELIHOOD, Measure
 from genome.search.population import Fitness, Individual
 from genome.search.racing import Course, Trial
 from genome.tasks import Task, metrics
+from genome.tasks.chat import load_tokenizer
 from genome.tasks.continuations import likelihoods_of
 from genome.tasks.likelihood import written
 from genome.tasks.scoring import Scores, extract, judge
@@ -32,6 +38,12 @@ class Objective:
     samples: Sequence[dict[str, Any]]
     weight: float
 
+    def drawn(self, number: int, seed: int, draw: int) -> "Objective":
+        """Return the objective with `number` of its samples, in their order, of the `draw` that a seed has drawn."""
+        size = len(self.samples)
+        chosen = stream(seed, "samples", self.task.name, draw).permutation(size)[:number]
+        return replace(self, samples=[self.samples[i] for i in sorted(chosen.tolist())])
+
 
 @dataclass
 class Evaluator:
@@ -39,8 +51,9 @@ class Evaluator:
 
     `evaluations` counts the individuals that answered every sample, so not those that a race stopped. `connect` is
     called once, when something must be scored: a job without evaluations needs no engine. `basis` is the file of the
-    joint basis that genotypes of a shared space need. `meter` measures the use of the engine. `planned` is how many
-    evaluations there will be, if known.
+    joint basis that genotypes of a shared space need. `meter` measures the use of the engine. `calibrations` has what
+    was fitted to the answers by likelihood of each individual, by task, if the metric is calibrated. `base` is the base
+    model's folder. `planned` is how many evaluations there will be, if known.
     """
 
     objectives: Sequence[Objective]
@@ -49,7 +62,11 @@ class Evaluator:
     connect: Callable[[], Engine]
     basis: Path | None = None
     meter: Meter = field(default_factory=Meter)
+    measure: Measure = field(default_factory=Measure)
     records: list[dict[str, Any]] = field(default_factory=list)
+    calibrations: dict[str, dict[str, Calibration]] = field(default_factory=dict)
+    base: Path | str | None = None
+    _loaded: Any = None
     seconds: float = 0.0
     evaluations: int = 0
     engine: Engine | None = None
@@ -61,17 +78,29 @@ class Evaluator:
         self.evaluations += len(individuals)
         return [self.fitness({task: scores.value for task, scores in by_task.items()}) for by_task in judged]
 
+    @property
+    def by_likelihood(self) -> bool:
+        """Whether fitness is the likelihood of the right answers, not the metric."""
+        return self.measure.objective == LIKELIHOOD
+
     def fitness(self, scores: Mapping[str, float]) -> Fitness:
         """Return the fitness of these scores, one per task."""
         total = sum(x.weight for x in self.objectives)
         return Fitness(sum(x.weight * scores[x.task.name] for x in self.objectives) / total, dict(scores))
 
     def course(self, seed: int) -> Course | None:
-        """Return the tasks as a race runs on them; None if a metric is not the mean of its samples' scores.
+        """Return the tasks as a race runs on them; None if a score is not made of the scores of single samples.
+
+        It is not if the metric is not their mean, nor if likelihoods are calibrated on all of them.
 
         The order of each task's samples is drawn from `seed`.
         """
-        if any(metrics.METRICS[x.task.metric] is not None for x in self.objectives):
+        of_all = (
+            self.measure.calibrated
+            if self.by_likelihood
+            else any(metrics.METRICS[x.task.metric] is not None for x in self.objectives)
+        )
+        if of_all:
             return None
         total = sum(x.weight for x in self.objectives)
         sizes = {x.task.name: len(x.samples) for x in self.objectives}
@@ -86,7 +115,8 @@ class Evaluator:
                 self.evaluations += len(individuals)
             return [nothing | {task: scores.scores for task, scores in by_task.items()} for by_task in judged]
 
-        return Course(sizes, {x.task.name: x.weight / total for x in self.objectives}, evaluate_part, self.fitness)
+        weights = {x.task.name: x.weight / total for x in self.objectives}
+        return Course(sizes, weights, evaluate_part, self.fitness, self.by_likelihood)
 
     def _judge(self, individuals: Sequence[Individual], objectives: Sequence[Objective]) -> list[dict[str, Scores]]:
         """Return each individual's scores on the samples of each task, and keep the responses."""
@@ -97,11 +127,15 @@ class Evaluator:
         folders = store_genotypes(genotypes, self.experts, self.store, names, self.basis)
         scores: list[dict[str, Scores]] = [{} for _ in individuals]
         with self.meter.asking():
-            responses = respond(engine, folders, [(x.samples, x.task.max_tokens, x.task.stop) for x in objectives])
+            if self.by_likelihood:
+                responses = self._likelihoods(engine, folders, objectives)
+            else:
+                responses = respond(engine, folders, [(x.samples, x.task.max_tokens, x.task.stop) for x in objectives])
         for objective, by_model in zip(objectives, responses, strict=True):
             task, samples = objective.task, objective.samples
-            answers = [[extract(task, s, r) for s, r in zip(samples, texts, strict=True)] for texts in by_model]
-            for i, judged in enumerate(judge(task, samples, answers)):
+            if self.measure.calibrated and not self.by_likelihood and task.answer_by == LIKELIHOOD:
+                by_model = [self._calibrated(*each, task, samples) for each in zip(names, by_model, strict=True)]
+            for i, (answers, judged, shown) in enumerate(self._judged(task, samples, by_model)):
                 scores[i][task.name] = judged
                 self.records += [
                     {
@@ -112,10 +146,67 @@ class Evaluator:
                         "answer": a,
                         "score": v,
                     }
-                    for s, r, a, v in zip(samples, by_model[i], answers[i], judged.scores, strict=True)
+                    for s, r, a, v in zip(samples, by_model[i], answers, shown, strict=True)
                 ]
         self.seconds += time.perf_counter() - started
         return scores
+
+    def _likelihoods(
+        self, engine: Engine, folders: Sequence[Path], objectives: Sequence[Objective]
+    ) -> list[list[list[str]]]:
+        """Return the likelihoods of all samples' right answers as responses: `[task][adapter][sample]`."""
+        responses: list[list[list[str]]] = []
+        parts = [
+            [[s for s in x.samples if ("expected" in s) == worked] for worked in (False, True)] for x in objectives
+        ]
+        asked = [
+            (part, x.task.max_tokens, x.task.stop)
+            for x, both in zip(objectives, parts, strict=True)
+            for part in both
+            if part
+        ]
+        with engine.serving(folders):
+            found = iter(respond(engine, folders, asked))
+            answered = [[next(found) if part else [[] for _ in folders] for part in both] for both in parts]
+            for x, (_, worked), (direct, behind) in zip(objectives, parts, answered, strict=True):
+                if worked:
+                    behind = behind_working(engine, folders, x.task, worked, behind, self._tokenizer())
+                pairs = [(iter(first), iter(second)) for first, second in zip(direct, behind, strict=True)]
+                responses.append([[next(pair["expected" in s]) for s in x.samples] for pair in pairs])
+        return responses
+
+    def _tokenizer(self) -> Any:
+        """Return the base model's tokenizer, which only likelihoods behind working need."""
+        if self.base is None:
+            raise ValueError("likelihoods behind working need the base model's folder")
+        if self._loaded is None:
+            self._loaded = load_tokenizer(self.base)
+        return self._loaded
+
+    def _judged(
+        self, task: Task, samples: Sequence[dict[str, Any]], by_model: Sequence[Sequence[str]]
+    ) -> list[tuple[Sequence[str | None], Scores, Sequence[float]]]:
+        """Return each model's answers, their scores, and the score of each sample in [0, 1], which are the same.
+
+        Scores by likelihood are log-probabilities, whose exponentials are in [0, 1].
+        """
+        if not self.by_likelihood:
+            answers = [[extract(task, s, r) for s, r in zip(samples, texts, strict=True)] for texts in by_model]
+            judged = judge(task, samples, answers)
+            return [(each, scores, scores.scores) for each, scores in zip(answers, judged, strict=True)]
+        found = [judge_likelihoods(task, samples, texts, calibrated=self.measure.calibrated) for texts in by_model]
+        return [
+            (each.answers, Scores(math.exp(fmean(each.log_p)), each.log_p, 0), [math.exp(v) for v in each.log_p])
+            for each in found
+        ]
+
+    def _calibrated(
+        self, name: str, responses: Sequence[str], task: Task, samples: Sequence[dict[str, Any]]
+    ) -> list[str]:
+        """Return an individual's answers by likelihood after the calibration that fits them best, and keep that."""
+        fitted = judge_likelihoods(task, samples, responses, calibrated=True).calibration or Calibration()
+        self.calibrations.setdefault(name, {})[task.name] = fitted
+        return [calibrated_response(each, task.likelihood_per, fitted) for each in responses]
 
     def log_perplexity(self) -> list[float]:
         """Return each expert's log-perplexity on the prompts alone: total NLL / total tokens, the mean over tasks."""

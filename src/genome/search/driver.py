@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from itertools import chain, islice
 from typing import Any
 
 from genome.errors import GenomeError
@@ -12,9 +13,9 @@ from genome.lora.layers import factor_names, layer_groups, union_of
 from genome.search.asking import Contest, Scored, Search
 from genome.search.method import Method
 from genome.search.operators import initialise, take_experts
-from genome.search.population import Fitness, Individual, Population, new_population
+from genome.search.population import Fitness, Individual, Population, fittest, individuals_in, new_population
 from genome.search.racing import TRIALS, Course, Known, Races, Trial, places, race, standing
-from genome.search.settings import InitialSettings, space_of
+from genome.search.settings import InitialSettings, measure_of, space_of
 
 Evaluate = Callable[[Sequence[Individual]], list[Fitness]]
 """Scores individuals of distinct genotypes on validation data, in their order."""
@@ -89,11 +90,16 @@ class Scoreboard:
 
     def _race(self, entries: Mapping[str, Individual], known: Sequence[str], selected: int, races: Races) -> None:
         """Race entries against those already scored, and keep how far each came."""
-        rivals = [Known(self.trials.get(name, {}), self.scored[name].scores) for name in dict.fromkeys(known)]
+        rivals = [self._rival(name, races.course) for name in dict.fromkeys(known)]
         trials = race(entries, self.trials, rivals, selected, races.rules, races.course)
         self.trials.update(trials)
         finished = {name: trial for name, trial in trials.items() if races.course.finished(trial)}
         self.scored.update((name, races.course.fitness(trial)) for name, trial in finished.items())
+
+    def _rival(self, name: str, course: Course) -> Known:
+        """Return what is known of a genotype that has been scored."""
+        means = {task: course.mean(score) for task, score in self.scored[name].scores.items()}
+        return Known(self.trials.get(name, {}), means)
 
 
 def drive(search: Search, board: Scoreboard) -> Population:
@@ -119,7 +125,7 @@ def score_experts(experts: Sequence[Expert], evaluate: Evaluate) -> Population:
     """Return the experts themselves as a scored population."""
     n = len(experts)
     individuals = [Individual(each.name, expert(i, n), "expert") for i, each in enumerate(experts)]
-    return drive(score_all(individuals), Scoreboard({}, _digests(experts), evaluate))
+    return drive(score_all(individuals), Scoreboard({}, sha256_of(experts), evaluate))
 
 
 def initial_population(
@@ -133,18 +139,19 @@ def initial_population(
     """Return generation 0, which the evolving methods of one seed share.
 
     Its individuals are mixtures of two experts (Eq. 3), or the experts themselves, whose fitness is known already
-    unless their updates are merged (the ablation without initialisation).
+    unless their updates are merged (the ablation without initialisation) or another measure is asked for.
     """
     if size < 2:
         raise GenomeError(f"population_size: {size}; a population needs at least 2 individuals")
     space, known = space_of(settings.merge_space), dict[str, Fitness]()
     if settings.initialisation == "experts":
-        known = scored_experts.scored if space == FACTORS else known
+        known = scored_experts.scored if space == FACTORS and settings.measure == scored_experts.measure else known
         gene_rate, scale = settings.gene_mutation_rate, settings.mutation_scale
         individuals = take_experts(scored_experts.members, size, seed, gene_rate, scale, space)
     else:
         individuals = initialise(len(experts), size, seed, space)
-    return drive(score_all(individuals), Scoreboard(known, _digests(experts), evaluate))
+    scored = drive(score_all(individuals), Scoreboard(known, sha256_of(experts), evaluate))
+    return replace(scored, measure=settings.measure)
 
 
 def next_generation(
@@ -160,15 +167,18 @@ def next_generation(
 
     If the settings have `racing`, contests are races on `course`, unless the tasks do not allow any (None). A run
     returns its population as it is if it has not improved for `patience` generations and, with races, if its best
-    individual scores 100 %, since no candidate can be better.
+    individual scores 100 %, since no candidate can be better. If it draws other samples, all individuals that it
+    continues from are scored again first.
     """
     rules = getattr(settings, "racing", None)  # not all methods race
-    races = Races(rules, course, population.state.get(TRIALS, {})) if rules and course else None
-    won = races is not None and population.best.score == 1.0
+    won = rules is not None and course is not None and population.best.score == 1.0
     if won or (settings.patience is not None and population.stalled >= settings.patience):
         return replace(population, generation=population.generation + 1, created=())
+    if getattr(settings, "redraw", False):
+        population = _rescored(population, experts, evaluate)
+    races = Races(rules, course, population.state.get(TRIALS, {})) if rules and course else None
     search = _search(method, population, settings, seed, experts, evaluate)
-    following = drive(search, Scoreboard(population.scored, _digests(experts), evaluate, races))
+    following = drive(search, Scoreboard(population.scored, sha256_of(experts), evaluate, races))
     improved = following.best.score > population.best.score
     return replace(following, stalled=0 if improved else population.stalled + 1)
 
@@ -177,8 +187,34 @@ def run_baseline(
     scored_experts: Population, method: Method, settings: Any, seed: int, experts: Sequence[Expert], evaluate: Evaluate
 ) -> Population:
     """Return the result of a baseline: a population whose best individual is reported."""
+    measure = measure_of(settings)
+    known = scored_experts.scored if measure == scored_experts.measure else dict[str, Fitness]()
     search = _search(method, scored_experts, settings, seed, experts, evaluate)
-    return drive(search, Scoreboard(scored_experts.scored, _digests(experts), evaluate))
+    return replace(drive(search, Scoreboard(known, sha256_of(experts), evaluate)), measure=measure)
+
+
+def _rescored(population: Population, experts: Sequence[Expert], evaluate: Evaluate) -> Population:
+    """Return a population with the fitness of all that it continues from on other samples, and nothing else known.
+
+    The best and the worst are those on these samples. The trials of its races were on others.
+    """
+    kept = {key: part for key, part in population.state.items() if key != TRIALS}
+    in_state = {key: individuals_in(part) for key, part in kept.items()}
+    continuing = [population.best, *population.members, population.worst, *chain(*in_state.values())]
+    board = Scoreboard({}, sha256_of(experts), evaluate)
+    scored = iter(board.score(continuing).finished)
+    best, members, worst = next(scored), tuple(islice(scored, len(population.members))), next(scored)
+    state = {key: tuple(islice(scored, len(in_state[key]))) if in_state[key] else part for key, part in kept.items()}
+    everyone = [best, *members, worst, *chain(*map(individuals_in, state.values()))]
+    return replace(
+        population,
+        members=members,
+        best=fittest(everyone)[0],
+        worst=min(everyone, key=lambda each: each.score),
+        scored=board.scored,
+        state=state,
+        earlier=population.evaluations,
+    )
 
 
 def _search(
@@ -197,5 +233,6 @@ def _check_finite(individuals: Sequence[Individual]) -> None:
             raise GenomeError(f"{each.name}: its coefficients are no longer finite; choose a smaller step")
 
 
-def _digests(experts: Sequence[Expert]) -> list[str]:
+def sha256_of(experts: Sequence[Expert]) -> list[str]:
+    """Return the digests of experts, which are part of the identities of genotypes."""
     return [each.sha256 for each in experts]

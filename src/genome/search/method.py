@@ -27,8 +27,8 @@ adapter that is trained or fetched as experts are."""
 Conditions = Mapping[str, Any]
 """Values of other settings by their names: each is one value, or a function that tells whether a value is meant."""
 
-NOT_SETTINGS = ("method", "version", "stage", "races", "tasks")
-"""Other keys in the params of a stage: its method, versions (of fitness, the method and races), and tasks."""
+NOT_SETTINGS = ("method", "version", "stage", "races", "likelihood", "tasks")
+"""Other keys in the params of a stage: its method, versions (of fitness, the method, races, likelihood), and tasks."""
 
 Settings = TypeVar("Settings")
 

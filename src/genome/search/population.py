@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from genome.engine.fingerprint import Fingerprint
 from genome.genotype import Genotype
+from genome.search.measure import Measure
 
 
 @dataclass(frozen=True)
 class Fitness:
     """What individuals are ranked by: the weighted mean of validation scores in [0, 1], and the score per task.
+
+    What a score is, a metric or a likelihood, says the `Measure` of the population.
 
     Test results have another type (`genome.tasks.scoring.Scores`), so that nothing can be ranked by them.
     """
@@ -51,7 +54,8 @@ class Population:
     `scored` maps the identity of every genotype that the run has evaluated to its fitness. `stalled` counts generations
     without a new best, `samples` counts answers. `state` is what the run's method keeps in addition (`Method.state`),
     and its races (`genome.search.racing.STATE`). `engine` is the fingerprint of the engine that answered: answers of
-    different engines are not comparable.
+    different engines are not comparable. `measure` says what all fitness measures. If each generation
+    draws its own samples, `scored` has those of the last draw only, and `earlier` counts the evaluations before it.
     """
 
     generation: int
@@ -64,11 +68,19 @@ class Population:
     samples: int = 0
     state: Mapping[str, Any] = field(default_factory=dict[str, Any])
     engine: Fingerprint | None = None
+    measure: Measure = field(default_factory=Measure)
+    earlier: int = 0
 
     @property
     def evaluations(self) -> int:
         """The number of genotypes that the run has evaluated so far."""
-        return len(self.scored)
+        return self.earlier + len(self.scored)
+
+
+def individuals_in(part: Any) -> list[Individual]:
+    """Return the individuals in a part of a state: a tuple of them, or none."""
+    entries = cast("tuple[Any, ...]", part) if isinstance(part, tuple) else ()
+    return [each for each in entries if isinstance(each, Individual)]
 
 
 def fittest(individuals: Sequence[Individual]) -> list[Individual]:

@@ -13,6 +13,11 @@ the squares in s^2, so that a few equal samples do not give a variance of 0. A c
 z standard errors below its rival, with z the normal quantile of `1 - (1 - confidence) / looks`: a candidate as good as
 its rival is stopped at some look with a probability of about `1 - confidence`. If a rival's scores per sample are not
 known (generation 0 is shared with runs without races), its mean score per task is used for each sample.
+
+Races by likelihood compare log-probabilities, since the score of a task is the exponential of their mean. The
+difference of two such scores is `mean(d)` times the slope of the line between the two means on the curve of the
+exponential, and so is its standard error. Log-probabilities have no natural scale, in which a win could count 1: here
+the win and the loss that are added are as large as the root mean square of the differences.
 """
 
 import math
@@ -43,16 +48,36 @@ EvaluatePart = Callable[[Sequence[Individual], int, int], list[Trial]]
 
 @dataclass(frozen=True)
 class Course:
-    """What races run on: number of samples and weight in the fitness per task, and how parts of them are scored."""
+    """What races run on: number of samples and weight in the fitness per task, and how parts of them are scored.
+
+    With `likelihood`, the scores of samples are log-probabilities, and a task's score is the exponential of their mean.
+    """
 
     sizes: Mapping[str, int]
     weights: Mapping[str, float]
     evaluate: EvaluatePart
     combine: Callable[[Mapping[str, float]], Fitness]
+    likelihood: bool = False
 
     def fitness(self, trial: Trial) -> Fitness:
         """Return the fitness of an individual that has answered every sample, from its mean score per task."""
-        return self.combine({task: math.fsum(trial[task]) / size for task, size in self.sizes.items()})
+        means = {task: math.fsum(trial[task]) / size for task, size in self.sizes.items()}
+        return self.combine({task: self.score(mean) for task, mean in means.items()})
+
+    def score(self, mean: float) -> float:
+        """Return the score of a task from the mean of its samples."""
+        return math.exp(mean) if self.likelihood else mean
+
+    def mean(self, score: float) -> float:
+        """Return the mean of a task's samples from its score."""
+        return math.log(score) if self.likelihood else score
+
+    def slope(self, first: float, second: float) -> float:
+        """Return how much a task's score changes per change of its mean, between two means."""
+        if not self.likelihood:
+            return 1.0
+        change = first - second
+        return math.exp(second) * (math.expm1(change) / change if change else 1.0)
 
     def fits(self, trial: Trial) -> bool:
         """Return whether a trial can be from this course: on its tasks, and with at most as many samples."""
@@ -137,12 +162,15 @@ def behind(trial: Trial, rival: Known, look: int, rules: Racing, course: Course)
     gap, variance = 0.0, 0.0
     for task, size in course.sizes.items():
         seen = min(look, size)
-        differences = [a - b for a, b in zip(trial[task][:seen], rival.first(task, seen), strict=True)]
+        own, theirs = trial[task][:seen], rival.first(task, seen)
+        differences = [a - b for a, b in zip(own, theirs, strict=True)]
         mean = fmean(differences)
-        spread = (math.fsum((d - mean) ** 2 for d in differences) + 2) / (seen + 1)
-        gap += course.weights[task] * mean
+        win = math.fsum(d**2 for d in differences) / seen if course.likelihood else 1
+        spread = (math.fsum((d - mean) ** 2 for d in differences) + 2 * win) / (seen + 1)
+        weight = course.weights[task] * course.slope(fmean(own), fmean(theirs))
+        gap += weight * mean
         if seen < size:
-            variance += course.weights[task] ** 2 * spread / seen * (size - seen) / (size - 1)
+            variance += weight**2 * spread / seen * (size - seen) / (size - 1)
     return gap < -errors_allowed(rules) * math.sqrt(variance)
 
 
@@ -161,14 +189,22 @@ def _answer(
 def _estimate(one: Known, look: int, course: Course) -> float:
     """Return the fitness estimated from the first `look` samples of each task."""
     return math.fsum(
-        course.weights[task] * fmean(one.first(task, min(look, size))) for task, size in course.sizes.items()
+        course.weights[task] * course.score(fmean(one.first(task, min(look, size))))
+        for task, size in course.sizes.items()
     )
+
+
+def _read_score(value: Any) -> float:
+    """Return the score of a sample: at most 1, and below 0 if it is a log-probability."""
+    if fields.number(value, "trials, score") > 1:
+        raise fields.UnexpectedError(f"trials, score: expected a number of at most 1, found {fields.shown(value)}")
+    return value
 
 
 def _read_trials(value: Any, file: Reader) -> dict[str, Trial]:
     return {
         name: {
-            task: tuple(fields.share(score, "trials, score") for score in fields.sequence(scores, "trials, scores"))
+            task: tuple(_read_score(score) for score in fields.sequence(scores, "trials, scores"))
             for task, scores in fields.mapping(trial, "trials, entry").items()
         }
         for name, trial in fields.mapping(value, "trials").items()

@@ -29,9 +29,10 @@ from genome.experts.expert import Expert
 from genome.files import REMAKE, read_json, write_json, write_text
 from genome.genotype import Genotype
 from genome.search import racing
+from genome.search.measure import LIKELIHOOD, METRIC, Measure
 from genome.search.method import Reader, ReadState
 from genome.search.methods import METHODS
-from genome.search.population import Fitness, Individual, Population
+from genome.search.population import Fitness, Individual, Population, individuals_in
 
 Term = tuple[int, float]
 """Seed and density of a noise term."""
@@ -49,6 +50,15 @@ def check_engine(path: Path | str, answered: Fingerprint | None, now: Fingerprin
         f"{path}: answered by an engine with {theirs}, the engine now has {ours}; their answers are not comparable: "
         f"set the engine back in the config, or delete {_runs_of(path)} to begin again with this one"
     )
+
+
+def check_measure(path: Path | str, found: Measure, expected: Measure) -> None:
+    """Raise GenomeError, naming both, if the fitness in the file at `path` is not of the expected measure."""
+    if found != expected:
+        raise GenomeError(
+            f"{path}: scored by {found}, expected {expected}; their fitness is not comparable: delete the file to have "
+            "it made again"
+        )
 
 
 def _runs_of(path: Path | str) -> str:
@@ -89,6 +99,7 @@ def write_population(path: Path | str, population: Population, experts: Sequence
         "noise": terms,
         "tasks": tasks,
         "scored": {name: _scored_to_json(fitness, tasks) for name, fitness in population.scored.items()},
+        **({"measure": given} if (given := population.measure.given()) else {}),
         "engine": population.engine,
         **origin(experts),
     }
@@ -104,14 +115,8 @@ def kept(population: Population) -> Population:
 
 def _continuing(population: Population) -> list[Individual]:
     """Return the individuals that the next generation may use."""
-    state = [individual for part in population.state.values() for individual in _individuals_in(part)]
+    state = [individual for part in population.state.values() for individual in individuals_in(part)]
     return [*population.members, population.best, population.worst, *state]
-
-
-def _individuals_in(part: Any) -> list[Individual]:
-    """Return the individuals in a part of a state: a tuple of them, or none."""
-    entries = cast("tuple[Any, ...]", part) if isinstance(part, tuple) else ()
-    return [each for each in entries if isinstance(each, Individual)]
 
 
 def _terms(individuals: Sequence[Individual]) -> set[Term]:
@@ -228,6 +233,8 @@ def _population(value: Any, path: Path | str) -> Population:
             stalled=fields.whole(value["stalled"], "stalled"),
             samples=fields.whole(value["samples"], "samples"),
             engine=value["engine"] and fields.mapping(value["engine"], "engine"),
+            measure=_measure(value.get("measure", {})),
+            earlier=fields.whole(value["evaluations"], "evaluations", len(scored)) - len(scored),
         )
         if population.generation != _generation_of(path, population.generation):
             raise fields.UnexpectedError(f"generation {population.generation} in the folder of another")
@@ -237,6 +244,16 @@ def _population(value: Any, path: Path | str) -> Population:
                     f"{individual.name}: fitness {individual.score} is not between those of `worst` and `best`"
                 )
         return population
+
+
+def _measure(value: Any) -> Measure:
+    """Return the measure of a file; one without it has the paper's."""
+    given = fields.mapping(value, "measure")
+    objective, samples = given.get("objective", METRIC), given.get("samples")
+    if objective not in (METRIC, LIKELIHOOD):
+        raise fields.UnexpectedError(f"measure: unknown objective {fields.shown(objective)}")
+    number = None if samples is None else fields.whole(samples, "measure, samples", 1)
+    return Measure(objective, number, bool(given.get("calibrated", False)))
 
 
 def _generation_of(path: Path | str, otherwise: int) -> int:

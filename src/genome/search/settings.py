@@ -1,10 +1,13 @@
 """Settings that several methods have, and those of generation 0."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
+from genome.errors import GenomeError
 from genome.genotype import FACTORS, PRODUCT, shared, shared_rank
+from genome.search.measure import LIKELIHOOD, METRIC, OF_PAPER, Measure, ObjectiveName, measure_name
 from genome.search.method import NOT_SETTINGS, Number, read_settings, setting
 
 
@@ -95,6 +98,88 @@ def may_have_no_noise(merge_space: MergeSpace) -> bool:
     return merge_space != FACTORS
 
 
+@dataclass(frozen=True)
+class Objective:
+    """Settings of what a search maximises, and of how its result is chosen if that is not the metric on all samples."""
+
+    objective: ObjectiveName = setting(
+        METRIC,
+        "What the search maximises: the task's metric, as in the paper, or the likelihood of the right answers.",
+    )
+    samples: int | None = setting(
+        None, "How many validation samples of each task a generation looks at; null: all of them.", ge=1
+    )
+    calibrated: bool = setting(
+        False,
+        "Whether a temperature, and for labels a bias per label, is fitted to each candidate's validation samples.",
+        only={"objective": LIKELIHOOD},
+    )
+    finalists: int = setting(
+        5,
+        "How many of the search's best are compared by the metric on all validation samples, with the base model and "
+        "the best expert, unless the search maximised that.",
+        reporting=True,
+        ge=1,
+    )
+
+    @property
+    def measure(self) -> Measure:
+        """What the fitness of this search is."""
+        likely = self.objective == LIKELIHOOD
+        return Measure(self.objective, self.samples, likely and self.calibrated)
+
+
+def _is_given(value: Any) -> bool:
+    return value is not None
+
+
+@dataclass(frozen=True)
+class EvolvingObjective(Objective):
+    """The objective of a search in generations."""
+
+    redraw: bool = setting(
+        False,
+        "Whether every generation draws its own `samples`, and scores again what it continues from.",
+        only={"samples": _is_given},
+    )
+
+
+def measure_of(settings: Any) -> Measure:
+    """Return what the fitness of a method with these settings is: the paper's measure if it has no choice."""
+    return settings.measure if isinstance(settings, Objective) else OF_PAPER
+
+
+_SCHEME = re.compile(
+    r"(?P<initialisation>pairs|experts)(-(?P<space>factors|product|shared-\d+))?"
+    r"(?P<likelihood>-likelihood)?(?P<calibrated>-calibrated)?(-s(?P<samples>\d+))?"
+)
+
+
+def scheme_name(initialisation: str, merge_space: MergeSpace, measure: Measure) -> str:
+    """Return how a generation 0 is made and scored as a part of paths: its defaults are left out.
+
+    >>> scheme_name("pairs", "product", Measure("likelihood", 50))
+    'pairs-product-likelihood-s50'
+    """
+    return "-".join(filter(None, [initialisation, space_name(merge_space), measure_name(measure)]))
+
+
+def named_scheme(scheme: str) -> tuple[str, str, Measure]:
+    """Return initialisation, name of the space, and measure of a scheme.
+
+    >>> named_scheme("pairs-shared-64-s20")
+    ('pairs', 'shared-64', Measure(objective='metric', samples=20, calibrated=False))
+    """
+    found = _SCHEME.fullmatch(scheme)
+    if found is None:
+        raise GenomeError(f"{scheme!r} does not say how a generation 0 is made")
+    samples = found["samples"]
+    measure = Measure(
+        LIKELIHOOD if found["likelihood"] else METRIC, int(samples) if samples else None, bool(found["calibrated"])
+    )
+    return found["initialisation"], found["space"] or "", measure
+
+
 def initialisation() -> Initialisation:
     """Return the field that says how generation 0 is made."""
     return setting(
@@ -118,6 +203,9 @@ GENE_MUTATION_RATE, SIGMA, COEFFICIENT_SIGMA = 0.2, 0.001, 0.2
 class InitialSettings:
     """Settings of generation 0, which the evolving methods of one seed share. Its mutants have GENOME's scale."""
 
+    objective: ObjectiveName = setting(METRIC)
+    samples: int | None = setting(None)
+    calibrated: bool = setting(False)
     merge_space: MergeSpace = merge_space()
     initialisation: Initialisation = initialisation()
     gene_mutation_rate: Number = setting(
@@ -135,6 +223,11 @@ class InitialSettings:
         pinned={"merge_space": has_no_noise},
         only={"initialisation": "experts", "merge_space": may_have_no_noise},
     )
+
+    @property
+    def measure(self) -> Measure:
+        """What the fitness of this generation 0 is."""
+        return Measure(self.objective, self.samples, self.calibrated)
 
     @property
     def mutation_scale(self) -> float:

@@ -244,6 +244,12 @@ class TaskFile(Section):
         None,
         description="All answers are whole numbers, so that a period before three digits is a thousands separator.",
     )
+    working: bool | None = Field(
+        None,
+        description="Whether answers follow working, so that the reference is only the end of a right response. If not "
+        "given: a number, math, text or span without options and without a `pattern` does. Only searches by likelihood "
+        "use it.",
+    )
     tokenizer: Annotated[str, OneOf((*TOKENIZERS, BASE))] | None = Field(
         None,
         description="What BLEU counts: sacrebleu's tokenizers, or `base` for the base model's own; 13a if not given.",

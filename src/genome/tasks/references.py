@@ -20,6 +20,10 @@ _FORMS = ("Answer: {}", "{}", "#### {}", "\\boxed{{{}}}", "The answer is {}.", "
 """Forms of an answer in a response to a task with its own pattern; without a pattern, only the first is used."""
 
 
+RIGHT = "right response"
+"""The name of the only continuation of a sample without options."""
+
+
 def read_references(task: Task, samples: Sequence[Sample]) -> None:
     """Raise GenomeError if no reference at all is read as itself, in any form of a response."""
     kind = KINDS[task.kind]
@@ -53,6 +57,25 @@ def check_references(task: Task, samples: Sequence[Sample]) -> str | None:
     if len(lost) == len(samples):
         _refuse(task, lost)
     return f"task {task.name}: {len(lost)} of {len(samples)} references can never be answered; {_example(lost[0])}"
+
+
+def right_response(task: Task, sample: Sample) -> str | None:
+    """Return the shortest response from which a sample's reference is read; None if there is none.
+
+    Without a pattern, an answer is announced, and a program is a fenced block.
+    """
+    if task.kind == "program":
+        code = sample["reference"]
+        return code if code is None or task.pattern else f"```python\n{code}\n```"
+    forms = ("{}", *_FORMS) if task.pattern else _FORMS[:1]
+    texts = [form.format(text) for form in forms for text in _texts(task, sample)]
+    return next((text for text in texts if _is_right(task, sample, extract(task, sample, text))), None)
+
+
+def right_text(task: Task, sample: Sample) -> str | None:
+    """Return the shortest text of a sample's reference that is read as the answer it is; None if there is none."""
+    read = KINDS[task.kind].read
+    return next((text for text in _texts(task, sample) if _is_right(task, sample, read(task, sample, text))), None)
 
 
 def _refuse(task: Task, lost: Sequence[tuple[str, str, str | None]]) -> None:

@@ -44,6 +44,7 @@ class Task:
     pattern: str | None = None
     fallback: str | None = None
     integers: bool = False
+    working: bool | None = None
     tokenizer: str = "13a"
     draw: Mapping[str, Any] | None = None
     answer_by: str = GENERATION

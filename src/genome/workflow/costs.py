@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from genome.forecast import STAGES, Job, Setting
+from genome.forecast import STAGES, Job, Setting, tasks_of
 from genome.workflow.plan import Plan, unique
 
 
@@ -44,7 +44,7 @@ def _matching(benchmark: str | None) -> str:
 
 def setting_of(plan: Plan, jobs: Sequence[Job], configfiles: Iterable[Path | str] = ()) -> Setting:
     """Return what the planned jobs share."""
-    named = [part for job in jobs for key in ("tasks", "test_task") for part in job.parts.get(key, "").split("+")]
+    named = [part for job in jobs for part in (*tasks_of(job), job.parts.get("test_task", ""))]
     return Setting(
         base=plan.base,
         experts=list(plan.experts),

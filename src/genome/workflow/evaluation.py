@@ -10,7 +10,16 @@ from genome.experts.expert import ENDING
 from genome.search.method import Method
 from genome.workflow.names import STATIC, RunName, TestName
 from genome.workflow.plan import Plan
-from genome.workflow.runs import evaluations_of, prompts_of, require_size, run_of
+from genome.workflow.runs import (
+    answers_of,
+    has_finalists,
+    is_calibrated,
+    populations_of,
+    prompts_of,
+    require_size,
+    result_of,
+    run_of,
+)
 
 
 def test_of(task: str, run: RunName) -> TestName:
@@ -29,14 +38,20 @@ def model_of(plan: Plan, run: RunName) -> str:
         return f"resources/experts/{run.variant}{ENDING}"
     method = plan.variant(run.variant).method
     _require_form(run, method)
-    if method.stage == "generation":
-        return run.generation(plan.config.generations)
     if method.stage == "merge":
         return f"results/merges/{str(run).removeprefix('static/')}/expert{ENDING}"
     if method.stage == "adapter":
         hint = f"add one, or leave {run.variant} out of the tables' variants"
         raise GenomeError(f"config.bases.{plan.base} has no {method.name}; {hint}")
-    return f"{run.folder}/population.json"
+    return result_of(plan, run)
+
+
+def last_population(plan: Plan, run: RunName) -> str:
+    """Return the last population of a run's search; GenomeError if the run decides nothing among finalists."""
+    _require_form(run, plan.variant(run.variant).method)
+    if not has_finalists(plan, run.variant):
+        raise GenomeError(f"{run.variant} has no finalists: its search maximises the metric on all validation samples")
+    return populations_of(plan, run)[-1]
 
 
 def _require_form(run: RunName, method: Method) -> None:
@@ -68,7 +83,12 @@ def chosen_by(plan: Plan, run: RunName) -> list[str]:
     """Return the files that a run's team is chosen by: evaluations and validation samples; none for top members."""
     if not is_team(plan, run.variant):
         return []
-    return [*evaluations_of(plan, run), *prompts_of(plan, run.tasks)]
+    return [*answers_of(plan, run), *prompts_of(plan, run.tasks)]
+
+
+def calibration_of(plan: Plan, run: RunName) -> list[str]:
+    """Return the file of the calibrations of a run's finalists; none if they are not calibrated."""
+    return [f"{run.folder}/finalists/calibration.json"] if is_calibrated(plan, run.variant) else []
 
 
 @cache

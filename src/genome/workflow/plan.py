@@ -12,7 +12,7 @@ from genome.config.check import task_definition
 from genome.config.references import named_tasks
 from genome.errors import GenomeError, nearest
 from genome.search.method import Stage
-from genome.search.settings import space_name
+from genome.search.settings import named_scheme, space_name
 from genome.tasks import parse_task
 from genome.tasks.file import check_task
 from genome.validation.section import Section
@@ -101,7 +101,7 @@ class Plan:
         A job that merges nothing serves the experts as they are, as in the space of factors.
         """
         if "scheme" in wildcards:
-            return wildcards["scheme"].partition("-")[2]
+            return named_scheme(wildcards["scheme"])[1]
         named = wildcards.get("variant") or (RunName.parse(wildcards["run"]).variant if "run" in wildcards else "")
         settings = self.variants[named].settings if named in self.variants else None
         return space_name(getattr(settings, "merge_space", "factors"))

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from genome.config import names, paths
 from genome.search.method import Stage
+from genome.search.settings import measure_of, named_scheme
 from genome.workflow import evaluation, results, runs, settings, sources, study, tables
 from genome.workflow.figures import EFFICIENCY, FIGURES, PORTRAITS
 from genome.workflow.names import RunName, TestName
@@ -113,10 +114,28 @@ class Inputs:
         """Return the validation prompts of all tasks of a run."""
         return runs.validation_of(self.plan, tasks_of(wildcards))
 
+    def searched_prompts(self, wildcards: Wildcards) -> list[str]:
+        """Return the validation prompts by which a variant scores its candidates."""
+        measure = measure_of(self.plan.variant(wildcards.variant).settings)
+        return runs.validation_of(self.plan, tasks_of(wildcards), measure)
+
     def initial_prompts(self, wildcards: Wildcards) -> list[str]:
         """Return the validation prompts of a generation 0."""
         runs.require_size(int(wildcards.n))
-        return self.prompts(wildcards)
+        _, _, measure = named_scheme(wildcards.scheme)
+        return runs.validation_of(self.plan, tasks_of(wildcards), measure)
+
+    def run_prompts(self, wildcards: Wildcards) -> list[str]:
+        """Return the validation prompts of all tasks of a finished run."""
+        return runs.validation_of(self.plan, run_of(wildcards).tasks)
+
+    def scored_experts(self, wildcards: Wildcards) -> str:
+        """Return the experts with which a run's finalists are compared."""
+        return runs.experts_of(run_of(wildcards).task_names)
+
+    def last_population(self, wildcards: Wildcards) -> str:
+        """Return the population that a run's finalists are from."""
+        return evaluation.last_population(self.plan, run_of(wildcards))
 
     def previous(self, wildcards: Wildcards) -> str:
         """Return the population that a generation starts from."""
@@ -137,6 +156,10 @@ class Inputs:
     def validation(self, wildcards: Wildcards) -> list[str]:
         """Return what a run's team is chosen by."""
         return evaluation.chosen_by(self.plan, run_of(wildcards))
+
+    def calibration(self, wildcards: Wildcards) -> list[str]:
+        """Return the calibrations of a run's finalists; none if they are not calibrated."""
+        return evaluation.calibration_of(self.plan, run_of(wildcards))
 
     def merged_basis(self, wildcards: Wildcards) -> list[str]:
         """Return the joint basis in which a job of a variant merges experts; none outside of shared spaces."""
@@ -209,6 +232,10 @@ class Settings:
         """Return the settings of prepared prompts."""
         return canonical(settings.of_prompts(self.plan, wildcards.base, wildcards.task))
 
+    def expected(self, wildcards: Wildcards) -> str:
+        """Return the settings of the continuations of prepared prompts."""
+        return canonical(settings.of_expected(self.plan, wildcards.base, wildcards.task))
+
     def fitness(self, wildcards: Wildcards) -> str:
         """Return the settings of the scored experts."""
         return canonical(settings.of_fitness(self.plan, tasks_of(wildcards)))
@@ -220,6 +247,10 @@ class Settings:
     def search(self, wildcards: Wildcards) -> str:
         """Return the settings of a generation, or of a method of one stage."""
         return settings.search_text(self.plan, tasks_of(wildcards), wildcards.variant)
+
+    def finalists(self, wildcards: Wildcards) -> str:
+        """Return the settings of the choice among a run's finalists."""
+        return canonical(settings.of_finalists(self.plan, run_of(wildcards)))
 
     def merge(self, wildcards: Wildcards) -> str:
         """Return the settings of a merge that looks at no task."""

@@ -7,8 +7,9 @@ from genome.config import names
 from genome.errors import GenomeError
 from genome.genotype import shared_rank
 from genome.search import racing
+from genome.search.measure import LIKELIHOOD, OF_PAPER, Measure
 from genome.search.method import deciding
-from genome.search.settings import space_name
+from genome.search.settings import measure_of, scheme_name
 from genome.workflow.names import STATIC, RunName
 from genome.workflow.plan import Plan, unique
 
@@ -18,12 +19,15 @@ def prompts_of(plan: Plan, tasks: Sequence[str], split: str = "validation") -> l
     return [f"results/prompts/{plan.base}/{task}/{split}.jsonl" for task in tasks]
 
 
-def validation_of(plan: Plan, tasks: Sequence[str]) -> list[str]:
-    """Return the validation prompts of a run over tasks; GenomeError if there can be no run over them."""
+def validation_of(plan: Plan, tasks: Sequence[str], measure: Measure = OF_PAPER) -> list[str]:
+    """Return the validation prompts of a run over tasks, with continuations if they are scored by likelihood.
+
+    GenomeError if there can be no run over these tasks.
+    """
     joined = "+".join(tasks)
     if problems := names.joined_problems(f"target {joined[:60]}", tasks):
         raise GenomeError("\n".join(problems))
-    return prompts_of(plan, tasks)
+    return prompts_of(plan, tasks, "validation-likelihood" if measure.objective == LIKELIHOOD else "validation")
 
 
 def require_size(size: int) -> None:
@@ -38,9 +42,9 @@ def experts_of(tasks: str) -> str:
 
 
 def scheme_of(plan: Plan, variant: str) -> str:
-    """Return how generation 0 of a variant is made, and in which space if its settings name one."""
+    """Return how generation 0 of a variant is made and scored."""
     settings = plan.variant(variant).settings
-    return "-".join(filter(None, [settings.initialisation, space_name(settings.merge_space)]))
+    return scheme_name(settings.initialisation, settings.merge_space, measure_of(settings))
 
 
 def basis_of(plan: Plan, space: str) -> list[str]:
@@ -70,6 +74,42 @@ def populations_of(plan: Plan, run: RunName) -> list[str]:
     return [initial, *(run.generation(number) for number in plan.generations)]
 
 
+def has_finalists(plan: Plan, variant: str) -> bool:
+    """Tell whether the result of a variant's runs is decided among finalists: not if its search already decided so."""
+    return variant in plan.variants and measure_of(plan.variants[variant].settings) != OF_PAPER
+
+
+def is_calibrated(plan: Plan, variant: str) -> bool:
+    """Tell whether a variant calibrates likelihoods."""
+    return variant in plan.variants and measure_of(plan.variants[variant].settings).calibrated
+
+
+def finalists_of(plan: Plan, variant: str) -> int:
+    """Return how many of its best a search sends among the finalists, at least its ensemble; 0 without finalists."""
+    found = plan.variant(variant)
+    return max(found.settings.finalists, found.ensemble_size) if has_finalists(plan, variant) else 0
+
+
+def result_of(plan: Plan, run: RunName) -> str:
+    """Return the population that a run's result is in: its finalists, or the last of its search."""
+    return (
+        f"{run.folder}/finalists/population.json" if has_finalists(plan, run.variant) else populations_of(plan, run)[-1]
+    )
+
+
+def shown_populations(plan: Plan, run: RunName) -> list[str]:
+    """Return the populations of a run whose fitness is the metric: with finalists, only these have it."""
+    return [result_of(plan, run)] if has_finalists(plan, run.variant) else populations_of(plan, run)
+
+
+def answers_of(plan: Plan, run: RunName) -> list[str]:
+    """Return the answers to all validation samples of the models among which a run's team is chosen."""
+    if not has_finalists(plan, run.variant):
+        return evaluations_of(plan, run)
+    populations = [experts_of(run.task_names), result_of(plan, run)]
+    return [population.replace("population.json", "evaluations.jsonl") for population in populations]
+
+
 def evaluations_of(plan: Plan, run: RunName) -> list[str]:
     """Return all validation answers of an evolving variant's run; the experts' too if they are its generation 0."""
     populations = populations_of(plan, run)
@@ -82,12 +122,13 @@ def stages_of(plan: Plan, run: RunName) -> list[str]:
     """Return the parts of a run on validation data, as paths below results/runs: first those that runs share."""
     if run.is_static:
         raise GenomeError(f"config.table7.variants: {run.variant} has no run on validation data; take it out")
-    experts = f"{run.task_names}/experts"
+    experts, finalists = f"{run.task_names}/experts", has_finalists(plan, run.variant)
+    last = [f"{run}/finalists"] if finalists else []
     if not plan.evolves(run.variant):
-        return [experts, str(run)]
+        return [experts, str(run), *last]
     initial = initial_of(plan, run)
-    from_experts = plan.variant(run.variant).settings.initialisation == "experts"
-    return [experts, initial, str(run)] if from_experts else [initial, str(run)]
+    from_experts = finalists or plan.variant(run.variant).settings.initialisation == "experts"
+    return [experts, initial, str(run), *last] if from_experts else [initial, str(run)]
 
 
 def records_of(plan: Plan, runs: Iterable[RunName]) -> list[str]:
@@ -97,10 +138,10 @@ def records_of(plan: Plan, runs: Iterable[RunName]) -> list[str]:
 
 def _records_of_stage(plan: Plan, stage: str) -> list[str]:
     folder = f"results/benchmarks/runs/{stage}"
-    _, variant, *_ = stage.split("/")
+    _, variant, *rest = stage.split("/")
     return (
         [f"{folder}/generation_{number}.json" for number in plan.generations]
-        if plan.evolves(variant)
+        if plan.evolves(variant) and rest[-1] != "finalists"
         else [f"{folder}.json"]
     )
 
@@ -110,7 +151,18 @@ def search_settings(plan: Plan, variant: str) -> dict[str, object]:
     found = plan.variant(variant)
     settings = deciding(found.settings)
     races = {"races": racing.VERSION} if settings.get("racing") else {}
-    return {"method": found.method.name, **settings, **races, "stage": found.method.version}
+    return {
+        "method": found.method.name,
+        **settings,
+        **races,
+        **likelihood(plan, measure_of(found.settings)),
+        "stage": found.method.version,
+    }
+
+
+def likelihood(plan: Plan, measure: Measure) -> dict[str, object]:
+    """Return the version of the likelihood, for a fitness that is one."""
+    return {"likelihood": plan.versions["likelihood"]} if measure.objective == LIKELIHOOD else {}
 
 
 @cache
@@ -118,6 +170,8 @@ def searched_as(plan: Plan, variant: str) -> str:
     """Return the variant whose runs serve `variant` too: its method's own if just the ensemble is left out."""
     plain = plan.variant(variant).method.name
     if plain not in plan.variants or search_settings(plan, plain) != search_settings(plan, variant):
+        return variant
+    if finalists_of(plan, plain) != finalists_of(plan, variant):
         return variant
     ensembles = [getattr(plan.variant(name).settings, "ensemble", None) for name in (variant, plain)]
     return plain if ensembles[0] in (False, None, ensembles[1]) else variant

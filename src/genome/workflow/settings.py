@@ -13,21 +13,25 @@ from genome.config import paths, rows
 from genome.config.values import overlay
 from genome.scoring.usage import speed_settings
 from genome.search.method import deciding, plain
-from genome.search.settings import named_space
+from genome.search.settings import EvolvingObjective, named_scheme, named_space
 from genome.tasks.chat import PLAIN, template_text
 from genome.tasks.chat_settings import laid_over
 from genome.tasks.lengths import most_tokens
+from genome.tasks.likelihood import OPTION
 from genome.workflow import sources
 from genome.workflow.evaluation import asked_members, is_team, members_of, model_of
 from genome.workflow.names import RunName, TestName
 from genome.workflow.plan import JSON, Plan, canonical
-from genome.workflow.runs import search_settings
+from genome.workflow.runs import finalists_of, is_calibrated, likelihood, search_settings
 
 OF_SCORING = (
     *("category", "metric", "pattern", "fallback", "integers", "max_tokens", "tokenizer", "prefix", "version"),
-    "likelihood_per",
+    *("likelihood_per", "working"),
 )
 """The fields of a task that only scoring reads."""
+
+OF_OBJECTIVE = [each.name for each in fields(EvolvingObjective)]
+"""The settings that a model card names only if they are not the paper's."""
 
 OF_REPEATS = ("gene_mutation_rate", "sigma", "coefficient_sigma")
 """The settings of GENOME by which a generation 0 of experts is filled up with mutants of them."""
@@ -97,6 +101,12 @@ def of_prompts(plan: Plan, base: str, task: str) -> Mapping[str, JSON]:
     return {"version": plan.versions["prompts"], "task": asked_task(plan, task), **chat}
 
 
+def of_expected(plan: Plan, base: str, task: str) -> Mapping[str, JSON]:
+    """Return what the continuations of a task's validation prompts depend on: also on how answers are read."""
+    version, working = [plan.versions["prompts"], plan.versions["likelihood"]], plan.definition(task).get("working")
+    return {**of_prompts(plan, base, task), "version": version, "task": named_task(plan, task), "working": working}
+
+
 def chat_of(plan: Plan, base: str, task: str | None = None) -> Mapping[str, JSON]:
     """Return the chat settings of a base, with those of a task laid over them; nothing by default."""
     own = plan.definition(task).get("chat") if task else None
@@ -119,8 +129,12 @@ def stop_of(plan: Plan, task: str) -> Mapping[str, JSON]:
 
 
 def named_task(plan: Plan, task: str) -> list[JSON]:
-    """Return a task without its category, which no computation uses, and of its chat only where responses end."""
-    kept = {key: value for key, value in plan.definition(task).items() if key not in ("category", "chat")}
+    """Return a task without its category, which no computation uses, and without what only `of_expected` uses.
+
+    Of its chat, only where responses end is kept.
+    """
+    left_out = ("category", "chat", "working")
+    kept = {key: value for key, value in plan.definition(task).items() if key not in left_out}
     return [task, {**kept, **stop_of(plan, task)}]
 
 
@@ -145,7 +159,7 @@ def of_fitness(plan: Plan, tasks: tuple[str, ...]) -> Mapping[str, JSON]:
 
 def of_initial(plan: Plan, tasks: tuple[str, ...], scheme: str) -> Mapping[str, JSON]:
     """Return what a generation 0 depends on: not on the method; repeats of experts are mutants by GENOME's rates."""
-    initialisation, _, space = scheme.partition("-")
+    initialisation, space, measure = named_scheme(scheme)
     genome = replace(plan.config.variant("genome", "genome").settings, merge_space=named_space(space))
     repeats = OF_REPEATS if initialisation == "experts" else ()
     decided = {key: value for key, value in deciding(genome).items() if key in ("merge_space", *repeats)}
@@ -154,6 +168,8 @@ def of_initial(plan: Plan, tasks: tuple[str, ...], scheme: str) -> Mapping[str, 
         "initialisation": initialisation,
         "stage": plan.versions["initial"],
         **decided,
+        **measure.given(),
+        **likelihood(plan, measure),
     }
 
 
@@ -166,6 +182,13 @@ def of_search(plan: Plan, tasks: tuple[str, ...], variant: str) -> Mapping[str, 
 def search_text(plan: Plan, tasks: tuple[str, ...], variant: str) -> str:
     """Return what a run's populations depend on as one text: the generations of all seeds ask for the same."""
     return canonical(of_search(plan, tasks, variant))
+
+
+def of_finalists(plan: Plan, run: RunName) -> Mapping[str, JSON]:
+    """Return what the choice among a run's finalists depends on."""
+    calibrated = {"calibrated": True} if is_calibrated(plan, run.variant) else {}
+    number, version = finalists_of(plan, run.variant), plan.versions["finalists"]
+    return {**of_fitness(plan, run.tasks), "finalists": number, **calibrated, "stage": version}
 
 
 def of_run(plan: Plan, run: RunName) -> Mapping[str, JSON]:
@@ -182,13 +205,18 @@ def of_run(plan: Plan, run: RunName) -> Mapping[str, JSON]:
 
 
 def of_responses(plan: Plan, test: TestName) -> Mapping[str, JSON]:
-    """Return what the responses to a test depend on: how many members answer, and how a team of them is chosen."""
+    """Return what the responses to a test depend on: how many members answer, and how a team of them is chosen.
+
+    If their answers are calibrated, also on how the task compares options.
+    """
     settings: dict[str, JSON] = {
         "version": plan.versions["responses"],
         "members": asked_members(plan, test),
         "max_tokens": plan.definition(test.task).get("max_tokens"),
         **stop_of(plan, test.task),
     }
+    if is_calibrated(plan, test.run.variant):
+        settings |= {"likelihood_per": plan.definition(test.task).get("likelihood_per", OPTION)}
     if is_team(plan, test.run.variant):
         settings |= {"fitness": of_fitness(plan, test.run.tasks), "similarity": plan.config.similarity.model_dump()}
     return settings
@@ -222,7 +250,12 @@ def of_export(plan: Plan, run: RunName) -> Mapping[str, JSON]:
     variant = plan.variant(run.variant)
     entries = of_fitness(plan, run.tasks)["tasks"]
     weights = {"weights": {entry["name"]: entry["weight"] for entry in entries}} if len(entries) > 1 else {}
-    settings = {each.name: plain(getattr(variant.settings, each.name)) for each in fields(variant.settings)}
+    settings = {
+        each.name: plain(value)
+        for each in fields(variant.settings)
+        for value in (getattr(variant.settings, each.name),)
+        if each.name not in OF_OBJECTIVE or value != each.default
+    }
     model, rank = plan.suite.model.given(), plan.config.export_rank
     return {
         "version": plan.versions["export"],
@@ -237,7 +270,7 @@ def of_export(plan: Plan, run: RunName) -> Mapping[str, JSON]:
 
 
 def _with_chat(plan: Plan, task: str) -> Mapping[str, JSON]:
-    """Return the definition of a task with the whole settings of its chat, if there are any."""
+    """Return what a model card shows of a task, with the whole settings of its chat, if there are any."""
     chat = chat_of(plan, plan.base, task)
-    kept = {key: value for key, value in plan.definition(task).items() if key != "chat"}
+    kept = {key: value for key, value in plan.definition(task).items() if key not in ("chat", "working")}
     return {**kept, "chat": chat} if chat else kept

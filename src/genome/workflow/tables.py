@@ -30,7 +30,7 @@ from genome.workflow.layout import (
     tests_behind,
 )
 from genome.workflow.names import STATIC, RunName
-from genome.workflow.plan import JSON, Plan
+from genome.workflow.plan import JSON, Plan, unique
 from genome.workflow.result import CERTAINTY, COST, REASONS, RUN, SCORES, Files, Result, by_name
 from genome.workflow.settings import named_task
 
@@ -119,7 +119,8 @@ def _compared_runs(plan: Plan, shown: Efficiency) -> list[dict[str, JSON]]:
             "tasks": task,
             "seed": seed,
             "folder": run.folder,
-            "populations": runs.populations_of(plan, run),
+            "populations": runs.shown_populations(plan, run),
+            "records": runs.records_of(plan, [run]),
             "scores": f"{test_of(task, run).folder}/scores.json",
         }
         for variant in shown.variants
@@ -130,7 +131,9 @@ def _compared_runs(plan: Plan, shown: Efficiency) -> list[dict[str, JSON]]:
 
 
 def _efficiency_files(plan: Plan, shown: Efficiency) -> Files:
-    return [file for run in _compared_runs(plan, shown) for file in (run["scores"], *run["populations"])]
+    compared = _compared_runs(plan, shown)
+    # Runs share records, which must not be listed twice.
+    return unique(file for run in compared for file in (run["scores"], *run["populations"], *run["records"]))
 
 
 def _efficiency(plan: Plan, shown: Efficiency) -> Mapping[str, JSON]:
@@ -195,9 +198,7 @@ def _voting_files(plan: Plan, shown: CrossBase) -> Files:
         "responses": responses,
         "origins": files_of(tests, "responses.json"),
         # The last ones: they contain the fitness of the members that vote.
-        "populations": [
-            f"{test.results}/{runs.populations_of(plan, test.run)[-1].removeprefix('results/')}" for test in tests
-        ],
+        "populations": [f"{test.results}/{runs.result_of(plan, test.run).removeprefix('results/')}" for test in tests],
     }
     for each in ("splits", "responses", "populations"):
         # They are made by other workflows, not by rules of this one.

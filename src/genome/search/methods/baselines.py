@@ -29,7 +29,7 @@ from genome.rng import stream
 from genome.search.asking import Search
 from genome.search.method import Method, Number, setting
 from genome.search.population import Individual, Population, new_population
-from genome.search.settings import MergeSpace, Nothing, merge_space, space_of
+from genome.search.settings import MergeSpace, Nothing, Objective, merge_space, space_of
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class ExpertFusionSettings:
 
 
 @dataclass(frozen=True)
-class LoraHubSettings:
+class LoraHubSettings(Objective):
     """Settings of LoraHub."""
 
     evaluations: int = setting(50, "Number of candidates that the search tries.", pinned=True, ge=1)

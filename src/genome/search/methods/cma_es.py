@@ -43,6 +43,7 @@ from genome.search.method import Method, Number, Reader, setting
 from genome.search.population import Individual, Population, fittest, track
 from genome.search.settings import (
     Ensemble,
+    EvolvingObjective,
     Initialisation,
     MergeSpace,
     Racing,
@@ -67,7 +68,7 @@ History = tuple[tuple[tuple[float, ...], float], ...]
 
 
 @dataclass(frozen=True)
-class CmaEsSettings:
+class CmaEsSettings(EvolvingObjective):
     """Settings of CMA-ES."""
 
     merge_space: MergeSpace = merge_space()

@@ -44,6 +44,7 @@ from genome.search.settings import (
     GENE_MUTATION_RATE,
     SIGMA,
     Ensemble,
+    EvolvingObjective,
     Initialisation,
     MergeSpace,
     Racing,
@@ -60,7 +61,7 @@ from genome.search.settings import (
 
 
 @dataclass(frozen=True)
-class GenomeSettings:
+class GenomeSettings(EvolvingObjective):
     """Settings of GENOME: the paper's (section 3.1 and appendix)."""
 
     merge_space: MergeSpace = merge_space()

@@ -32,14 +32,14 @@ from genome.search.asking import Search
 from genome.search.method import Method, Number, Reader, setting
 from genome.search.operators import difference
 from genome.search.population import Individual, Population, track
-from genome.search.settings import Initialisation, MergeSpace, initialisation, merge_space, patience
+from genome.search.settings import EvolvingObjective, Initialisation, MergeSpace, initialisation, merge_space, patience
 
 PERSONAL_BESTS = "personal_bests"
 """The part of the state in which each particle's best position is kept, in the order of the particles."""
 
 
 @dataclass(frozen=True)
-class ModelSwarmsSettings:
+class ModelSwarmsSettings(EvolvingObjective):
     """Settings of Model Swarms: those with which the paper compares."""
 
     merge_space: MergeSpace = merge_space()

@@ -1,0 +1,42 @@
+"""The stage at the end of a search that did not maximise the metric on all validation samples: it decides by that."""
+
+import json
+import time
+from collections.abc import Sequence
+
+from genome.jobs import log
+from genome.jobs.site import Outputs, Site
+from genome.scoring.calibration import write_calibrations
+from genome.search.finalists import decide
+from genome.search.measure import Measure
+from genome.search.population import fittest
+from genome.search.records import check_engine, read_population
+
+
+def finalists(
+    site: Site,
+    settings: str,
+    prompts: Sequence[str],
+    population: str,
+    scored_experts: str,
+    calibration: str,
+    out: Outputs,
+) -> None:
+    """Ask a run's finalists for all validation samples, and write them as a population; its best is the result.
+
+    `population` is the last of the run. Its samples, those of the experts and those of this stage are counted.
+    `calibration` is the file of what is fitted to the finalists' answers by likelihood: nothing by default.
+    """
+    started = time.perf_counter()
+    experts, params = site.experts(), json.loads(settings)
+    last, start = read_population(population, experts), site.read(scored_experts, params["tasks"], experts)
+    if last.engine is not None:
+        check_engine(population, last.engine, start.engine)
+    space = last.best.genotype.space
+    measure = Measure(calibrated=params.get("calibrated", False))
+    evaluator = site.evaluator(params["tasks"], prompts, experts, space, start, scored_experts, measure)
+    decided = decide(last, start, params["finalists"], experts, evaluator, measure)
+    write_calibrations(calibration, evaluator.calibrations)
+    out.write(started, decided, decided, evaluator)
+    ranked = ", ".join(f"{each.name} {each.score:.4f}" for each in fittest(decided.members))
+    log.info("finalists by the metric on all validation samples: %s", ranked)
