@@ -244,7 +244,7 @@ def memory(arguments: argparse.Namespace, base: Path) -> None:
         for batch_tokens in (8192, 32768, 262144):
             code = MEMORY.format(base=cut, batch_tokens=batch_tokens)
             done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-            alone = f"keys and values of so many tokens: {batch_tokens * token / 1e6:.0f} MB"
+            alone = f"keys and values of these tokens: {batch_tokens * token / 1e6:.0f} MB"
             print(f"batch_tokens {batch_tokens}: {done.stdout.strip()} MB added ({alone})")
 
 
@@ -276,7 +276,7 @@ def main() -> None:
     parser.add_argument("--dtype", choices=["float32", "bfloat16"])
     parser.add_argument("--kinds", nargs="+", help="measure only these: letters, likelihood, decode")
     parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--workers", type=int, help="measure so many workers instead")
+    parser.add_argument("--workers", type=int, help="measure this number of workers instead")
     parser.add_argument("--memory", action="store_true", help="measure memory instead")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

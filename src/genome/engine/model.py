@@ -94,7 +94,7 @@ class Model:
         """Load a local transformers folder; GenomeError unless it is one complete model, see `loading`.
 
         `dtype` is the type of the weights in memory (None: as stored). `batch_tokens` bounds the memory of keys and
-        values: a batch has at most so many tokens, with padding and answers, or is a single prompt.
+        values: a batch has at most that many tokens, with padding and answers, or is a single prompt.
         """
         self.base = Path(base)
         self.batch_tokens = batch_tokens

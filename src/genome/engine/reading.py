@@ -18,7 +18,7 @@ TOKENS_AT_ONCE = 2048
 """Most prompt tokens that go through the network at a time, including padding, however narrow its layers are."""
 
 SHARED_TOKENS = 64
-"""Fewest tokens that reading a common prefix once must save; with fewer, a pass of its own costs more."""
+"""Fewest tokens that reading a common prefix once must save; with fewer, a separate pass costs more."""
 
 
 @dataclass(frozen=True)
