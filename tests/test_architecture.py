@@ -26,9 +26,14 @@ LAYERS = (
 
 FENCED = {"torch", "transformers", "peft"}
 BEHIND_THE_FENCE = {
+    "engine/adapter.py",
+    "engine/batches.py",
+    "engine/cache.py",
     "engine/loading.py",
     "engine/model.py",
+    "engine/reading.py",
     "engine/server.py",
+    "engine/weights.py",
     "experts/deltas.py",
     "experts/gguf_base.py",
     "lora/dare_ties.py",

@@ -89,7 +89,8 @@ def test_usage_counts_answers_and_tokens(workflow, gemma, prompts):
     assert {*engine.usage.values()} == {0}
     engine.complete([Request("base", prompts, 6), Request("base", prompts[:2], 6)])
     model = Model(gemma[0])
-    tokens = [len(model.complete([prompt], 6)[0].tokens) for prompt in prompts]
+    answers = [model.complete([prompt], 6)[0] for prompt in prompts]
+    tokens = [len(answer.tokens) + answer.stopped for answer in answers]  # with the end token, as in vLLM
     assert engine.usage == {
         "samples": len(prompts) + 2,
         "prompt_tokens": sum(map(len, prompts)) + sum(map(len, prompts[:2])),

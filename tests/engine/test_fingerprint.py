@@ -49,6 +49,11 @@ def test_fingerprint_of_the_built_in_engine(workflow, gemma):
     assert connect({"backend": "transformers"}, gemma[0]).fingerprint == engine.fingerprint
 
 
+def test_fingerprint_has_the_type_of_the_setting(workflow, family):
+    engine = connect({"backend": "transformers", "dtype": "bfloat16", "batch_tokens": 1000}, family("llama")[0])
+    assert (engine.fingerprint["dtype"], engine.fingerprint["attention"]) == ("bfloat16", "sdpa")
+
+
 def test_fingerprint_dtype_is_the_stored_type(family):
     base, _ = family("llama")
     network = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16, attn_implementation="sdpa")

@@ -11,7 +11,8 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 from engine import tiny_models
 from engine.tiny_models import ARCHITECTURES, FAMILIES, save_adapter
 from genome.engine import loading
-from genome.engine.model import Model, _module, write_merged
+from genome.engine.adapter import _module
+from genome.engine.model import Model, write_merged
 from genome.errors import GenomeError
 
 # PEFT uses a deprecated name of transformers.
@@ -241,7 +242,7 @@ def test_masked_logits_are_not_refused(gemma, prompts):
 def test_complete_does_not_depend_on_the_size_of_parts(gemma, prompts, monkeypatch):
     model = Model(gemma[0])
     whole = model.complete(prompts, 8)
-    monkeypatch.setattr("genome.engine.model.TOKENS_AT_ONCE", 40)
+    monkeypatch.setattr("genome.engine.reading.TOKENS_AT_ONCE", 40)
     assert model.complete(prompts, 8) == whole
 
 

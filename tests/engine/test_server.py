@@ -132,7 +132,7 @@ def test_completion_has_the_form_of_openai(call):
     assert body["object"] == "text_completion"
     assert [choice["index"] for choice in body["choices"]] == [0, 1]
     assert all(choice["finish_reason"] in ("stop", "length") for choice in body["choices"])
-    words = sum(len(choice["text"].split()) for choice in body["choices"])
+    words = sum(len(choice["text"].split()) + (choice["finish_reason"] == "stop") for choice in body["choices"])
     assert body["usage"] == {"prompt_tokens": 5, "completion_tokens": words, "total_tokens": 5 + words}
 
 

@@ -52,6 +52,13 @@ class Transformers(Engine):
     backend: Literal["transformers"] = Field("transformers", description="The built-in server.")
     threads: Count = Field(1, description="Threads of torch per worker.")
     workers: Count = Field(1, description="Models that answer in parallel.")
+    dtype: Literal["float32", "bfloat16", "float16"] | None = Field(
+        None, description="Type of the base model's weights in memory; null: as in its files."
+    )
+    batch_tokens: Count = Field(
+        32768,
+        description="Most tokens of prompts and responses in memory at a time, per worker; a longer prompt is alone.",
+    )
 
 
 class Vllm(Engine):

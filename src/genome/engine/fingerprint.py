@@ -15,7 +15,7 @@ Unknown values are None. vLLM reports its version and length at two addresses, a
 log. Without such a line, the flags are used, with `auto` resolved by the base's config.json.
 
 Properties that change no answer, or only by rounding, are left out: host, port, type and number of processors and GPUs,
-copies of the model, threads, and memory limits.
+copies of the model, threads, memory limits, and `batch_tokens`.
 """
 
 import hashlib

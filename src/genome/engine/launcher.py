@@ -44,6 +44,9 @@ def transformers_backend(settings: Mapping[str, Any], base: Path, rank: int | No
     """Return the finder of the built-in server (genome.engine.server)."""
     threads = str(settings.get("threads", 1))
     arguments = ["--model", str(base.resolve()), "--threads", threads, "--workers", str(settings.get("workers", 1))]
+    for name in ("dtype", "batch_tokens"):
+        if settings.get(name) is not None:
+            arguments += [f"--{name.replace('_', '-')}", str(settings[name])]
     environment = {
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,

@@ -39,8 +39,10 @@ if TYPE_CHECKING:
 AGAIN = "fetch the base model again"
 
 
-def load_network(base: Path) -> "Network":
-    """Load a transformers folder: safetensors only, no remote code, no adapter, in the stored type.
+def load_network(base: Path, dtype: str | None = None) -> "Network":
+    """Load a transformers folder: safetensors only, no remote code, no adapter, in `dtype` or as stored.
+
+    Attention is torch's scaled dot product if the architecture allows it, else transformers' own ("eager").
 
     Raises GenomeError unless the folder is one complete causal language model that transformers supports.
     """
@@ -50,8 +52,7 @@ def load_network(base: Path) -> "Network":
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             base,
-            dtype="auto",
-            attn_implementation="eager",
+            dtype=dtype or "auto",
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,

@@ -4,38 +4,42 @@ To serve an adapter, each targeted linear layer gets W = W₀ + (alpha / rank) �
 untouched W₀ and rounded to the model's type, so that earlier adapters leave no trace. Decoding is greedy; the answers
 to a batch depend only on the batch and the adapter.
 
-There are two ways to answer. If a model's state is only the keys and values of plain attention, batches are padded on
-the left, and ended rows are dropped. Padding may change the answers of any other model (recurrent layers, layers that
-share a cache, no argument for positions): its prompts of the same length go together through transformers' `generate`,
-or one at a time if its state is not a cache of transformers.
+There are two ways to answer. If a model's state is only the keys and values of plain attention, prompts are sorted by
+length and padded on the left, the prefix that all prompts of a request share is read once, and ended rows are dropped.
+Padding may change the answers of any other model (recurrent layers, layers that share a cache, no argument for
+positions): its prompts of the same length go together through transformers' `generate`, or one at a time if its state
+is not a cache of transformers.
 """
 
 import inspect
-import json
 import math
 import shutil
-import stat
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch.nn.functional import pad
 from transformers import DynamicCache, GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 from transformers.cache_utils import Cache, DynamicLayer, DynamicSlidingWindowLayer
 from transformers.utils.logging import disable_progress_bar
 
-from genome.engine.loading import LOADING_ERRORS, TYPES, end_tokens, load_network, positions
+from genome.engine import batches
+from genome.engine.adapter import Adapter, read_adapter
+from genome.engine.cache import shapes
+from genome.engine.loading import LOADING_ERRORS, end_tokens, load_network, positions
+from genome.engine.reading import Reader, Shared, Wanted
+from genome.engine.weights import Weights
 from genome.errors import GenomeError, one_line
-from genome.files import read_object, replacing_directory
+from genome.files import replacing_directory
 from genome.tasks.chat import load_tokenizer
 
-TOKENS_AT_ONCE = 2048
-"""Most prompt tokens that go through the model at a time, including padding."""
+UNPADDED_TOKENS = 2048
+"""Most prompt tokens of a batch that is not padded."""
+
+BATCH_TOKENS = 32768
+"""Most tokens of a batch by default, with padding and with the longest possible answers."""
 
 LOGITS_AT_ONCE = 2**26
 """Most logits (tokens x vocabulary) in memory during scoring: 256 MB in float32."""
@@ -45,27 +49,6 @@ PLAIN_LAYERS = (DynamicLayer, DynamicSlidingWindowLayer)
 
 WEIGHTS = (".safetensors", ".index.json", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".onnx")
 """Name endings of a base model's weights in any format; such files must not be copied next to merged weights."""
-
-PLAIN_LORA = {
-    "peft_type": "LORA",
-    "bias": "none",
-    "use_dora": False,
-    "use_rslora": False,
-    "fan_in_fan_out": False,
-    "rank_pattern": {},
-    "alpha_pattern": {},
-    "modules_to_save": None,
-}
-"""The values that fields of adapter_config.json must have, if set, so that the model is W₀ + (alpha / rank) · B·A."""
-
-
-@dataclass(frozen=True)
-class Adapter:
-    """A LoRA adapter: (A [rank, in], B [out, rank]) in float32 by module name; `scale` is alpha / rank."""
-
-    folder: Path
-    scale: float
-    factors: dict[str, tuple[torch.Tensor, torch.Tensor]]
 
 
 Stops = Callable[[Sequence[int]], bool] | None
@@ -111,15 +94,21 @@ def write_merged(base: Path | str, adapter: Path | str, out: Path | str) -> None
 class Model:
     """A base model and the adapter that is currently merged into it; for one thread at a time."""
 
-    def __init__(self, base: Path | str):
-        """Load a local transformers folder; GenomeError unless it is one complete model, see `loading`."""
+    def __init__(self, base: Path | str, dtype: str | None = None, batch_tokens: int = BATCH_TOKENS):
+        """Load a local transformers folder; GenomeError unless it is one complete model, see `loading`.
+
+        `dtype` is the type of the weights in memory (None: as stored). `batch_tokens` bounds the memory of keys and
+        values: a batch has at most that many tokens, with padding and answers, or is a single prompt.
+        """
         self.base = Path(base)
-        self.network = load_network(self.base)
+        self.batch_tokens = batch_tokens
+        self.network = load_network(self.base, dtype)
         self.tokenizer = load_tokenizer(self.base)
         config = self.network.config.get_text_config()
         self.vocabulary: int = config.vocab_size
         self.positions = positions(config)
         ends = end_tokens(self.base, self.network, self.tokenizer)
+        self._ends = frozenset(ends)
         self._end_tokens = torch.tensor(ends)
         self._stored_generation = self.network.generation_config
         # `generate` reads its defaults here: a base's penalties and sampling must not affect an answer.
@@ -128,47 +117,49 @@ class Model:
         # The name in older releases; newer ones warn about it.
         self._cache_name = "past_key_values" if "past_key_values" in self._arguments else "cache"
         cache = self._cache_of_one_token()
-        self._layers = _attention_layers(cache, config)
-        # Some models, such as RWKV, mix up the rows of a batch.
         self._together = isinstance(cache, Cache)
         self._rope_switch = _rope_switch(config)
-        tied = {id(module.weight) for module in self.network.modules() if isinstance(module, torch.nn.Embedding)}
-        self.linear = {
-            name: module.weight
-            for name, module in self.network.named_modules()
-            if isinstance(module, torch.nn.Linear) and id(module.weight) not in tied
-        }
-        self._untouched: dict[str, torch.Tensor] = {}
+        self._weights = Weights(self.network)
+        self.linear = self._weights.linear
+        self._reader = self._make_reader(cache, config)
         self._current: Adapter | None = None
+
+    def read_adapter(self, folder: Path | str) -> Adapter:
+        """Read a PEFT folder; GenomeError if it does not fit this base model."""
+        return read_adapter(folder, self.linear)
 
     def use(self, adapter: Adapter | None) -> None:
         """Serve `adapter` from now on; None means the plain base model."""
-        if adapter is self._current:
-            return
-        factors, scale = (adapter.factors, adapter.scale) if adapter else ({}, 1.0)
-        for name, weight in self._untouched.items():
-            if name not in factors:
-                self.linear[name].copy_(weight)
-        for name, (A, B) in factors.items():
-            if name not in self._untouched:
-                self._untouched[name] = self.linear[name].clone()
-            merged = torch.addmm(self._untouched[name].float(), B, A, alpha=scale)
-            self.linear[name].copy_(merged)
-        self._current = adapter
+        if adapter is not self._current:
+            self._weights.merge(adapter)
+            self._current = adapter
 
     @torch.inference_mode()
     def complete(self, prompts: Sequence[Sequence[int]], max_tokens: int, stops: Stops = None) -> list[Completion]:
-        """Return the greedy continuation of each prompt, at most `max_tokens` long, in the order of `prompts`.
+        """Return the greedy continuation of each prompt, at most `max_tokens` long, in the order of `prompts`."""
+        reader = self._padded(max(map(len, prompts)) + max_tokens)
+        if reader is None:
+            return self._generate(prompts, max_tokens, stops)
+        completions: list[Completion] = [Completion([], False)] * len(prompts)
+        shared = reader.shared(prompts)
+        for places in batches.by_length(prompts, self.batch_tokens, max_tokens):
+            answers = self._decode(reader, [prompts[place] for place in places], shared, max_tokens, stops)
+            for place, answer in zip(places, answers, strict=True):
+                completions[place] = answer
+        return completions
+
+    def _decode(
+        self, reader: Reader, prompts: Sequence[Sequence[int]], shared: Shared, max_tokens: int, stops: Stops
+    ) -> list[Completion]:
+        """Return the answers to a batch of prompts, shortest first.
 
         Decoding stops after the last answer has ended; finished rows leave the batch once they are half of it.
         """
-        layers = self._layers
-        if layers is None or not self._padded(max(map(len, prompts)) + max_tokens):
-            return self._generate(prompts, max_tokens, stops)
-        width = max(2, *map(len, prompts))
-        cache = self._read(prompts, width, layers)
-        tokens, mask, positions = _pad_left(prompts, width, room=max_tokens)
-        tokens = tokens[:, -1]
+        width = len(prompts[-1])
+        store = reader.read(prompts, shared, room=max_tokens - 1, leave=1)
+        cache = store.rows(0, len(prompts), 0, width - 1)
+        tokens = torch.tensor([prompt[-1] for prompt in prompts])
+        mask, positions = batches.columns([len(prompt) for prompt in prompts], width, max_tokens)
         rows = torch.arange(len(prompts))
         answers = torch.zeros(len(prompts), max_tokens, dtype=torch.long)
         lengths = torch.full((len(prompts),), max_tokens)
@@ -176,14 +167,7 @@ class Model:
         stopped = torch.zeros(len(prompts), dtype=torch.bool)
         for step in range(max_tokens):
             end = width + step
-            logits = self.network(
-                input_ids=tokens[:, None],
-                attention_mask=mask[:, :end],
-                position_ids=positions[:, end - 1 : end],
-                use_cache=True,
-                logits_to_keep=1,
-                **{self._cache_name: cache},
-            ).logits[:, -1]
+            logits = reader.run(tokens[:, None], mask[:, :end], positions[:, end - 1 : end], cache)
             tokens = logits.argmax(-1)
             answers[rows, step] = tokens
             # argmax returns a NaN if there is one, so checking the chosen logit is enough.
@@ -198,7 +182,8 @@ class Model:
             if not left:
                 break
             if 2 * left <= len(rows):
-                cache.batch_select_indices(running)
+                store.keep(running.nonzero().squeeze(-1), end)
+                cache = store.rows(0, left, 0, end)
                 rows, tokens, mask, positions = (x[running] for x in (rows, tokens, mask, positions))
                 running = running[running]
         return [
@@ -206,38 +191,10 @@ class Model:
             for row, length, end in zip(answers.tolist(), lengths.tolist(), stopped.tolist(), strict=True)
         ]
 
-    def _read(self, prompts: Sequence[Sequence[int]], width: int, layers: int) -> DynamicCache:
-        """Return the keys and values of all tokens of the prompts except the last, padded left to `width` - 1.
-
-        Prompts are read in parts, so that their activations stay in the processor's cache and use limited memory.
-        """
-        keys, values = [], []
-        for places in _parts(prompts, range(len(prompts)), TOKENS_AT_ONCE):
-            part = [prompts[place] for place in places]
-            tokens, mask, positions = _pad_left(part, max(2, *map(len, part)))
-            cache = _KeysAndValues(layers)
-            with suppress(_Read):
-                self.network(
-                    input_ids=tokens[:, :-1],
-                    attention_mask=mask[:, :-1],
-                    position_ids=positions[:, :-1],
-                    use_cache=True,
-                    logits_to_keep=1,
-                    **{self._cache_name: cache},
-                )
-            missing = (0, 0, width - tokens.shape[1], 0)
-            past: Any = cache.layers  # PLAIN_LAYERS all, whose keys and values are set by now
-            keys.append([pad(layer.keys, missing) for layer in past])
-            values.append([pad(layer.values, missing) for layer in past])
-        merged = DynamicCache()
-        for layer in range(layers):
-            merged.update(torch.cat([k[layer] for k in keys]), torch.cat([v[layer] for v in values]), layer)
-        return merged
-
     def _generate(self, prompts: Sequence[Sequence[int]], max_tokens: int, stops: Stops = None) -> list[Completion]:
         """Return the same as `complete`, computed by transformers' `generate` on prompts of one length at a time."""
         completions: list[Completion] = [Completion([], False)] * len(prompts)
-        for places in _equal_lengths(prompts, TOKENS_AT_ONCE if self._together else 1):
+        for places in batches.equal_lengths(prompts, self._unpadded_tokens(), max_tokens):
             tokens = torch.tensor([list(prompts[place]) for place in places])
             width = tokens.shape[1]
 
@@ -267,38 +224,158 @@ class Model:
     @torch.inference_mode()
     def score(self, prompts: Sequence[Sequence[int]]) -> tuple[list[list[float]], list[Completion]]:
         """Return the log-probabilities of each prompt's tokens except the first, and the most likely next token."""
-        scores: list[list[float]] = [[]] * len(prompts)
-        continuations: list[Completion] = [Completion([], False)] * len(prompts)
-        most = min(TOKENS_AT_ONCE if self._together else 1, LOGITS_AT_ONCE // self.vocabulary)
-        padded = self._padded(max(map(len, prompts)))
-        for places in _parts(prompts, range(len(prompts)), most) if padded else _equal_lengths(prompts, most):
-            part = [prompts[place] for place in places]
-            width = max(map(len, part))
-            tokens, mask, positions = _pad_left(part, width)
-            given: dict[str, Any] = {"attention_mask": mask}
-            if padded:  # other models may need the cache, such as layers that share keys and values
-                given |= {"position_ids": positions, "use_cache": False}
-            logits = self.network(
-                input_ids=tokens, **{name: given[name] for name in given if name in self._arguments}
-            ).logits.float()
-            totals = logits.logsumexp(-1)
-            self._refuse_nan(totals[mask.bool()])
-            chosen = logits[:, :-1].gather(-1, tokens[:, 1:, None]).squeeze(-1)
-            rows = (chosen - totals[:, :-1]).tolist()
-            following = logits[:, -1].argmax(-1)
-            ended = torch.isin(following, self._end_tokens).tolist()
-            for place, row, token, stop in zip(places, rows, following.tolist(), ended, strict=True):
-                scores[place] = row[width - len(prompts[place]) :]
-                continuations[place] = Completion([] if stop else [token], stop)
-        return scores, continuations
+        scores = [[0.0] * (len(prompt) - 1) for prompt in prompts]
+        following: list[Completion] = [Completion([], False)] * len(prompts)
+        longest = max(map(len, prompts))
 
+        def keep(pairs: Sequence[tuple[int, int]], logits: torch.Tensor) -> None:
+            """Keep what the logits after (prompt, place) say about the next token."""
+            totals = self._totals(logits)
+            given = [prompts[prompt][place + 1] if place + 1 < len(prompts[prompt]) else 0 for prompt, place in pairs]
+            values = logits.gather(-1, torch.tensor(given)[:, None]).squeeze(-1) - totals
+            for row, ((prompt, place), value) in enumerate(zip(pairs, values.tolist(), strict=True)):
+                if place + 1 < len(prompts[prompt]):
+                    scores[prompt][place] = value
+                else:
+                    token = int(logits[row].argmax())
+                    stopped = token in self._ends
+                    following[prompt] = Completion([] if stopped else [token], stopped)
+
+        def keep_shared(pairs: Sequence[tuple[int, int]], logits: torch.Tensor) -> None:
+            """Keep the same for a place that all prompts share."""
+            values = logits - self._totals(logits)[:, None]
+            for (_, place), row in zip(pairs, values, strict=True):
+                of_each = row[[prompt[place + 1] for prompt in prompts]].tolist()
+                for prompt, value in enumerate(of_each):
+                    scores[prompt][place] = value
+
+        most = max(1, LOGITS_AT_ONCE // self.vocabulary)
+        reader = self._padded(longest)
+        if reader is None:
+            for places in batches.equal_lengths(prompts, min(self._unpadded_tokens(), most), 0):
+                for prompt, logits in zip(places, self._logits([prompts[place] for place in places]), strict=True):
+                    keep([(prompt, place) for place in range(len(prompts[prompt]))], logits)
+            return scores, following
+        shared = reader.shared(prompts, Wanted(lambda _: range(longest), keep_shared, most))
+        for places in batches.by_length(prompts, self.batch_tokens, 0):
+            own = Wanted(
+                lambda _: range(shared.tokens, longest),
+                lambda pairs, logits, places=places: keep([(places[row], place) for row, place in pairs], logits),
+                most,
+            )
+            reader.read([prompts[place] for place in places], shared, wanted=own)
+        return scores, following
+
+    @torch.inference_mode()
     def continuations(
         self, prompts: Sequence[Sequence[int]], continuations: Sequence[Sequence[Sequence[int]]]
     ) -> list[list[list[float]]]:
-        """Return the log-probabilities of each continuation's tokens after its prompt: [prompt][continuation]."""
-        whole = [[*prompt, *each] for prompt, given in zip(prompts, continuations, strict=True) for each in given]
-        rows = iter(self.score(whole)[0])
-        return [[next(rows)[-len(each) :] for each in given] for given in continuations]
+        """Return the log-probabilities (nats) of the tokens of each prompt's continuations.
+
+        Each prompt is read once. Its last token predicts the first tokens of all its continuations, and only those of
+        several tokens are read, after a copy of the prompt's keys and values.
+        """
+        scores = [[[0.0] * len(tokens) for tokens in each] for each in continuations]
+        longest = max(map(len, prompts)) + max((len(tokens) for each in continuations for tokens in each), default=0)
+        reader = self._padded(longest)
+        if reader is None:
+            return self._continue_unpadded(prompts, continuations)
+        shared = reader.shared(prompts)
+        # One half for the prompts, the other for their copies.
+        for places in batches.by_length(prompts, self.batch_tokens // 2, 0):
+            self._continue(reader, shared, places, prompts, continuations, scores)
+        return scores
+
+    def _continue(
+        self,
+        reader: Reader,
+        shared: Shared,
+        places: Sequence[int],
+        prompts: Sequence[Sequence[int]],
+        continuations: Sequence[Sequence[Sequence[int]]],
+        scores: list[list[list[float]]],
+    ) -> None:
+        """Fill in the scores of the continuations of a batch of prompts at `places`, shortest first."""
+        batch, most = [prompts[place] for place in places], max(1, LOGITS_AT_ONCE // self.vocabulary)
+        lengths = [len(prompt) for prompt in batch]
+
+        def keep(tokens: Sequence[tuple[int, int, int, int]], logits: torch.Tensor) -> None:
+            """Keep the scores of (row of logits, prompt, continuation, place of the token in it)."""
+            totals = self._totals(logits)
+            given = torch.tensor(
+                [continuations[prompt][index][at] for _, prompt, index, at in tokens], dtype=torch.long
+            )
+            rows = torch.tensor([row for row, *_ in tokens], dtype=torch.long)
+            values = (logits[rows, given] - totals[rows]).tolist()
+            for (_, prompt, index, at), value in zip(tokens, values, strict=True):
+                scores[prompt][index][at] = value
+
+        def keep_first(pairs: Sequence[tuple[int, int]], logits: torch.Tensor) -> None:
+            first = [
+                (line, places[row], index, 0)
+                for line, (row, _) in enumerate(pairs)
+                for index, tokens in enumerate(continuations[places[row]])
+                if tokens
+            ]
+            keep(first, logits)
+
+        last = Wanted(lambda row: range(lengths[row] - 1, lengths[row]), keep_first, most)
+        store = reader.read(batch, shared, wanted=last)
+        further = sorted(
+            (len(tokens) - 1, row, index)
+            for row, place in enumerate(places)
+            for index, tokens in enumerate(continuations[place])
+            if len(tokens) > 1
+        )
+        room = max(0, self.batch_tokens // 2)
+        width = lengths[-1]
+        start = 0
+        for end in range(1, len(further) + 1):
+            rows = end + 1 - start
+            longest = further[end][0] if end < len(further) else 0
+            fits = rows * (width + longest) <= room and rows * longest <= most
+            if end < len(further) and fits:
+                continue
+            group, start = further[start:end], end
+            ahead = [list(continuations[places[row]][index]) for _, row, index in group]
+            logits = reader.read_behind(store, lengths, [row for _, row, _ in group], [tokens[:-1] for tokens in ahead])
+            keep(
+                [
+                    (line, places[row], index, at)
+                    for line, (row, index, at) in enumerate(
+                        (row, index, at + 1) for count, row, index in group for at in range(count)
+                    )
+                ],
+                logits,
+            )
+
+    def _continue_unpadded(
+        self, prompts: Sequence[Sequence[int]], continuations: Sequence[Sequence[Sequence[int]]]
+    ) -> list[list[list[float]]]:
+        """Return the same as `continuations`, with each prompt read once for each of its continuations."""
+        whole = [[*prompt, *tokens] for prompt, each in zip(prompts, continuations, strict=True) for tokens in each]
+        scores = iter(self.score(whole)[0] if whole else [])
+        return [
+            [next(scores)[len(prompt) - 1 :] for _ in each] for prompt, each in zip(prompts, continuations, strict=True)
+        ]
+
+    def _totals(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the log-sum-exp [n] of logits [n, vocabulary]; GenomeError if one is NaN."""
+        totals = logits.logsumexp(-1)
+        self._refuse_nan(totals)
+        return totals
+
+    def _logits(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Return the logits [n, tokens, vocabulary] of prompts of one length, in float32."""
+        tokens = torch.tensor([list(prompt) for prompt in prompts])
+        # Given to a model that takes it, which some do not.
+        mask = {"attention_mask": torch.ones_like(tokens)} if "attention_mask" in self._arguments else {}
+        return self.network(input_ids=tokens, **mask).logits.float()
+
+    def _unpadded_tokens(self) -> int:
+        """Return the most tokens of a batch that is not padded."""
+        # Some models, such as RWKV, mix up the rows of a batch.
+        return min(UNPADDED_TOKENS, self.batch_tokens) if self._together else 1
 
     def save(self, folder: Path) -> None:
         """Write the model as it is currently served, in transformers' format, with the base's generation settings."""
@@ -308,19 +385,29 @@ class Model:
         except ValueError:  # loadable, but refused by `save_pretrained`: the base's file is copied instead
             stored = None
         self.network.generation_config = stored or served
-        self.network.save_pretrained(folder)
+        with self._weights.written():
+            self.network.save_pretrained(folder)
         self.network.generation_config = served
         own = self.base / "generation_config.json"
         if stored is None and own.exists():
             shutil.copyfile(own, folder / own.name)
 
-    def _padded(self, longest: int) -> bool:
-        """Return whether prompts of different lengths may share a batch, up to `longest` positions."""
-        return (
-            self._layers is not None
-            and self._arguments >= {self._cache_name, "attention_mask", "position_ids", "logits_to_keep"}
-            and (self._rope_switch is None or longest <= self._rope_switch)
-        )
+    def _padded(self, longest: int) -> Reader | None:
+        """Return the reader if prompts of different lengths may share a batch, up to `longest` positions."""
+        return self._reader if self._rope_switch is None or longest <= self._rope_switch else None
+
+    def _make_reader(self, cache: Any, config: Any) -> Reader | None:
+        """Return a reader, with large weights packed; None if the model's state is more than keys and values."""
+        needed = {self._cache_name, "attention_mask", "position_ids", "logits_to_keep"}
+        if not _only_attention(cache, config) or not self._arguments >= needed:
+            return None
+        self._weights.pack()
+        try:
+            self._cache_of_one_token()
+        except GenomeError:  # it uses a weight without its layer
+            self._weights.unpack()
+        widest = max((weight.shape[0] for weight in self.linear.values()), default=config.hidden_size)
+        return Reader(self.network, shapes(cache.layers), self._cache_name, widest)
 
     @torch.inference_mode()
     def _cache_of_one_token(self) -> Any:
@@ -342,121 +429,16 @@ class Model:
         adapter = f" with adapter {self._current.folder}" if self._current else ""
         raise GenomeError(
             f"{self.base}: the engine gave NaN or infinite logits in {kind}{adapter}; use bfloat16 or float32 "
-            '("dtype" in the base model\'s config.json)'
+            "(engine.dtype)"
             + (", or fetch the base model again and make the adapter again" if kind != "float16" else "")
         )
 
-    def read_adapter(self, folder: Path | str) -> Adapter:
-        """Read a PEFT folder; GenomeError if it does not fit this base model."""
-        folder = Path(folder)
-        for name in ("adapter_config.json", "adapter_model.safetensors"):
-            _check_file(folder, name)
-        config = read_object(folder / "adapter_config.json", "make the adapter again")
-        for field, plain in PLAIN_LORA.items():
-            if config.get(field, plain) not in (plain, None):
-                raise GenomeError(
-                    f"{folder}/adapter_config.json: {field} is {_as_json(config[field])}, "
-                    f"expected {json.dumps(plain)}; only plain LoRA adapters are served"
-                )
-        for field in ("r", "lora_alpha"):
-            value = config.get(field)
-            if not (
-                isinstance(value, int | float)
-                and not isinstance(value, bool)
-                and 0 < value < 2**31
-                and (field == "lora_alpha" or value == int(value))
-            ):
-                raise GenomeError(
-                    f"{folder}/adapter_config.json: {field} is {_as_json(value)}, expected a positive number; "
-                    "make the adapter again"
-                )
-        file, rank = folder / "adapter_model.safetensors", int(config["r"])
-        try:
-            tensors = safetensors.torch.load_file(file)
-        except (SafetensorError, OSError, ValueError, KeyError) as error:
-            raise GenomeError(
-                f"{file}: not a whole safetensors file ({one_line(error)}); make the adapter again"
-            ) from error
-        if not tensors:
-            raise GenomeError(f"{file}: contains no tensors; make the adapter again")
-        factors = {}
-        for key in tensors:
-            stem, letter = key.removesuffix(".weight")[:-1], key.removesuffix(".weight")[-1:]
-            name = stem.removeprefix("base_model.model.").removesuffix(".lora_")
-            module = _module(name, self.linear)
-            if module is None:
-                raise GenomeError(f"{file}: tensor {key} does not belong to a linear layer of the base model")
-            partner = stem + {"A": "B.weight", "B": "A.weight"}.get(letter, "")
-            if partner not in tensors:
-                raise GenomeError(f"{file}: tensor {key} has no partner {partner}")
-            if letter == "B":
-                continue
-            if not {tensors[key].dtype, tensors[partner].dtype}.issubset(TYPES):
-                raise GenomeError(
-                    f"{file}: {name} has {tensors[key].dtype} and {tensors[partner].dtype}, "
-                    "expected float32, bfloat16 or float16"
-                )
-            A, B = tensors[key].float(), tensors[partner].float()
-            outputs, inputs = self.linear[module].shape
-            if A.shape != (rank, inputs) or B.shape != (outputs, rank):
-                raise GenomeError(
-                    f"{file}: {name} has A {list(A.shape)} and B {list(B.shape)}, expected "
-                    f"[{rank}, {inputs}] and [{outputs}, {rank}] for rank {rank} on this base model"
-                )
-            if not (A.isfinite().all() and B.isfinite().all()):
-                raise GenomeError(f"{file}: {name} contains NaN or infinity")
-            if module in factors:
-                raise GenomeError(
-                    f"{file}: {name} belongs to {module}, which has other tensors; make the adapter again"
-                )
-            factors[module] = (A, B)
-        return Adapter(folder, config["lora_alpha"] / rank, factors)
 
-
-def _module(layer: str, modules: Collection[str]) -> str | None:
-    """Return the module that a layer's name in the base's files stands for; None if none or several may be meant.
-
-    Some names change on loading, such as `language_model.model.layers.0.mlp.up_proj`, which becomes
-    `model.language_model.layers.0.mlp.up_proj`. What follows `layers.` stays; of several modules that share it (a text
-    and a vision model), the one whose name before it has the most words in common is meant.
-    """
-    if layer in modules:
-        return layer
-    before, _, after = layer.rpartition("layers.")
-    words = set(before.split("."))
-    shared = {
-        module: len(words & set(module.removesuffix(f"layers.{after}").split(".")))
-        for module in modules
-        if after and f".{module}".endswith(f".layers.{after}")
-    }
-    best = [module for module, number in shared.items() if number == max(shared.values())]
-    return best[0] if len(best) == 1 else None
-
-
-def _check_file(folder: Path, name: str) -> None:
-    """Raise GenomeError if a file of an adapter is missing or is not a regular file."""
-    try:
-        regular = stat.S_ISREG((folder / name).stat().st_mode)
-    except (OSError, ValueError) as error:  # ValueError: an invalid path, such as one with a NUL
-        reason = getattr(error, "strerror", None) or one_line(error)
-        raise GenomeError(f"{str(folder)[:1000]!r}: no {name} ({reason}); an adapter is a PEFT folder") from error
-    if not regular:
-        raise GenomeError(f"{folder}/{name}: not a regular file; an adapter is a PEFT folder")
-
-
-def _as_json(value: Any) -> str:
-    """Return a value of a JSON file for a message, in at most 80 characters."""
-    text = json.dumps(value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _attention_layers(cache: Any, config: Any) -> int | None:
-    """Return the number of layers if a cache of one token has only keys and values of attention for each, else None."""
+def _only_attention(cache: Any, config: Any) -> bool:
+    """Return whether a cache of one token has only keys and values of attention for each layer."""
     if type(cache) is not DynamicCache or len(cache.layers) != config.num_hidden_layers:
-        return None
-    plain = [layer for layer in cache.layers if isinstance(layer, PLAIN_LAYERS) and type(layer) in PLAIN_LAYERS]
-    whole = len(plain) == len(cache.layers) and all(layer.get_seq_length() == 1 for layer in plain)
-    return len(plain) if whole else None
+        return False
+    return all(type(layer) in PLAIN_LAYERS and layer.get_seq_length() == 1 for layer in cache.layers)
 
 
 def _rope_switch(config: Any) -> int | None:
@@ -465,55 +447,3 @@ def _rope_switch(config: Any) -> int | None:
     if rope.get("rope_type", rope.get("type")) != "longrope":
         return None
     return rope.get("original_max_position_embeddings") or getattr(config, "original_max_position_embeddings", 0)
-
-
-def _parts(prompts: Sequence[Sequence[int]], places: Sequence[int], tokens: int) -> Iterator[Sequence[int]]:
-    """Cut `places` of prompts, in order, into parts of at most `tokens` tokens with padding, or of one prompt."""
-    start = widest = 0
-    for end, place in enumerate(places):
-        widest = max(widest, len(prompts[place]))
-        if end > start and (end - start + 1) * widest > tokens:
-            yield places[start:end]
-            start, widest = end, len(prompts[place])
-    yield places[start:]
-
-
-def _equal_lengths(prompts: Sequence[Sequence[int]], tokens: int) -> Iterator[Sequence[int]]:
-    """Cut the places of prompts into parts of equal length, of at most `tokens` tokens or of one prompt."""
-    by_length: dict[int, list[int]] = {}
-    for place, prompt in enumerate(prompts):
-        by_length.setdefault(len(prompt), []).append(place)
-    for length in sorted(by_length):
-        yield from _parts(prompts, by_length[length], tokens)
-
-
-def _pad_left(
-    prompts: Sequence[Sequence[int]], width: int, room: int = 0
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return tokens [n, width], and mask and positions [n, width + room], with `room` tokens to be decoded."""
-    tokens = torch.tensor([[0] * (width - len(prompt)) + list(prompt) for prompt in prompts])
-    columns = torch.arange(width + room) - torch.tensor([[width - len(prompt)] for prompt in prompts])
-    return tokens, (columns >= 0).long(), columns.clamp(min=0)
-
-
-class _Read(Exception):  # noqa: N818
-    """Signals that the keys and values of prompts are complete."""
-
-
-class _KeysAndValues(DynamicCache):
-    """A cache that ends the model's pass once it has the last layer's keys and values.
-
-    The rest of that layer is only needed for the next token, which is decoded later for all prompts at once. In a
-    model of two layers, this saves a third of the work.
-    """
-
-    def __init__(self, layers: int):
-        super().__init__()
-        self._last = layers - 1
-
-    def update(self, keys: torch.Tensor, values: torch.Tensor, layer: int, *rest, **more):
-        """Add a layer's keys and values."""
-        states = super().update(keys, values, layer, *rest, **more)
-        if layer == self._last:
-            raise _Read
-        return states

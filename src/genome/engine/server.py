@@ -104,7 +104,8 @@ def not_found(message: str) -> RefusalError:
 class Engine:
     """The models of this process, one per worker thread, and the adapters that they share by name."""
 
-    def __init__(self, base: str, threads: int, workers: int):
+    def __init__(self, base: str, threads: int, workers: int, **options: Any):
+        """Load `workers` models with `options` (dtype, batch_tokens), each for `threads` threads."""
         import torch
 
         from genome.engine.model import Model
@@ -119,7 +120,7 @@ class Engine:
         self._adapters: OrderedDict[str, Any] = OrderedDict()
         self._lock = threading.Lock()
         self._own = threading.local()
-        models = [Model(base) for _ in range(workers)]
+        models = [Model(base, **options) for _ in range(workers)]
         self.tokenizer = models[0].tokenizer
         self.vocabulary, self.positions = models[0].vocabulary, models[0].positions
         self.fingerprint = of_loaded(models[0].network, base)
@@ -200,7 +201,8 @@ class Engine:
         completions, log_probabilities = self._workers.submit(run, name, path, prompts, max_tokens, stops).result()
         whole = self.tokenizer.batch_decode([c.tokens for c in completions], skip_special_tokens=True)
         texts = [cut(text, stops) for text in whole]
-        generated = sum(len(c.tokens) for c in completions)
+        # The end token counts, as in vLLM.
+        generated = sum(len(c.tokens) + c.stopped for c in completions)
         given = sum(map(len, prompts))
         return {
             "id": f"cmpl-{secrets.token_hex(8)}",
@@ -574,6 +576,8 @@ def main() -> None:
     parser = lifetime.engine_parser(__doc__)
     parser.add_argument("--threads", type=int, default=1, help="torch threads of each worker")
     parser.add_argument("--workers", type=int, default=1, help="copies of the model that answer in parallel")
+    parser.add_argument("--dtype", help="type of the weights in memory (default: as stored)")
+    parser.add_argument("--batch-tokens", type=int, help="most tokens of a batch, with padding and answers")
     arguments = parser.parse_args()
     key = os.environ[KEY_VARIABLE]
 
@@ -583,7 +587,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
     try:
-        engine = Engine(arguments.model, arguments.threads, arguments.workers)
+        options = {"dtype": arguments.dtype, "batch_tokens": arguments.batch_tokens}
+        given = {name: value for name, value in options.items() if value is not None}
+        engine = Engine(arguments.model, arguments.threads, arguments.workers, **given)
     except GenomeError as error:
         sys.exit(f"error: {error}")
     with Server((lifetime.interface(arguments)[0], 0), handler(engine, key)) as server:
