@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 
@@ -48,7 +49,8 @@ def runs(lengths: Sequence[int]) -> Iterator[tuple[int, int, int]]:
 
 def common_prefix(prompts: Prompts) -> int:
     """Return the number of tokens with which all prompts start; each keeps at least one token after them."""
-    least, largest = min(prompts), max(prompts)  # what these two share, all prompts share
+    ordered: Any = prompts  # lists of numbers
+    least, largest = min(ordered), max(ordered)  # what these two share, all prompts share
     same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(least, largest, strict=False)))
     return min(same, min(map(len, prompts)) - 1)
 

@@ -42,7 +42,7 @@ class Store:
         With `end_early`, it raises `Read` once it has received the last layer's keys and values. The rest of that layer
         is only needed for the next token. In a model of two layers, this saves a third of the work.
         """
-        cache = DynamicCache()
+        cache: Any = DynamicCache()
         cache.layers = [
             _Layer(keys[start:stop, :, first:], values[start:stop, :, first:], filled) for keys, values in self.layers
         ]
@@ -112,4 +112,4 @@ class _Layer(DynamicLayer):
         self._fill(self._filled)
         if self.end_early:
             raise Read
-        return self.keys, self.values
+        return self._all_keys[:, :, : self._filled], self._all_values[:, :, : self._filled]

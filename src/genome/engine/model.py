@@ -436,9 +436,11 @@ class Model:
 
 def _only_attention(cache: Any, config: Any) -> bool:
     """Return whether a cache of one token has only keys and values of attention for each layer."""
-    if type(cache) is not DynamicCache or len(cache.layers) != config.num_hidden_layers:
+    if type(cache) is not DynamicCache:
         return False
-    return all(type(layer) in PLAIN_LAYERS and layer.get_seq_length() == 1 for layer in cache.layers)
+    layers: Any = cache.layers
+    plain = all(type(layer) in PLAIN_LAYERS and layer.get_seq_length() == 1 for layer in layers)
+    return plain and len(layers) == config.num_hidden_layers
 
 
 def _rope_switch(config: Any) -> int | None:

@@ -25,7 +25,9 @@ class Weights:
             name: module for name, module in network.named_modules() if isinstance(module, torch.nn.Linear)
         }
         tied = {id(module.weight) for module in network.modules() if isinstance(module, torch.nn.Embedding)}
-        self.linear = {name: module.weight for name, module in self._modules.items() if id(module.weight) not in tied}
+        self.linear: dict[str, torch.Tensor] = {
+            name: module.weight for name, module in self._modules.items() if id(module.weight) not in tied
+        }
         self._untouched: dict[str, torch.Tensor] = {}
         self._packed: set[str] = set()
         self._merged: Adapter | None = None
