@@ -56,7 +56,8 @@ def _splits(plan: Plan, shown: TaskTable) -> Files:
 
 
 def _split_contents(plan: Plan, shown: TaskTable) -> Mapping[str, JSON]:
-    tasks = [[name, plan.definition(name)] for name in shown.tasks]
+    shown_fields = ((name, plan.definition(name).items()) for name in shown.tasks)
+    tasks = [[name, {key: value for key, value in fields if key != "working"}] for name, fields in shown_fields]
     return {"version": plan.versions["tables"], "tasks": tasks}
 
 
