@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from builders import ENGINE
 from genome.engine.client import USAGE, Request
 from genome.experts.tensors import open_tensors
+from genome.progress import Progress
 
 
 class FakeEngine:
@@ -17,6 +18,7 @@ class FakeEngine:
     def __init__(self):
         self.paths, self.requests, self.scored = {}, [], []
         self.usage = dict.fromkeys(USAGE, 0)
+        self.progress = Progress("samples")
 
     def serving(self, folders):
         self.paths |= {folder.name: folder for folder in folders}

@@ -216,11 +216,10 @@ def test_printed_numbers_are_those_of_the_tables(printer, monkeypatch, project, 
         "Means over seed 1; 1,200 test samples per task; the standard error of one run's score is at most 1.5 "
         in readme
     )
-    assert "| CMA-ES | 95.2 | 94.0 | −1.0 [−2.3, 0.5] | 32,400 |  |\n" in readme
     page = (project / "docs/results.md").read_text()
     assert "<!-- results: table2 -->\n| Method | sums |\n|:--|--:|\n| GENOME+ | **51.37**† |\n<!-- end -->\n" in page
     assert "A caption" not in page
-    assert "| GENOME+ tuned | 95.2 |" in (project / "docs/search.md").read_text()
+    assert "| CMA-ES | 95.2 | 94.0 | −1.0 [−2.3, 0.5] | 32,400 |  |\n" in (project / "docs/search.md").read_text()
     assert (project / "docs/images/family_tree.png").read_bytes() == b"picture"
 
 
@@ -250,7 +249,7 @@ def test_an_unknown_block_is_refused(printer):
 
 def test_every_number_block_of_the_pages_is_known_and_not_empty(printer):
     found = [match for page in DOCS for match in printer.BLOCK.finditer(page.read_text())]
-    assert {match["name"] for match in found} >= {"summary", "search summary", "search", "table2"}
+    assert {match["name"] for match in found} >= {"summary", "search", "table2"}
     assert {match["name"] for match in found} <= {*printer.blocks(PROJECT, None)}
     assert all(match["text"].strip() for match in found)
     marks = sum(len(re.findall("<!-- (?:results: |end)", page.read_text())) for page in DOCS)

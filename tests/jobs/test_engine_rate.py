@@ -18,7 +18,7 @@ PROMPTS = [[2, 100 + number, *range(number, number + 18)] for number in range(60
 class FakeEngine:
     """Takes `prompt` and `response` seconds per token, by a clock that only requests move."""
 
-    machine, fingerprint = "1 x Abacus", {**ENGINE, "base": None}
+    machine, fingerprint, earlier_seconds = "1 x Abacus", {**ENGINE, "base": None}, 0.0
 
     def __init__(self, prompt, response):
         self.costs, self.now = (prompt, response), 1000.0

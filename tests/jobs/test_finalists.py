@@ -109,7 +109,7 @@ def test_a_population_of_another_measure_is_refused(project):
         lambda: project.generation(1), f"{path}: scored by the likelihood on 2 samples, expected the metric on all"
     )
     settings = json.dumps({"version": 1, "members": 0, "max_tokens": None})
-    out = f"{TEST}/responses.jsonl", f"{TEST}/responses.json"
+    out = f"{TEST}/responses.jsonl", f"{TEST}/responses.json", "test_record.json"
     assert_refused(
         lambda: answer_test(project.site, settings, path, [], "test.jsonl", *out), "expected the metric on all"
     )
@@ -132,7 +132,7 @@ def test_finalists_are_decided_on_all_samples_and_their_best_is_tested(project):
     assert decided.samples == last.samples + experts.samples + len(rows)
     assert read_json(f"{RUN}/finalists/record.json")["evaluations"] == len(scored)
     settings = json.dumps({"version": 1, "members": 2, "max_tokens": None})
-    out = f"{TEST}/responses.jsonl", f"{TEST}/responses.json"
+    out = f"{TEST}/responses.jsonl", f"{TEST}/responses.json", "test_record.json"
     answer_test(project.site, settings, f"{RUN}/finalists/population.json", [], "test.jsonl", *out)
     roles = {row["role"]: row["individual"] for row in read_jsonl(out[0])}
     assert roles["best"] == roles["member1"] == decided.best.name
@@ -157,7 +157,7 @@ def test_calibrated_finalists_are_asked_again_and_tested_with_their_calibration(
     fitted = {each.name: {"emotions": {"temperature": 2.0, "biases": [0.0, 9.0]}} for each in decided.members}
     write_json(f"{RUN}/finalists/calibration.json", fitted)
     settings = {"version": 1, "members": 0, "max_tokens": None, "likelihood_per": "option"}
-    out = f"{TEST}/responses.jsonl", f"{TEST}/responses.json"
+    out = f"{TEST}/responses.jsonl", f"{TEST}/responses.json", "test_record.json"
     arguments = (json.dumps(settings), path, [], f"{test}/test.jsonl", *out)
     answer_test(project.site, *arguments, [f"{RUN}/finalists/calibration.json"])
     answers = {most_likely(row["response"], ["1", "2"]) for row in read_jsonl(out[0])}
@@ -186,7 +186,8 @@ def test_products_are_compared_with_the_experts(project):
     path = f"{RUN}/finalists/population.json"
     project.site = replace(project.site, engine={})
     settings = json.dumps({"version": 1, "members": 2, "max_tokens": None})
-    answer_test(project.site, settings, path, [], "test.jsonl", f"{TEST}/responses.jsonl", f"{TEST}/responses.json")
+    out = f"{TEST}/responses.jsonl", f"{TEST}/responses.json", "test_record.json"
+    answer_test(project.site, settings, path, [], "test.jsonl", *out)
     assert project.ranks == [12, 12]
 
 

@@ -61,7 +61,7 @@ def test_open_answer_is_the_reference_and_the_end_of_the_turn(base):
     tokenizer = load_tokenizer(base)
     text = tokenizer.decode([*samples[0]["tokens"], *samples[0]["continuations"][0]["tokens"]])
     [dialogue] = dialogue_texts(tokenizer, ["q0"], ["5"], Chat())
-    assert text == dialogue.rstrip("\n")
+    assert text == "".join(dialogue).rstrip("\n")
     prompts = prepare_prompts(task, rows("5", "-12"), base)
     assert [{key: each[key] for key in prompts[0]} for each in samples] == prompts
 

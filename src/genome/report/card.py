@@ -241,7 +241,7 @@ def snippet(export: Export) -> str:
         compared=task.answer_by == LIKELIHOOD,
         options=_example_options(task),
         score=_score(task),
-        # As `genome.tasks.continuations`: an option that follows a text is a word of its own.
+        # As `genome.tasks.continuations`: an option that follows a text is a separate word.
         spaced=not prefix[-1:].isspace() if prefix else chat.get("plain", False),
     ).rstrip("\n")
 

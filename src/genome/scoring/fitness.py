@@ -126,6 +126,8 @@ class Evaluator:
         genotypes = [individual.genotype for individual in individuals]
         folders = store_genotypes(genotypes, self.experts, self.store, names, self.basis)
         scores: list[dict[str, Scores]] = [{} for _ in individuals]
+        if self.by_likelihood:
+            self.meter.tasks = ()  # the tokens of these responses say nothing about the tasks' answers
         with self.meter.asking():
             if self.by_likelihood:
                 responses = self._likelihoods(engine, folders, objectives)

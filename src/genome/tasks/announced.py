@@ -127,7 +127,7 @@ def concluded(response: str, *, sure: bool, alone: bool) -> list[Statement]:
     >>> concluded("He laughs. So it is joy.", sure=True, alone=False), concluded("Joy.", sure=True, alone=True)
     ([Statement(text='So it is joy', sure=True)], [Statement(text='Joy', sure=True)])
     """
-    lines = [line for line in response.splitlines() if _CONTENT.search(line)]
+    lines = [line for line in response.split("\n") if _CONTENT.search(line)]
     if not lines:
         return []
     sentences = re.split(r"(?<=[.!?])\s+", lines[-1].strip())
@@ -203,7 +203,7 @@ def _expected(noun: re.Match[str], before: str) -> bool:
 
 def _below(response: str, position: int) -> str:
     """Return the next line with text, or the items of a list that begins there, separated by commas."""
-    lines = [line for line in response[position : position + 4000].splitlines() if _CONTENT.search(line)]
+    lines = [line for line in response[position : position + 4000].split("\n") if _CONTENT.search(line)]
     if lines and re.fullmatch(r"[ \t]*```\w*", lines[0]):
         lines = lines[1:]
     items = []

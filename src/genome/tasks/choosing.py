@@ -204,7 +204,9 @@ def _by_letter(text: str, table: NameTable, within: bool) -> tuple[str, ...] | N
     own, after = table.texts[letter], loose(rest)
     whole = loose(text)
     # The text may begin with a character that separates letter and text: "(A) -5".
-    if after == own or (own and whole.endswith(f" {own}")) or _begins(rest, own):
+    if after == own or (own and whole.endswith(f" {own}")):
+        return (letter,)
+    if _begins(rest, own):
         return _unless_otherwise(letter, rest, table)
     # "A surprise": an article.
     if match[1] in "Aa" and not (mark or bracketed) and not _AFTER_A.match(rest):

@@ -211,7 +211,8 @@ def _in_languages(nouns: tuple[str, ...]) -> re.Pattern[str]:
         if "" in words.link:
             start = "" if language in UNSPACED else r"(?<![^\W_])"
             forms.append(rf"{start}(?:{own})[ \t*_]*(?=[$€£¥₹]?[-−]?\d)")
-    return re.compile(rf"(?:{'|'.join(forms)})[\s*_:：]*{_OPENING}(\S.*)", re.IGNORECASE)
+    # A noun at the end of a sentence announces nothing.
+    return re.compile(rf"(?:{'|'.join(forms)})[\s*_:：]*{_OPENING}(?=.*[^\W_])(\S.*)", re.IGNORECASE)
 
 
 @lru_cache(maxsize=256)
