@@ -87,46 +87,42 @@ def forecast_of(project, *targets, cores):
         return forecast(jobs, setting, measure(jobs, setting), cores)
 
 
-def took(project, *stages):
-    """Return how long the jobs of stages took, from the begin of the first to the end of the last."""
-    files = [file for stage in stages for file in (project.folder / f"results/benchmarks/{stage}").rglob("*.tsv")]
+MADE = ("split", "prompts", "merges", "runs", "test", "tables")
+"""The folders of results/benchmarks that a table has, once base and experts are there."""
+
+
+def took(project):
+    """Return how long the jobs took, from the begin of the first to the end of the last, by Snakemake's clock."""
+    files = [file for stage in MADE for file in (project.folder / f"results/benchmarks/{stage}").rglob("*.tsv")]
     seconds = [float(file.read_text().splitlines()[1].split("\t")[0]) for file in files]
     ends = [file.stat().st_mtime for file in files]
     return max(ends) - min(end - each for end, each in zip(ends, seconds, strict=True))
 
 
-def test_the_forecast_of_a_finished_run_is_what_it_took(done, fresh):
-    """With two jobs side by side, and one after another."""
-    stages = "runs", "test"
-    targets = [
-        f"results/runs/{task}/model_swarms/n4/seed1/generation_3/population.json" for task in ("emotions", "sums")
+def worked(project):
+    """Return for how many seconds the engine had something to do."""
+    files = [
+        file for stage in ("runs", "test") for file in project.folder.glob(f"results/benchmarks/{stage}/**/*.json")
     ]
-    fresh.make(*targets, cores=1)
-    for project, wanted, cores in ((done, ["results/tables/table2.csv"], 2), (fresh, targets, 1)):
-        for stage in stages:
-            shutil.rmtree(project.folder / "results" / stage, ignore_errors=True)
-        result = forecast_of(project, *wanted, cores=cores)
-        assert not result.total.untimed
-        assert 1 / 1.3 < result.seconds / took(project, *stages) < 1.3, cores
+    return sum(shares([usage.asked for usage in map(read_usage, files) if usage]))
 
 
-@pytest.mark.parametrize("task", ["emotions", "sums"])
-def test_the_forecast_of_the_engine_is_what_it_worked_for_these_runs(done, task):
-    """Letters (emotions) and longer answers (sums), from a run whose jobs were side by side."""
-    records = {
-        path: read_usage(path)
-        for path in (done.folder / "results/benchmarks").rglob("*.json")
-        if path.parts[-2] not in ("adapters", "rates")
-    }
-    asked = {path: usage.asked for path, usage in records.items() if usage}
-    worked = dict(zip(asked, shares([*asked.values()]), strict=True))
-    swarms = [seconds for path, seconds in worked.items() if f"runs/{task}/model_swarms" in path.as_posix()]
-    assert len(swarms) == SMALL["generations"]
-    shutil.rmtree(done.folder / f"results/runs/{task}/model_swarms")
-    target = f"results/runs/{task}/model_swarms/n4/seed1/generation_3/population.json"
-    [cost] = forecast_of(done, target, cores=2).rows.values()
-    assert not cost.untimed | cost.bounded
-    assert 1 / 1.3 < cost.engine_seconds / sum(swarms) < 1.3
+@pytest.mark.parametrize("cores", [1, 2])
+def test_the_forecast_of_a_finished_run_is_what_it_took(request, cores):
+    """Letters and longer answers, one job after another and two side by side; only the records are left."""
+    last = "model_swarms/n4/seed1/generation_3/population.json"
+    project, targets = {
+        1: ("fresh", [f"results/runs/{task}/{last}" for task in ("emotions", "sums")]),
+        2: ("done", ["results/tables/table2.csv"]),
+    }[cores]
+    project = request.getfixturevalue(project)
+    project.make(*targets, cores=cores)
+    for folder in ("splits", *MADE[1:]):
+        shutil.rmtree(project.folder / "results" / folder, ignore_errors=True)
+    result = forecast_of(project, *targets, cores=cores)
+    assert not result.total.untimed | result.total.bounded
+    assert 1 / 1.3 < result.total.engine_seconds / worked(project) < 1.3
+    assert 1 / 1.3 < result.seconds / took(project) < 1.3
 
 
 def test_plan_repeats_the_errors_of_snakemake(fresh):
@@ -148,7 +144,7 @@ def test_plan_of_the_paper_needs_no_data(tmp_path):
     assert planned["generation, genome_plus"] == (600, 8970, 1_794_000)
     assert planned["searched_baseline, lorahub"] == (60, 3000, 600_000)
     assert "up to 1,800 adapters of unknown size" in text
-    assert "Time   unknown; measure it in a minute: snakemake --cores 1 results/benchmarks/rates/{bbh," in text
+    assert "Time   unknown; measure it in a minute: snakemake --cores 1 results/benchmarks/rates/{arc_c,bbh," in text
     assert ".json --configfile config/paper.yaml" in text
     assert "counted as 1,000: emorynlp, flores37" in text
     assert not (project.folder / "results").exists()

@@ -10,6 +10,9 @@ from typing import Any, Protocol
 from genome.forecast import STAGES, Job, Setting, tasks_of
 from genome.workflow.plan import Plan, unique
 
+WILDCARD = re.compile(r"\{(\w+)(?:,(?:[^{}]|\{[^{}]*\})*)?\}")
+"""A wildcard of Snakemake and its constraint, which may contain braces."""
+
 
 class PlannedJob(Protocol):
     """A job of Snakemake."""
@@ -36,10 +39,12 @@ def jobs_of(plan: Plan, planned: Iterable[PlannedJob]) -> list[Job]:
 def _matching(benchmark: str | None) -> str:
     """Return what matches the benchmark files of a rule, given their name with wildcards; "" if it has none.
 
-    >>> _matching("results/benchmarks/test/{test_task}/{run}/scores.tsv")
+    Snakemake has put the constraints of wildcards into the name.
+
+    >>> _matching("results/benchmarks/test/{test_task,[a-z]{1,3}}/{run}/scores.tsv")
     'results/benchmarks/test/*/**/scores.tsv'
     """
-    return re.sub(r"\{\w+\}", "*", (benchmark or "").replace("{run}", "**"))
+    return WILDCARD.sub(lambda found: "**" if found[1] == "run" else "*", benchmark or "")
 
 
 def setting_of(plan: Plan, jobs: Sequence[Job], configfiles: Iterable[Path | str] = ()) -> Setting:
