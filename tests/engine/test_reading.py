@@ -95,6 +95,18 @@ def test_prompts_are_read_once_for_all_continuations(gemma):
     assert shapes[0] == (1, len(PREFIX))
 
 
+@pytest.mark.parametrize(
+    ("name", "together"), [("llama", True), ("gpt2", True), ("gemma3_text", False), ("mistral", False)]
+)
+def test_continuations_share_a_row_if_attention_is_not_limited_to_a_window(name, together, small_steps, tmp_path):
+    tiny_models.architecture(name).save_pretrained(tmp_path)
+    tiny_models.tokenizer().save_pretrained(tmp_path)
+    served = Model(tmp_path)
+    shapes = passes(served)
+    served.continuations([[5, 6, 7]], [[[8, 9], [10, 11, 12]]])
+    assert shapes[-1] == ((1, 3) if together else (2, 2))
+
+
 def test_continuations_of_one_token_need_no_further_pass(gemma):
     served = Model(gemma[0])
     shapes = passes(served)

@@ -122,6 +122,7 @@ class Model:
         self._weights = Weights(self.network)
         self.linear = self._weights.linear
         self._reader = self._make_reader(cache, config)
+        self._side_by_side = self._reads_side_by_side(cache, config)
         self._current: Adapter | None = None
 
     def read_adapter(self, folder: Path | str) -> Adapter:
@@ -281,9 +282,13 @@ class Model:
         if reader is None:
             return self._continue_unpadded(prompts, continuations)
         shared = reader.shared(prompts)
-        # One half for the prompts, the other for their copies.
-        for places in batches.by_length(prompts, self.batch_tokens // 2, 0):
-            self._continue(reader, shared, places, prompts, continuations, scores)
+        room = max((sum(len(tokens[1:]) for tokens in each) for each in continuations), default=0)
+        if self._side_by_side:
+            for places in batches.by_length(prompts, self.batch_tokens, room):
+                self._continue(reader, shared, places, prompts, continuations, scores, room)
+        else:  # one half for the prompts, the other for their copies
+            for places in batches.by_length(prompts, self.batch_tokens // 2, 0):
+                self._continue(reader, shared, places, prompts, continuations, scores, 0)
         return scores
 
     def _continue(
@@ -294,8 +299,12 @@ class Model:
         prompts: Sequence[Sequence[int]],
         continuations: Sequence[Sequence[Sequence[int]]],
         scores: list[list[list[float]]],
+        room: int,
     ) -> None:
-        """Fill in the scores of the continuations of a batch of prompts at `places`, shortest first."""
+        """Fill in the scores of the continuations of a batch of prompts at `places`, shortest first.
+
+        A prompt has `room` tokens for its continuations side by side; 0: they follow copies of it.
+        """
         batch, most = [prompts[place] for place in places], max(1, LOGITS_AT_ONCE // self.vocabulary)
         lengths = [len(prompt) for prompt in batch]
 
@@ -320,7 +329,16 @@ class Model:
             keep(first, logits)
 
         last = Wanted(lambda row: range(lengths[row] - 1, lengths[row]), keep_first, most)
-        store = reader.read(batch, shared, wanted=last)
+        store = reader.read(batch, shared, room=room, wanted=last)
+        if room:
+            texts = [[tokens[:-1] for tokens in continuations[place]] for place in places]
+            limit = max(1, min(reader.tokens_at_once, most) // room)
+            for start in range(0, len(texts), limit):
+                part = slice(start, start + limit)
+                if any(map(any, texts[part])):
+                    found, logits = reader.read_side_by_side(store, lengths[-1], start, lengths[part], texts[part])
+                    keep([(line, places[start + row], i, at + 1) for line, (row, i, at) in enumerate(found)], logits)
+            return
         further = sorted(
             (len(tokens) - 1, row, index)
             for row, place in enumerate(places)
@@ -338,7 +356,7 @@ class Model:
                 continue
             group, start = further[start:end], end
             ahead = [list(continuations[places[row]][index]) for _, row, index in group]
-            logits = reader.read_behind(store, lengths, [row for _, row, _ in group], [tokens[:-1] for tokens in ahead])
+            logits = reader.read_copies(store, lengths, [row for _, row, _ in group], [tokens[:-1] for tokens in ahead])
             keep(
                 [
                     (line, places[row], index, at)
@@ -408,6 +426,13 @@ class Model:
             self._weights.unpack()
         widest = max((weight.shape[0] for weight in self.linear.values()), default=config.hidden_size)
         return Reader(self.network, shapes(cache.layers), self._cache_name, widest)
+
+    @torch.inference_mode()
+    def _reads_side_by_side(self, cache: Any, config: Any) -> bool:
+        """Return whether continuations of a prompt can be read in one row: by full attention that takes any mask."""
+        if self._reader is None or any(type(layer) is not DynamicLayer for layer in cache.layers):
+            return False
+        return getattr(config, "window_size", None) is None and self._reader.reads_side_by_side()
 
     @torch.inference_mode()
     def _cache_of_one_token(self) -> Any:

@@ -10,6 +10,7 @@ import torch
 from genome.engine import batches
 from genome.engine.batches import Prompts
 from genome.engine.cache import Read, Shapes, Store
+from genome.engine.loading import LOADING_ERRORS
 
 VALUES_AT_ONCE = 2**20
 """Most values of a layer's output while prompts are read: 4 MB in float32, which stay in the processor's cache."""
@@ -48,7 +49,7 @@ class Reader:
     def __init__(self, network: Any, shapes: Shapes, cache_name: str, widest: int):
         """`cache_name` is the network's argument for a cache; `widest` is the width of its widest hidden layer."""
         self._network, self._shapes, self._cache_name = network, shapes, cache_name
-        self._tokens_at_once = max(1, min(TOKENS_AT_ONCE, VALUES_AT_ONCE // widest))
+        self.tokens_at_once = max(1, min(TOKENS_AT_ONCE, VALUES_AT_ONCE // widest))
         self._selected: tuple[torch.Tensor, torch.Tensor] | None = None
         network.get_output_embeddings().register_forward_pre_hook(self._select)
 
@@ -69,7 +70,7 @@ class Reader:
         """
         width, known = len(prompts[-1]), shared.tokens if shared else 0
         store = Store(self._shapes, len(prompts), width + room, self._network.dtype)
-        most = self._tokens_at_once if wanted is None else min(self._tokens_at_once, wanted.most)
+        most = self.tokens_at_once if wanted is None else min(self.tokens_at_once, wanted.most)
         for start, stop in batches.parts([len(prompt) - known for prompt in prompts], most):
             lengths = [len(prompt) for prompt in prompts[start:stop]]
             wide, first = lengths[-1], width - lengths[-1]
@@ -109,7 +110,7 @@ class Reader:
         if found:
             wanted.receive([(start + row, place) for row, place, _ in found], logits)
 
-    def read_behind(self, store: Store, lengths: Sequence[int], rows: Sequence[int], texts: Prompts) -> torch.Tensor:
+    def read_copies(self, store: Store, lengths: Sequence[int], rows: Sequence[int], texts: Prompts) -> torch.Tensor:
         """Return the logits [n, vocabulary] behind each token of `texts`, which follow prompts: the `rows` of a store.
 
         `lengths` are those of the prompts in the store, which is not changed.
@@ -127,6 +128,54 @@ class Reader:
             positions[:, width:],
             copy.rows(0, len(rows), 0, width),
         )
+
+    def read_side_by_side(
+        self, store: Store, width: int, start: int, lengths: Sequence[int], texts: Sequence[Prompts]
+    ) -> tuple[list[tuple[int, int, int]], torch.Tensor]:
+        """Return (row, text, place) of each token of texts that follow prompts, and the logits behind each of them.
+
+        The prompts, of `lengths` tokens, are rows of the store from `start` on, and end at column `width`. The texts of
+        a prompt are one row behind it, in which none sees another. The store needs room for them there.
+        """
+        wide, total = max(lengths), max(sum(map(len, each)) for each in texts)
+        known, _ = batches.columns(lengths, wide)
+        tokens, text, place = torch.zeros(3, len(texts), total, dtype=torch.long)
+        text -= 1
+        wanted: list[tuple[int, int, int]] = []
+        for row, each in enumerate(texts):
+            found = [(index, at) for index, one in enumerate(each) for at in range(len(one))]
+            if found:
+                tokens[row, : len(found)] = torch.tensor([token for one in each for token in one])
+                text[row, : len(found)], place[row, : len(found)] = torch.tensor(found).T
+            wanted += [(row, *one) for one in found]
+        sees = (text[:, :, None] == text[:, None, :]) & (place[:, None, :] <= place[:, :, None])
+        sees = torch.cat([known.bool()[:, None].expand(-1, total, -1), sees], -1)[:, None]
+        hidden = torch.finfo(self._network.dtype).min
+        mask = torch.zeros(sees.shape, dtype=self._network.dtype).masked_fill(~sees, hidden)
+        rows, columns = (text >= 0).nonzero(as_tuple=True)
+        logits = self.run_selected(
+            rows.tolist(),
+            columns.tolist(),
+            tokens,
+            mask,
+            torch.tensor(lengths)[:, None] + place,
+            store.rows(start, start + len(texts), width - wide, wide),
+        )
+        return wanted, logits
+
+    def reads_side_by_side(self) -> bool:
+        """Return whether the network computes the same for texts side by side as for each behind a copy."""
+        prompt, texts = [1, 2, 3], [[4, 0], [3, 1]]
+        store = self.read([prompt], None, room=4)
+        apart = self.read_copies(store, [3], [0, 0], texts)
+        try:
+            _, together = self.read_side_by_side(store, 3, 0, [3], [texts])
+        except LOADING_ERRORS:  # it takes masks of tokens only
+            return False
+        finally:
+            self._selected = None
+        closeness = 1e-4 if self._network.dtype == torch.float32 else 0.02
+        return bool((together - apart).norm() <= closeness * apart.norm())
 
     def run(self, tokens: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Any) -> torch.Tensor:
         """Return the logits [rows, vocabulary] behind the last column of `tokens` [rows, columns]."""
