@@ -48,6 +48,7 @@ def test_chinese_words_are_read_as_their_value(value):
 WORDS = {
     "a hundred": "100",
     "nineteen hundred": "1900",
+    "six million one hundred thousand": "6100000",
     "twenty one": "21",
     "two and a half": "2 1/2",
     "18 and a quarter": "18 1/4",
@@ -70,7 +71,18 @@ def test_in_digits(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["18 in one week", "no one knows", "someone", "five six", "一共18个", "tenth of May", "stone", "often"]
+    "text",
+    [
+        "18 in one week",
+        "no one knows",
+        "someone",
+        "five six",
+        "two million thousand",
+        "一共18个",
+        "tenth of May",
+        "stone",
+        "often",
+    ],
 )
 def test_words_without_a_number_stay(text):
     assert parse_number(text) in (None, 18)

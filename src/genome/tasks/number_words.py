@@ -3,6 +3,7 @@
 Words are replaced by digits, so that `genome.tasks.numbers` reads both.
 """
 
+import math
 import re
 from fractions import Fraction
 
@@ -86,7 +87,7 @@ def in_digits(text: str) -> str:
 
 def _english(words: str) -> str:
     """Return the value of English number words, or the words if they do not form one, such as "five six"."""
-    total, current, last = 0, 0, None
+    total, current, least = 0, 0, math.inf
     for word in re.split(r"[ -]+", words.lower()):
         if word in ("a", "an", "and"):
             continue
@@ -95,16 +96,16 @@ def _english(words: str) -> str:
                 return words
             current = (current or 1) * 100
         elif word in _LARGE:
-            if total and _LARGE[word] >= total & -total and last == "large":
+            # Neither "six million thousand" nor "two thousand million" is a number.
+            if _LARGE[word] >= least or (total and not current):
                 return words
-            total, current = total + (current or 1) * _LARGE[word], 0
+            total, current, least = total + (current or 1) * _LARGE[word], 0, _LARGE[word]
         else:
             value = _SMALL[word]
             low = current % 100
             if (current and not value) or (low and (low < 20 or low % 10 or value >= 10)):
                 return words
             current += value
-        last = "large" if word in _LARGE else "small"
     return str(total + current)
 
 
