@@ -10,8 +10,8 @@ from typing import Any, Protocol
 from genome.forecast import STAGES, Job, Setting, tasks_of
 from genome.workflow.plan import Plan, unique
 
-WILDCARD = re.compile(r"\{(\w+)(?:,(?:[^{}]|\{[^{}]*\})*)?\}")
-"""A wildcard of Snakemake and its constraint, which may contain braces."""
+WILDCARD = re.compile(r"\{(\w+)(?:,(?:[^{}]|\{[^{}]*\})*)?\}(?=(/)?)")
+"""A wildcard of Snakemake and its constraint, which may contain braces; the second group: it names a folder."""
 
 
 class PlannedJob(Protocol):
@@ -43,8 +43,16 @@ def _matching(benchmark: str | None) -> str:
 
     >>> _matching("results/benchmarks/test/{test_task,[a-z]{1,3}}/{run}/scores.tsv")
     'results/benchmarks/test/*/**/scores.tsv'
+    >>> _matching("results/benchmarks/export/{run}.tsv")
+    'results/benchmarks/export/**/*.tsv'
     """
-    return WILDCARD.sub(lambda found: "**" if found[1] == "run" else "*", benchmark or "")
+
+    def matching(found: re.Match[str]) -> str:
+        if found[1] != "run":
+            return "*"
+        return "**" if found[2] else "**/*"
+
+    return WILDCARD.sub(matching, benchmark or "")
 
 
 def setting_of(plan: Plan, jobs: Sequence[Job], configfiles: Iterable[Path | str] = ()) -> Setting:
