@@ -67,6 +67,7 @@ def test_extended_library_leaves_a_finished_table_as_it_is(extended):
 def test_added_task_method_setting_and_table_work_together(extended):
     for changes in map(yaml.safe_load, blocks(PAGE, "yaml")[1:]):
         extended.configure(**changes)
+    extended.configure(unparsed="warn")  # barely trained experts give no numbers in four tokens
     targets = ["results/runs/emotions/expert_fusion-cubed/population.json", "results/tables/ranking.csv"]
     extended.make(*targets, "results/runs/doubled/best_single/population.json")
     head, *rows = (extended.folder / "results/tables/ranking.csv").read_text().splitlines()
