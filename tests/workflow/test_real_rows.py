@@ -80,7 +80,7 @@ def test_invalid_rows_are_refused_in_one_line_before_an_engine_starts(fresh):
         "": "contains no rows",
         "question,answer\n": "line 1: not a row of JSON Lines",
         good + '{"question": "1 + 1?"}\n': "row 2 has no column 'answer'",
-        good + '{"question": "1 + 1?", "answer": "#### two"}\n': "reference: ' two' is not a number",
+        good + '{"question": "1 + 1?", "answer": "#### many"}\n': "reference: ' many' is not a number",
         good: "1 rows are too few for 1 of validation and 1 of test",
     }.items():
         if text is not None:
