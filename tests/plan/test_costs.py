@@ -37,7 +37,7 @@ def test_jobs_carry_only_settings_that_decide_their_cost(plan):
     assert [job.stage for job in jobs] == ["generation", "answer_test", "split"]
     assert [job.settings for job in jobs] == ['{"method": "genome"}', '{"method": "genome"}', "{}"]
     assert jobs[0].parts == PLANNED[0].wildcards_dict
-    assert jobs[2].benchmark == "results/benchmarks/split/*/**.tsv"
+    assert jobs[2].benchmark == "results/benchmarks/split/*/**/*.tsv"
 
 
 def test_jobs_know_where_they_merge():
