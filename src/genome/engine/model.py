@@ -274,7 +274,7 @@ class Model:
         """Return the log-probabilities (nats) of the tokens of each prompt's continuations.
 
         Each prompt is read once. Its last token predicts the first tokens of all its continuations, and only those of
-        several tokens are read, after a copy of the prompt's keys and values.
+        several tokens are read: side by side in one row after the prompt, or each after a copy of its keys and values.
         """
         scores = [[[0.0] * len(tokens) for tokens in each] for each in continuations]
         longest = max(map(len, prompts)) + max((len(tokens) for each in continuations for tokens in each), default=0)
@@ -282,13 +282,13 @@ class Model:
         if reader is None:
             return self._continue_unpadded(prompts, continuations)
         shared = reader.shared(prompts)
-        room = max((sum(len(tokens[1:]) for tokens in each) for each in continuations), default=0)
         if self._side_by_side:
-            for places in batches.by_length(prompts, self.batch_tokens, room):
-                self._continue(reader, shared, places, prompts, continuations, scores, room)
+            tokens = self.batch_tokens
+            room = max((sum(len(each[1:]) for each in of_prompt) for of_prompt in continuations), default=0)
         else:  # one half for the prompts, the other for their copies
-            for places in batches.by_length(prompts, self.batch_tokens // 2, 0):
-                self._continue(reader, shared, places, prompts, continuations, scores, 0)
+            tokens, room = self.batch_tokens // 2, 0
+        for places in batches.by_length(prompts, tokens, room):
+            self._continue(reader, shared, places, prompts, continuations, scores, room)
         return scores
 
     def _continue(
@@ -345,13 +345,11 @@ class Model:
             for index, tokens in enumerate(continuations[place])
             if len(tokens) > 1
         )
-        room = max(0, self.batch_tokens // 2)
-        width = lengths[-1]
-        start = 0
+        width, start = lengths[-1], 0
         for end in range(1, len(further) + 1):
             rows = end + 1 - start
             longest = further[end][0] if end < len(further) else 0
-            fits = rows * (width + longest) <= room and rows * longest <= most
+            fits = rows * (width + longest) <= self.batch_tokens // 2 and rows * longest <= most
             if end < len(further) and fits:
                 continue
             group, start = further[start:end], end

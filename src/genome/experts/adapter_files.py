@@ -10,8 +10,6 @@ from genome.experts.tensors import open_tensors
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 PICKLED = "adapter_model.bin"
-PROVENANCE = "provenance.json"
-"""Written by training into its own folder; it marks the folder as ours (`genome.files.MARKS`)."""
 
 
 def check_weights(path: Path | str) -> None:

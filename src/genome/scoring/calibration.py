@@ -94,7 +94,7 @@ def fit(scores: np.ndarray, right: Sequence[int], *, labels: Sequence[str] = ())
     candidates = [Calibration(), temperature]
     if labels:
         candidates.append(_with_biases(scores, right, temperature))
-    # The first of equal ones: an optimum that is no better than none is rounding.
+    # `min` keeps the first of equal ones, so the identity stays where nothing is gained.
     return min(candidates, key=lambda each: negative_log_likelihood(scores, right, each))
 
 
