@@ -16,7 +16,7 @@ def test_every_method_is_a_variant_with_its_defaults_and_label():
     variants = read({}).variants
     for name, method in METHODS.items():
         assert (variants[name].method, variants[name].settings) == (method, method.settings())
-        assert variants[name].label == method.label + ("" if method.paper else " (not in the paper)")
+        assert variants[name].label == method.label + (" (not in the paper)" if method.group == "beyond" else "")
 
 
 def test_variant_has_its_changes_over_those_of_methods_over_the_defaults():

@@ -41,7 +41,7 @@ def labelled(name: str, labels: Mapping[str, str]) -> str:
     """Return the label of a variant: from the config, of the method that it is, or its name."""
     if name in labels or name not in METHODS:
         return labels.get(name, name)
-    return METHODS[name].label + ("" if METHODS[name].paper else " (not in the paper)")
+    return METHODS[name].label + (" (not in the paper)" if METHODS[name].group == "beyond" else "")
 
 
 def read_variants(

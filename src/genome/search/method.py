@@ -24,6 +24,9 @@ Stage = Literal["generation", "baseline", "merge", "adapter"]
 """Which rule runs a method: one job per generation, one job on the scored experts, a merge that looks at no task, or an
 adapter that is trained or fetched as experts are."""
 
+Group = Literal["control", "paper", "beyond"]
+"""What a method is in a comparison: a control, a method of the paper, or one beyond the paper."""
+
 Conditions = Mapping[str, Any]
 """Values of other settings by their names: each is one value, or a function that tells whether a value is meant."""
 
@@ -177,7 +180,7 @@ class Method:
     run: Callable[..., Search] | None = None
     cost: Callable[[Any, int, int], float] = no_cost
     reads: Callable[[Any, int, int], float] = no_cost
-    paper: bool = True
+    group: Group = "paper"
     seeded: bool = False
     operators: Mapping[str, Marker] = field(default_factory=dict[str, Marker])
     needs: tuple[str, ...] = ()
