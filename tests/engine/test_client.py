@@ -106,6 +106,19 @@ def test_negative_log_likelihood_leaves_out_first_tokens(engine, gemma, prompts)
     assert engine.negative_log_likelihood("adapter0", prompts) != (total, tokens)
 
 
+@pytest.mark.parametrize("tau", [0.5, None])
+def test_fused_answers_are_those_of_the_model(engine, gemma, prompts, tau):
+    some, model = [prompt for prompt in prompts if len(prompt) > 1], Model(gemma[0])
+    adapters = [model.read_adapter(folder) for folder in gemma[1]]
+    expected = [
+        model.tokenizer.decode(model.fuse(adapters, [prompt], 6, tau)[0].tokens, skip_special_tokens=True)
+        for prompt in some
+    ]
+    before = engine.usage["prompt_tokens"]
+    assert engine.fuse(["adapter0", "adapter1", "adapter2"], some, 6, tau) == expected
+    assert engine.usage["prompt_tokens"] - before == 3 * sum(map(len, some))
+
+
 CONTINUATIONS = [[[7], [8, 9, 10]], [[5, 6], [7], [11]], [[4, 4, 4, 4]]]
 
 

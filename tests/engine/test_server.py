@@ -94,6 +94,10 @@ def continuing(**fields):
     return {"model": "base", "prompt": [[2, 7, 8], [2, 9]], "continuations": [[[5], [6, 7]], [[4]]]} | fields
 
 
+def fusing(**fields):
+    return {"models": ["base"], "prompt": [[2, 7, 8], [2, 9]], "max_tokens": 3, "tau": 1} | fields
+
+
 def test_health_needs_no_key_and_counts_steps(call):
     status, before = call("/health", key="wrong")
     assert status == 200
@@ -302,6 +306,30 @@ def test_bad_request_for_continuations_is_refused_in_one_line(call, case):
     assert status == 400
     assert message in answer["error"]["message"]
     assert "\n" not in answer["error"]["message"]
+
+
+REFUSED_FUSIONS = {
+    "unknown field": (fusing(model="base"), "'model': unknown field; expected models"),
+    "no models": (fusing(models=[]), "models: expected 1 to"),
+    "a model twice": (fusing(models=["base", "base"]), "different names"),
+    "a model without a name": (fusing(models=[7]), "model: expected str"),
+    "a temperature of 0": (fusing(tau=0), "tau is 0, expected a number above 0"),
+    "a prompt of one token": (fusing(prompt=[[2]]), "expected two tokens or more"),
+    "too long": (fusing(max_tokens=126), "129 positions; the base model has 128"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED_FUSIONS)
+def test_bad_request_for_fused_answers_is_refused_in_one_line(call, case):
+    body, message = REFUSED_FUSIONS[case]
+    status, answer = call("/v1/fused", body)
+    assert status == 400
+    assert message in answer["error"]["message"]
+    assert "\n" not in answer["error"]["message"]
+
+
+def test_fused_answers_of_an_unknown_model_are_not_found(call):
+    assert call("/v1/fused", fusing(models=["unknown"]))[0] == 404
 
 
 def test_continuations_of_an_unknown_model_are_not_found(call):

@@ -41,8 +41,11 @@ BASE = "base"
 USAGE = ("samples", "prompt_tokens", "response_tokens")
 """Counts of answered prompts and of tokens, as the server reports them; a scored continuation is part of the prompt."""
 
-COMPLETIONS, CONTINUATIONS = "/v1/completions", "/v1/continuations"
-"""Addresses of texts, and of the log-probabilities of continuations; only the built-in server has the second."""
+COMPLETIONS, CONTINUATIONS, FUSED = "/v1/completions", "/v1/continuations", "/v1/fused"
+"""Addresses of texts, of the log-probabilities of continuations, and of texts by several adapters together.
+
+Only the built-in server has the second and the third.
+"""
 
 BUILT_IN = "transformers"
 """The backend in the fingerprint of the built-in server."""
@@ -187,6 +190,28 @@ class Engine:
                 answers[index][position] = choice["text"]
         return answers
 
+    def fuse(
+        self,
+        models: Sequence[str],
+        prompts: Sequence[Sequence[int]],
+        max_tokens: int,
+        tau: float | None,
+        stop: Sequence[str] = (),
+    ) -> list[str]:
+        """Return the greedy answers to prompts by the weighted sum of the logits of `models`.
+
+        The weights are chosen for each prompt: by similarity at the temperature `tau`, or optimised (None); see
+        `genome.engine.fusion`. Only the built-in server can do this.
+        """
+        chunks, answers = self._chunks(prompts), [""] * len(prompts)
+        common = {"models": list(models), "max_tokens": max_tokens}
+        common |= ({"stop": list(stop)} if stop else {}) | ({} if tau is None else {"tau": tau})
+        bodies = [common | {"prompt": [list(prompts[i]) for i in chunk]} for chunk in chunks]
+        for chunk, choices in zip(chunks, self._choices(bodies, FUSED), strict=True):
+            for position, choice in zip(chunk, choices, strict=True):
+                answers[position] = choice["text"]
+        return answers
+
     def score(self, requests: Sequence[ScoreRequest]) -> list[list[list[list[float]]]]:
         """Return the log-probability (nats) of every token of every continuation: [request][prompt][continuation].
 
@@ -270,9 +295,9 @@ class Engine:
         bounds = [len(order) * i // number for i in range(number + 1)] if number else [0]
         return [order[start:end] for start, end in itertools.pairwise(bounds)]
 
-    def _choices(self, bodies: list[dict]) -> list[list[dict]]:
-        """Send completion requests together; return their choices in order, and count them."""
-        answers = self._together(COMPLETIONS, bodies)
+    def _choices(self, bodies: list[dict], path: str = COMPLETIONS) -> list[list[dict]]:
+        """Send requests for texts together; return their choices in order, and count them."""
+        answers = self._together(path, bodies)
         self._count(answers)
         return [_in_order(answer) for answer in answers]
 
@@ -348,7 +373,7 @@ class Engine:
                 continue
             self._watch.responses += 1
             if response.status < 400:
-                if path not in (COMPLETIONS, CONTINUATIONS):
+                if path == LOAD:
                     return None
                 if answer := _whole_answer(path, response, body):
                     return answer
@@ -357,8 +382,10 @@ class Engine:
                 return None
             if "greater than max_lora_rank" in problem:
                 raise GenomeError(f"engine: {path} refused: {problem}; raise engine.max_lora_rank")
-            if response.status == 404 and body.get("model") in self._adapters:
-                self._load(body["model"])
+            unknown = [name for name in body.get("models", [body.get("model")]) if name in self._adapters]
+            if response.status == 404 and unknown:
+                for name in unknown:
+                    self._load(name)
             elif response.status >= 500 or response.status < 400 or response.status == TOO_SLOW:
                 time.sleep(0.2 * failures)
                 self._recover(address)

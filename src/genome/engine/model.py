@@ -14,9 +14,10 @@ is not a cache of transformers.
 import inspect
 import math
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -28,6 +29,8 @@ from transformers.utils.logging import disable_progress_bar
 from genome.engine import batches
 from genome.engine.adapter import Adapter, read_adapter
 from genome.engine.cache import shapes
+from genome.engine.decoding import Completion, Part, Stops, decode
+from genome.engine.fusion import optimised, similar
 from genome.engine.loading import LOADING_ERRORS, end_tokens, load_network, positions
 from genome.engine.reading import Reader, Shared, Wanted
 from genome.engine.weights import Weights
@@ -49,18 +52,6 @@ PLAIN_LAYERS = (DynamicLayer, DynamicSlidingWindowLayer)
 
 WEIGHTS = (".safetensors", ".index.json", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".onnx")
 """Name endings of a base model's weights in any format; such files must not be copied next to merged weights."""
-
-
-Stops = Callable[[Sequence[int]], bool] | None
-"""Says whether the tokens of an answer end it, in addition to an end-of-sequence token; see `genome.engine.stops`."""
-
-
-@dataclass(frozen=True)
-class Completion:
-    """The tokens of one answer without its end-of-sequence token, and whether that token was reached."""
-
-    tokens: list[int]
-    stopped: bool
 
 
 def reference(
@@ -144,53 +135,71 @@ class Model:
         completions: list[Completion] = [Completion([], False)] * len(prompts)
         shared = reader.shared(prompts)
         for places in batches.by_length(prompts, self.batch_tokens, max_tokens):
-            answers = self._decode(reader, [prompts[place] for place in places], shared, max_tokens, stops)
+            batch = [prompts[place] for place in places]
+            alone = Part(lambda: None, reader.read(batch, shared, room=max_tokens - 1, leave=1))
+            answers = decode(reader, batch, [alone], max_tokens, self._end_tokens, stops, self._refuse_nan)
             for place, answer in zip(places, answers, strict=True):
                 completions[place] = answer
         return completions
 
-    def _decode(
-        self, reader: Reader, prompts: Sequence[Sequence[int]], shared: Shared, max_tokens: int, stops: Stops
+    @torch.inference_mode()
+    def fuse(
+        self,
+        adapters: Sequence[Adapter | None],
+        prompts: Sequence[Sequence[int]],
+        max_tokens: int,
+        tau: float | None,
+        stops: Stops = None,
     ) -> list[Completion]:
-        """Return the answers to a batch of prompts, shortest first.
+        """Return the greedy continuations of prompts by the weighted sum of adapters' logits (`genome.engine.fusion`).
 
-        Decoding stops after the last answer has ended; finished rows leave the batch once they are half of it.
+        `tau` is the temperature of weights by similarity; None: they are optimised. None among adapters is the base.
+        Prompts have two tokens or more. Each step serves one adapter after the other, at a cost that the prompts of a
+        batch share. GenomeError if the model's state is more than keys and values of plain attention.
         """
-        width = len(prompts[-1])
-        store = reader.read(prompts, shared, room=max_tokens - 1, leave=1)
-        cache = store.rows(0, len(prompts), 0, width - 1)
-        tokens = torch.tensor([prompt[-1] for prompt in prompts])
-        mask, positions = batches.columns([len(prompt) for prompt in prompts], width, max_tokens)
-        rows = torch.arange(len(prompts))
-        answers = torch.zeros(len(prompts), max_tokens, dtype=torch.long)
-        lengths = torch.full((len(prompts),), max_tokens)
-        running = torch.ones(len(prompts), dtype=torch.bool)
-        stopped = torch.zeros(len(prompts), dtype=torch.bool)
-        for step in range(max_tokens):
-            end = width + step
-            logits = reader.run(tokens[:, None], mask[:, :end], positions[:, end - 1 : end], cache)
-            tokens = logits.argmax(-1)
-            answers[rows, step] = tokens
-            # argmax returns a NaN if there is one, so checking the chosen logit is enough.
-            self._refuse_nan(logits.gather(-1, tokens[:, None]).squeeze(-1)[running])
-            ended = running & torch.isin(tokens, self._end_tokens)
-            lengths[rows[ended]], stopped[rows[ended]] = step, True
-            running &= ~ended
-            for row in running.nonzero().flatten().tolist() if stops else ():
-                if stops and stops(answers[rows[row], : step + 1].tolist()):
-                    lengths[rows[row]], running[row] = step + 1, False
-            left = int(running.sum())
-            if not left:
-                break
-            if 2 * left <= len(rows):
-                store.keep(running.nonzero().squeeze(-1), end)
-                cache = store.rows(0, left, 0, end)
-                rows, tokens, mask, positions = (x[running] for x in (rows, tokens, mask, positions))
-                running = running[running]
-        return [
-            Completion(row[:length], end)
-            for row, length, end in zip(answers.tolist(), lengths.tolist(), stopped.tolist(), strict=True)
-        ]
+        reader = self._padded(max(map(len, prompts)) + max_tokens)
+        if reader is None:
+            raise GenomeError(
+                f"{self.base}: logits can be fused only if the model's state is the keys and values of attention; "
+                "leave Pack of LLMs out of the tables"
+            )
+        weights = self._optimised(adapters, prompts) if tau is None else self._similar(adapters, prompts, tau)
+        completions: list[Completion] = [Completion([], False)] * len(prompts)
+        for places in batches.by_length(prompts, max(1, self.batch_tokens // len(adapters)), max_tokens):
+            batch, parts = [prompts[place] for place in places], []
+            for adapter, each in zip(adapters, weights[:, places], strict=True):
+                self.use(adapter)
+                store = reader.read(batch, reader.shared(batch), room=max_tokens - 1, leave=1)
+                parts.append(Part(partial(self.use, adapter), store, each))
+            answers = decode(reader, batch, parts, max_tokens, self._end_tokens, stops, self._refuse_nan)
+            for place, answer in zip(places, answers, strict=True):
+                completions[place] = answer
+        return completions
+
+    def _similar(
+        self, adapters: Sequence[Adapter | None], prompts: Sequence[Sequence[int]], tau: float
+    ) -> torch.Tensor:
+        """Return the weights [adapters, prompts] by how well each adapter predicts a prompt."""
+        losses: list[list[float]] = []
+        for adapter in adapters:
+            self.use(adapter)
+            losses.append([-fmean(row) for row in self.score(prompts)[0]])
+        return similar(torch.tensor(losses), tau)
+
+    def _optimised(self, adapters: Sequence[Adapter | None], prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Return the weights [adapters, prompts] that make the losses of the sums low."""
+        weights = torch.zeros(len(adapters), len(prompts))
+        most = max(1, LOGITS_AT_ONCE // self.vocabulary // len(adapters))
+        for places in batches.equal_lengths(prompts, most, 0):
+            same = [prompts[place] for place in places]
+            logits = []
+            for adapter in adapters:
+                self.use(adapter)
+                logits.append(self._logits(same)[:, :-1])
+            for row, place in enumerate(places):
+                following = torch.tensor(list(prompts[place][1:]))
+                weights[:, place] = optimised(torch.stack([each[row] for each in logits]), following)
+        return weights
 
     def _generate(self, prompts: Sequence[Sequence[int]], max_tokens: int, stops: Stops = None) -> list[Completion]:
         """Return the same as `complete`, computed by transformers' `generate` on prompts of one length at a time."""

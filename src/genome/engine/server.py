@@ -4,6 +4,7 @@
 
 `/v1/completions` accepts lists of token ids and decodes greedily, or returns the prompts' log-probabilities;
 `/v1/continuations` returns the log-probabilities of given continuations of each prompt;
+`/v1/fused` decodes by the weighted sum of the logits of several adapters;
 `/v1/load_lora_adapter` and `/v1/unload_lora_adapter` add and remove adapters; `/health` and `/v1/models` return the
 state. Requests run in the order of arrival. The server ends with its owner, or when its state file has been removed or
 replaced.
@@ -24,7 +25,7 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http import HTTPStatus
@@ -179,13 +180,41 @@ class Engine:
         """
         _only(request, "model", "prompt", "max_tokens", "temperature", "stop", "prompt_logprobs", *NEUTRAL)
         name, path = self._named(request)
-        prompts, max_tokens = self._prompts(request), _field(request, "max_tokens", int)
         temperature = request.get("temperature")
         if type(temperature) not in (int, float) or temperature != 0:
             raise bad_request(f"temperature is {_shown(temperature)}, expected 0: decoding is greedy")
         for field, neutral in NEUTRAL.items():
             if request.get(field, neutral) not in (neutral, None):
                 raise bad_request(f"{field} is {_shown(request[field])}, expected {json.dumps(neutral)}")
+        prompts, max_tokens = self._asked(request)
+        scores = request.get("prompt_logprobs")
+        if scores is not None and (type(scores) is not int or scores < 0):
+            raise bad_request(f"prompt_logprobs is {_shown(scores)}, expected an integer from 0")
+        run, stops = self._complete if scores is None else self._score, _stops(request)
+        completions, log_probabilities = self._workers.submit(run, name, path, prompts, max_tokens, stops).result()
+        return self._answer(name, prompts, completions, stops, log_probabilities)
+
+    def fuse(self, request: dict) -> dict:
+        """Answer with greedy texts by the sum of the logits of adapters, weighted for each prompt (`engine.fusion`).
+
+        `tau` is the temperature of weights by similarity; without it they are optimised.
+        """
+        _only(request, "models", "prompt", "max_tokens", "stop", "tau")
+        names, tau = _field(request, "models", list), request.get("tau")
+        if not names or len({*map(str, names)}) < len(names) or len(names) > ADAPTERS_IN_MEMORY:
+            raise bad_request(f"models: expected 1 to {ADAPTERS_IN_MEMORY} different names")
+        paths = dict([self._named({"model": name}) for name in names])
+        if tau is not None and not (type(tau) in (int, float) and tau > 0):
+            raise bad_request(f"tau is {_shown(tau)}, expected a number above 0")
+        (prompts, max_tokens), stops = self._asked(request), _stops(request)
+        if min(map(len, prompts)) < 2:
+            raise bad_request("prompt: expected two tokens or more, on whose likelihood the weights depend")
+        completions = self._workers.submit(self._fuse, paths, prompts, max_tokens, tau, stops).result()
+        return self._answer(" ".join(names), prompts, completions, stops, [None] * len(prompts), len(names))
+
+    def _asked(self, request: dict) -> tuple[list[list[int]], int]:
+        """Return the prompts of a request and the most tokens of an answer, which fit into the base model."""
+        prompts, max_tokens = self._prompts(request), _field(request, "max_tokens", int)
         if max_tokens < 1:
             raise bad_request(f"max_tokens is {_shown(max_tokens)}, expected at least 1")
         longest = max(map(len, prompts)) + max_tokens
@@ -194,16 +223,23 @@ class Engine:
                 f"a prompt and max_tokens need {_shown(longest)} positions; "
                 f"the base model has {self.positions or ANSWER_TOKENS}"
             )
-        scores = request.get("prompt_logprobs")
-        if scores is not None and (type(scores) is not int or scores < 0):
-            raise bad_request(f"prompt_logprobs is {_shown(scores)}, expected an integer from 0")
-        run, stops = self._complete if scores is None else self._score, _stops(request)
-        completions, log_probabilities = self._workers.submit(run, name, path, prompts, max_tokens, stops).result()
+        return prompts, max_tokens
+
+    def _answer(
+        self,
+        name: str,
+        prompts: list[list[int]],
+        completions: Sequence[Any],
+        stops: list[str],
+        log_probabilities: Sequence[Any],
+        adapters: int = 1,
+    ) -> dict:
+        """Return the answer to a request for texts; each of `adapters` has read all prompts."""
         whole = self.tokenizer.batch_decode([c.tokens for c in completions], skip_special_tokens=True)
         texts = [cut(text, stops) for text in whole]
         # The end token counts, as in vLLM.
         generated = sum(len(c.tokens) + c.stopped for c in completions)
-        given = sum(map(len, prompts))
+        given = adapters * sum(map(len, prompts))
         return {
             "id": f"cmpl-{secrets.token_hex(8)}",
             "object": "text_completion",
@@ -300,6 +336,18 @@ class Engine:
         model.use(None if path is None else self._adapter(name, path))
         return model.complete(prompts, max_tokens, ending(model.tokenizer, stops)), [None] * len(prompts)
 
+    def _fuse(
+        self,
+        paths: dict[str, str | None],
+        prompts: list[list[int]],
+        max_tokens: int,
+        tau: float | None,
+        stops: list[str],
+    ):
+        model = self._own.model
+        adapters = [None if path is None else self._adapter(name, path) for name, path in paths.items()]
+        return model.fuse(adapters, prompts, max_tokens, tau, ending(model.tokenizer, stops))
+
     def _score_continuations(
         self, name: str, path: str | None, prompts: list[list[int]], continuations: list[list[list[int]]]
     ) -> list[list[list[float]]]:
@@ -394,6 +442,7 @@ def handler(engine: Engine, key: str) -> type[BaseHTTPRequestHandler]:
     posts: dict[str, Callable[[dict], dict]] = {
         "/v1/completions": engine.complete,
         "/v1/continuations": engine.continuations,
+        "/v1/fused": engine.fuse,
         "/v1/load_lora_adapter": engine.load,
         "/v1/unload_lora_adapter": engine.unload,
     }
