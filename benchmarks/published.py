@@ -32,6 +32,7 @@ COMMITS = {
     "cumulative-reasoning": "26c939b54b72f9a083a7594347d665c660a3023c",  # iiis-ai
     "Emotion": "71f047b540821e914b5939bae3fc99825e76bb10",  # Huyoyo1
     "Qwen3_MBPP_eval": "54357448c100738da0ebd8e3660d5db446647a07",  # gaozhan13
+    "PropertyEval": "b2be813dcff867cc350c61b8d3ea57ec088ce1ac",  # mrigankpawagi: has sanitized MBPP
     "WizardLM": "cd4b4cc022b6426aee62d51f7ae99a4a6ec9aaef",  # nlpxucan
     "firefox-translations-models": "e7957fc407441a5e3e35bbcbf9d60d9b35764618",  # mozilla
 }
@@ -40,7 +41,6 @@ MMLU_PRO = (
     "DeepSeek-Coder-V2", "mathstral-7B",
 )  # fmt: skip
 
-MBPP = ("train", "test", "validation", "prompt")
 FLORES = (
     ("deu", "de", "bergamot-base-memory"), ("rus", "ru", "microsoft"), ("fin", "fi", "google"), ("tur", "tr", "nllb"),
     ("isl", "is", "opusmt"),
@@ -237,20 +237,18 @@ def scored(clones: Path, data: Path) -> Iterator[Scored]:
 
 
 def _wizardcoder(clones: Path, data: Path) -> Iterator[Scored]:
-    """Yield programs for the 399 problems of MBPP+, with the test that is part of its prompts; the readme has the score."""
-    rows = {row["task_id"]: row for part in MBPP for row in local(data, f"mbpp/full/{part}.jsonl")}
-    prompts = json.loads(published(clones, "WizardLM", "WizardCoder/data/mbppplus.json"))
-    tests = {name: prompt.partition("```python\n")[2].rpartition("\n```")[0] for name, prompt in prompts.items()}
-    path = "WizardCoder/data/humaneval_mbpp_wizardcoder33b_v1.1_results.zip"
-    archive = zipfile.ZipFile(io.BytesIO(published(clones, "WizardLM", path)))
+    """Yield programs for the 399 problems of MBPP+, with the tests of sanitized MBPP; the readme has the score."""
+    tests = {row["task_id"]: row for row in json.loads(published(clones, "PropertyEval", "sanitized-mbpp.json"))}
+    archive = "WizardCoder/data/humaneval_mbpp_wizardcoder33b_v1.1_results.zip"
+    results = zipfile.ZipFile(io.BytesIO(published(clones, "WizardLM", archive)))
     for end in ("", "_vllm"):
-        given = lines(archive.read(f"T0.0_N1_MBPP_wizardcoder33b_v1.1{end}.jsonl"))
-        found = []
-        for row in given:
-            name = row["task_id"]
-            sample = {**rows[int(name.removeprefix("Mbpp/"))], "test_list": [tests[name]]}
-            found.append(Row(sample, row["all_code"].rpartition("### Response:")[2]))
-        yield Scored(f"wizardcoder33b{end.replace('_', ' ')}", find_task("mbpp"), found, 78.9)
+        rows = []
+        for row in lines(results.read(f"T0.0_N1_MBPP_wizardcoder33b_v1.1{end}.jsonl")):
+            test = tests[int(row["task_id"].removeprefix("Mbpp/"))]
+            asked = {"text": test["prompt"], "code": test["code"], "test_setup_code": ""}
+            sample = {**asked, "test_list": [*test["test_imports"], *test["test_list"]]}
+            rows.append(Row(sample, row["all_code"].rpartition("### Response:")[2]))
+        yield Scored(f"wizardcoder33b{end.replace('_', ' ')}", find_task("mbpp"), rows, 78.9)
 
 
 def _flores(clones: Path, data: Path) -> Iterator[Scored]:
