@@ -53,7 +53,7 @@ _ROOT = re.compile(r"(?<![\\A-Za-z])sqrt\s*(?:\(([^()]*)\)|\{([^{}]*)\}|(\d+))|â
 _WORD = re.compile(r"[A-Za-z][a-z]{2,}")
 _OPTION = re.compile(r"(\([A-Z]\))[.:]?\s+(?!(?:and|or|is)\b|.*\([A-Z]\))[^,;]+")
 _FORMS = re.compile(r"\s+or\s+|,?\s+(?:when|in|after)\s+(?:simpl|lowest|reduc)[a-z ]+$")
-# A decimal of so many digits comes from a program.
+# A decimal with a larger denominator was computed by a program.
 _FLOATING = 10**12
 _ARTICLE = re.compile(r"^(?:an?|the)\s+(?=[a-z]+(?:\s[a-z]+)?$)", re.IGNORECASE)
 _NOTHING = re.compile(
