@@ -63,6 +63,8 @@ FOUND = {
     "The answer would be 5": "5",
     "The answer must therefore be 5": "5",
     "The answer comes to 5": "5",
+    "The answer is _____.\n\n$5": "$5",
+    "The answer is: ___\n5": "5",
     "\\framebox{5}": "5",
     "\\boxed{4} or \\boxed{5}": "4, 5",
     "$\\boxed{4}$, $\\boxed{5}$": "4, 5",

@@ -53,13 +53,17 @@ def test_simplify(text, simple):
         (r"0.\overline{3}", "1/3"),
         (r"-1.1\overline{6}", "-7/6"),
         (r"0.\bar{27}", "3/11"),
+        (r"\frac{2}{4} or 0.5", "1/2"),
+        (r"\frac{26}{36} or \frac{13}{18} when simplified", "13/18"),
     ],
 )
 def test_plain_number_reads_numbers_and_fractions(text, value):
     assert plain_number(text) == Fraction(value)
 
 
-@pytest.mark.parametrize("text", ["", "x", "5 cm", "1,2", "2^3", "1/0", "(1)", "1e5", ".", "-", "٣"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "5 cm", "5 or 6", "5 or x", "1,2", "2^3", "1/0", "(1)", "1e5", ".", "-", "٣"]
+)
 def test_plain_number_of_other_texts_is_none(text):
     assert plain_number(text) is None
 
@@ -77,6 +81,20 @@ def test_equal_decides_easy_pairs_without_math_verify():
     assert equal([("1/2", "50%"), ("50", "50%"), ("1/2", "5%"), ("50", "5%")]) == [True, True, False, False]
     pairs = [("5", "5.0"), ("5", "6"), ("x+1", "x+ 1"), ("5", "five"), (r"\frac{1}{2}", "0.5")]
     assert equal(pairs) == [True, False, True, False, True]
+    assert equal([("east", "East"), ("East", "east"), ("odd", "even")]) == [True, True, False]
+    assert equal([("(C)", "(C) Plane"), ("(C)", "(C): a plane"), ("(B)", "(B) 3(1 + r)")]) == [True, True, True]
+
+
+@pytest.mark.usefixtures("no_library")
+def test_equal_compares_a_floating_point_number_within_its_rounding():
+    tenths = plain_number("0.30000000000000004")
+    assert equal([("3/10", str(tenths)), ("3/56", "0.0535714285714164"), ("-1/3", "-0.3333333333333333")]) == [True] * 3
+    assert equal([("1/3", "0.333333"), ("3/56", "0.0535714385714164"), ("1/3", "1/1000000000000")]) == [False] * 3
+
+
+def test_equal_does_not_take_an_option_of_several():
+    answers = ["(C) or (D)", "(C) and not D", "(C) is wrong", "(C), (D)", "(D) Plane", "(C)D"]
+    assert equal([("(C)", answer) for answer in answers]) == [False] * len(answers)
 
 
 def test_equal_uses_math_verify():
@@ -111,7 +129,7 @@ def test_equal_counts_an_endless_comparison_as_not_equal(monkeypatch):
     monkeypatch.setattr(mathematics.subprocess, "run", counted)
     monkeypatch.setattr(mathematics, "LIMIT_S", 2)
     assert equal([("x^2", "x*x"), ("7", "9^{9^{9^{9}}}"), ("x^3", "x*x*x")]) == [True, False, True]
-    assert codes == [-signal.SIGALRM, 0]
+    assert codes == [-signal.SIGPROF, 0]
 
 
 def test_equal_raises_an_error_for_a_broken_worker(monkeypatch):

@@ -94,6 +94,10 @@ WRITTEN = {
     "Of the 50, she keeps **42** for 7 days": "42",
     "42, as 42 is even": "42",
     "<42>": "42",
+    # a main clause before its reason or condition
+    "The orchard earned $42 from selling 20 bags at $5 per bag.": "42",
+    "Jason has 42 minutes left if this month has 30 days.": "42",
+    "She keeps 42 because 8 of them are hers": "42",
 }
 
 
@@ -139,6 +143,8 @@ def test_parse_number_returns_none_if_ambiguous(text):
         *("4 hours 30 minutes", "4 hours and 30 minutes", "5 feet 3 inches", "3 dollars, 50 cents", "4:30", "2:1"),
         *("41, or 42", "41 or maybe 42", "41 (or 42)", "41? or 42?", "41 and/or 42", "41|42", ">= 42", "1h30"),
         *("41 plus 42 dollars", "41 dollars minus 42 dollars"),
+        *("He has 41 if it rains and 42 otherwise", "She sold 41 because 3 broke. So 42 are left"),
+        *("He had 41 and 42 after selling 3", "It comes from adding 41 to 42", "If he sells 3, 42 remain"),
         *("x = 4, y = 2", "4.2.2024", "five or six", "five to six", "41 apples and 42 pears"),
     ],
 )

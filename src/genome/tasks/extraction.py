@@ -26,14 +26,15 @@ _DASHED = re.compile(
     r"^[ \t>*_#-]*(?:(?:the|my|our|final|correct)[ \t]+){0,3}answer[ \t*_]*(?:=+>|[=→➡⇒–—]+|-+>?(?=[ \t]))[ \t]*(\S.*)",
     re.IGNORECASE | re.MULTILINE,
 )
-# The last phrase of a line counts. If the line ends after it, the answer is the next line, unless that has its own.
+# The last phrase of a line counts. If the line ends after it, or after a blank as in "the answer is ____.", the answer
+# is the next line, unless that has its own.
 _PHRASE = re.compile(
     r"^.*\b(?P<noun>(?<!your )answer)(?:[ \t]*\([^()\n]*\)|[ \t]+(?:to|of|for|in|we|that|here|then|thus|therefore)\b"
     r"[^\n.:;?!]{0,80}?|,[^\n.:;?!,]{1,40},)?"
     r"(?:'s|[ \t]+(?:(?:would|should|must|will|has[ \t]+to)[ \t]+(?:then[ \t]+|therefore[ \t]+|thus[ \t]+)?be"
     r"(?![ \t]+(?:an?|as|at|entered|expressed|for|given|in|one|positive|provided|rounded|simplified|to|written)\b)"
     r"|is|was|equals|comes[ \t]+(?:out[ \t]+)?to|turns[ \t]+out[ \t]+to[ \t]+be))\b"
-    r"[ \t]*[:：]?(?:\s*(?:\\\[|\$\$)?\s*(?![^\n]*\banswer\b))?[ \t]*(?P<said>.*)",
+    r"[ \t]*[:：]?(?:[ \t]*__+[ \t.]*(?=\n))?(?:\s*(?:\\\[|\$\$)?\s*(?![^\n]*\banswer\b))?[ \t]*(?P<said>.*)",
     re.IGNORECASE | re.MULTILINE,
 )
 _TAG = re.compile(

@@ -1,7 +1,8 @@
 """The process in which math-verify compares answers: it reads one JSON pair per line and prints 1 or 0 per line.
 
-Run as `python -m genome.tasks.math_worker SECONDS`. The alarm keeps its default action, which ends the process even
-inside a computation that never returns to Python. The parent process counts that comparison as not equal.
+Run as `python -m genome.tasks.math_worker SECONDS`, of processor time, so that verdicts do not depend on what else the
+machine does. The timer's signal keeps its default action, which ends the process even inside a computation that never
+returns to Python. The parent process counts that comparison as not equal.
 """
 
 import json
@@ -48,16 +49,16 @@ def intervals(text: str) -> str:
 
 
 def main() -> None:
-    """Answer every line of standard input, each within the number of seconds in the first argument."""
+    """Answer every line of standard input, each within the seconds of processor time in the first argument."""
     if sys.platform == "linux":  # macOS does not support this limit
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     for line in sys.stdin:
-        signal.alarm(int(sys.argv[1]))
+        signal.setitimer(signal.ITIMER_PROF, int(sys.argv[1]))
         try:
             verdict = equivalent(*json.loads(line))
         except MemoryError:
             verdict = False
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         print(int(verdict), flush=True)
 
 

@@ -6,6 +6,7 @@ a comparison exceeds its time limit.
 """
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -49,6 +50,11 @@ _TO_TEX = str.maketrans(_UNICODE)
 _STAR = re.compile(r"(?<=[\w)])\s*\*\s*(?=[\w(\\])")
 _NAME = re.compile(r"(?<![\\A-Za-z])(pi|infinity|oo|infty)(?![A-Za-z])")
 _ROOT = re.compile(r"(?<![\\A-Za-z])sqrt\s*(?:\(([^()]*)\)|\{([^{}]*)\}|(\d+))|√\s*(?:\(([^()]*)\)|(\d+|[a-z]))")
+_WORD = re.compile(r"[A-Za-z][a-z]{2,}")
+_OPTION = re.compile(r"(\([A-Z]\))[.:]?\s+(?!(?:and|or|is)\b|.*\([A-Z]\))[^,;]+")
+_FORMS = re.compile(r"\s+or\s+|,?\s+(?:when|in|after)\s+(?:simpl|lowest|reduc)[a-z ]+$")
+# A decimal with a larger denominator was computed by a program.
+_FLOATING = 10**12
 _ARTICLE = re.compile(r"^(?:an?|the)\s+(?=[a-z]+(?:\s[a-z]+)?$)", re.IGNORECASE)
 _NOTHING = re.compile(
     r"(?:(?:therefore|thus|then|also|now|indeed|not)[ ,]+)*(?:correct|right|wrong|clear|obvious|below|above"
@@ -123,7 +129,14 @@ def _is_balanced(text: str) -> bool:
 
 
 def plain_number(text: str) -> Fraction | None:
-    """Return the value of simplified `text` if it is only a number or a fraction of integers, else None."""
+    r"""Return the value of simplified `text` if it is only a number or a fraction of integers, else None.
+
+    A number may be given in two forms: "\frac{2}{4} or 0.5".
+    """
+    forms = list(filter(None, _FORMS.split(text)))
+    if forms != [text]:
+        values = set(map(plain_number, forms))
+        return values.pop() if len(values) == 1 else None
     bare = text.removeprefix("$").removesuffix("%").removesuffix("\\").strip()
     if len(bare) > 300:  # int() refuses thousands of digits
         return None
@@ -171,6 +184,12 @@ def _at_once(reference: str, answer: str) -> bool | None:
     """Return the verdict if it needs no computation, else None."""
     if reference == answer or (_bare(reference) == _bare(answer) and not _DIGITS_APART.search(reference + answer)):
         return True
+    if _WORD.fullmatch(reference) and _WORD.fullmatch(answer):
+        return reference.lower() == answer.lower()
+    # "(C) Plane" names option (C); "(C) or (D)" does not.
+    option = _OPTION.fullmatch(answer)
+    if option and option[1] == reference:
+        return True
     base, other_base = _BASE.search(reference), _BASE.search(answer)
     if base and other_base and base[1] != other_base[1]:
         return False
@@ -180,7 +199,7 @@ def _at_once(reference: str, answer: str) -> bool | None:
     other = plain_number(answer)
     if other is not None:
         # A percentage may be given with or without its sign, or as a part of one.
-        return number in (other, percent(answer))
+        return number in (other, percent(answer)) or (other.denominator >= _FLOATING and math.isclose(number, other))
     # Words without a digit or a TeX command are never a number.
     return None if "\\" in answer or any(map(str.isdigit, answer)) else False
 
@@ -200,7 +219,7 @@ def _verify(pairs: list[tuple[str, str]]) -> list[bool]:
         answered = [line == "1" for line in worker.stdout.splitlines()]
         verdicts += answered
         if len(answered) < len(rest):
-            # A negative code: ended by a signal, from the alarm, or for lack of memory.
+            # A negative code: ended by a signal, from the timer, or for lack of memory.
             if worker.returncode >= 0:
                 reason = (worker.stderr.strip().splitlines() or ["no message"])[-1]
                 raise GenomeError(f"math-verify failed on {rest[len(answered)]}: {reason}")

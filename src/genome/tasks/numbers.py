@@ -81,6 +81,12 @@ _UNITS = re.compile(
     r"|\s?[a-z]{1,3}(?![23]\b)\d",  # 1h30, but not 5m2
     re.IGNORECASE,
 )
+# What gives a reason or a condition: "earned 1000 from selling 200 bags", "has 250 left if the month has 30 days".
+_CLAUSE = re.compile(
+    r"\s+(?:if|because|since|assuming|(?:from|by|after|for)\s+[a-z]+ing)\s"
+    r"(?!.*(?:[,;:=\n]|[.!?]\s|\b(?:and|but|or|otherwise|so|then|therefore|total)\b))",
+    re.IGNORECASE | re.DOTALL,
+)
 # What comes before a number and makes it a bound.
 _BOUND = re.compile(
     r"(?:\b(?:not|isn't|(?:more|less|fewer|greater|higher|lower|larger|smaller|bigger)\s+than|at\s+least|at\s+most|up\s+to|between"
@@ -146,10 +152,11 @@ def _sum(text: str) -> bool:
 
 
 def _only(plain: str) -> Fraction | None:
-    """Return the number at the start of `plain`, or the only one in it."""
+    """Return the number at the start of `plain`, or the only one of its main clause."""
     plain = plain.strip()
     match = _NUMBER.match(plain)
     if match is None:
+        plain = _CLAUSE.split(plain, maxsplit=1)[0]
         matches = [found for found in _NUMBER.finditer(plain) if not _is_name(plain, found)]
         if len({found[0] for found in matches}) != 1:
             return None
