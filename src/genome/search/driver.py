@@ -150,8 +150,8 @@ def initial_population(
         individuals = populate(given, size, seed, space)
     else:
         individuals = take_experts(given, size, seed, settings.gene_mutation_rate, settings.mutation_scale, space)
-    from_experts = settings.initialisation in FROM_EXPERTS and space == FACTORS
-    known = scored_experts.scored if from_experts and settings.measure == scored_experts.measure else {}
+    is_known = settings.initialisation in FROM_EXPERTS and space == FACTORS
+    known = scored_experts.scored if is_known and settings.measure == scored_experts.measure else dict[str, Fitness]()
     scored = drive(score_all(individuals), Scoreboard(known, sha256_of(experts), evaluate))
     return replace(scored, measure=settings.measure)
 

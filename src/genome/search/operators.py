@@ -86,7 +86,8 @@ def populate(experts: Sequence[Individual], size: int, seed: int, space: str = F
     swarm = founders(experts, size, space)
     for i in range(len(swarm), size):
         generator = stream(seed, "initialisation", "populate", i)
-        first, second = (swarm[place] for place in generator.choice(len(swarm), size=2, replace=False).tolist())
+        places: list[int] = generator.choice(len(swarm), size=2, replace=False).tolist()
+        first, second = (swarm[place] for place in places)
         genotype = interpolate(2 * generator.random(), first.genotype, second.genotype)
         swarm.append(Individual(f"g00-initial{i}", genotype, "initialisation", (first.name, second.name)))
     return swarm

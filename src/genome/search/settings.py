@@ -189,7 +189,7 @@ def initialisation(default: Initialisation = "pairs") -> Initialisation:
     return setting(
         default,
         "Generation 0: mixtures of two experts (Eq. 3); the experts themselves, with mutants of them if they are too "
-        "few; or populated, as in Model Swarms: the experts themselves, with random points on lines through two of them.",
+        "few; or populated, as in Model Swarms: the experts, with random points on lines through two of them.",
         pinned=True,
     )
 

@@ -22,7 +22,7 @@ Three experts, with a fitness that is 1 at the coefficients (0.6, 0.5, -0.1):
 ('scale0.35', 20)
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from genome.genotype import Noise, add_noise, mixture
@@ -31,7 +31,7 @@ from genome.search.asking import Search
 from genome.search.finalists import BASE
 from genome.search.method import Method, Number, setting
 from genome.search.methods.baselines import merge, mixture_of
-from genome.search.operators import MARKERS, SEEDS
+from genome.search.operators import SEEDS
 from genome.search.population import Individual, Population, fittest, new_population
 from genome.search.settings import Ensemble, MergeSpace, Nothing, Objective, ensemble, merge_space
 
@@ -127,22 +127,31 @@ BASE_MODEL = Method(
     cost=lambda settings, size, experts: 1,
     group="control",
 )
-UNIFORM = replace(BASE_MODEL, name="uniform", label="Uniform", settings=UniformSettings, run=uniform)
-TASK_ARITHMETIC = replace(
-    BASE_MODEL,
-    name="task_arithmetic",
-    label="Task arithmetic",
+UNIFORM = Method(
+    "uniform",
+    "Uniform",
+    stage="baseline",
+    settings=UniformSettings,
+    run=uniform,
+    cost=lambda settings, size, experts: 1,
+    group="control",
+)
+TASK_ARITHMETIC = Method(
+    "task_arithmetic",
+    "Task arithmetic",
+    stage="baseline",
     settings=TaskArithmeticSettings,
     run=task_arithmetic,
     cost=lambda settings, size, experts: len(settings.scales),
+    group="control",
 )
-RANDOPT = replace(
-    BASE_MODEL,
-    name="randopt",
-    label="RandOpt (not in the paper)",
+RANDOPT = Method(
+    "randopt",
+    "RandOpt (not in the paper)",
+    stage="baseline",
     settings=RandOptSettings,
     run=randopt,
     cost=lambda settings, size, experts: settings.candidates,
+    group="control",
     seeded=True,
-    operators={"mutation": MARKERS["mutation"]},
 )
