@@ -68,13 +68,15 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "genome": {**EVOLUTION, "succession": False},
     "genome_plus": {**EVOLUTION, "succession": SUCCESSION},
     "model_swarms": {
-        "initialisation": "pairs",
+        "initialisation": "populated",
         "inertia": 0.2,
         "cognitive": 0.2,
         "social": 0.2,
         "repel": 0.1,
         "step": 1.0,
         "step_decay": 0.95,
+        "step_floor": 0.92,
+        "restart": 2,
     },
     "cma_es": {
         "initialisation": "pairs",
@@ -85,6 +87,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
     "lorahub": {"evaluations": 12, "bound": 1.5, "regularisation": 0.05},
     "pack_of_llms": {"tau": 0.1},
+    "task_arithmetic": {"scales": [0.1, 0.3, 0.5], "merge_space": "product"},
+    "randopt": {"candidates": 12, "sigmas": [0.0005, 0.001, 0.002]},
 }
 """Stated here, so that another default does not count as other behaviour."""
 

@@ -101,6 +101,8 @@ def test_cost_of_generation_0_does_not_count_known_scores():
         5,
         0,
     ]
+    schemes = ("populated", "populated-factors", "populated-product", "populated-s20")
+    assert [initial(scheme, 15) for scheme in schemes] == [5, 5, 15, 15]
 
 
 def test_cost_adds_samples_and_tokens_of_all_tasks():

@@ -29,7 +29,7 @@ MEASURES = [
 @pytest.mark.parametrize("measure", MEASURES, ids=str)
 @pytest.mark.parametrize("space", [None, "factors", "product", Shared(JointBasis(64))], ids=str)
 def test_scheme_names_a_measure_and_is_read_again(space, measure):
-    for initialisation in ("pairs", "experts"):
+    for initialisation in ("pairs", "experts", "populated"):
         scheme = scheme_name(initialisation, space, measure)
         assert named_scheme(scheme) == (initialisation, space_name(space), measure)
         assert re.fullmatch(SCHEME, scheme)

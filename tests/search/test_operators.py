@@ -20,6 +20,7 @@ from genome.search.operators import (
     initialise,
     mutants,
     mutate,
+    populate,
     select,
     succeed,
     take_experts,
@@ -95,6 +96,27 @@ def test_take_experts_takes_the_fittest_or_adds_mutants():
     assert more[:3] == experts
     assert [x.parents for x in more[3:]] == [("e0",), ("e1",), ("e2",), ("e0",), ("e1",)]
     assert len({x.genotype for x in more}) == 8
+
+
+def test_populate_takes_the_fittest_or_adds_points_on_lines():
+    """Half of the added points are between two of those before, the others beyond them."""
+    scores = (0.1, 0.9, 0.5)
+    experts = [Individual(f"e{i}", expert(i, 3), "expert", fitness=Fitness(s, {})) for i, s in enumerate(scores)]
+    assert populate(experts, 3, 1) == [experts[1], experts[2], experts[0]]
+    assert populate(experts, 2, 1) == [experts[1], experts[2]]
+    more = populate(experts, 2003, 1)
+    assert more[:3] == experts
+    assert more[:8] == populate(experts, 8, 1) != populate(experts, 8, 2)
+    before = {x.name: np.array(x.genotype.coefficients) for x in more}
+    shares = []
+    for place, x in enumerate(more[3:], start=3):
+        first, second = (before[name] for name in x.parents)
+        assert {*x.parents} < {y.name for y in more[:place]}
+        direction = first - second
+        shares.append(np.dot(before[x.name] - second, direction) / np.dot(direction, direction))
+        np.testing.assert_allclose(before[x.name], second + shares[-1] * direction, atol=1e-6)
+    assert np.histogram(shares, 10, (0, 2))[0] / 2000 == pytest.approx(np.full(10, 0.1), abs=0.03)
+    assert {x.genotype.space for x in populate(experts, 8, 1, PRODUCT)} == {PRODUCT}
 
 
 @given(st.lists(fitness, min_size=2, max_size=12), st.integers(0, 100), st.data())

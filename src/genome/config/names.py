@@ -29,7 +29,9 @@ LONGEST_FILE = 255
 RESERVED_TASKS = ("static", "method", "mean", "runs")
 """static replaces the tasks of a merge that looks at none; the others are columns of tables."""
 
-SCHEME = r"(pairs|experts)(-factors|-product|-shared-[1-9][0-9]*)?(-likelihood(-calibrated)?)?(-s[1-9][0-9]*)?"
+SCHEME = (
+    r"(pairs|experts|populated)(-factors|-product|-shared-[1-9][0-9]*)?(-likelihood(-calibrated)?)?(-s[1-9][0-9]*)?"
+)
 """How generation 0 is made, in which space if the config names one, and how it is scored if not by the metric."""
 
 RESERVED_VARIANTS = re.compile(rf"experts|initial-{SCHEME}|study-.*")

@@ -10,8 +10,10 @@ from typing import Any
 
 from genome.forecast.times import side_by_side
 from genome.forecast.values import NO_TASKS, Cost, Forecast, Job, Measured, Setting
+from genome.genotype import FACTORS
 from genome.search.method import Method
 from genome.search.methods import read_method
+from genome.search.settings import FROM_EXPERTS
 from genome.tasks.lengths import most_tokens
 from genome.tasks.likelihood import LIKELIHOOD
 from genome.workflow.names import RunName
@@ -32,7 +34,8 @@ def _experts(job: Job, setting: Setting) -> float:
 
 def _initial(job: Job, setting: Setting) -> float:
     """The experts' own scores are known already, but not the scores of their products."""
-    known = len(setting.experts) if job.parts["scheme"] in ("experts", "experts-factors") else 0
+    made, _, space = job.parts["scheme"].partition("-")
+    known = len(setting.experts) if made in FROM_EXPERTS and space in ("", FACTORS) else 0
     return max(0, int(job.parts["n"]) - known)
 
 

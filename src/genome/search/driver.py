@@ -12,10 +12,10 @@ from genome.genotype import FACTORS, expert, identity, is_finite
 from genome.lora.layers import factor_names, layer_groups, union_of
 from genome.search.asking import Contest, Scored, Search
 from genome.search.method import Method
-from genome.search.operators import initialise, take_experts
+from genome.search.operators import initialise, populate, take_experts
 from genome.search.population import Fitness, Individual, Population, fittest, individuals_in, new_population
 from genome.search.racing import TRIALS, Course, Known, Races, Trial, places, race, standing
-from genome.search.settings import InitialSettings, measure_of, space_of
+from genome.search.settings import FROM_EXPERTS, InitialSettings, measure_of, space_of
 
 Evaluate = Callable[[Sequence[Individual]], list[Fitness]]
 """Scores individuals of distinct genotypes on validation data, in their order."""
@@ -138,18 +138,20 @@ def initial_population(
 ) -> Population:
     """Return generation 0, which the evolving methods of one seed share.
 
-    Its individuals are mixtures of two experts (Eq. 3), or the experts themselves, whose fitness is known already
-    unless their updates are merged (the ablation without initialisation) or another measure is asked for.
+    Its individuals are mixtures of two experts (Eq. 3), or the experts themselves and more, whose fitness is known
+    already unless their updates are merged or another measure is asked for.
     """
     if size < 2:
         raise GenomeError(f"population_size: {size}; a population needs at least 2 individuals")
-    space, known = space_of(settings.merge_space), dict[str, Fitness]()
-    if settings.initialisation == "experts":
-        known = scored_experts.scored if space == FACTORS and settings.measure == scored_experts.measure else known
-        gene_rate, scale = settings.gene_mutation_rate, settings.mutation_scale
-        individuals = take_experts(scored_experts.members, size, seed, gene_rate, scale, space)
-    else:
+    space, given = space_of(settings.merge_space), scored_experts.members
+    if settings.initialisation == "pairs":
         individuals = initialise(len(experts), size, seed, space)
+    elif settings.initialisation == "populated":
+        individuals = populate(given, size, seed, space)
+    else:
+        individuals = take_experts(given, size, seed, settings.gene_mutation_rate, settings.mutation_scale, space)
+    is_known = settings.initialisation in FROM_EXPERTS and space == FACTORS
+    known = scored_experts.scored if is_known and settings.measure == scored_experts.measure else dict[str, Fitness]()
     scored = drive(score_all(individuals), Scoreboard(known, sha256_of(experts), evaluate))
     return replace(scored, measure=settings.measure)
 

@@ -55,6 +55,12 @@ def initialise(n_experts: int, size: int, seed: int, space: str = FACTORS) -> li
     return individuals
 
 
+def founders(experts: Sequence[Individual], size: int, space: str = FACTORS) -> list[Individual]:
+    """Return the scored `experts` themselves in `space`; if they are more than `size`, the fittest."""
+    experts = [replace(x, genotype=replace(x.genotype, space=space)) for x in experts]
+    return fittest(experts)[:size] if size <= len(experts) else experts
+
+
 def take_experts(
     experts: Sequence[Individual], size: int, seed: int, gene_rate: float, sigma: float, space: str = FACTORS
 ) -> list[Individual]:
@@ -62,15 +68,29 @@ def take_experts(
 
     With fewer individuals than experts, these are the fittest. With more, the experts repeat, each repeat as a mutant.
     """
-    experts = [replace(x, genotype=replace(x.genotype, space=space)) for x in experts]
-    if size <= len(experts):
-        return fittest(experts)[:size]
+    first = founders(experts, size, space)
     repeats: list[Individual] = []
-    for i in range(len(experts), size):
-        source = experts[i % len(experts)]
+    for i in range(len(first), size):
+        source = first[i % len(first)]
         genotype = mutate(source.genotype, gene_rate, sigma, stream(seed, "initialisation", "mutant", i))
         repeats.append(Individual(f"g00-mutant{i}", genotype, "mutation", (source.name,)))
-    return [*experts, *repeats]
+    return [*first, *repeats]
+
+
+def populate(experts: Sequence[Individual], size: int, seed: int, space: str = FACTORS) -> list[Individual]:
+    """Return `size` individuals: the scored `experts` themselves, then points on lines through two of those before.
+
+    The added ones are `t * x_a + (1 - t) * x_b`, t ~ U(0, 2), half of them between the two and half beyond, as in the
+    code of Model Swarms (arXiv 2410.11163). With fewer individuals than experts, these are the fittest.
+    """
+    swarm = founders(experts, size, space)
+    for i in range(len(swarm), size):
+        generator = stream(seed, "initialisation", "populate", i)
+        places: list[int] = generator.choice(len(swarm), size=2, replace=False).tolist()
+        first, second = (swarm[place] for place in places)
+        genotype = interpolate(2 * generator.random(), first.genotype, second.genotype)
+        swarm.append(Individual(f"g00-initial{i}", genotype, "initialisation", (first.name, second.name)))
+    return swarm
 
 
 def draw_by_share(weights: np.ndarray, k: int, generator: np.random.Generator) -> list[int]:

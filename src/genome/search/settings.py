@@ -28,14 +28,18 @@ class Shared:
 
 
 MergeSpace = Literal["factors", "product"] | Shared | None
-Initialisation = Literal["pairs", "experts"]
+Initialisation = Literal["pairs", "experts", "populated"]
 Settings = TypeVar("Settings")
 
 
-def merge_space() -> MergeSpace:
+FROM_EXPERTS: tuple[Initialisation, ...] = ("experts", "populated")
+"""Ways to make a generation 0 that contain the experts themselves, whose fitness may be known."""
+
+
+def merge_space(default: MergeSpace = None) -> MergeSpace:
     """Return the field of the space in which experts are added up."""
     return setting(
-        None,
+        default,
         "What of the experts is added up: their factors A and B separately, as in the paper; or the updates BA, "
         "exactly, served at the rank of all experts together; or updates in a joint basis, `{shared: {rank: R}}`, "
         "at rank R with a known loss. null: product if the ranks of the experts differ, otherwise factors.",
@@ -150,7 +154,7 @@ def measure_of(settings: Any) -> Measure:
 
 
 _SCHEME = re.compile(
-    r"(?P<initialisation>pairs|experts)(-(?P<space>factors|product|shared-\d+))?"
+    r"(?P<initialisation>pairs|experts|populated)(-(?P<space>factors|product|shared-\d+))?"
     r"(?P<likelihood>-likelihood)?(?P<calibrated>-calibrated)?(-s(?P<samples>\d+))?"
 )
 
@@ -180,12 +184,12 @@ def named_scheme(scheme: str) -> tuple[str, str, Measure]:
     return found["initialisation"], found["space"] or "", measure
 
 
-def initialisation() -> Initialisation:
+def initialisation(default: Initialisation = "pairs") -> Initialisation:
     """Return the field that says how generation 0 is made."""
     return setting(
-        "pairs",
-        "Generation 0: mixtures of two experts (Eq. 3), or the experts themselves, with mutants of them if there are "
-        "fewer experts than members.",
+        default,
+        "Generation 0: mixtures of two experts (Eq. 3); the experts themselves, with mutants of them if they are too "
+        "few; or populated, as in Model Swarms: the experts, with random points on lines through two of them.",
         pinned=True,
     )
 

@@ -9,7 +9,7 @@ from genome.genotype import shared_rank
 from genome.search import racing
 from genome.search.measure import LIKELIHOOD, OF_PAPER, Measure
 from genome.search.method import deciding
-from genome.search.settings import measure_of, scheme_name
+from genome.search.settings import FROM_EXPERTS, measure_of, scheme_name
 from genome.workflow.names import STATIC, RunName
 from genome.workflow.plan import Plan, unique
 
@@ -111,9 +111,9 @@ def answers_of(plan: Plan, run: RunName) -> list[str]:
 
 
 def evaluations_of(plan: Plan, run: RunName) -> list[str]:
-    """Return all validation answers of an evolving variant's run; the experts' too if they are its generation 0."""
+    """Return all validation answers of a run; the experts' too unless its generation 0 is without them."""
     populations = populations_of(plan, run)
-    if plan.variant(run.variant).settings.initialisation == "experts":
+    if not plan.evolves(run.variant) or plan.variant(run.variant).settings.initialisation in FROM_EXPERTS:
         populations = [experts_of(run.task_names), *populations]
     return [population.replace("population.json", "evaluations.jsonl") for population in populations]
 
@@ -127,7 +127,7 @@ def stages_of(plan: Plan, run: RunName) -> list[str]:
     if not plan.evolves(run.variant):
         return [experts, str(run), *last]
     initial = initial_of(plan, run)
-    from_experts = finalists or plan.variant(run.variant).settings.initialisation == "experts"
+    from_experts = finalists or plan.variant(run.variant).settings.initialisation in FROM_EXPERTS
     return [experts, initial, str(run), *last] if from_experts else [initial, str(run)]
 
 

@@ -1,13 +1,17 @@
 """Baselines that choose a mixture of the experts in one job."""
 
 import threading
+from itertools import pairwise
 
+import nevergrad
 import numpy as np
 import pytest
 
 from builders import Landscape, fake_experts, paper_settings, run_baseline
+from genome.genotype import Genotype
+from genome.rng import stream
 from genome.search.driver import score_experts
-from genome.search.population import Fitness
+from genome.search.population import Fitness, Individual
 
 EXPERTS = fake_experts(4)
 
@@ -15,9 +19,10 @@ EXPERTS = fake_experts(4)
 LORAHUB_WARNS = pytest.mark.filterwarnings("ignore:COBYLA:UserWarning")  # about a tolerance that nevergrad sets
 
 
-def result_of(method):
-    landscape = Landscape(EXPERTS)
-    return run_baseline(score_experts(EXPERTS, landscape), paper_settings(method), 1, EXPERTS, landscape)
+def result_of(method, landscape=None, **changes):
+    landscape = landscape or Landscape(EXPERTS)
+    start = score_experts(EXPERTS, landscape)
+    return run_baseline(start, paper_settings(method, **changes), 1, EXPERTS, landscape)
 
 
 def test_best_single_is_the_fittest_expert():
@@ -34,15 +39,67 @@ def test_pack_of_llms_is_a_softmax_of_negative_log_perplexities():
     np.testing.assert_allclose(result_of("pack_of_llms").best.genotype.coefficients, expected / expected.sum())
 
 
+class Steps(Landscape):
+    """A fitness in steps of 1/20, as a metric on twenty samples has: equal for many points."""
+
+    def value(self, individual):
+        return max(1, round(20 * super().value(individual))) / 20
+
+
+LOSSES = {
+    "metric": lambda score, c: -score + 0.05 * np.abs(c).mean(),
+    # As published: the mean cross-entropy; the fitness is exp(mean log p).
+    "likelihood": lambda score, c: -np.log(score) + 0.05 * np.abs(c).mean(),
+}
+
+
 @LORAHUB_WARNS
-def test_lorahub_returns_the_candidate_of_least_loss():
-    result = result_of("lorahub")
+@pytest.mark.parametrize("kind", [Landscape, Steps])
+@pytest.mark.parametrize(("objective", "evaluations"), [("metric", 50), ("likelihood", 40)])
+def test_lorahub_asks_and_recommends_what_nevergrad_minimize_does(objective, evaluations, kind):
+    """Golden: the published call, with bounds in the constructor, on the same fitness with the same random state."""
+    landscape, asked = kind(EXPERTS), []
+
+    def published(coefficients):
+        asked.append(tuple(map(float, coefficients)))
+        score = landscape.value(Individual("x", Genotype(asked[-1]), "mixture"))
+        return float(LOSSES[objective](score, coefficients))
+
+    parameters = nevergrad.p.Array(init=[0] * 4, lower=[-1.5] * 4, upper=[1.5] * 4)
+    parameters.random_state = np.random.RandomState(stream(1, "lorahub").integers(2**32))
+    recommended = nevergrad.optimizers.NGOpt(parameters, budget=evaluations).minimize(published)
+
+    result = result_of("lorahub", landscape, objective=objective, evaluations=evaluations)
+    assert [x.genotype.coefficients for x in result.created] == asked
+    assert len(asked) == evaluations
+    assert result.best.genotype.coefficients == tuple(map(float, recommended.value))
+
+
+@LORAHUB_WARNS
+@pytest.mark.parametrize("kind", [Landscape, Steps])
+def test_lorahub_returns_the_latest_candidate_of_least_loss(kind):
+    result = result_of("lorahub", kind(EXPERTS))
     assert len(result.created) == 50
     assert result.created[0].genotype.coefficients == (0.0, 0.0, 0.0, 0.0)
     assert np.abs([x.genotype.coefficients for x in result.created]).max() <= 1.5
-    losses = {x.name: -x.score + 0.05 * np.abs(x.genotype.coefficients).mean() for x in result.created}
-    assert losses[result.best.name] == min(losses.values())
+    losses = [LOSSES["metric"](x.score, np.array(x.genotype.coefficients)) for x in result.created]
+    assert losses[result.created.index(result.best)] == min(losses)
     assert result.best.score > max(x.score for x in score_experts(EXPERTS, Landscape(EXPERTS)).members)
+
+
+@LORAHUB_WARNS
+def test_lorahub_begins_with_steps_of_a_sixth_of_the_bounds():
+    """The simplex of COBYLA: 0.5 along each coefficient, not 1.0, which nevergrad takes if bounds are set later."""
+    first = [np.array(x.genotype.coefficients) for x in result_of("lorahub").created[:5]]
+    assert [float(np.abs(after - before).max()) for before, after in pairwise(first)] == [0.5] * 4
+
+
+def test_lorahub_scores_a_recommendation_that_it_has_not_tried(monkeypatch):
+    """TBPSA recommends the centre of its population."""
+    monkeypatch.setattr(nevergrad.optimizers, "NGOpt", nevergrad.optimizers.TBPSA)
+    result = result_of("lorahub")
+    assert (result.best.name, len(result.created), result.evaluations) == ("recommended", 50, 4 + 51)
+    assert result.best.score == Landscape(EXPERTS).value(result.best)
 
 
 def test_expert_fusion_is_uniform_if_all_fitness_is_zero():

@@ -4,11 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from genome.search.method import Method, read
-from genome.search.methods import baselines, cma_es, genome, model_swarms, static
+from genome.search.methods import baselines, cma_es, controls, genome, model_swarms, static
 
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
+        controls.BASE_MODEL,
+        controls.UNIFORM,
+        controls.TASK_ARITHMETIC,
+        controls.RANDOPT,
         baselines.BEST_SINGLE,
         static.DATA_MERGE,
         static.DARE_TIES,
@@ -21,7 +25,7 @@ METHODS: dict[str, Method] = {
         cma_es.METHOD,
     )
 }
-"""All methods by name, in the order of the paper's Table 2."""
+"""All methods by name: controls, then those of the paper in the order of its Table 2, then others."""
 
 
 def read_method(params: Mapping[str, Any]) -> tuple[Method, Any]:
