@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from builders import Landscape, fake_experts, initial_population, next_generation, paper_settings
 from genome.errors import GenomeError
 from genome.genotype import Genotype, identity
-from genome.search.driver import score_experts
-from genome.search.population import Fitness, Individual
-from genome.search.racing import Course, Known, Races, behind, errors_allowed, places, race, standing
+from genome.scoring.answers import answers_by_genotype
+from genome.search.asking import Contest
+from genome.search.driver import Scoreboard, drive, score_experts
+from genome.search.population import Fitness, Individual, new_population
+from genome.search.racing import STATE, Course, Known, Races, behind, errors_allowed, places, race, standing
 from genome.search.records import read_population, write_population
 from genome.search.settings import Racing
 
@@ -71,13 +73,12 @@ def test_race_leaves_as_many_as_are_selected(selected):
         assert len(finished) >= min(selected, 8)
 
 
-def test_candidate_is_stopped_if_as_many_as_are_selected_are_significantly_better():
-    """Of two that win, the weaker is significantly better than neither the other nor than `close`."""
-    scores = {"best": draws(0.95, 1), "good": draws(0.9, 2), "close": draws(0.8, 3), "bad": draws(0.1, 4)}
-    rules = Racing((50,), 0.95, 0.5)
-    for selected, expected in ((1, {"bad"}), (2, {"bad"}), (3, {"bad"}), (4, set())):
-        trials = run(scores, selected, rules=rules)
-        assert {name for name in scores if len(trials[name]["t"]) == 50} == expected
+@pytest.mark.parametrize(("selected", "stopped"), [(1, {"x", "y"}), (2, {"x", "y"}), (3, set()), (4, set())])
+def test_candidate_is_stopped_if_as_many_as_are_selected_are_significantly_better(selected, stopped):
+    """Two are equally bad: with three places, each has only two better ones, and may be the third."""
+    scores = {"best": draws(0.95, 1), "good": draws(0.93, 2), "x": draws(0.1, 3), "y": draws(0.1, 4)}
+    trials = run(scores, selected, rules=Racing((50,), 0.95, 0.5))
+    assert {name for name in scores if len(trials[name]["t"]) == 50} == stopped
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=6), st.integers(1, 6), st.integers(0, 3), st.integers(0, 99))
@@ -184,16 +185,19 @@ class Samples:
     def __init__(self, trials=()):
         self.difficulty = np.random.default_rng(0).permutation(200) / 200
         self.spent = 0
+        self.asked = set()
 
     def scores(self, individual):
         skill = Landscape(EXPERTS).value(individual)
         return tuple((self.difficulty < skill).astype(float).tolist())
 
     def __call__(self, individuals):
+        self.asked |= {each.genotype for each in individuals}
         self.spent += 200 * len(individuals)
         return [combine({"t": sum(self.scores(x)) / 200}) for x in individuals]
 
     def part(self, individuals, start, stop):
+        self.asked |= {each.genotype for each in individuals}
         self.spent += (min(stop, 200) - start) * len(individuals)
         return [{"t": self.scores(x)[start:stop]} for x in individuals]
 
@@ -239,6 +243,54 @@ def test_racing_ranks_only_individuals_with_all_samples(method):
     assert not any("trials" in population.state for population in full)
 
 
+@pytest.mark.parametrize("method", ["genome", "genome_plus", "cma_es"])
+def test_evaluations_are_distinct_genotypes_also_if_a_race_stopped_them(method, tmp_path):
+    history, samples = evolve(method, RACING, file=tmp_path / "population.json")
+    assert any(len(trial["t"]) < 200 for trial in history[-1].state["trials"].values())
+    assert history[-1].evaluations == len(samples.asked) - 4  # the experts are not of this run
+
+
+def contests(*requests):
+    """Yield contests of genotypes, given by their coefficient and their individual's name; return the last fittest."""
+    population = None
+    for number, request in enumerate(requests):
+        contenders = [Individual(name, Genotype((value,)), "") for value, name in request]
+        finished = (yield Contest(contenders, (), 2)).finished
+        population = replace(new_population(finished), generation=number)
+    return population
+
+
+def test_genotype_that_races_again_is_one_evaluation_and_keeps_all_its_answers():
+    """It is stopped in one generation, goes on in another where no better one races, and has another name there."""
+    scores, rows = {1.0: draws(0.9, 1), 0.5: draws(0.4, 2)}, []
+
+    def part(individuals, start, stop):
+        found = [scores[each.genotype.coefficients[0]][start:stop] for each in individuals]
+        for each, values in zip(individuals, found, strict=True):
+            numbers = range(start, start + len(values))
+            rows.extend(
+                {"individual": each.name, "task": "t", "sample": i, "answer": str(v)}
+                for i, v in zip(numbers, values, strict=True)
+            )
+        return [{"t": tuple(values)} for values in found]
+
+    course = Course({"t": 200}, {"t": 1.0}, part, combine)
+    board = Scoreboard({}, ["x"], lambda _: pytest.fail("not in a race"), Races(RULES, course, {}))
+    first = drive(contests([(1.0, "g01-a"), (0.5, "g01-b")]), board)
+    assert [each.name for each in first.members] == ["g01-a"]
+    assert first.evaluations == 2
+    races = Races(RULES, course, first.state["trials"], first.state["raced_as"])
+    search = contests([(0.5, "g02-c")])
+    second = drive(search, Scoreboard(first.scored, ["x"], lambda _: pytest.fail("not in a race"), races))
+    second = replace(second, earlier=second.earlier + first.earlier)
+    assert second.evaluations == 2
+    assert second.state["raced_as"] == {identity(second.best.genotype, ["x"]): ("g01-b", "g02-c")}
+    found = answers_by_genotype([first, second], rows)
+    assert {genotype.coefficients[0]: [given["t", i] for i in range(200)] for genotype, given in found.items()} == {
+        value: [str(score) for score in values] for value, values in scores.items()
+    }
+
+
 @pytest.mark.parametrize("method", ["genome_plus", "cma_es"])
 def test_racing_continues_from_its_file(method, tmp_path):
     assert evolve(method, RACING, file=tmp_path / "population.json")[0][-1] == evolve(method, RACING)[0][-1]
@@ -248,7 +300,7 @@ def test_racing_continues_from_its_file(method, tmp_path):
 def test_racing_that_stops_no_candidate_changes_nothing(method):
     sure, _ = evolve(method, {"looks": [2], "confidence": 0.999999999, "share": 0.5})
     full, _ = evolve(method, None)
-    without = [{key: part for key, part in x.state.items() if key != "trials"} for x in sure]
+    without = [{key: part for key, part in x.state.items() if key not in STATE} for x in sure]
     assert [replace(x, state=state) for x, state in zip(sure, without, strict=True)] == full
 
 

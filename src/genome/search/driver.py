@@ -10,11 +10,11 @@ from genome.errors import GenomeError
 from genome.experts.expert import Expert
 from genome.genotype import FACTORS, expert, identity, is_finite
 from genome.lora.layers import factor_names, layer_groups, union_of
+from genome.search import racing
 from genome.search.asking import Contest, Scored, Search
 from genome.search.method import Method
 from genome.search.operators import initialise, take_experts
 from genome.search.population import Fitness, Individual, Population, fittest, individuals_in, new_population
-from genome.search import racing
 from genome.search.racing import RACED_AS, TRIALS, Course, Known, Races, Trial, places, race, standing
 from genome.search.settings import InitialSettings, measure_of, space_of
 

@@ -184,7 +184,7 @@ def standing(trial: Trial, course: Course) -> tuple[int, float]:
 
 
 def behind(trial: Trial, rival: Known, look: int, allowed: float, course: Course) -> bool:
-    """Return whether `trial` is more than `allowed` standard errors behind `rival` after `look` samples of each task."""
+    """Return whether `trial` is over `allowed` standard errors behind `rival` on the first `look` samples per task."""
     gap, variance = 0.0, 0.0
     for task, size in course.sizes.items():
         seen = min(look, size)
