@@ -39,6 +39,8 @@ from dataclasses import dataclass, field
 from statistics import NormalDist, fmean
 from typing import Any
 
+import numpy as np
+
 from genome import fields
 from genome.errors import GenomeError
 from genome.search.method import Reader, ReadState
@@ -90,12 +92,12 @@ class Course:
         """Return the mean of a task's samples from its score."""
         return math.log(score) if self.likelihood else score
 
-    def slope(self, first: float, second: float) -> float:
-        """Return how much a task's score changes per change of its mean, between two means."""
+    def slope(self, first: float, second: np.ndarray) -> np.ndarray:
+        """Return how much a task's score changes per change of its mean, between one mean and others."""
         if not self.likelihood:
-            return 1.0
+            return np.ones(len(second))
         change = first - second
-        return math.exp(second) * (math.expm1(change) / change if change else 1.0)
+        return np.exp(second) * np.divide(np.expm1(change), change, out=np.ones(len(second)), where=change != 0)
 
     def fits(self, trial: Trial) -> bool:
         """Return whether a trial can be from this course: on its tasks, and with at most as many samples."""
@@ -166,13 +168,12 @@ def race(
     for look in looks if surplus > 0 else ():
         _answer(entries, trials, running, look, course)
         allowed = errors_allowed(rules.confidence, len(looks), surplus)
-        competitors = [*(Known(trials[name]) for name in running), *rivals]
-
-        def is_beaten(name: str) -> bool:
-            better = sum(behind(trials[name], each, look, allowed, course) for each in competitors)  # noqa: B023
-            return better >= selected
-
-        running = [name for name in running if not is_beaten(name)]
+        table = seen([*(Known(trials[name]) for name in running), *rivals], look, course)
+        running = [
+            name
+            for row, name in enumerate(running)
+            if behind({task: scores[row] for task, scores in table.items()}, table, allowed, course).sum() < selected
+        ]
     _answer(entries, trials, running, last_look, course)
     return trials
 
@@ -183,21 +184,33 @@ def standing(trial: Trial, course: Course) -> tuple[int, float]:
     return -answered, -_estimate(Known(trial), answered, course)
 
 
-def behind(trial: Trial, rival: Known, look: int, allowed: float, course: Course) -> bool:
-    """Return whether `trial` is over `allowed` standard errors behind `rival` on the first `look` samples per task."""
+def seen(competitors: Sequence[Known], look: int, course: Course) -> dict[str, np.ndarray]:
+    """Return the scores of the first `look` samples of each task, in arrays of shape (competitors, samples)."""
+    return {
+        task: np.array([each.first(task, min(look, size)) for each in competitors])
+        for task, size in course.sizes.items()
+    }
+
+
+def behind(
+    own: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray], allowed: float, course: Course
+) -> np.ndarray:
+    """Return whether a candidate is more than `allowed` standard errors behind each rival, shape (rivals,).
+
+    `own` are its scores of each task's first samples, shape (samples,), and `theirs` those of the rivals, as `seen`.
+    """
     gap, variance = 0.0, 0.0
     for task, size in course.sizes.items():
-        seen = min(look, size)
-        own, theirs = trial[task][:seen], rival.first(task, seen)
-        differences = [a - b for a, b in zip(own, theirs, strict=True)]
-        mean = fmean(differences)
-        win = max(d**2 for d in differences) if course.likelihood else 1
-        spread = (math.fsum((d - mean) ** 2 for d in differences) + 2 * win) / (seen + 1)
-        weight = course.weights[task] * course.slope(fmean(own), fmean(theirs))
+        differences = own[task] - theirs[task]
+        rivals, number = differences.shape
+        mean = differences.mean(axis=1)
+        win = (differences**2).max(axis=1) if course.likelihood else np.ones(rivals)
+        spread = (((differences - mean[:, None]) ** 2).sum(axis=1) + 2 * win) / (number + 1)
+        weight = course.weights[task] * course.slope(own[task].mean(), theirs[task].mean(axis=1))
         gap += weight * mean
-        if seen < size:
-            variance += weight**2 * spread / seen * (size - seen) / (size - 1)
-    return gap < -allowed * math.sqrt(variance)
+        if number < size:
+            variance += weight**2 * spread / number * (size - number) / (size - 1)
+    return gap < -allowed * np.sqrt(variance)
 
 
 def _answer(
