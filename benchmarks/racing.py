@@ -10,7 +10,7 @@ one race in a hundred, the one that saves the most samples.
 """
 
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import fsum, isclose
@@ -91,42 +91,42 @@ def is_mean(individual: Individual, scores: Scores) -> bool:
     return all(isclose(fitness[task], fmean(found), abs_tol=1e-9) for task, found in scores.items())
 
 
-def raced(replay: Replay, rules: Racing, seed: int) -> Outcome:
-    """Return what a contest saves and loses as a race, with samples in the order that a seed draws."""
+def shuffled(replay: Replay, seed: int) -> Callable[[Racing], Outcome]:
+    """Return what a contest saves and loses as a race by some rules, with samples in the order that a seed draws."""
     first = next(iter(replay.candidates.values()))
     chance = np.random.default_rng(seed)
     orders = {task: chance.permutation(len(scores)) for task, scores in first.items()}
     sizes, weights = {task: len(order) for task, order in orders.items()}, dict.fromkeys(orders, 1 / len(orders))
-    shuffled = {
-        name: {task: tuple(scores[task][order].tolist()) for task, order in orders.items()}
-        for name, scores in replay.candidates.items()
-    }
-    rivals = [
-        Known(means=each.scores)
-        if isinstance(each, Fitness)
-        else Known({task: tuple(each[task][order].tolist()) for task, order in orders.items()})
-        for each in replay.rivals
-    ]
+
+    def ordered(scores: Scores) -> dict[str, tuple[float, ...]]:
+        return {task: tuple(scores[task][order].tolist()) for task, order in orders.items()}
+
+    candidates = {name: ordered(scores) for name, scores in replay.candidates.items()}
+    entries = {name: Individual(name, Genotype((1.0,)), "") for name in candidates}
+    rivals = [Known(means=x.scores) if isinstance(x, Fitness) else Known(ordered(x)) for x in replay.rivals]
 
     def evaluate(individuals: Sequence[Individual], start: int, stop: int) -> list[dict[str, tuple[float, ...]]]:
-        return [{task: scores[start:stop] for task, scores in shuffled[each.name].items()} for each in individuals]
+        return [{task: scores[start:stop] for task, scores in candidates[each.name].items()} for each in individuals]
 
     def combine(scores: Mapping[str, float]) -> Fitness:
         return Fitness(fmean(scores.values()), scores)
 
-    course, selected = Course(sizes, weights, evaluate, combine), places(rules, replay.size)
-    entries = {name: Individual(name, Genotype((1.0,)), "") for name in shuffled}
-    trials = race(entries, {}, rivals, selected, rules, course)
+    course = Course(sizes, weights, evaluate, combine)
     known = [fmean(fmean(each.first(task, size)) for task, size in sizes.items()) for each in rivals]
+    fitness = {name: course.fitness(scores).value for name, scores in candidates.items()}
 
-    def best(names: Sequence[str]) -> float:
-        fitness = [course.fitness(shuffled[name]).value for name in names]
-        return fsum(sorted([*known, *fitness], reverse=True)[:selected]) / selected
+    def best(names: Iterable[str], number: int) -> float:
+        return fsum(sorted([*known, *(fitness[name] for name in names)], reverse=True)[:number]) / number
 
-    finished = [name for name, trial in trials.items() if course.finished(trial)]
-    asked = sum(len(scores) for trial in trials.values() for scores in trial.values())
-    everything = len(trials) * sum(sizes.values())
-    return Outcome(1 - asked / everything, 100 * (best(list(shuffled)) - best(finished)))
+    def outcome(rules: Racing) -> Outcome:
+        selected = places(rules, replay.size)
+        trials = race(entries, {}, rivals, selected, rules, course)
+        finished = [name for name, trial in trials.items() if course.finished(trial)]
+        asked = sum(len(scores) for trial in trials.values() for scores in trial.values())
+        share = asked / (len(trials) * sum(sizes.values()))
+        return Outcome(1 - share, 100 * (best(candidates, selected) - best(finished, selected)))
+
+    return outcome
 
 
 def main(
@@ -143,10 +143,10 @@ def main(
         raise typer.BadParameter(f"no runs of {method} whose tasks can race", param_hint="RESULTS")
     names = ", ".join(run.relative_to(results / "runs").as_posix() for run in by_run)
     print(f"{platform.machine()}, Python {platform.python_version()}; {len(contests)} contests of {names}\n")
+    races = [shuffled(each, seed) for each in contests for seed in range(orders)]
     rows, allowed = [], []
     for looks, confidence in product(LOOKS, CONFIDENCES):
-        rules = Racing(looks, confidence, share)
-        outcomes = [raced(each, rules, seed) for each in contests for seed in range(orders)]
+        outcomes = [each(Racing(looks, confidence, share)) for each in races]
         saved, lost = fmean(each.saved for each in outcomes), fmean(each.points > 1e-9 for each in outcomes)
         points = fmean(each.points for each in outcomes)
         setting = f"`looks: {list(looks)}, confidence: {confidence}, share: {share:g}`"

@@ -49,12 +49,12 @@ class Objective:
 class Evaluator:
     """Scores individuals, keeps every response in `records` (a row per individual and sample) and counts `seconds`.
 
-    `evaluations` counts the genotypes that answered samples, also those that a race stopped: each once, also if it
-    races on in a later generation. `connect` is called once, when something must be scored: a job without evaluations
-    needs no engine. `basis` is the file of the joint basis that genotypes of a shared space need. `meter` measures the
-    use of the engine. `calibrations` has what was fitted to the answers by likelihood of each individual, by task, if
-    the metric is calibrated. `base` is the base model's folder. `planned` is how many evaluations there will be, if
-    known.
+    `evaluations` counts the genotypes that answered samples, also those that a race stopped. One that races on in a
+    later generation has been counted before; one that is scored by another measure or on other samples counts again.
+    `connect` is called once, when something must be scored: a job without evaluations needs no engine. `basis` is the
+    file of the joint basis that genotypes of a shared space need. `meter` measures the use of the engine.
+    `calibrations` has what was fitted to the answers by likelihood of each individual, by task, if the metric is
+    calibrated. `base` is the base model's folder. `planned` is how many evaluations there will be, if known.
     """
 
     objectives: Sequence[Objective]

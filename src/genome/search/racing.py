@@ -28,9 +28,9 @@ difference of two such scores is `mean(d)` times the slope of the line between t
 exponential, and so is its standard error. Log-probabilities have no natural scale, in which a win could count 1: here
 the win and the loss that are added are as large as the largest difference. They have no bound either, so no rule can
 promise a probability: a candidate may be a little worse on nearly all samples, and much better on a few that it has not
-seen. With ten equal candidates, four looks and a confidence of 0.95, one of them was stopped in 2 % of simulated races
-if the samples' differences were exponential, in 4 % if they were log-normal (sigma 1.5), and in 11 % with a Pareto tail
-of 1.5.
+seen. In simulations of ten equal candidates, four looks and a confidence of 0.95, a candidate was stopped in 2 % of
+races if the samples' losses were exponential, in 4 % if they were log-normal (sigma 1.5), and in 11 % with a Pareto
+tail of 1.5.
 """
 
 import math
