@@ -251,6 +251,23 @@ def test_racing_ranks_only_individuals_with_all_samples(method):
     assert not any("trials" in population.state for population in full)
 
 
+@settings(max_examples=15)
+@given(
+    st.sampled_from(["genome", "genome_plus", "cma_es"]),
+    st.lists(st.integers(2, 199), min_size=1, max_size=4, unique=True).map(sorted),
+    st.floats(0.51, 0.99),
+    st.floats(0.05, 1.0),
+)
+def test_run_never_selects_a_candidate_that_a_race_stopped(method, looks, confidence, share):
+    history, samples = evolve(method, {"looks": looks, "confidence": confidence, "share": share}, generations=2)
+    for population in history[1:]:
+        stopped = {name for name, trial in population.state.get("trials", {}).items() if len(trial["t"]) < 200}
+        kept = (*population.members, *population.created, population.best, population.worst)
+        assert not stopped & {identity(each.genotype, DIGESTS) for each in kept}
+        assert not stopped & population.scored.keys()
+        assert all(each.fitness == combine({"t": sum(samples.scores(each)) / 200}) for each in kept)
+
+
 @pytest.mark.parametrize("method", ["genome", "genome_plus", "cma_es"])
 def test_evaluations_are_distinct_genotypes_also_if_a_race_stopped_them(method, tmp_path):
     history, samples = evolve(method, RACING, file=tmp_path / "population.json")
