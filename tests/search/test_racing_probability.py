@@ -65,7 +65,7 @@ def test_candidates_as_good_as_the_others_are_not_stopped_more_often_than_promis
     assert 0 < found <= 0.3 + error(0.3, 40)
 
 
-def test_a_single_rival_is_no_exception():
+def test_promise_holds_against_a_single_rival_of_known_mean():
     found = share_stopped(400, 2, (50, 100), 0.8, selected=1, equal=1, means=1)
     assert 0 < found <= 0.2 + error(0.2, 400)
 
