@@ -230,6 +230,7 @@ def test_bertscore_truncates_texts_to_the_encoders_length(monkeypatch, named, po
 
     scorer.score = score
     asked = []
+    ensemble._scorer.cache_clear()
     module = SimpleNamespace(BERTScorer=lambda **settings: asked.append(settings) or scorer)
     monkeypatch.setitem(sys.modules, "bert_score", module)
     encoder = {"metric": "bertscore", "model": "an/encoder", "layer": 6}
@@ -239,6 +240,7 @@ def test_bertscore_truncates_texts_to_the_encoders_length(monkeypatch, named, po
     # Equal to five digits is a tie, which goes to the fittest.
     f1.update({("a", "b"): 0.9, ("a", "c"): 0.1, ("b", "c"): 0.100004})
     assert combine(SimpleNamespace(kind="span"), [{}], [["a"], ["b"], ["c"]], encoder) == ["a"]
+    ensemble._scorer.cache_clear()
 
 
 @needs_encoder

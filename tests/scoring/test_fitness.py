@@ -196,19 +196,21 @@ def test_parts_of_a_race_add_up_to_the_evaluation(make_experts, tmp_path):
     assert not course.finished(parts[0])
 
 
-def test_an_evaluation_is_one_individual_on_all_samples(make_experts, tmp_path):
-    """A race that looks several times counts as one; an individual that it stopped is not counted."""
+def test_an_evaluation_is_a_genotype_that_answered_any_samples(make_experts, tmp_path):
+    """Several looks count as one, also if a race stops; what goes on in a later job has been counted before."""
     evaluate, _ = evaluator(make_experts, tmp_path, [objective("a", [1, -1, -1, 1, 1]), objective("b", [-1, -1])])
     both = [Individual(f"x{i}", expert(i, 2), "mixture") for i in range(2)]
     course = evaluate.course(1)
     course.evaluate(both, 0, 2)
-    assert evaluate.spent()["evaluations"] == 0
     course.evaluate(both[:1], 2, 4)
     course.evaluate(both[:1], 4, 5)
-    assert evaluate.spent()["evaluations"] == 1
+    assert evaluate.spent()["evaluations"] == 2
     assert len(evaluate.records) == 2 * 4 + 3
     evaluate(both)
-    assert evaluate.spent()["evaluations"] == 3
+    assert evaluate.spent()["evaluations"] == 4
+    later, _ = evaluator(make_experts, tmp_path, [objective("a", [1, -1, -1, 1, 1]), objective("b", [-1, -1])])
+    later.course(1).evaluate(both[1:], 2, 5)
+    assert later.spent()["evaluations"] == 0
 
 
 def test_corpus_metrics_cannot_race(make_experts, tmp_path):

@@ -1,9 +1,14 @@
 """Teams: chosen by the score of their ensemble on validation data."""
 
+import sys
+from types import SimpleNamespace
+
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import make_task, population
+from genome.scoring import ensemble
 from genome.scoring.teams import TEAMS, choose_team, teams
 from genome.tasks.scoring import Scores
 
@@ -65,3 +70,33 @@ def test_each_pair_of_answers_is_compared_once_for_all_teams(monkeypatch):
     choose_team(run, 3, [(task, SAMPLES, 1.0)], given, {"metric": "chrf"})
     [pairs] = asked
     assert len(pairs) == len({*pairs}) == 6 * 10
+
+
+def test_encoder_is_loaded_once_and_each_pair_of_answers_is_scored_once(monkeypatch):
+    """Two tasks, ten teams of three of five members: without sharing, 2 x 10 x 6 x 3 = 360 pairs."""
+    loaded, scored = [], []
+
+    def score(first, second):
+        scored.extend(zip(first, second, strict=True))
+        values = np.array([(len(a) + len(b)) / 100 for a, b in zip(first, second, strict=True)])
+        return values, values, values
+
+    def load(**settings):
+        loaded.append(settings)
+        model = SimpleNamespace(config=SimpleNamespace(max_position_embeddings=514))
+        return SimpleNamespace(_model=model, _tokenizer=SimpleNamespace(model_max_length=512), score=score)
+
+    monkeypatch.setitem(sys.modules, "bert_score", SimpleNamespace(BERTScorer=load))
+    ensemble._scorer.cache_clear()
+    monkeypatch.setattr("genome.scoring.teams.judge", lambda task, samples, votes: [Scores(0.0, (), 0) for _ in votes])
+    tasks = [make_task("program", name, tests="a", metric="pass@1") for name in ("t", "u")]
+    run = population(0.5, 0.4, 0.3, 0.2, 0.1)
+    given = {
+        member.genotype: {task.name: [f"{task.name} {member.name}" * (1 + i) for i in range(6)] for task in tasks}
+        for member in run.members
+    }
+    encoder = {"metric": "bertscore", "model": "an/encoder", "layer": 6}
+    choose_team(run, 3, [(task, SAMPLES, 0.5) for task in tasks], given, encoder)
+    assert len(loaded) == 1
+    assert len(scored) == len({*scored}) == 2 * 6 * 10
+    ensemble._scorer.cache_clear()

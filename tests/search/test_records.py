@@ -202,6 +202,7 @@ def test_state_reads_back_as_it_was_written(tmp_path):
     state = {
         "personal_bests": (best,),
         "trials": {"x": {"t": (1.0, 0.0)}},
+        "raced_as": {"x": ("a", "b")},
         "history": (((1.0, 0.0), 0.5), ((0.5, 0.5), -1.0)),
     }
     population = scored(replace(new_population([best]), state=state), fake_experts(2))
@@ -292,6 +293,7 @@ BROKEN = {
     "no engine": (lambda v: v.pop("engine"), "no field 'engine'"),
     "the file of another generation": (lambda v: v.update(generation=2), "generation 2 in the folder of another"),
     "a generation as text": (lambda v: v.update(generation="1"), "generation: expected an integer"),
+    "a race without names": (lambda v: v.update(raced_as={"x": []}), "raced_as, entry"),
     "a NaN in a race": (lambda v: v.update(trials={"x": {"t": [float("nan")]}}), "NaN is no"),
     "an infinity in a history": (lambda v: v.update(history=[[[1.0, 0.0], float("inf")]]), "Infinity is no"),
     "a file of an earlier release": (lambda v: v.pop("tasks"), "no field 'tasks'"),

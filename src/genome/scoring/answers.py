@@ -9,6 +9,7 @@ from genome.errors import GenomeError
 from genome.genotype import Genotype
 from genome.scoring.results import read_responses
 from genome.search.population import Population, top
+from genome.search.racing import RACED_AS
 from genome.tasks import Task
 from genome.tasks.scoring import extract
 
@@ -54,10 +55,16 @@ def answers_by_genotype(
 ) -> dict[Genotype, dict[tuple[str, Any], str | None]]:
     """Return the validation answers of every genotype in a run's populations, by task and sample.
 
-    `evaluations` are rows of the run's `evaluations.jsonl`. Those of candidates that a race has stopped are left out:
-    they are in no population.
+    `evaluations` are rows of the run's `evaluations.jsonl`, which name individuals. A genotype that a race stopped and
+    that races on in a later generation has answered under another name before, and gets those answers too. The answers
+    of genotypes that have been stopped for good are left out: they are in no population.
     """
+    populations = list(populations)
     genotypes = {x.name: x.genotype for population in populations for x in (*population.created, *population.members)}
+    for names in (names for population in populations for names in population.state.get(RACED_AS, {}).values()):
+        known = next((genotypes[name] for name in names if name in genotypes), None)
+        if known is not None:
+            genotypes |= dict.fromkeys(names, known)
     answers: dict[Genotype, dict[tuple[str, Any], str | None]] = {}
     for row in evaluations:
         if row["individual"] in genotypes:

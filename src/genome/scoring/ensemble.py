@@ -8,6 +8,7 @@ ties go to the fittest.
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
@@ -125,6 +126,14 @@ def _f_score(precision: float, recall: float) -> float:
 
 def _bertscore(pairs: list[Pair], model: str, layer: int) -> list[float]:
     """Return BERTScore F1 (Zhang et al. 2020) of each pair, without idf and without baseline rescaling."""
+    first, second = zip(*pairs, strict=True)
+    f1: Any = _scorer(model, layer).score(list(first), list(second))[2]
+    return [round(score, BERTSCORE_DIGITS) for score in f1.tolist()]
+
+
+@lru_cache(maxsize=1)
+def _scorer(model: str, layer: int) -> Any:
+    """Return the scorer of an encoder, which is loaded once for all tasks of a team."""
     from bert_score import BERTScorer  # torch and transformers: seconds
 
     try:
@@ -137,6 +146,4 @@ def _bertscore(pairs: list[Pair], model: str, layer: int) -> list[float]:
     # Tokenizers without a maximum length do not truncate, and the encoder fails on longer texts.
     positions = getattr(scorer._model.config, "max_position_embeddings", 512) - 2
     scorer._tokenizer.model_max_length = min(scorer._tokenizer.model_max_length, positions)
-    first, second = zip(*pairs, strict=True)
-    f1: Any = scorer.score(list(first), list(second))[2]
-    return [round(score, BERTSCORE_DIGITS) for score in f1.tolist()]
+    return scorer

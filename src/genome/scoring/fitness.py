@@ -49,11 +49,12 @@ class Objective:
 class Evaluator:
     """Scores individuals, keeps every response in `records` (a row per individual and sample) and counts `seconds`.
 
-    `evaluations` counts the individuals that answered every sample, so not those that a race stopped. `connect` is
-    called once, when something must be scored: a job without evaluations needs no engine. `basis` is the file of the
-    joint basis that genotypes of a shared space need. `meter` measures the use of the engine. `calibrations` has what
-    was fitted to the answers by likelihood of each individual, by task, if the metric is calibrated. `base` is the base
-    model's folder. `planned` is how many evaluations there will be, if known.
+    `evaluations` counts the genotypes that answered samples, also those that a race stopped. One that races on in a
+    later generation has been counted before; one that is scored by another measure or on other samples counts again.
+    `connect` is called once, when something must be scored: a job without evaluations needs no engine. `basis` is the
+    file of the joint basis that genotypes of a shared space need. `meter` measures the use of the engine.
+    `calibrations` has what was fitted to the answers by likelihood of each individual, by task, if the metric is
+    calibrated. `base` is the base model's folder. `planned` is how many evaluations there will be, if known.
     """
 
     objectives: Sequence[Objective]
@@ -111,7 +112,7 @@ class Evaluator:
             parts = [replace(x, samples=[x.samples[i] for i in part]) for x, part in chosen if len(part)]
             nothing: Trial = dict.fromkeys(sizes, ())
             judged = self._judge(individuals, parts)
-            if stop >= max(sizes.values()):
+            if start == 0:
                 self.evaluations += len(individuals)
             return [nothing | {task: scores.scores for task, scores in by_task.items()} for by_task in judged]
 

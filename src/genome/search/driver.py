@@ -10,11 +10,12 @@ from genome.errors import GenomeError
 from genome.experts.expert import Expert
 from genome.genotype import FACTORS, expert, identity, is_finite
 from genome.lora.layers import factor_names, layer_groups, union_of
+from genome.search import racing
 from genome.search.asking import Contest, Scored, Search
 from genome.search.method import Method
 from genome.search.operators import initialise, populate, take_experts
 from genome.search.population import Fitness, Individual, Population, fittest, individuals_in, new_population
-from genome.search.racing import TRIALS, Course, Known, Races, Trial, places, race, standing
+from genome.search.racing import RACED_AS, TRIALS, Course, Known, Races, Trial, places, race, standing
 from genome.search.settings import FROM_EXPERTS, InitialSettings, measure_of, space_of
 
 Evaluate = Callable[[Sequence[Individual]], list[Fitness]]
@@ -54,6 +55,8 @@ class Scoreboard:
     ):
         self.scored = dict(scored)
         self.trials: dict[str, Trial] = dict(races.trials) if races else {}
+        self.names: dict[str, tuple[str, ...]] = dict(races.names) if races else {}
+        self._stopped_before = len(self._stopped)
         self._digests = list(digests)
         self._evaluate = evaluate
         self._races = races
@@ -82,17 +85,32 @@ class Scoreboard:
         return identity(individual.genotype, self._digests)
 
     def record(self, population: Population) -> Population:
-        """Return a population that carries all that is known, except for trials that no later race needs."""
-        members = {self.identity(each) for each in population.members}
-        trials = {name: trial for name, trial in self.trials.items() if name in members or name not in self.scored}
-        state = {key: part for key, part in population.state.items() if key != TRIALS}
-        return replace(population, scored=dict(self.scored), state=state | ({TRIALS: trials} if trials else {}))
+        """Return a population that carries all that is known, except for trials that no later race needs.
+
+        Genotypes that its races have stopped count among those that `scored` does not have.
+        """
+        needed = {self.identity(each) for each in population.members} | self._stopped
+        trials = {name: trial for name, trial in self.trials.items() if name in needed}
+        raced = {TRIALS: trials, RACED_AS: {name: self.names[name] for name in trials}} if trials else {}
+        return replace(
+            population,
+            scored=dict(self.scored),
+            state=_without_races(population.state) | raced,
+            earlier=population.earlier + len(self._stopped) - self._stopped_before,
+        )
+
+    @property
+    def _stopped(self) -> set[str]:
+        """The identities of genotypes of which nothing but a trial is known."""
+        return self.trials.keys() - self.scored.keys()
 
     def _race(self, entries: Mapping[str, Individual], known: Sequence[str], selected: int, races: Races) -> None:
         """Race entries against those already scored, and keep how far each came."""
         rivals = [self._rival(name, races.course) for name in dict.fromkeys(known)]
         trials = race(entries, self.trials, rivals, selected, races.rules, races.course)
         self.trials.update(trials)
+        for name, each in entries.items():
+            self.names[name] = (*self.names.get(name, ()), each.name)
         finished = {name: trial for name, trial in trials.items() if races.course.finished(trial)}
         self.scored.update((name, races.course.fitness(trial)) for name, trial in finished.items())
 
@@ -178,7 +196,8 @@ def next_generation(
         return replace(population, generation=population.generation + 1, created=())
     if getattr(settings, "redraw", False):
         population = _rescored(population, experts, evaluate)
-    races = Races(rules, course, population.state.get(TRIALS, {})) if rules and course else None
+    state = population.state
+    races = Races(rules, course, state.get(TRIALS, {}), state.get(RACED_AS, {})) if rules and course else None
     search = _search(method, population, settings, seed, experts, evaluate)
     following = drive(search, Scoreboard(population.scored, sha256_of(experts), evaluate, races))
     improved = following.best.score > population.best.score
@@ -200,7 +219,7 @@ def _rescored(population: Population, experts: Sequence[Expert], evaluate: Evalu
 
     The best and the worst are those on these samples. The trials of its races were on others.
     """
-    kept = {key: part for key, part in population.state.items() if key != TRIALS}
+    kept = _without_races(population.state)
     in_state = {key: individuals_in(part) for key, part in kept.items()}
     continuing = [population.best, *population.members, population.worst, *chain(*in_state.values())]
     board = Scoreboard({}, sha256_of(experts), evaluate)
@@ -215,8 +234,13 @@ def _rescored(population: Population, experts: Sequence[Expert], evaluate: Evalu
         worst=min(everyone, key=lambda each: each.score),
         scored=board.scored,
         state=state,
-        earlier=population.evaluations,
+        earlier=population.evaluations - len(board.scored),
     )
+
+
+def _without_races(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a population's state without what its races keep."""
+    return {key: part for key, part in state.items() if key not in racing.STATE}
 
 
 def _search(

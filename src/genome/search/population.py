@@ -54,8 +54,9 @@ class Population:
     `scored` maps the identity of every genotype that the run has evaluated to its fitness. `stalled` counts generations
     without a new best, `samples` counts answers. `state` is what the run's method keeps in addition (`Method.state`),
     and its races (`genome.search.racing.STATE`). `engine` is the fingerprint of the engine that answered: answers of
-    different engines are not comparable. `measure` says what all fitness measures. If each generation
-    draws its own samples, `scored` has those of the last draw only, and `earlier` counts the evaluations before it.
+    different engines are not comparable. `measure` says what all fitness measures. `earlier`
+    counts the genotypes that have answered samples and are not in `scored`: a race has stopped them, or each generation
+    draws its own samples and `scored` has those of the last draw only.
     """
 
     generation: int
@@ -73,7 +74,7 @@ class Population:
 
     @property
     def evaluations(self) -> int:
-        """The number of genotypes that the run has evaluated so far."""
+        """The number of distinct genotypes that have answered any samples in the run so far."""
         return self.earlier + len(self.scored)
 
 

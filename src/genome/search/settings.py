@@ -262,14 +262,15 @@ class Racing:
         min_length=1,
     )
     confidence: Number = setting(
-        description="Probability, over all looks, that a candidate as good as its rival is not stopped.",
+        description="A candidate as good as the last one selected is not stopped with at least this probability, over "
+        "all looks and all rivals, on samples that are right or wrong; races by likelihood only aim at it.",
         pinned=True,
         gt=0.5,
         lt=1,
     )
     share: Number = setting(
-        description="Share of the population that a race selects; a candidate is stopped if it is significantly worse "
-        "than the last one selected.",
+        description="Share of the population that a race selects; a candidate is stopped if as many others are "
+        "significantly better.",
         pinned=True,
         gt=0,
         le=1,
@@ -279,7 +280,7 @@ class Racing:
 def racing() -> Racing | None:
     """Return the field of a run's races."""
     return setting(
-        None, "Stop candidates early that are significantly worse; null: every candidate answers every sample."
+        None, "Stop candidates early that will hardly be selected; null: every candidate answers every sample."
     )
 
 
