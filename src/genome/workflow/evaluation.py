@@ -7,7 +7,7 @@ from pathlib import Path
 
 from genome.errors import GenomeError
 from genome.experts.expert import ENDING
-from genome.search.method import Method
+from genome.search.method import STATIC_STAGES, Method
 from genome.workflow.names import STATIC, RunName, TestName
 from genome.workflow.plan import Plan
 from genome.workflow.runs import (
@@ -40,6 +40,8 @@ def model_of(plan: Plan, run: RunName) -> str:
     _require_form(run, method)
     if method.stage == "merge":
         return f"results/merges/{str(run).removeprefix('static/')}/expert{ENDING}"
+    if method.stage == "training":
+        return f"{run.folder}/expert{ENDING}"
     if method.stage == "adapter":
         hint = f"add one, or leave {run.variant} out of the tables' variants"
         raise GenomeError(f"config.bases.{plan.base} has no {method.name}; {hint}")
@@ -56,7 +58,7 @@ def last_population(plan: Plan, run: RunName) -> str:
 
 def _require_form(run: RunName, method: Method) -> None:
     """Raise GenomeError unless a run's name has the parts that runs of its method have."""
-    evolves, is_static = method.stage == "generation", method.stage in ("merge", "adapter")
+    evolves, is_static = method.stage == "generation", method.stage in STATIC_STAGES
     if (run.n is not None, run.seed is not None, run.is_static) != (evolves, method.seeded, is_static):
         parts = [
             STATIC if is_static else "TASKS",
@@ -124,6 +126,6 @@ def own_tests(run: RunName) -> list[TestName]:
 def exported_population(plan: Plan, run: RunName) -> str:
     """Return the population whose best individual is exported; GenomeError for a single adapter, which has none."""
     model = model_of(plan, run)
-    if run.is_static:
+    if model.endswith(ENDING):
         raise GenomeError(f"{run} has no genotype to export; `genome materialise {model} FOLDER` writes its adapter")
     return model

@@ -252,6 +252,10 @@ class Settings:
         """Return the settings of the choice among a run's finalists."""
         return canonical(settings.of_finalists(self.plan, run_of(wildcards)))
 
+    def validation_lora(self, wildcards: Wildcards) -> str:
+        """Return the settings of a LoRA trained on validation samples."""
+        return canonical(settings.of_validation_lora(self.plan, tasks_of(wildcards), wildcards.variant))
+
     def merge(self, wildcards: Wildcards) -> str:
         """Return the settings of a merge that looks at no task."""
         return canonical(runs.search_settings(self.plan, wildcards.variant))

@@ -8,7 +8,7 @@ from genome.errors import GenomeError
 from genome.genotype import shared_rank
 from genome.search import racing
 from genome.search.measure import LIKELIHOOD, OF_PAPER, Measure
-from genome.search.method import deciding
+from genome.search.method import STATIC_STAGES, deciding
 from genome.search.settings import measure_of, scheme_name
 from genome.workflow.names import STATIC, RunName
 from genome.workflow.plan import Plan, unique
@@ -122,6 +122,8 @@ def stages_of(plan: Plan, run: RunName) -> list[str]:
     """Return the parts of a run on validation data, as paths below results/runs: first those that runs share."""
     if run.is_static:
         raise GenomeError(f"config.table7.variants: {run.variant} has no run on validation data; take it out")
+    if plan.variant(run.variant).method.stage in ("training", "constant"):
+        return [str(run)]
     experts, finalists = f"{run.task_names}/experts", has_finalists(plan, run.variant)
     last = [f"{run}/finalists"] if finalists else []
     if not plan.evolves(run.variant):
@@ -180,9 +182,8 @@ def searched_as(plan: Plan, variant: str) -> str:
 def run_of(plan: Plan, variant: str, tasks: str, seed: int, size: int | None = None) -> RunName:
     """Return the run whose models a variant reports for a seed, of a population of `size` (None: the config's)."""
     method, shared = plan.variant(variant).method, searched_as(plan, variant)
-    on_tasks = method.stage in ("generation", "baseline")
     return RunName(
-        tuple(tasks.split("+")) if on_tasks else (STATIC,),
+        (STATIC,) if method.stage in STATIC_STAGES else tuple(tasks.split("+")),
         shared,
         n=(size or plan.config.population_size) if method.stage == "generation" else None,
         seed=seed if method.seeded else None,

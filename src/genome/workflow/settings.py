@@ -184,6 +184,16 @@ def search_text(plan: Plan, tasks: tuple[str, ...], variant: str) -> str:
     return canonical(of_search(plan, tasks, variant))
 
 
+def of_validation_lora(plan: Plan, tasks: tuple[str, ...], variant: str) -> Mapping[str, JSON]:
+    """Return what a LoRA trained on validation samples depends on."""
+    entries = [
+        {"name": name, "definition": named_task(plan, name)[1], **rendering(chat_of(plan, plan.base, name))}
+        for name in tasks
+    ]
+    search = search_settings(plan, variant)
+    return {"search": search, "training": plan.suite.training.given(), "tasks": entries, **base_name_of(plan)}
+
+
 def of_finalists(plan: Plan, run: RunName) -> Mapping[str, JSON]:
     """Return what the choice among a run's finalists depends on."""
     calibrated = {"calibrated": True} if is_calibrated(plan, run.variant) else {}

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from genome.search.method import Method, read
-from genome.search.methods import baselines, cma_es, genome, model_swarms, static
+from genome.search.methods import baselines, cma_es, controls, genome, model_swarms, static
 
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
+        controls.VALIDATION_LORA,
         baselines.BEST_SINGLE,
         static.DATA_MERGE,
         static.DARE_TIES,
@@ -21,7 +22,7 @@ METHODS: dict[str, Method] = {
         cma_es.METHOD,
     )
 }
-"""All methods by name, in the order of the paper's Table 2."""
+"""All methods by name, controls first, then in the order of the paper's Table 2."""
 
 
 def read_method(params: Mapping[str, Any]) -> tuple[Method, Any]:
