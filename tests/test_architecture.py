@@ -38,6 +38,7 @@ BEHIND_THE_FENCE = {
     "experts/gguf_base.py",
     "lora/dare_ties.py",
     "lora/held_out.py",
+    "lora/ties.py",
     "lora/training.py",
     "micro/base.py",
 }

@@ -13,6 +13,7 @@ NAMED = {
     "base_model": "fetching or making the base model",
     "import_adapter": "importing adapters",
     "validation_lora": "training of Validation LoRAs",
+    "ties": "merging by TIES",
     "dare_ties": "merging by DARE-TIES",
 }
 """What jobs do that ask no engine and may take long."""

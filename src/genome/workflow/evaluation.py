@@ -8,6 +8,7 @@ from pathlib import Path
 from genome.errors import GenomeError
 from genome.experts.expert import ENDING
 from genome.search.method import STATIC_STAGES, Method
+from genome.workflow import applies
 from genome.workflow.names import STATIC, RunName, TestName
 from genome.workflow.plan import Plan
 from genome.workflow.runs import (
@@ -42,10 +43,20 @@ def model_of(plan: Plan, run: RunName) -> str:
         return f"results/merges/{str(run).removeprefix('static/')}/expert{ENDING}"
     if method.stage == "training":
         return f"{run.folder}/expert{ENDING}"
+    if method.stage == "constant":
+        return f"{run.folder}/answer.json"
     if method.stage == "adapter":
         hint = f"add one, or leave {run.variant} out of the tables' variants"
         raise GenomeError(f"config.bases.{plan.base} has no {method.name}; {hint}")
     return result_of(plan, run)
+
+
+def tested_model(plan: Plan, test: TestName) -> str:
+    """Return the file of the models that answer a test; GenomeError if there can be no such run or test."""
+    model = model_of(plan, test.run)
+    if not test.run.is_static:
+        applies.require(plan, test.run.variant, test.run.task_names, test.task)
+    return model
 
 
 def last_population(plan: Plan, run: RunName) -> str:
@@ -126,6 +137,8 @@ def own_tests(run: RunName) -> list[TestName]:
 def exported_population(plan: Plan, run: RunName) -> str:
     """Return the population whose best individual is exported; GenomeError for a single adapter, which has none."""
     model = model_of(plan, run)
+    if model.endswith("/answer.json"):
+        raise GenomeError(f"{run} has no adapter to export: it gives one answer to all samples")
     if model.endswith(ENDING):
         raise GenomeError(f"{run} has no genotype to export; `genome materialise {model} FOLDER` writes its adapter")
     return model

@@ -114,6 +114,10 @@ class Inputs:
         """Return the validation prompts of all tasks of a run."""
         return runs.validation_of(self.plan, tasks_of(wildcards))
 
+    def control_prompts(self, wildcards: Wildcards) -> list[str]:
+        """Return the validation prompts of a control that is no search."""
+        return runs.control_prompts(self.plan, wildcards.variant, tasks_of(wildcards))
+
     def searched_prompts(self, wildcards: Wildcards) -> list[str]:
         """Return the validation prompts by which a variant scores its candidates."""
         measure = measure_of(self.plan.variant(wildcards.variant).settings)
@@ -151,7 +155,7 @@ class Inputs:
 
     def model(self, wildcards: Wildcards) -> str:
         """Return the file that describes the models that a run reports."""
-        return evaluation.model_of(self.plan, run_of(wildcards))
+        return evaluation.tested_model(self.plan, test_of(wildcards))
 
     def validation(self, wildcards: Wildcards) -> list[str]:
         """Return what a run's team is chosen by."""
@@ -255,6 +259,10 @@ class Settings:
     def validation_lora(self, wildcards: Wildcards) -> str:
         """Return the settings of a LoRA trained on validation samples."""
         return canonical(settings.of_validation_lora(self.plan, tasks_of(wildcards), wildcards.variant))
+
+    def majority(self, wildcards: Wildcards) -> str:
+        """Return the settings of the most frequent validation answers."""
+        return canonical(settings.of_search(self.plan, tasks_of(wildcards), wildcards.variant))
 
     def merge(self, wildcards: Wildcards) -> str:
         """Return the settings of a merge that looks at no task."""

@@ -10,6 +10,7 @@ from genome.search import racing
 from genome.search.measure import LIKELIHOOD, OF_PAPER, Measure
 from genome.search.method import STATIC_STAGES, deciding
 from genome.search.settings import measure_of, scheme_name
+from genome.workflow import applies
 from genome.workflow.names import STATIC, RunName
 from genome.workflow.plan import Plan, unique
 
@@ -28,6 +29,13 @@ def validation_of(plan: Plan, tasks: Sequence[str], measure: Measure = OF_PAPER)
     if problems := names.joined_problems(f"target {joined[:60]}", tasks):
         raise GenomeError("\n".join(problems))
     return prompts_of(plan, tasks, "validation-likelihood" if measure.objective == LIKELIHOOD else "validation")
+
+
+def control_prompts(plan: Plan, variant: str, tasks: Sequence[str]) -> list[str]:
+    """Return the validation prompts of a control that is no search; GenomeError if it has no result on the tasks."""
+    for task in tasks:
+        applies.require(plan, variant, "+".join(tasks), task)
+    return validation_of(plan, tasks)
 
 
 def require_size(size: int) -> None:

@@ -9,6 +9,8 @@ from genome.search.methods import baselines, cma_es, controls, genome, model_swa
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
+        controls.MAJORITY,
+        static.TIES,
         controls.VALIDATION_LORA,
         baselines.BEST_SINGLE,
         static.DATA_MERGE,
