@@ -17,6 +17,7 @@ from genome.search.records import origin as origin_of_experts
 from genome.tasks import Task, parse_task
 from genome.tasks.likelihood import LIKELIHOOD, Likelihoods, written
 from genome.tasks.references import right_response
+from genome.workflow.names import whole_of
 
 FILE = "answer.json"
 
@@ -34,7 +35,12 @@ def majority(settings: str, prompts: Sequence[str], answer: str, record: str) ->
         option, share = most_frequent(task, samples)
         example = next(each for each in samples if right_option(task, each) == option)
         response = option if task.answer_by == LIKELIHOOD else right_response(task, example) or option
-        found[task.name] = {"answer": example["reference"], "option": option, "share": share, "response": response}
+        found[whole_of(task.name)] = {
+            "answer": example["reference"],
+            "option": option,
+            "share": share,
+            "response": response,
+        }
         log.info("%s: %s is the answer to %.1f %% of the samples", task.name, example["reference"], 100 * share)
     write_json(answer, found)
     seconds = round(time.perf_counter() - started, 3)

@@ -30,6 +30,7 @@ from genome.search.records import origin as origin_of_experts
 from genome.tasks import Task
 from genome.tasks.lengths import check_lengths
 from genome.tasks.scoring import extra_results, judge, parts, standard_error
+from genome.workflow.names import whole_of
 
 
 def answer_test(
@@ -86,7 +87,7 @@ def answer_test(
 
     def calibrated(name: str, given: Sequence[str]) -> Sequence[str]:
         """Return a model's responses with what was fitted to its validation answers to this task."""
-        for by_task in (each[name] for each in fitted):
+        for by_task in ({whole_of(task): found for task, found in each[name].items()} for each in fitted):
             if task in by_task:
                 return [calibrated_response(each, resolved["likelihood_per"], by_task[task]) for each in given]
         return given

@@ -24,17 +24,15 @@ NAME = "ties"
 def ties(experts: Sequence[Path], out: Path, density: float = 0.2, rank: int | None = None) -> Expert:
     """Merge the experts' files into the file `out` of one expert, named `ties`, and return it.
 
-    `density` in (0, 1] is the share of entries that are kept of each update. `rank` is the highest rank of a layer; None
-    stands for the sum of the experts' ranks. The share of the merged update's Frobenius norm that is kept is in the
+    `density` in (0, 1] is the share of entries that are kept of each update. `rank` is the highest rank of a layer,
+    None the sum of the experts' ranks. The share of the merged update's Frobenius norm that is kept is in the
     expert's provenance: by layer, and of all layers.
     """
     members = [read_expert(path) for path in experts]
     chosen = sum(member.rank for member in members) if rank is None else rank
     merged = truncate_changes(_merged(members, density), chosen)
     norms, kept = merged.norms, merged.kept
-    total = math.sqrt(
-        sum((kept[layer] * norms[layer]) ** 2 for layer in norms) / sum(each**2 for each in norms.values())
-    )
+    whole = math.hypot(*norms.values())
     ranks = {layer: len(a) for layer, (_, a) in merged.factors.items()}
     known = {"merge": NAME, "density": density, "rank": rank, "experts": {each.name: each.sha256 for each in members}}
     return write_expert(
@@ -50,7 +48,7 @@ def ties(experts: Sequence[Path], out: Path, density: float = 0.2, rank: int | N
             "source": known,
             "revision": None,
             "layers": {each: {"rank": ranks[each], "norm": norms[each], "kept": kept[each]} for each in norms},
-            "kept": total,
+            "kept": math.hypot(*(kept[each] * norms[each] for each in norms)) / whole,
         },
     )
 

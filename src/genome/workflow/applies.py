@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from genome.config import Variant
 from genome.errors import GenomeError
 from genome.tasks.likelihood import LIKELIHOOD
+from genome.workflow.names import whole_of
 from genome.workflow.plan import Plan
 
 OPTIONS = ("choice", "label")
@@ -18,7 +19,11 @@ def _majority(plan: Plan, variant: Variant, tasks: Sequence[str], tested: str) -
     for task in tasks:
         if plan.definition(task).get("kind") not in OPTIONS:
             return f"{task} has no options or labels, so no most frequent answer"
-    return None if tested in tasks else f"the most frequent answer to {' or '.join(tasks)} is no answer to {tested}"
+    return (
+        None
+        if tested in map(whole_of, tasks)
+        else f"the most frequent answer to {' or '.join(tasks)} is no answer to {tested}"
+    )
 
 
 def _validation_lora(plan: Plan, variant: Variant, tasks: Sequence[str], tested: str) -> str | None:
@@ -46,7 +51,7 @@ def reason_against(plan: Plan, variant: str, tasks: str, tested: str | None = No
     `tasks` are what its runs are over, joined by +, and `tested` is the task of the test if that is another one.
     """
     found, names = plan.variant(variant), tasks.split("+")
-    return RULES.get(found.method.name, _calibrated)(plan, found, names, tested or names[0])
+    return RULES.get(found.method.name, _calibrated)(plan, found, names, whole_of(tested or names[0]))
 
 
 def require(plan: Plan, variant: str, tasks: str, tested: str | None = None) -> None:

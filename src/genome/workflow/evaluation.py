@@ -9,7 +9,7 @@ from genome.errors import GenomeError
 from genome.experts.expert import ENDING
 from genome.search.method import STATIC_STAGES, Method
 from genome.workflow import applies
-from genome.workflow.names import STATIC, RunName, TestName
+from genome.workflow.names import STATIC, RunName, TestName, whole_of
 from genome.workflow.plan import Plan
 from genome.workflow.runs import (
     answers_of,
@@ -131,7 +131,7 @@ def answered_already(test: TestName) -> int:
 
 def own_tests(run: RunName) -> list[TestName]:
     """Return the tests of a run on the tasks that it evolved on."""
-    return [test_of(task, run) for task in run.tasks]
+    return [test_of(whole_of(task), run) for task in run.tasks]
 
 
 def exported_population(plan: Plan, run: RunName) -> str:

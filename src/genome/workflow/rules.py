@@ -15,7 +15,7 @@ from genome.search.method import Stage
 from genome.search.settings import measure_of, named_scheme
 from genome.workflow import evaluation, results, runs, settings, sources, study, tables
 from genome.workflow.figures import EFFICIENCY, FIGURES, PORTRAITS
-from genome.workflow.names import RunName, TestName
+from genome.workflow.names import RunName, TestName, whole_of
 from genome.workflow.plan import Plan, canonical
 from genome.workflow.result import Files, Result
 from genome.workflow.tables import TABLES
@@ -183,7 +183,7 @@ class Inputs:
 
     def exported_splits(self, wildcards: Wildcards) -> list[str]:
         """Return the splits of an exported run's tasks."""
-        return [f"results/splits/{task}/provenance.json" for task in run_of(wildcards).tasks]
+        return [f"results/splits/{whole_of(task)}/provenance.json" for task in run_of(wildcards).tasks]
 
     def exported_tests(self, file: str) -> Callable[[Wildcards], list[str]]:
         """Return the input function of a file of the tests of an exported run on its own tasks."""
@@ -231,6 +231,10 @@ class Settings:
     def split(self, wildcards: Wildcards) -> str:
         """Return the settings of a task's samples."""
         return canonical(settings.of_split(self.plan, wildcards.task))
+
+    def part(self, wildcards: Wildcards) -> str:
+        """Return the settings of a part of a task's validation samples; GenomeError if there can be none."""
+        return canonical(settings.of_part(self.plan, f"{wildcards.whole}@{wildcards.number}"))
 
     def prompts(self, wildcards: Wildcards) -> str:
         """Return the settings of prepared prompts."""
