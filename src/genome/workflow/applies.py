@@ -19,11 +19,9 @@ def _majority(plan: Plan, variant: Variant, tasks: Sequence[str], tested: str) -
     for task in tasks:
         if plan.definition(task).get("kind") not in OPTIONS:
             return f"{task} has no options or labels, so no most frequent answer"
-    return (
-        None
-        if tested in map(whole_of, tasks)
-        else f"the most frequent answer to {' or '.join(tasks)} is no answer to {tested}"
-    )
+    if tested not in map(whole_of, tasks):
+        return f"the most frequent answer to {' or '.join(tasks)} says nothing about {tested}"
+    return None
 
 
 def _validation_lora(plan: Plan, variant: Variant, tasks: Sequence[str], tested: str) -> str | None:
