@@ -37,6 +37,8 @@ BEHIND_THE_FENCE = {
     "experts/deltas.py",
     "experts/gguf_base.py",
     "lora/dare_ties.py",
+    "lora/held_out.py",
+    "lora/ties.py",
     "lora/training.py",
     "micro/base.py",
 }

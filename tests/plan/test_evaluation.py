@@ -21,6 +21,10 @@ def run(text):
         ("sums/best_single", "results/runs/sums/best_single/population.json"),
         ("sums/lorahub/seed1", "results/runs/sums/lorahub/seed1/population.json"),
         ("static/dare_ties/seed1", "results/merges/dare_ties/seed1/expert.safetensors"),
+        ("static/ties", "results/merges/ties/expert.safetensors"),
+        ("sums/validation_lora/seed1", "results/runs/sums/validation_lora/seed1/expert.safetensors"),
+        ("sums@20/validation_lora/seed1", "results/runs/sums@20/validation_lora/seed1/expert.safetensors"),
+        ("emotions/majority", "results/runs/emotions/majority/answer.json"),
         ("static/data_merge", "resources/experts/data_merge.safetensors"),
         ("static/add", "resources/experts/add.safetensors"),
         ("static/oracle_sums", "resources/experts/oracle_sums.safetensors"),
@@ -42,6 +46,8 @@ def test_model_of_returns_the_last_file_of_a_run(plan, name, model):
         ("sums/genome/seed1", "does not name a run of genome; its runs are named TASKS/genome/nN/seedS"),
         ("sums/best_single/n4/seed1", "its runs are named TASKS/best_single"),
         ("static/genome/n4/seed1", "its runs are named TASKS/genome/nN/seedS"),
+        ("sums/validation_lora", "its runs are named TASKS/validation_lora/seedS"),
+        ("static/majority", "its runs are named TASKS/majority"),
         ("sums/dare_ties/seed1", "its runs are named static/dare_ties/seedS"),
     ],
 )
@@ -67,6 +73,19 @@ def test_export_of_a_static_merge_is_refused(plan):
         match=r"`genome materialise results/merges/dare_ties/seed1/expert\.safetensors FOLDER` writes its adapter",
     ):
         evaluation.exported_population(plan, run("static/dare_ties/seed1"))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("sums/validation_lora/seed1", "writes its adapter"), ("emotions/majority", "it gives one answer to all samples")],
+)
+def test_export_of_a_control_is_refused(plan, name, message):
+    with pytest.raises(GenomeError, match=message):
+        evaluation.exported_population(plan, run(name))
+
+
+def test_run_on_a_part_of_a_task_is_exported_with_the_test_of_all_of_it(plan):
+    assert [test.task for test in evaluation.own_tests(run("sums@20+emotions/genome/n4/seed1"))] == ["sums", "emotions"]
 
 
 def test_choice_of_a_team_reads_all_evaluations_and_prompts(plan):

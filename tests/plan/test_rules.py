@@ -74,7 +74,7 @@ def test_initial_population_of_one_is_refused(plan):
 
 def test_invalid_run_name_is_refused(plan):
     with pytest.raises(GenomeError, match="expected TASKS/VARIANT"):
-        Inputs(plan).model(wildcards(run="sums"))
+        Inputs(plan).model(wildcards(test_task="sums", run="sums"))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,10 @@ def test_invalid_run_name_is_refused(plan):
         ),
         ("baseline", False, ["best_single", "expert_fusion", "pack_of_llms"], ["lorahub", "genome"]),
         ("baseline", True, ["lorahub"], ["best_single", "study-cr01-imr10-gmr05"]),
-        ("merge", None, ["dare_ties"], ["data_merge"]),
+        ("merge", None, ["dare_ties", "ties"], ["data_merge"]),
+        ("merge", False, ["ties"], ["dare_ties"]),
+        ("training", None, ["validation_lora"], ["majority"]),
+        ("constant", None, ["majority"], ["best_single"]),
     ],
 )
 def test_patterns_match_the_variants_of_a_rule(plan, stage, seeded, matched, others):

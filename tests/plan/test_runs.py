@@ -22,6 +22,9 @@ RUN = RunName(("sums",), "genome_plus", 4, 1)
         ("lorahub", "sums/lorahub/seed1"),
         ("dare_ties", "static/dare_ties/seed1"),
         ("data_merge", "static/data_merge"),
+        ("ties", "static/ties"),
+        ("majority", "sums/majority"),
+        ("validation_lora", "sums/validation_lora/seed1"),
         ("genome_plus-no_crossover", "sums/genome_plus-no_crossover/n4/seed1"),
         # Without its ensemble it is the same run.
         ("genome_plus-no_ensemble", "sums/genome_plus/n4/seed1"),
@@ -111,9 +114,18 @@ def test_records_of_runs_count_shared_jobs_once(plan):
     ]
 
 
-def test_a_run_over_a_task_twice_is_refused(plan):
+def test_records_of_controls_are_their_only_stage(plan):
+    controls = [RunName(("sums",), "validation_lora", seed=1), RunName(("emotions",), "majority")]
+    assert runs.records_of(plan, controls) == [
+        "results/benchmarks/runs/sums/validation_lora/seed1.json",
+        "results/benchmarks/runs/emotions/majority.json",
+    ]
+
+
+@pytest.mark.parametrize("tasks", [["sums", "sums"], ["sums", "sums@20"]])
+def test_a_run_over_a_task_twice_is_refused(plan, tasks):
     with pytest.raises(GenomeError, match="task 'sums'"):
-        runs.validation_of(plan, ["sums", "sums"])
+        runs.validation_of(plan, tasks)
 
 
 def test_a_run_over_too_many_tasks_is_refused(plan):

@@ -56,7 +56,7 @@ rule dare_ties:
     benchmark:
         "results/benchmarks/merges/{variant}/seed{seed}.tsv"
     wildcard_constraints:
-        variant=patterns.variants("merge"),
+        variant=patterns.variants("merge", seeded=True),
     conda:
         "../../envs/genome.yaml"
     params:

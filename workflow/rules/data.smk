@@ -1,5 +1,6 @@
 # Requires: config `tasks`, `splits` and `corpora`, the base model's tokenizer.
 # Provides: resources/datasets/{micro,corpora}/NAME.jsonl (training corpora), results/splits/TASK/{validation,test}.jsonl,
+#   results/splits/TASK@NUMBER/validation.jsonl (the first samples, for runs on TASK@NUMBER, which are tested on TASK),
 #   results/prompts/BASE/TASK/{validation,test}.jsonl, and validation-likelihood.jsonl with right answers to be scored.
 
 
@@ -56,6 +57,8 @@ rule split:
         "logs/split/{task}.log",
     benchmark:
         "results/benchmarks/split/{task}.tsv"
+    wildcard_constraints:
+        task="[A-Za-z0-9_]+",
     localrule: True
     conda:
         "../../envs/genome.yaml"
@@ -65,6 +68,26 @@ rule split:
         "{wildcards.task}: draw validation and test samples"
     script:
         "../scripts/split.py"
+
+
+rule part_of_split:
+    input:
+        "results/splits/{whole}/validation.jsonl",
+    output:
+        "results/splits/{whole}@{number}/validation.jsonl",
+    log:
+        "logs/split/{whole}@{number}.log",
+    benchmark:
+        "results/benchmarks/split/{whole}@{number}.tsv"
+    localrule: True
+    conda:
+        "../../envs/genome.yaml"
+    params:
+        settings=settings.part,
+    message:
+        "{wildcards.whole}: take the first {wildcards.number} validation samples"
+    script:
+        "../scripts/part_of_split.py"
 
 
 rule prepare_prompts:

@@ -6,6 +6,7 @@ from typing import Any
 
 from genome.config.config import Config
 from genome.experts.expert import ENDING
+from genome.workflow.names import whole_of
 
 PATTERNS = {
     "task": (r"[A-Za-z0-9_]+", "contains only letters, digits and _"),
@@ -77,12 +78,21 @@ def name_problems(config: Config, task_files: Mapping[str, Any]) -> list[str]:
     return [*problems, *_taken_experts(config, task_files), *_taken_variants(config)]
 
 
+def part_problem(config: Config, number: int) -> str | None:
+    """Return why a run cannot be on the first `number` validation samples of a task; None if it can."""
+    most = config.splits.validation
+    if 2 <= number <= most:
+        return None
+    return f"a part has 2 or more of the {most} validation samples (config.splits.validation), not {number}"
+
+
 def joined_problems(place: str, tasks: Sequence[str]) -> list[str]:
     """Return why a run cannot be over some tasks: their names, joined, name its folder."""
+    whole = list(map(whole_of, tasks))
     problems = [
         f"{place}: task {task!r} is listed twice in one run; keep one"
-        for task in dict.fromkeys(tasks)
-        if list(tasks).count(task) > 1
+        for task in dict.fromkeys(whole)
+        if whole.count(task) > 1
     ]
     joined = "+".join(tasks)
     if len(joined) > LONGEST_FILE:

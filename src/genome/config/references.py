@@ -4,16 +4,17 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from genome.config.config import Config
-from genome.config.names import joined_problems
+from genome.config.names import joined_problems, part_problem
 from genome.config.variants import Variant
 from genome.errors import nearest
 from genome.search.measure import OF_PAPER
 from genome.search.settings import measure_of
+from genome.workflow.names import part_of, whole_of
 
 
 def named_tasks(config: Config) -> list[str]:
     """Return the tasks that tables and figures name, each once."""
-    return list(dict.fromkeys(task for shown in config.shown.values() for _, task in shown.named("task")))
+    return list(dict.fromkeys(whole_of(task) for shown in config.shown.values() for _, task in shown.named("task")))
 
 
 def reference_problems(config: Config, task_files: Mapping[str, Any]) -> list[str]:
@@ -24,8 +25,9 @@ def reference_problems(config: Config, task_files: Mapping[str, Any]) -> list[st
         for part, shown in config.shown.items()
         for kind in ("task", "variant")
         for key, name in shown.named(kind)
-        for problem in _unknown(f"config.{part}.{key}: unknown {kind}", [name], known[kind])
+        for problem in _unknown(f"config.{part}.{key}: unknown {kind}", [_whole(kind, name)], known[kind])
     ]
+    problems += _parts(config)
     problems += _unknown("config.labels: unknown variant", config.labels, known["variant"])
     problems += _unknown("config.weights: unknown task", config.weights, known["task"])
     for part, shown in config.shown.items():
@@ -35,6 +37,28 @@ def reference_problems(config: Config, task_files: Mapping[str, Any]) -> list[st
                 f"config.{part}: two rows have the label {label!r}; see config.labels" for label in _repeated(labels)
             ]
     return list(dict.fromkeys([*problems, *_unfit(config)]))
+
+
+def _whole(kind: str, name: str) -> str:
+    return whole_of(name) if kind == "task" else name
+
+
+def _parts(config: Config) -> list[str]:
+    """Return what is wrong with names of parts of tasks, `TASK@NUMBER`: only what runs evolve on may be one."""
+    evolved = {evolved for evolved, _ in config.table5.pairs} if config.table5 else set[str]()
+    tested = {tested for _, tested in config.table5.pairs} if config.table5 else set[str]()
+    problems: list[str] = []
+    for part, shown in config.shown.items():
+        for key, name in shown.named("task"):
+            whole, number = part_of(name)
+            if number is None:
+                continue
+            place = f"config.{part}.{key}: {name!r}"
+            if part != "table5" or name in tested or name not in evolved:
+                problems.append(f"{place} is a part of a task's validation samples, which has no test; name {whole!r}")
+            elif problem := part_problem(config, number):
+                problems.append(f"{place}: {problem}")
+    return problems
 
 
 def _unfit(config: Config) -> list[str]:

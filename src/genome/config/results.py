@@ -46,7 +46,8 @@ class TransferTable(Shown):
     """Evolved on one task, tested on another."""
 
     pairs: Annotated[tuple[Annotated[tuple[TaskName, TaskName], UNIQUE], ...], LISTED, UNIQUE, Refers("task")] = Field(
-        description="Pairs of tasks: evolved on, tested on."
+        description="Pairs of tasks: evolved on, tested on. `TASK@NUMBER` is a task with its first NUMBER validation "
+        "samples, to evolve on."
     )
     variants: VariantNames = Field(description=COMPARED)
 

@@ -16,7 +16,7 @@ from genome.search.methods import read_method
 from genome.search.settings import FROM_EXPERTS
 from genome.tasks.lengths import most_tokens
 from genome.tasks.likelihood import LIKELIHOOD
-from genome.workflow.names import RunName
+from genome.workflow.names import RunName, part_of
 
 REST = 1000
 """Number of test samples that is assumed if a task takes all that is left of a pool that has not been read yet."""
@@ -147,7 +147,7 @@ def _cost(job: Job, setting: Setting, measured: Measured) -> Cost:
     tasks, settings = tasks_of(job), _parsed(job.settings)
     cost = Cost(jobs=1, own_seconds=own)
     for task in tasks:
-        number = measured.samples.get(task, {}).get("validation", setting.splits["validation"])
+        number = _validation_samples(task, setting, measured)
         looked_at = min(1, (settings.get("samples") or number) / number)
         # Likelihoods need no response, unless it has the working before the answer.
         generated = settings.get("objective") != LIKELIHOOD or _may_have_working(setting.tasks[task])
@@ -196,7 +196,7 @@ def _asked(
     if side == "test":
         number = _test_samples(task, setting, measured) or REST
     else:
-        number = measured.samples.get(task, {}).get(side, setting.splits[side])
+        number = _validation_samples(task, setting, measured)
     samples = models * number
     if not samples:
         return Cost()
@@ -216,6 +216,12 @@ def _asked(
         bounded=this if generated and limit and task not in measured.response_tokens else NO_TASKS,
         untimed=this if seconds is None else NO_TASKS,
     )
+
+
+def _validation_samples(task: str, setting: Setting, measured: Measured) -> int:
+    """Return how many validation samples a task has, or a part of it."""
+    known = measured.samples.get(task, {}).get("validation", setting.splits["validation"])
+    return part_of(task)[1] or known
 
 
 def _test_samples(task: str, setting: Setting, measured: Measured) -> int | None:

@@ -140,7 +140,8 @@ def own_seconds(folder: Path, stage: str, benchmark: str) -> float | None:
     `benchmark` matches Snakemake's benchmark files of the stage. The record of what a job asked of an engine, or of a
     training, is next to its benchmark file.
     """
-    elsewhere = {"train_adapter": _training, **dict.fromkeys(STAGES, waited_seconds)}.get(stage, _nowhere)
+    known = {"train_adapter": _training, "validation_lora": _nothing, **dict.fromkeys(STAGES, waited_seconds)}
+    elsewhere = known.get(stage, _nowhere)
     paths = sorted(folder.glob(benchmark))
     seconds: list[float] = []
     for path in paths[:: len(paths) // OWN + 1]:
@@ -152,6 +153,10 @@ def own_seconds(folder: Path, stage: str, benchmark: str) -> float | None:
 
 def _training(record: Path) -> float | None:
     return read_training(record).seconds if record.is_file() else None
+
+
+def _nothing(record: Path) -> float | None:
+    return 0 if record.is_file() else None
 
 
 def _nowhere(record: Path) -> float | None:

@@ -12,6 +12,8 @@ NAMED = {
     "train_adapter": "training of adapters",
     "base_model": "fetching or making the base model",
     "import_adapter": "importing adapters",
+    "validation_lora": "training of Validation LoRAs",
+    "ties": "merging by TIES",
     "dare_ties": "merging by DARE-TIES",
 }
 """What jobs do that ask no engine and may take long."""
@@ -27,7 +29,7 @@ def headline(forecast: Forecast) -> str:
         f"Plan: {total.jobs:,} jobs, {total.evaluations:,.0f} evaluations, {total.samples:,.0f} samples, {tokens}.",
         f"Disk: {_disk(forecast)}. Time: {_time(forecast)}.",
     ]
-    if training := forecast.untimed.get("train_adapter"):
+    if training := sum(forecast.untimed.get(stage, 0) for stage in ("train_adapter", "validation_lora")):
         lines.append(f"The time does not include the training of {training} adapter{'s' * (training > 1)}.")
     return "\n".join(lines)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from genome.experts.expert import is_mixed
 from genome.genotype import FACTORS
+from genome.jobs import log
 from genome.jobs.site import Outputs, Site
 from genome.scoring.results import read_manifest
 from genome.search.driver import run_baseline
@@ -28,6 +29,15 @@ def baseline(site: Site, settings: str, prompts: Sequence[str], scored_experts: 
     evaluator.planned = method.cost(chosen, len(start.members), len(experts))
     result = run_baseline(start, method, chosen, seed, experts, evaluator)
     out.write(started, result, start if measure == start.measure else replace(start, samples=0), evaluator)
+
+
+def ties(settings: str, manifest: str, out: str) -> None:
+    """Merge the experts' updates by TIES."""
+    from genome.lora import ties as merging
+
+    files, given = [Path(file) for file, _ in read_manifest(manifest).files], json.loads(settings)
+    merged = merging.ties(files, Path(out), density=given["density"], rank=given.get("rank"))
+    log.info("rank %d, with %.2f %% of the norm of the merged update", merged.rank, 100 * merged.provenance["kept"])
 
 
 def dare_ties(settings: str, manifest: str, seed: int, out: str) -> None:

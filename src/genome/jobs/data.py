@@ -26,6 +26,12 @@ def split(settings: str, data_dir: str | None, validation: str, test: str, prove
     log.info("%s: %d validation and %d test rows of %d", task.name, *map(len, sides), len(rows))
 
 
+def part_of_split(settings: str, validation: str, part: str) -> None:
+    """Write the first validation rows of a task, which are in random order."""
+    rows = read_jsonl(validation, REMAKE, any_value=True)
+    write_jsonl(part, rows[: json.loads(settings)["number"]], any_value=True)
+
+
 def prepare_prompts(settings: str, rows: str, base: str, prompts: str) -> None:
     """Render a split's prompts through the base model's chat template and tokenise them."""
     resolved = json.loads(settings)

@@ -12,6 +12,8 @@ from genome.experts.expert import ENDING, read_expert
 from genome.files import write_json, write_jsonl
 from genome.genotype import expert
 from genome.jobs import log
+from genome.jobs.constant import FILE as CONSTANT
+from genome.jobs.constant import answer_always
 from genome.jobs.site import Site
 from genome.lora.store import store_genotypes
 from genome.scoring.answers import answers_by_genotype, read_model_answers
@@ -28,6 +30,7 @@ from genome.search.records import origin as origin_of_experts
 from genome.tasks import Task
 from genome.tasks.lengths import check_lengths
 from genome.tasks.scoring import extra_results, judge, parts, standard_error
+from genome.workflow.names import whole_of
 
 
 def answer_test(
@@ -43,7 +46,8 @@ def answer_test(
 ) -> None:
     """Write the responses of a run's chosen models to a test split: its best, and its top members or its team.
 
-    `model` is a population file, or the file of an expert that answers alone (Data Merge, DARE-TIES, an oracle).
+    `model` is a population file, or the file of an expert that answers alone (Data Merge, TIES, an oracle, …),
+    or that of an answer that is the same for all samples.
     `validation` are the files that a team is chosen by: all `evaluations.jsonl` of the run, each next to its
     population, and each task's samples, TASK/validation.jsonl. `origin` records which engine answered, the experts of
     the models, and how many members answered; `record` what that cost. `calibration` is the file of what was fitted to
@@ -52,6 +56,9 @@ def answer_test(
     """
     started = time.perf_counter()
     resolved, samples = json.loads(settings), read_samples(prompts, asked=True)
+    if Path(model).name == CONSTANT:
+        answer_always(site, model, prompts, samples, responses, origin, record)
+        return
     fitted = [read_calibrations(path) for path in calibration]
     max_tokens, task = resolved["max_tokens"] or Task.max_tokens, Path(prompts).parent.name
     meter = site.meter([task])
@@ -80,7 +87,7 @@ def answer_test(
 
     def calibrated(name: str, given: Sequence[str]) -> Sequence[str]:
         """Return a model's responses with what was fitted to its validation answers to this task."""
-        for by_task in (each[name] for each in fitted):
+        for by_task in ({whole_of(task): found for task, found in each[name].items()} for each in fitted):
             if task in by_task:
                 return [calibrated_response(each, resolved["likelihood_per"], by_task[task]) for each in given]
         return given

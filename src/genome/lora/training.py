@@ -12,7 +12,7 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,6 @@ from genome.rng import stream
 from genome.tasks.chat import Chat, dialogue_texts, load_tokenizer, token_ids
 
 A_ROW = "a row is {prompt, response}"
-
 LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -94,15 +93,8 @@ def train_lora(
     """
     rows, source = (corpus_rows(corpus), str(corpus)) if isinstance(corpus, str | Path) else (corpus, source)
     check_rows(rows, source)
-    # It takes seconds to import, so bad rows are reported first.
-    from transformers import AutoModelForCausalLM
-
-    prepare_torch(settings.threads)
-    tokenizer = load_tokenizer(base)
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=getattr(torch, settings.dtype))
-    check_targets(model, settings.target_modules, base)
-    model = trainable(model, settings, name).to("cuda" if torch.cuda.is_available() else "cpu")
-    examples = encode(tokenizer, rows, settings.max_length, chat)
+    model = load_trainable(base, settings, name)
+    examples = encode(load_tokenizer(base), rows, settings.max_length, chat)
     started = time.perf_counter()
     losses = fit(model, examples, settings)
     seconds = time.perf_counter() - started
@@ -114,6 +106,16 @@ def train_lora(
     tokens = sum(len(example.tokens) for example in examples)
     found = {"steps": len(losses), "first_loss": losses[0], "last_loss": losses[-1]}
     return {**found, "tokens": tokens, "seconds": round(seconds, 3)}
+
+
+def load_trainable(base: Path | str, settings: Training, name: str) -> Any:
+    """Return a base model with what `settings` train of it; GenomeError for target modules that it does not have."""
+    from transformers import AutoModelForCausalLM  # slow to import: callers have checked their rows before
+
+    prepare_torch(settings.threads)
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=getattr(torch, settings.dtype))
+    check_targets(model, settings.target_modules, base)
+    return trainable(model, settings, name).to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def trainable(model: Any, settings: Training, name: str) -> Any:
@@ -287,18 +289,25 @@ def fit(
     examples: Sequence[Example],
     settings: Training,
     optimizers: Sequence[torch.optim.Optimizer] | None = None,
+    after_epoch: Callable[[int], None] | None = None,
+    until: int | None = None,
 ) -> list[float]:
-    """Train the parameters that require gradients, with AdamW by default; return each step's mean loss per token."""
+    """Train the parameters that require gradients, with AdamW by default; return each step's mean loss per token.
+
+    `after_epoch` is called with the number of each epoch, from 1, when it has ended. With `until`, training ends after
+    that epoch, on the learning rates of all epochs.
+    """
     model.train()
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if optimizers is None:
         optimizers = [torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=0.0, fused=True)]
     rates = [(group, group["lr"]) for optimizer in optimizers for group in optimizer.param_groups]
     steps = batches(len(examples), settings)
-    losses = []
+    losses, per_epoch = [], len(steps) // settings.epochs
+    taken = steps[: (until or settings.epochs) * per_epoch]
     progress = Progress("steps", rated="tokens")
-    with progress.working(len(steps)):
-        for step, batch in enumerate(steps):
+    with progress.working(len(taken)):
+        for step, batch in enumerate(taken):
             for group, rate in rates:
                 group["lr"] = rate * schedule(step, len(steps), settings.warmup_ratio)
             rows = [examples[index] for index in batch]
@@ -308,14 +317,31 @@ def fit(
                 optimizer.step()
                 optimizer.zero_grad()
             progress.add(1, sum(len(row.tokens) for row in rows), f"loss {losses[-1]:.3f}")
+            if after_epoch and (step + 1) % per_epoch == 0:
+                after_epoch((step + 1) // per_epoch)
     return losses
+
+
+def mean_loss(model: Any, rows: Sequence[Example], settings: Training) -> float:
+    """Return the mean loss per token of the responses to rows that are not trained on."""
+    rows, size = sorted(rows, key=lambda row: len(row.tokens)), settings.rows_per_pass or settings.batch_size
+    model.eval()
+    with torch.no_grad():
+        total = sum(response_loss(model, rows[start : start + size]).item() for start in range(0, len(rows), size))
+    model.train()
+    return total / response_tokens(rows)
+
+
+def response_tokens(rows: Sequence[Example]) -> int:
+    """Return the number of tokens of responses, at least one."""
+    return max(1, sum(len(row.tokens) - row.prompt_length for row in rows))
 
 
 def accumulate(model: torch.nn.Module, rows: Sequence[Example], size: int) -> float:
     """Add up the gradients of a step, `size` rows at a time; return its mean loss per token."""
     # Rows of similar length in one pass, which need less padding.
     rows = sorted(rows, key=lambda row: len(row.tokens))
-    tokens = max(1, sum(len(row.tokens) - row.prompt_length for row in rows))
+    tokens = response_tokens(rows)
     total = 0.0
     for start in range(0, len(rows), size):
         loss = response_loss(model, rows[start : start + size]) / tokens

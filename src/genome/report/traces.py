@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from genome.scoring.results import NO_ENGINE
+
 
 def joined(cells: Iterable[str]) -> str:
     """Return lists of names, separated by spaces, as one such list without repeats."""
@@ -13,7 +15,7 @@ def joined(cells: Iterable[str]) -> str:
 def answered_by(rows: Iterable[tuple[str, str, str]]) -> str:
     """Return the sentence that names the engine of rows (method, test, engine); several engines with their rows."""
     by_engine: dict[str, tuple[dict, dict]] = {}
-    for method, test, engine in rows:
+    for method, test, engine in (row for row in rows if row[2] != NO_ENGINE):
         methods, tests = by_engine.setdefault(engine, ({}, {}))
         methods[method] = tests[test] = None
     if len(by_engine) < 2:

@@ -17,6 +17,9 @@ from genome.tasks.scoring import for_base
 
 Row = Mapping[str, Any]
 
+NO_ENGINE = "no engine"
+"""The engine of answers that no model gave."""
+
 REPORTS = ("best", "ensemble")
 """The results of a run that are scored on a test."""
 

@@ -20,9 +20,13 @@ Number = int | float
 Marker = tuple[str, float, float]
 """An operator's marker in the family tree: matplotlib's marker, its area in square points, its offset to the right."""
 
-Stage = Literal["generation", "baseline", "merge", "adapter"]
-"""Which rule runs a method: one job per generation, one job on the scored experts, a merge that looks at no task, or an
-adapter that is trained or fetched as experts are."""
+Stage = Literal["generation", "baseline", "training", "constant", "merge", "adapter"]
+"""Which rule runs a method: one job per generation, one job on the scored experts, a training on validation samples, an
+answer that is the same for all samples, a merge that looks at no task, or an adapter that is trained or fetched as
+experts are."""
+
+STATIC_STAGES: tuple[Stage, ...] = ("merge", "adapter")
+"""Stages whose methods look at no task."""
 
 Group = Literal["control", "paper", "beyond"]
 """What a method is in a comparison: a control, a method of the paper, or one beyond the paper."""

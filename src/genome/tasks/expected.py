@@ -16,7 +16,7 @@ from genome.tasks import prompts
 from genome.tasks.chat import Chat, dialogue_texts, load_tokenizer
 from genome.tasks.lengths import check_lengths
 from genome.tasks.likelihood import LIKELIHOOD
-from genome.tasks.references import RIGHT, right_response, right_text
+from genome.tasks.references import RIGHT, right_response, right_responses, right_text
 from genome.tasks.task import Task
 
 Row = Mapping[str, Any]
@@ -49,6 +49,26 @@ def prepare(task: Task, rows: Sequence[Row], base: Path | str, chat: Chat | None
     samples = [{**next(with_options), **of} if "options" in each else {**each, **next(found)} for each in prepared]
     check_lengths(task.name, samples, base)
     return samples
+
+
+def right_continuations(
+    task: Task, samples: Sequence[Row], base: Path | str, chat: Chat | None = None
+) -> list[list[int] | None]:
+    """Return the tokens of the right response to each prepared sample, with the end of the turn; None if it has none.
+
+    It is the first of `genome.tasks.references.right_responses` that the base can write: a small vocabulary may lack
+    the letters of options. A response to a task with working has no working before its answer.
+    """
+    unknown = load_tokenizer(base).unk_token_id
+    found: list[list[int] | None] = [None] * len(samples)
+    rest = {place: list(right_responses(task, sample)) for place, sample in enumerate(samples)}
+    while rest := {place: responses for place, responses in rest.items() if responses}:
+        tried = [(samples[place], responses.pop(0)) for place, responses in rest.items()]
+        rows = _continuations([sample for sample, _ in tried], [each for _, each in tried], base, chat or Chat())
+        for place, row in zip(list(rest), rows, strict=True):
+            if unknown is None or unknown not in row["tokens"]:
+                found[place], rest[place] = row["tokens"], []
+    return found
 
 
 def _open(task: Task, samples: Sequence[Row], base: Path | str, chat: Chat) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 If they are not, no model can be correct, and a search has nothing to select on.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -60,16 +60,22 @@ def check_references(task: Task, samples: Sequence[Sample]) -> str | None:
 
 
 def right_response(task: Task, sample: Sample) -> str | None:
-    """Return the shortest response from which a sample's reference is read; None if there is none.
+    """Return the shortest response from which a sample's reference is read; None if there is none."""
+    return next(right_responses(task, sample), None)
+
+
+def right_responses(task: Task, sample: Sample) -> Iterator[str]:
+    """Yield the responses from which a sample's reference is read, the shortest first; an option's letter before it.
 
     Without a pattern, an answer is announced, and a program is a fenced block.
     """
     if task.kind == "program":
         code = sample["reference"]
-        return code if code is None or task.pattern else f"```python\n{code}\n```"
+        yield from [] if code is None else [code if task.pattern else f"```python\n{code}\n```"]
+        return
     forms = ("{}", *_FORMS) if task.pattern else _FORMS[:1]
-    texts = [form.format(text) for form in forms for text in _texts(task, sample)]
-    return next((text for text in texts if _is_right(task, sample, extract(task, sample, text))), None)
+    texts = (form.format(text) for form in forms for text in _texts(task, sample))
+    yield from (text for text in texts if _is_right(task, sample, extract(task, sample, text)))
 
 
 def right_text(task: Task, sample: Sample) -> str | None:

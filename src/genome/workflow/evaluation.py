@@ -7,8 +7,9 @@ from pathlib import Path
 
 from genome.errors import GenomeError
 from genome.experts.expert import ENDING
-from genome.search.method import Method
-from genome.workflow.names import STATIC, RunName, TestName
+from genome.search.method import STATIC_STAGES, Method
+from genome.workflow import applies
+from genome.workflow.names import STATIC, RunName, TestName, whole_of
 from genome.workflow.plan import Plan
 from genome.workflow.runs import (
     answers_of,
@@ -40,10 +41,22 @@ def model_of(plan: Plan, run: RunName) -> str:
     _require_form(run, method)
     if method.stage == "merge":
         return f"results/merges/{str(run).removeprefix('static/')}/expert{ENDING}"
+    if method.stage == "training":
+        return f"{run.folder}/expert{ENDING}"
+    if method.stage == "constant":
+        return f"{run.folder}/answer.json"
     if method.stage == "adapter":
         hint = f"add one, or leave {run.variant} out of the tables' variants"
         raise GenomeError(f"config.bases.{plan.base} has no {method.name}; {hint}")
     return result_of(plan, run)
+
+
+def tested_model(plan: Plan, test: TestName) -> str:
+    """Return the file of the models that answer a test; GenomeError if there can be no such run or test."""
+    model = model_of(plan, test.run)
+    if not test.run.is_static:
+        applies.require(plan, test.run.variant, test.run.task_names, test.task)
+    return model
 
 
 def last_population(plan: Plan, run: RunName) -> str:
@@ -56,7 +69,7 @@ def last_population(plan: Plan, run: RunName) -> str:
 
 def _require_form(run: RunName, method: Method) -> None:
     """Raise GenomeError unless a run's name has the parts that runs of its method have."""
-    evolves, is_static = method.stage == "generation", method.stage in ("merge", "adapter")
+    evolves, is_static = method.stage == "generation", method.stage in STATIC_STAGES
     if (run.n is not None, run.seed is not None, run.is_static) != (evolves, method.seeded, is_static):
         parts = [
             STATIC if is_static else "TASKS",
@@ -118,12 +131,14 @@ def answered_already(test: TestName) -> int:
 
 def own_tests(run: RunName) -> list[TestName]:
     """Return the tests of a run on the tasks that it evolved on."""
-    return [test_of(task, run) for task in run.tasks]
+    return [test_of(whole_of(task), run) for task in run.tasks]
 
 
 def exported_population(plan: Plan, run: RunName) -> str:
     """Return the population whose best individual is exported; GenomeError for a single adapter, which has none."""
     model = model_of(plan, run)
-    if run.is_static:
+    if model.endswith("/answer.json"):
+        raise GenomeError(f"{run} has no adapter to export: it gives one answer to all samples")
+    if model.endswith(ENDING):
         raise GenomeError(f"{run} has no genotype to export; `genome materialise {model} FOLDER` writes its adapter")
     return model

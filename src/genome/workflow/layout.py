@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from genome.config.results import AblationTable, Comparison, DomainTable, ScalingFigure, TransferTable
+from genome.workflow.applies import reason_against
 from genome.workflow.evaluation import test_of
 from genome.workflow.names import RunName, TestName
 from genome.workflow.plan import JSON, Plan
@@ -31,16 +32,31 @@ def columns_of(shown: Shown) -> list[Column]:
 
 
 def tests_behind(plan: Plan, shown: Shown) -> list[TestName]:
-    """Return the tests behind a table or figure: of every row, column, size and seed; those that rows share once."""
+    """Return the tests behind a table or figure: of every row, column, size and seed; those that rows share once.
+
+    Cells that stay blank have none.
+    """
     sizes = shown.sizes if isinstance(shown, ScalingFigure) else [plan.config.population_size]
     tests = [
         test_of(column["test_task"], run_of(plan, variant, column["tasks"], seed, size))
         for variant in shown.rows
         for column in columns_of(shown)
+        if reason_against(plan, variant, column["tasks"], column["test_task"]) is None
         for size in sizes
         for seed in plan.config.seeds
     ]
     return list(dict.fromkeys(tests))
+
+
+def blanks_of(plan: Plan, shown: Shown) -> dict[str, dict[str, str]]:
+    """Return why cells stay blank: by the labels of rows, then by the names of columns."""
+    found: dict[str, dict[str, str]] = {}
+    for variant in shown.rows:
+        for column in columns_of(shown):
+            reason = reason_against(plan, variant, column["tasks"], column["test_task"])
+            if reason is not None:
+                found.setdefault(plan.variant(variant).label, {})[column["name"]] = reason
+    return found
 
 
 def runs_behind(plan: Plan, shown: Shown) -> list[RunName]:

@@ -9,7 +9,24 @@ from genome.errors import GenomeError
 STATIC = "static"
 """Takes the place of the tasks of a merge that looks at none."""
 
+_PART = re.compile(r"(?P<whole>[A-Za-z0-9_]+)@(?P<number>[1-9][0-9]*)")
+
 _FORM = re.compile(r"(?P<tasks>[^/]+)/(?P<variant>[^/]+)(/n(?P<n>[1-9][0-9]*))?(/seed(?P<seed>0|[1-9][0-9]*))?")
+
+
+def part_of(task: str) -> tuple[str, int | None]:
+    """Return the task of a name, and how many of its validation samples `TASK@NUMBER` stands for; None for all.
+
+    >>> part_of("sums@50"), part_of("sums")
+    (('sums', 50), ('sums', None))
+    """
+    found = _PART.fullmatch(task)
+    return (found["whole"], int(found["number"])) if found else (task, None)
+
+
+def whole_of(task: str) -> str:
+    """Return the task of a name: a run on a part of its validation samples is tested on all of its test."""
+    return part_of(task)[0]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from genome.tasks import parse_task
 from genome.tasks.file import check_task
 from genome.validation.section import Section
 from genome.workflow import study
-from genome.workflow.names import RunName
+from genome.workflow.names import RunName, part_of
 
 Part = TypeVar("Part", bound=Section)
 
@@ -192,8 +192,14 @@ class Plan:
         return variant in self.variants and self.variants[variant].method.stage == "generation"
 
     def definition(self, task: str) -> Definition:
-        """Return a task as its file defines it, with the config's changes; GenomeError unless it is valid."""
-        return _definition(self, task)
+        """Return a task as its file defines it, with the config's changes; GenomeError unless it is valid.
+
+        `TASK@NUMBER` is the task with its first NUMBER validation samples.
+        """
+        whole, number = part_of(task)
+        if number is not None and (problem := names.part_problem(self.config, number)):
+            raise GenomeError(f"task {task}: {problem}")
+        return _definition(self, whole)
 
     def metric(self, task: str) -> str:
         """Return the metric of a task: by default the first that suits its kind."""

@@ -15,7 +15,7 @@ from genome.search.method import Stage
 from genome.search.settings import measure_of, named_scheme
 from genome.workflow import evaluation, results, runs, settings, sources, study, tables
 from genome.workflow.figures import EFFICIENCY, FIGURES, PORTRAITS
-from genome.workflow.names import RunName, TestName
+from genome.workflow.names import RunName, TestName, whole_of
 from genome.workflow.plan import Plan, canonical
 from genome.workflow.result import Files, Result
 from genome.workflow.tables import TABLES
@@ -114,6 +114,10 @@ class Inputs:
         """Return the validation prompts of all tasks of a run."""
         return runs.validation_of(self.plan, tasks_of(wildcards))
 
+    def control_prompts(self, wildcards: Wildcards) -> list[str]:
+        """Return the validation prompts of a control that is no search."""
+        return runs.control_prompts(self.plan, wildcards.variant, tasks_of(wildcards))
+
     def searched_prompts(self, wildcards: Wildcards) -> list[str]:
         """Return the validation prompts by which a variant scores its candidates."""
         measure = measure_of(self.plan.variant(wildcards.variant).settings)
@@ -151,7 +155,7 @@ class Inputs:
 
     def model(self, wildcards: Wildcards) -> str:
         """Return the file that describes the models that a run reports."""
-        return evaluation.model_of(self.plan, run_of(wildcards))
+        return evaluation.tested_model(self.plan, test_of(wildcards))
 
     def validation(self, wildcards: Wildcards) -> list[str]:
         """Return what a run's team is chosen by."""
@@ -179,7 +183,7 @@ class Inputs:
 
     def exported_splits(self, wildcards: Wildcards) -> list[str]:
         """Return the splits of an exported run's tasks."""
-        return [f"results/splits/{task}/provenance.json" for task in run_of(wildcards).tasks]
+        return [f"results/splits/{whole_of(task)}/provenance.json" for task in run_of(wildcards).tasks]
 
     def exported_tests(self, file: str) -> Callable[[Wildcards], list[str]]:
         """Return the input function of a file of the tests of an exported run on its own tasks."""
@@ -228,6 +232,10 @@ class Settings:
         """Return the settings of a task's samples."""
         return canonical(settings.of_split(self.plan, wildcards.task))
 
+    def part(self, wildcards: Wildcards) -> str:
+        """Return the settings of a part of a task's validation samples; GenomeError if there can be none."""
+        return canonical(settings.of_part(self.plan, f"{wildcards.whole}@{wildcards.number}"))
+
     def prompts(self, wildcards: Wildcards) -> str:
         """Return the settings of prepared prompts."""
         return canonical(settings.of_prompts(self.plan, wildcards.base, wildcards.task))
@@ -251,6 +259,14 @@ class Settings:
     def finalists(self, wildcards: Wildcards) -> str:
         """Return the settings of the choice among a run's finalists."""
         return canonical(settings.of_finalists(self.plan, run_of(wildcards)))
+
+    def validation_lora(self, wildcards: Wildcards) -> str:
+        """Return the settings of a LoRA trained on validation samples."""
+        return canonical(settings.of_validation_lora(self.plan, tasks_of(wildcards), wildcards.variant))
+
+    def majority(self, wildcards: Wildcards) -> str:
+        """Return the settings of the most frequent validation answers."""
+        return canonical(settings.of_search(self.plan, tasks_of(wildcards), wildcards.variant))
 
     def merge(self, wildcards: Wildcards) -> str:
         """Return the settings of a merge that looks at no task."""

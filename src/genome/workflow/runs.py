@@ -8,8 +8,9 @@ from genome.errors import GenomeError
 from genome.genotype import shared_rank
 from genome.search import racing
 from genome.search.measure import LIKELIHOOD, OF_PAPER, Measure
-from genome.search.method import deciding
+from genome.search.method import STATIC_STAGES, deciding
 from genome.search.settings import FROM_EXPERTS, measure_of, scheme_name
+from genome.workflow import applies
 from genome.workflow.names import STATIC, RunName
 from genome.workflow.plan import Plan, unique
 
@@ -28,6 +29,13 @@ def validation_of(plan: Plan, tasks: Sequence[str], measure: Measure = OF_PAPER)
     if problems := names.joined_problems(f"target {joined[:60]}", tasks):
         raise GenomeError("\n".join(problems))
     return prompts_of(plan, tasks, "validation-likelihood" if measure.objective == LIKELIHOOD else "validation")
+
+
+def control_prompts(plan: Plan, variant: str, tasks: Sequence[str]) -> list[str]:
+    """Return the validation prompts of a control that is no search; GenomeError if it has no result on the tasks."""
+    for task in tasks:
+        applies.require(plan, variant, "+".join(tasks), task)
+    return validation_of(plan, tasks)
 
 
 def require_size(size: int) -> None:
@@ -122,6 +130,8 @@ def stages_of(plan: Plan, run: RunName) -> list[str]:
     """Return the parts of a run on validation data, as paths below results/runs: first those that runs share."""
     if run.is_static:
         raise GenomeError(f"config.table7.variants: {run.variant} has no run on validation data; take it out")
+    if plan.variant(run.variant).method.stage in ("training", "constant"):
+        return [str(run)]
     experts, finalists = f"{run.task_names}/experts", has_finalists(plan, run.variant)
     last = [f"{run}/finalists"] if finalists else []
     if not plan.evolves(run.variant):
@@ -180,9 +190,8 @@ def searched_as(plan: Plan, variant: str) -> str:
 def run_of(plan: Plan, variant: str, tasks: str, seed: int, size: int | None = None) -> RunName:
     """Return the run whose models a variant reports for a seed, of a population of `size` (None: the config's)."""
     method, shared = plan.variant(variant).method, searched_as(plan, variant)
-    on_tasks = method.stage in ("generation", "baseline")
     return RunName(
-        tuple(tasks.split("+")) if on_tasks else (STATIC,),
+        (STATIC,) if method.stage in STATIC_STAGES else tuple(tasks.split("+")),
         shared,
         n=(size or plan.config.population_size) if method.stage == "generation" else None,
         seed=seed if method.seeded else None,

@@ -20,7 +20,7 @@ from genome.tasks.lengths import most_tokens
 from genome.tasks.likelihood import OPTION
 from genome.workflow import sources
 from genome.workflow.evaluation import asked_members, is_team, members_of, model_of
-from genome.workflow.names import RunName, TestName
+from genome.workflow.names import RunName, TestName, part_of, whole_of
 from genome.workflow.plan import JSON, Plan, canonical
 from genome.workflow.runs import finalists_of, is_calibrated, likelihood, search_settings
 
@@ -93,6 +93,12 @@ def of_split(plan: Plan, task: str) -> Mapping[str, JSON]:
     return {"version": plan.versions["split"], "task": asked_task(plan, task), **drawn, **files}
 
 
+def of_part(plan: Plan, task: str) -> Mapping[str, JSON]:
+    """Return what a part of a task's validation samples depends on."""
+    plan.definition(task)
+    return {"version": plan.versions["split"], "number": part_of(task)[1]}
+
+
 def of_prompts(plan: Plan, base: str, task: str) -> Mapping[str, JSON]:
     """Return what the prepared prompts of a task depend on."""
     # If a split exists, Snakemake takes it even if the input function of its rule refuses the source.
@@ -152,7 +158,8 @@ def of_fitness(plan: Plan, tasks: tuple[str, ...]) -> Mapping[str, JSON]:
     """Return what turns responses into the fitness of a run: its tasks, in order, and their weights."""
     weights = plan.config.weights if len(tasks) > 1 else {}
     entries = [
-        {"name": name, "definition": named_task(plan, name)[1], "weight": weights.get(name, 1)} for name in tasks
+        {"name": name, "definition": named_task(plan, name)[1], "weight": weights.get(whole_of(name), 1)}
+        for name in tasks
     ]
     return {"version": plan.versions["fitness"], "tasks": entries}
 
@@ -182,6 +189,16 @@ def of_search(plan: Plan, tasks: tuple[str, ...], variant: str) -> Mapping[str, 
 def search_text(plan: Plan, tasks: tuple[str, ...], variant: str) -> str:
     """Return what a run's populations depend on as one text: the generations of all seeds ask for the same."""
     return canonical(of_search(plan, tasks, variant))
+
+
+def of_validation_lora(plan: Plan, tasks: tuple[str, ...], variant: str) -> Mapping[str, JSON]:
+    """Return what a LoRA trained on validation samples depends on."""
+    entries = [
+        {"name": name, "definition": named_task(plan, name)[1], **rendering(chat_of(plan, plan.base, name))}
+        for name in tasks
+    ]
+    search = search_settings(plan, variant)
+    return {"search": search, "training": plan.suite.training.given(), "tasks": entries, **base_name_of(plan)}
 
 
 def of_finalists(plan: Plan, run: RunName) -> Mapping[str, JSON]:

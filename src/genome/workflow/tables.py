@@ -23,6 +23,7 @@ from genome.workflow import runs
 from genome.workflow.evaluation import files_of, members_of, test_of, whole_populations
 from genome.workflow.layout import (
     Shown,
+    blanks_of,
     runs_behind,
     shown_columns,
     shown_method,
@@ -42,12 +43,14 @@ def tests_with_answers(plan: Plan, shown: Shown) -> Files:
 
 
 def _comparison(table: str, plan: Plan, shown: Shown) -> Mapping[str, JSON]:
+    blanks = blanks_of(plan, shown)
     return {
         "version": plan.versions["tables"],
         "table": table,
         "methods": shown_methods(plan, shown),
         "columns": shown_columns(plan, shown),
         "seeds": plan.config.seeds,
+        **({"blanks": blanks} if blanks else {}),
     }
 
 

@@ -10,8 +10,11 @@ METHODS: dict[str, Method] = {
     method.name: method
     for method in (
         controls.BASE_MODEL,
+        controls.MAJORITY,
         controls.UNIFORM,
         controls.TASK_ARITHMETIC,
+        static.TIES,
+        controls.VALIDATION_LORA,
         controls.RANDOPT,
         baselines.BEST_SINGLE,
         static.DATA_MERGE,

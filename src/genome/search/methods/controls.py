@@ -2,7 +2,8 @@
 
 Base is the base model alone, and Uniform the mean of all experts, untuned. Task arithmetic (Ilharco et al. 2023, arXiv
 2212.04089) scales the sum of all experts by one number, chosen on validation data. RandOpt (Gan and Isola 2026, arXiv
-2603.12228) needs one expert only: its random neighbours, of which the best vote.
+2603.12228) needs one expert only: its random neighbours, of which the best vote. The Validation LoRA
+(`genome.lora.held_out`) and Majority show what the validation samples are worth without any expert.
 
 Three experts, with a fitness that is 1 at the coefficients (0.6, 0.5, -0.1):
 
@@ -73,6 +74,24 @@ class RandOptSettings:
         min_length=1,
     )
     ensemble: Ensemble | Literal[False] = ensemble(Ensemble(k=3))
+
+
+@dataclass(frozen=True)
+class ValidationLoraSettings:
+    """Settings of the Validation LoRA; whatever is null is that of the base's `training`."""
+
+    epochs: tuple[int, ...] = setting(
+        (1, 2, 3, 5, 8, 12),
+        "Numbers of epochs to choose among by the loss on held-out samples.",
+        pinned=True,
+        rising=True,
+        least=1,
+        min_length=1,
+    )
+    held_out: Number = setting(0.2, "Share of each task's samples that is held out for it.", pinned=True, gt=0, lt=1)
+    batch_size: int | None = setting(16, "Samples per step: few, since there are few samples.", pinned=True, ge=1)
+    learning_rate: Number | None = setting(None, "Highest learning rate.", gt=0)
+    rank: int | None = setting(None, "Rank of the adapter.", ge=1)
 
 
 def base(experts: Population, settings: Nothing, seed: int) -> Search:
@@ -155,3 +174,12 @@ RANDOPT = Method(
     group="control",
     seeded=True,
 )
+VALIDATION_LORA = Method(
+    "validation_lora",
+    "Validation LoRA",
+    stage="training",
+    settings=ValidationLoraSettings,
+    group="control",
+    seeded=True,
+)
+MAJORITY = Method("majority", "Majority", stage="constant", settings=Nothing, group="control")

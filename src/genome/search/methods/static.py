@@ -1,4 +1,4 @@
-"""Methods that look at no task: DARE-TIES (`genome.lora.dare_ties`), and Data Merge, trained on all corpora."""
+"""Methods that look at no task: TIES and DARE-TIES (`genome.lora`), and Data Merge, trained on all corpora."""
 
 from dataclasses import dataclass
 
@@ -13,5 +13,14 @@ class DareTiesSettings:
     density: Number = setting(0.7, "Share of the weights that DARE keeps.", pinned=True, gt=0, le=1)
 
 
+@dataclass(frozen=True)
+class TiesSettings:
+    """Settings of TIES."""
+
+    density: Number = setting(0.2, "Share of the entries of an update that are kept.", pinned=True, gt=0, le=1)
+    rank: int | None = setting(None, "Highest rank of the merge; null: the sum of the experts' ranks.", ge=1)
+
+
+TIES = Method("ties", "TIES", stage="merge", settings=TiesSettings, group="control")
 DARE_TIES = Method("dare_ties", "DARE_TIES", stage="merge", settings=DareTiesSettings, seeded=True)
 DATA_MERGE = Method("data_merge", "Data Merge", stage="adapter", settings=Nothing)
