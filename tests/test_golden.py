@@ -86,13 +86,13 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "bounds": [-1.5, 1.5],
     },
     "lorahub": {"evaluations": 12, "bound": 1.5, "regularisation": 0.05},
-    "pack_of_llms": {"tau": 0.1},
+    "pack_of_llms_merge": {"tau": 0.1},
     "task_arithmetic": {"scales": [0.1, 0.3, 0.5], "merge_space": "product"},
     "randopt": {"candidates": 12, "sigmas": [0.0005, 0.001, 0.002]},
 }
 """Stated here, so that another default does not count as other behaviour."""
 
-ROUNDED = {"cma_es", "lorahub", "pack_of_llms"}
+ROUNDED = {"cma_es", "lorahub", "pack_of_llms_merge"}
 """Methods whose last bits come from a library: of linear algebra, of an optimiser, of exp."""
 
 FIRST = {"lorahub": 7}

@@ -139,8 +139,8 @@ def test_a_task_whose_answers_are_compared_has_no_response_tokens():
 
 
 def test_pack_of_llms_reads_prompts_with_all_experts_and_answers_with_one():
-    settings = {"method": "pack_of_llms", **METHOD_SETTINGS["pack_of_llms"]}
-    pack = cost(job("baseline", settings, tasks="sums", variant="pack_of_llms"))
+    settings = {"method": "pack_of_llms_merge", **METHOD_SETTINGS["pack_of_llms_merge"]}
+    pack = cost(job("baseline", settings, tasks="sums", variant="pack_of_llms_merge"))
     assert (pack.evaluations, pack.samples, pack.response_tokens) == (1, 11 * 20, 20 * 4)
 
 

@@ -136,7 +136,7 @@ def test_stages_refuse_populations_of_another_engine(project):
     refused(lambda: project.generation(2), f"{RUN}/generation_1/population.json: ", differing, delete)
     refused(project.initial_population, f"{EXPERTS}/population.json: ", differing, delete)
     refused(project.answer, f"{RUN}/generation_1/population.json: ", differing, delete)
-    settings = json.dumps({**FITNESS, **paper_settings("pack_of_llms")})
+    settings = json.dumps({**FITNESS, **paper_settings("pack_of_llms_merge")})
     scored, out = f"{EXPERTS}/population.json", project.files(RUN)
     refused(lambda: baseline(project.site, settings, ["validation.jsonl"], scored, 1, out), differing, delete)
     assert not Path(f"{RUN}/generation_2/population.json").exists()

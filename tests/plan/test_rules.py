@@ -86,7 +86,7 @@ def test_invalid_run_name_is_refused(plan):
             ["genome", "genome_plus-no_crossover", "study-cr01-imr10-gmr05"],
             ["lorahub", "dare_ties"],
         ),
-        ("baseline", False, ["best_single", "expert_fusion", "pack_of_llms"], ["lorahub", "genome"]),
+        ("baseline", False, ["best_single", "expert_fusion", "pack_of_llms_merge"], ["lorahub", "genome"]),
         ("baseline", True, ["lorahub"], ["best_single", "study-cr01-imr10-gmr05"]),
         ("merge", None, ["dare_ties", "ties"], ["data_merge"]),
         ("merge", False, ["ties"], ["dare_ties"]),

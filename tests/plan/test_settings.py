@@ -17,7 +17,7 @@ from plan.plans import plan_of
 
 SINGLE, BOTH = ("sums",), ("sums", "emotions")
 VARIANTS = ("genome", "genome_plus", "genome_plus-no_initialisation", "genome_plus-team", "cma_es", "model_swarms")
-BASELINES = ("expert_fusion", "lorahub", "pack_of_llms")
+BASELINES = ("expert_fusion", "lorahub", "pack_of_llms_merge")
 
 
 def texts(plan):

@@ -57,7 +57,7 @@ def test_plan_equals_the_jobs_and_samples_of_the_run(trained, finished):
     assert 0 < real <= samples
     # Pack of LLMs reads with all experts before it answers with one model.
     experts = planned["score_experts"][1] // len(SMALL["table2"]["tasks"])
-    assert planned["baseline, pack_of_llms"][2] == (experts + 1) * planned["baseline, expert_fusion"][2]
+    assert planned["baseline, pack_of_llms_merge"][2] == (experts + 1) * planned["baseline, expert_fusion"][2]
     # LoraHub's search comes back to points, how often differs by processor.
     searched = answered(finished, "results/runs/*/lorahub/seed1/evaluations.jsonl")[1]
     assert 0 < searched <= planned["searched_baseline, lorahub"][2]

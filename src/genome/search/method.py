@@ -20,12 +20,12 @@ Number = int | float
 Marker = tuple[str, float, float]
 """An operator's marker in the family tree: matplotlib's marker, its area in square points, its offset to the right."""
 
-Stage = Literal["generation", "baseline", "training", "constant", "merge", "adapter"]
+Stage = Literal["generation", "baseline", "training", "constant", "merge", "adapter", "fusion"]
 """Which rule runs a method: one job per generation, one job on the scored experts, a training on validation samples, an
-answer that is the same for all samples, a merge that looks at no task, or an adapter that is trained or fetched as
-experts are."""
+answer that is the same for all samples, a merge that looks at no task, an adapter that is trained or fetched as experts
+are, or none: the experts answer together."""
 
-STATIC_STAGES: tuple[Stage, ...] = ("merge", "adapter")
+STATIC_STAGES: tuple[Stage, ...] = ("merge", "adapter", "fusion")
 """Stages whose methods look at no task."""
 
 Group = Literal["control", "paper", "beyond"]

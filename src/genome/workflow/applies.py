@@ -39,7 +39,19 @@ def _calibrated(plan: Plan, variant: Variant, tasks: Sequence[str], tested: str)
     return "answers are generated, so there is no likelihood to calibrate" if generated else None
 
 
-RULES: Mapping[str, Rule] = {"majority": _majority, "validation_lora": _validation_lora}
+def _pack_of_llms(plan: Plan, variant: Variant, tasks: Sequence[str], tested: str) -> str | None:
+    if plan.config.engine.backend != "transformers":
+        return "only the built-in engine can add the logits of several experts"
+    if plan.definition(tested).get("answer_by") == LIKELIHOOD:
+        return "answers by likelihood are not fused"
+    return None
+
+
+RULES: Mapping[str, Rule] = {
+    "majority": _majority,
+    "validation_lora": _validation_lora,
+    "pack_of_llms": _pack_of_llms,
+}
 """By method; all other methods have `_calibrated`."""
 
 

@@ -41,6 +41,8 @@ def model_of(plan: Plan, run: RunName) -> str:
     _require_form(run, method)
     if method.stage == "merge":
         return f"results/merges/{str(run).removeprefix('static/')}/expert{ENDING}"
+    if method.stage == "fusion":
+        return f"results/experts/{plan.base}.json"
     if method.stage == "training":
         return f"{run.folder}/expert{ENDING}"
     if method.stage == "constant":
@@ -54,8 +56,8 @@ def model_of(plan: Plan, run: RunName) -> str:
 def tested_model(plan: Plan, test: TestName) -> str:
     """Return the file of the models that answer a test; GenomeError if there can be no such run or test."""
     model = model_of(plan, test.run)
-    if not test.run.is_static:
-        applies.require(plan, test.run.variant, test.run.task_names, test.task)
+    tasks = test.task if test.run.is_static else test.run.task_names
+    applies.require(plan, test.run.variant, tasks, test.task)
     return model
 
 
@@ -139,6 +141,8 @@ def exported_population(plan: Plan, run: RunName) -> str:
     model = model_of(plan, run)
     if model.endswith("/answer.json"):
         raise GenomeError(f"{run} has no adapter to export: it gives one answer to all samples")
+    if run.is_static and not model.endswith(ENDING):
+        raise GenomeError(f"{run} has no adapter to export: its experts answer together")
     if model.endswith(ENDING):
         raise GenomeError(f"{run} has no genotype to export; `genome materialise {model} FOLDER` writes its adapter")
     return model

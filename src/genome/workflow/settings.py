@@ -232,6 +232,8 @@ def of_responses(plan: Plan, test: TestName) -> Mapping[str, JSON]:
         "max_tokens": plan.definition(test.task).get("max_tokens"),
         **stop_of(plan, test.task),
     }
+    if test.run.variant in plan.variants and plan.variants[test.run.variant].method.stage == "fusion":
+        settings |= {"fusion": search_settings(plan, test.run.variant)}
     if is_calibrated(plan, test.run.variant):
         settings |= {"likelihood_per": plan.definition(test.task).get("likelihood_per", OPTION)}
     if is_team(plan, test.run.variant):

@@ -36,7 +36,7 @@ def test_expert_fusion_weighs_experts_by_fitness():
 
 def test_pack_of_llms_is_a_softmax_of_negative_log_perplexities():
     expected = np.exp(-np.array(Landscape(EXPERTS).log_perplexity()) / 0.1)
-    np.testing.assert_allclose(result_of("pack_of_llms").best.genotype.coefficients, expected / expected.sum())
+    np.testing.assert_allclose(result_of("pack_of_llms_merge").best.genotype.coefficients, expected / expected.sum())
 
 
 class Steps(Landscape):
@@ -115,7 +115,7 @@ def test_pack_of_llms_does_not_overflow_with_large_perplexities(least):
     landscape = Landscape(EXPERTS)
     landscape.log_perplexity = lambda: [least + x for x in (0, 0.5, 1, 1.5)]
     start = score_experts(EXPERTS, landscape)
-    packed = run_baseline(start, paper_settings("pack_of_llms", tau=0.5), 1, EXPERTS, landscape)
+    packed = run_baseline(start, paper_settings("pack_of_llms_merge", tau=0.5), 1, EXPERTS, landscape)
     shares = np.exp([0, -1, -2, -3]) / np.exp([0, -1, -2, -3]).sum()
     assert packed.best.genotype.coefficients == pytest.approx(shares)
 

@@ -1,4 +1,5 @@
-"""Baselines that choose a mixture of the experts in one stage: Best Single, Expert Fusion, LoraHub, Pack of LLMs.
+"""Baselines that choose a mixture of the experts in one stage: Best Single, Expert Fusion, LoraHub, Pack of
+LLMs as one merge.
 
 Two experts, with a fitness of 0.6 and 0.2, are merged by their fitness and by their perplexities:
 
@@ -13,7 +14,7 @@ Two experts, with a fitness of 0.6 and 0.2, are merged by their fitness and by t
 >>> fused = drive(expert_fusion(experts, ExpertFusionSettings(), seed=1), board)
 >>> [round(coefficient, 2) for coefficient in fused.best.genotype.coefficients]
 [0.75, 0.25]
->>> packed = drive(pack_of_llms(experts, PackOfLlmsSettings(tau=1), seed=1, log_perplexity=[1.0, 2.0]), board)
+>>> packed = drive(pack_of_llms_merge(experts, PackOfLlmsMergeSettings(tau=1), seed=1, log_perplexity=[1.0, 2.0]), board)
 >>> [round(coefficient, 2) for coefficient in packed.best.genotype.coefficients]
 [0.73, 0.27]
 """
@@ -52,8 +53,8 @@ class LoraHubSettings(Objective):
 
 
 @dataclass(frozen=True)
-class PackOfLlmsSettings:
-    """Settings of Pack of LLMs."""
+class PackOfLlmsMergeSettings:
+    """Settings of the single merge of Pack of LLMs."""
 
     tau: Number = setting(0.1, "Temperature of the softmax of negative log-perplexities.", pinned=True, gt=0)
     merge_space: MergeSpace = merge_space()
@@ -72,11 +73,12 @@ def expert_fusion(experts: Population, settings: ExpertFusionSettings, seed: int
     return (yield from merge(weights, "fusion", settings.merge_space))
 
 
-def pack_of_llms(
-    experts: Population, settings: PackOfLlmsSettings, seed: int, log_perplexity: Sequence[float]
+def pack_of_llms_merge(
+    experts: Population, settings: PackOfLlmsMergeSettings, seed: int, log_perplexity: Sequence[float]
 ) -> Search:
-    """Return the merge with coefficients softmax(-log perplexity / tau) (Mavromatis et al. 2024).
+    """Return the merge with coefficients softmax(-log perplexity / tau), as GENOME's authors compare with.
 
+    The published method does not merge: it adds logits, with weights for each prompt (`genome.engine.fusion`).
     `log_perplexity` has the log-perplexity of each expert on the validation prompts, in their order.
     """
     logits = -np.array(log_perplexity) / settings.tau
@@ -152,12 +154,12 @@ LORAHUB = Method(
     cost=lambda settings, size, experts: settings.evaluations,
     seeded=True,
 )
-PACK_OF_LLMS = Method(
-    "pack_of_llms",
-    "Pack of LLMs",
+PACK_OF_LLMS_MERGE = Method(
+    "pack_of_llms_merge",
+    "Pack of LLMs, one merge",
     stage="baseline",
-    settings=PackOfLlmsSettings,
-    run=pack_of_llms,
+    settings=PackOfLlmsMergeSettings,
+    run=pack_of_llms_merge,
     cost=lambda settings, size, experts: 1,
     reads=lambda settings, size, experts: experts,
     needs=("log_perplexity",),
