@@ -148,6 +148,32 @@ def test_result_of_the_papers_measure_is_its_last_population(plan):
     assert runs.finalists_of(plan, "genome_plus") == 0
 
 
+RESULTS = {
+    "cma_es-search": {"method": "cma_es", "result": "search"},
+    "genome-best": {"method": "genome", "result": "best_of", "finalists": 2},
+    "likely-search": {"method": "genome", "objective": "likelihood", "result": "search"},
+}
+
+
+def test_methods_beyond_the_paper_hand_out_the_best_of_their_search_and_what_there_was_before():
+    plan = plan_of(variants=RESULTS)
+    results = {name: plan.variant(name).result for name in ("genome", "lorahub", "best_single", "cma_es", *RESULTS)}
+    assert results == {
+        **dict.fromkeys(("genome", "lorahub", "best_single", "cma_es-search"), "search"),
+        **dict.fromkeys(("cma_es", "genome-best"), "best_of"),
+        "likely-search": "search",
+    }
+    run = RunName(("sums",), "cma_es", 4, 1)
+    decided = f"results/runs/{run}/finalists/population.json"
+    assert runs.result_of(plan, run) == decided
+    assert runs.shown_populations(plan, run) == [*runs.populations_of(plan, run), decided]
+    assert runs.stages_of(plan, run)[-1] == f"{run}/finalists"
+    assert not runs.has_finalists(plan, "cma_es-search")
+    assert runs.searched_as(plan, "cma_es-search") == "cma_es-search"
+    assert (runs.finalists_of(plan, "genome-best"), runs.finalists_of(plan, "likely-search")) == (2, 1)
+    assert "result" not in runs.search_settings(plan, "genome-best")
+
+
 def test_finalists_are_at_least_as_many_as_an_ensemble():
     plan = plan_of(variants={"likely": {**LIKELY["likely"], "finalists": 1, "ensemble": {"k": 4}}})
     assert runs.finalists_of(plan, "likely") == 4

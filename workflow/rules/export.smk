@@ -8,6 +8,7 @@ rule export_adapter:
         experts=f"results/experts/{plan.base}.json",
         basis=inputs.run_basis,
         population=inputs.exported_population,
+        scored_experts=inputs.scored_experts,
         splits=inputs.exported_splits,
         scores=inputs.exported_tests("scores.json"),
         answers=inputs.exported_tests("answers.jsonl"),

@@ -6,9 +6,10 @@ from typing import Any
 
 from genome.config.methods import read_settings
 from genome.errors import nearest
+from genome.search.measure import OF_PAPER
 from genome.search.method import Method
 from genome.search.methods import METHODS
-from genome.search.settings import Ensemble, measure_of
+from genome.search.settings import BEST_OF, Ensemble, Result, measure_of, result_of
 
 Changes = Mapping[str, Any]
 
@@ -31,6 +32,20 @@ class Variant:
     def is_team(self) -> bool:
         """Whether the ensemble is chosen by its validation answers, not by the fitness of its members."""
         return self._ensemble is not None and self._ensemble.choose == "team"
+
+    @property
+    def result(self) -> Result:
+        """What the variant's runs hand out."""
+        return result_of(self.settings, self.method.group)
+
+    @property
+    def has_finalists(self) -> bool:
+        """Whether the metric on all validation samples is asked for at the end of its runs.
+
+        A search that maximises something else and hands out what it found has no other finalists: the metric of that is
+        what cards and tables show.
+        """
+        return self.result == BEST_OF or measure_of(self.settings) != OF_PAPER
 
     @property
     def _ensemble(self) -> Ensemble | None:

@@ -12,6 +12,7 @@ from genome.forecast.times import side_by_side
 from genome.forecast.values import NO_TASKS, Cost, Forecast, Job, Measured, Setting
 from genome.search.method import Method
 from genome.search.methods import read_method
+from genome.search.settings import BEST_OF
 from genome.tasks.lengths import most_tokens
 from genome.tasks.likelihood import LIKELIHOOD
 from genome.workflow.names import RunName
@@ -45,9 +46,14 @@ def _of_method(job: Job, setting: Setting) -> float:
 
 
 def _finalists(job: Job, setting: Setting) -> float:
-    """The search's best and the base model; the best expert has been scored, unless finalists are calibrated."""
+    """The search's best, unless it maximised the metric, and the base model.
+
+    The best expert has been scored, unless finalists are calibrated. A run that hands out what its search found asks
+    for nothing else.
+    """
     settings = _parsed(job.settings)
-    return settings["finalists"] + 1 + settings.get("calibrated", False)
+    searched = settings["finalists"] if settings["measure"] else 0
+    return searched + (1 + settings.get("calibrated", False) if settings["result"] == BEST_OF else 0)
 
 
 def _none(job: Job, setting: Setting) -> float:

@@ -12,6 +12,7 @@ from typing import Any
 from genome.experts.expert import Expert, read_expert
 from genome.fields import UnexpectedError, mapping, number, reading, sequence, share, shown, text, whole
 from genome.files import REMAKE, read_json, read_jsonl
+from genome.search.finalists import KINDS
 from genome.tasks import Task, parse_task
 from genome.tasks.scoring import for_base
 
@@ -174,7 +175,10 @@ def _by_role(path: Path | str) -> dict[str, tuple[str, dict[Any, str]]]:
 
 
 def read_origin(path: Path | str) -> Row:
-    """Return the origin of responses: the `engine` that answered, the `experts`, and the number of `members`."""
+    """Return the origin of responses: the `engine` that answered, the `experts`, and the number of `members`.
+
+    Of a run's responses, also the kind of what it hands out (`handed_out`: `genome.search.finalists.Kind`).
+    """
     value = read_json(path, REMAKE)
     with reading(path):
         for name in ("engine", "versions"):
@@ -183,6 +187,7 @@ def read_origin(path: Path | str) -> Row:
             for name in ("name", "sha256"):
                 text(mapping(entry, "experts, entry")[name], f"experts, {name}")
         whole(value["members"], "members")
+        _kind(value, "it")
     return value
 
 
@@ -247,6 +252,7 @@ def read_scores(path: Path | str) -> list[Row]:
             whole(row["unparsed"], f"{place}, unparsed")
             if number(row["standard_error"], f"{place}, standard_error") < 0:
                 raise UnexpectedError(f"{place}, standard_error: {row['standard_error']}")
+            _kind(row, place)
             if row.get("engine") is not None:
                 mapping(row["engine"], f"{place}, engine")
             if _test_of(path) not in (None, _place(row)):
@@ -311,6 +317,13 @@ def _name(value: Any, place: str) -> str | int:
 
 def _answer(value: Any, place: str) -> str | None:
     return None if value is None else text(value, f"{place}, answer")
+
+
+def _kind(value: Row, place: str) -> None:
+    """Check what kind of model was handed out, where a file says it."""
+    kind = value.get("handed_out", KINDS[0])
+    if kind not in KINDS:
+        raise UnexpectedError(f"{place}, handed_out: expected one of {', '.join(KINDS)}, found {shown(kind)}")
 
 
 def _parts(value: Any, place: str) -> None:

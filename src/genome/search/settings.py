@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 from genome.errors import GenomeError
 from genome.genotype import FACTORS, PRODUCT, shared, shared_rank
 from genome.search.measure import LIKELIHOOD, METRIC, OF_PAPER, Measure, ObjectiveName, measure_name
-from genome.search.method import NOT_SETTINGS, Number, read_settings, setting
+from genome.search.method import NOT_SETTINGS, Group, Number, read_settings, setting
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,9 @@ class Shared:
 
 MergeSpace = Literal["factors", "product"] | Shared | None
 Initialisation = Literal["pairs", "experts"]
+Result = Literal["search", "best_of"]
+SEARCH: Result = "search"
+BEST_OF: Result = "best_of"
 Settings = TypeVar("Settings")
 
 
@@ -117,9 +120,16 @@ class Objective:
     finalists: int = setting(
         5,
         "How many of the search's best are compared by the metric on all validation samples, with the base model and "
-        "the best expert, unless the search maximised that.",
+        "the best expert, if `result` is best_of.",
         reporting=True,
         ge=1,
+    )
+    result: Result | None = setting(
+        None,
+        "What a run hands out: what the search found by what it maximises; or the best of the search's best few, the "
+        "best expert and the base model by the metric on all validation samples. null: search for methods of the paper "
+        "and controls that maximise that metric, otherwise best_of.",
+        reporting=True,
     )
 
     @property
@@ -147,6 +157,16 @@ class EvolvingObjective(Objective):
 def measure_of(settings: Any) -> Measure:
     """Return what the fitness of a method with these settings is: the paper's measure if it has no choice."""
     return settings.measure if isinstance(settings, Objective) else OF_PAPER
+
+
+def result_of(settings: Any, group: Group) -> Result:
+    """Return what the runs of a method of `group` hand out: a method without a choice, what it found.
+
+    Where it is null, it is `search` if the search maximises the paper's measure, unless the method is beyond the paper.
+    """
+    if not isinstance(settings, Objective):
+        return SEARCH
+    return settings.result or (SEARCH if settings.measure == OF_PAPER and group != "beyond" else BEST_OF)
 
 
 _SCHEME = re.compile(

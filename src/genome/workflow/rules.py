@@ -130,7 +130,7 @@ class Inputs:
         return runs.validation_of(self.plan, run_of(wildcards).tasks)
 
     def scored_experts(self, wildcards: Wildcards) -> str:
-        """Return the experts with which a run's finalists are compared."""
+        """Return the scored experts with which a run's result is compared."""
         return runs.experts_of(run_of(wildcards).task_names)
 
     def last_population(self, wildcards: Wildcards) -> str:

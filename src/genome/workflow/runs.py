@@ -9,7 +9,7 @@ from genome.genotype import shared_rank
 from genome.search import racing
 from genome.search.measure import LIKELIHOOD, OF_PAPER, Measure
 from genome.search.method import deciding
-from genome.search.settings import measure_of, scheme_name
+from genome.search.settings import BEST_OF, Result, measure_of, scheme_name
 from genome.workflow.names import STATIC, RunName
 from genome.workflow.plan import Plan, unique
 
@@ -75,8 +75,8 @@ def populations_of(plan: Plan, run: RunName) -> list[str]:
 
 
 def has_finalists(plan: Plan, variant: str) -> bool:
-    """Tell whether the result of a variant's runs is decided among finalists: not if its search already decided so."""
-    return variant in plan.variants and measure_of(plan.variants[variant].settings) != OF_PAPER
+    """Tell whether a variant's runs end with finalists, which answer all validation samples."""
+    return variant in plan.variants and plan.variants[variant].has_finalists
 
 
 def is_calibrated(plan: Plan, variant: str) -> bool:
@@ -85,9 +85,19 @@ def is_calibrated(plan: Plan, variant: str) -> bool:
 
 
 def finalists_of(plan: Plan, variant: str) -> int:
-    """Return how many of its best a search sends among the finalists, at least its ensemble; 0 without finalists."""
+    """Return how many of its best a search sends among the finalists, at least its ensemble; 0 without finalists.
+
+    If it hands out what it found, these are no more.
+    """
     found = plan.variant(variant)
-    return max(found.settings.finalists, found.ensemble_size) if has_finalists(plan, variant) else 0
+    if not found.has_finalists:
+        return 0
+    return max(found.settings.finalists if found.result == BEST_OF else 1, found.ensemble_size)
+
+
+def decided_by(plan: Plan, variant: str) -> tuple[int, Result]:
+    """Return how a variant's runs decide what they hand out: the number of finalists, and whether others take part."""
+    return finalists_of(plan, variant), plan.variant(variant).result
 
 
 def result_of(plan: Plan, run: RunName) -> str:
@@ -98,15 +108,16 @@ def result_of(plan: Plan, run: RunName) -> str:
 
 
 def shown_populations(plan: Plan, run: RunName) -> list[str]:
-    """Return the populations of a run whose fitness is the metric: with finalists, only these have it."""
-    return [result_of(plan, run)] if has_finalists(plan, run.variant) else populations_of(plan, run)
+    """Return the populations of a run whose fitness is the metric: of other searches, only the finalists have it."""
+    searched = populations_of(plan, run) if measure_of(plan.variant(run.variant).settings) == OF_PAPER else []
+    return [*searched, result_of(plan, run)] if has_finalists(plan, run.variant) else searched
 
 
 def answers_of(plan: Plan, run: RunName) -> list[str]:
     """Return the answers to all validation samples of the models among which a run's team is chosen."""
     if not has_finalists(plan, run.variant):
         return evaluations_of(plan, run)
-    populations = [experts_of(run.task_names), result_of(plan, run)]
+    populations = unique([experts_of(run.task_names), *shown_populations(plan, run)])
     return [population.replace("population.json", "evaluations.jsonl") for population in populations]
 
 
@@ -171,7 +182,7 @@ def searched_as(plan: Plan, variant: str) -> str:
     plain = plan.variant(variant).method.name
     if plain not in plan.variants or search_settings(plan, plain) != search_settings(plan, variant):
         return variant
-    if finalists_of(plan, plain) != finalists_of(plan, variant):
+    if decided_by(plan, plain) != decided_by(plan, variant):
         return variant
     ensembles = [getattr(plan.variant(name).settings, "ensemble", None) for name in (variant, plain)]
     return plain if ensembles[0] in (False, None, ensembles[1]) else variant

@@ -13,7 +13,7 @@ from genome.config import paths, rows
 from genome.config.values import overlay
 from genome.scoring.usage import speed_settings
 from genome.search.method import deciding, plain
-from genome.search.settings import EvolvingObjective, named_scheme, named_space
+from genome.search.settings import EvolvingObjective, measure_of, named_scheme, named_space
 from genome.tasks.chat import PLAIN, template_text
 from genome.tasks.chat_settings import laid_over
 from genome.tasks.lengths import most_tokens
@@ -22,7 +22,7 @@ from genome.workflow import sources
 from genome.workflow.evaluation import asked_members, is_team, members_of, model_of
 from genome.workflow.names import RunName, TestName
 from genome.workflow.plan import JSON, Plan, canonical
-from genome.workflow.runs import finalists_of, is_calibrated, likelihood, search_settings
+from genome.workflow.runs import decided_by, is_calibrated, likelihood, search_settings
 
 OF_SCORING = (
     *("category", "metric", "pattern", "fallback", "integers", "max_tokens", "tokenizer", "prefix", "version"),
@@ -187,8 +187,15 @@ def search_text(plan: Plan, tasks: tuple[str, ...], variant: str) -> str:
 def of_finalists(plan: Plan, run: RunName) -> Mapping[str, JSON]:
     """Return what the choice among a run's finalists depends on."""
     calibrated = {"calibrated": True} if is_calibrated(plan, run.variant) else {}
-    number, version = finalists_of(plan, run.variant), plan.versions["finalists"]
-    return {**of_fitness(plan, run.tasks), "finalists": number, **calibrated, "stage": version}
+    number, result = decided_by(plan, run.variant)
+    return {
+        **of_fitness(plan, run.tasks),
+        "finalists": number,
+        "result": result,
+        "measure": measure_of(plan.variant(run.variant).settings).given(),
+        **calibrated,
+        "stage": plan.versions["finalists"],
+    }
 
 
 def of_run(plan: Plan, run: RunName) -> Mapping[str, JSON]:
