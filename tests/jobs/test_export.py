@@ -118,7 +118,7 @@ def test_the_card_has_every_task_of_the_run(run, tmp_path):
 def test_the_card_says_what_the_run_hands_out(run, tmp_path):
     export_adapter(**run, out=str(tmp_path / "out"))
     text = (tmp_path / "out/README.md").read_text()
-    said = "the search's a, 75.0 % on 40 validation samples; best expert expert0 50.0 %; base model not asked."
+    said = "the search's a, 75.0 % on 40 validation samples; best expert expert0 60.0 %; base model not asked."
     assert f"By the validation samples, this is {said}" in text
 
 

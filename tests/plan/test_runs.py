@@ -75,8 +75,9 @@ def test_generation_0_depends_on_initialisation_and_space(variant, scheme):
 
 
 def test_runs_in_a_shared_space_need_its_basis(plan):
-    assert runs.basis_of(plan, "shared-16") == ["results/experts/micro_shared-16.safetensors"]
-    assert [runs.basis_of(plan, space) for space in ("", "factors", "product")] == [[], [], []]
+    experts = runs.manifest_of(plan, "given", "sums", 1)
+    assert runs.basis_of(experts, "shared-16") == ["results/experts/micro_shared-16.safetensors"]
+    assert [runs.basis_of(experts, space) for space in ("", "factors", "product")] == [[], [], []]
 
 
 def test_previous_returns_the_population_of_the_generation_before(plan):

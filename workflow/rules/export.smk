@@ -5,7 +5,7 @@
 
 rule export_adapter:
     input:
-        experts=f"results/experts/{plan.base}.json",
+        experts=inputs.manifest,
         basis=inputs.run_basis,
         population=inputs.exported_population,
         scored_experts=inputs.scored_experts,

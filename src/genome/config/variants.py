@@ -7,9 +7,9 @@ from typing import Any
 from genome.config.methods import read_settings
 from genome.errors import nearest
 from genome.search.measure import OF_PAPER
-from genome.search.method import Method
+from genome.search.method import Group, Method
 from genome.search.methods import METHODS
-from genome.search.settings import BEST_OF, Ensemble, Result, measure_of, result_of
+from genome.search.settings import BEST_OF, GIVEN, Ensemble, Result, measure_of, result_of, set_of
 
 Changes = Mapping[str, Any]
 
@@ -32,6 +32,11 @@ class Variant:
     def is_team(self) -> bool:
         """Whether the ensemble is chosen by its validation answers, not by the fitness of its members."""
         return self._ensemble is not None and self._ensemble.choose == "team"
+
+    @property
+    def group(self) -> Group:
+        """What the variant is in a comparison: a search on other experts than the given ones is a control."""
+        return self.method.group if set_of(self.settings) == GIVEN else "control"
 
     @property
     def result(self) -> Result:
@@ -87,4 +92,7 @@ def read_variant(
     settings, problems = read_settings(METHODS[method], methods.get(method, {}), own, place=place)
     if measure_of(settings).calibrated and getattr(settings, "racing", None):
         problems = [*problems, f"{place}: races compare single samples, but `calibrated` needs all of them; remove one"]
+    if set_of(settings) != GIVEN and not METHODS[method].seeded:
+        wrong = f"{place}: {method} has no seed, but other experts are made for each seed; leave `experts` out"
+        problems = [*problems, wrong]
     return Variant(name, METHODS[method], settings, labelled(name, labels)), problems

@@ -12,7 +12,7 @@ from genome.forecast.times import side_by_side
 from genome.forecast.values import NO_TASKS, Cost, Forecast, Job, Measured, Setting
 from genome.search.method import Method
 from genome.search.methods import read_method
-from genome.search.settings import BEST_OF
+from genome.search.settings import BEST_OF, GIVEN, WITH_VALIDATION_LORA
 from genome.tasks.lengths import most_tokens
 from genome.tasks.likelihood import LIKELIHOOD
 from genome.workflow.names import RunName
@@ -27,13 +27,23 @@ INDIVIDUAL_BYTES = 1500
 """Size of a population file per individual: the mean of runs of ten generations (GENOME 1000, GENOME+ 1900)."""
 
 
-def _experts(job: Job, setting: Setting) -> float:
-    return len(setting.experts)
+HELD_OUT = 0.2
+"""Share of the validation samples that a search with the Validation LoRA looks at: those that it has not seen."""
+
+
+def _set(job: Job) -> str:
+    """Return the set of experts that a job mixes."""
+    return _parsed(job.settings).get("experts", GIVEN)
+
+
+def _experts(job: Job, setting: Setting) -> int:
+    return len(setting.experts) + (_set(job) == WITH_VALIDATION_LORA)
 
 
 def _initial(job: Job, setting: Setting) -> float:
     """The experts' own scores are known already, but not the scores of their products."""
-    known = len(setting.experts) if job.parts["scheme"] in ("experts", "experts-factors") else 0
+    scheme = job.parts["scheme"].removesuffix(f"-{_set(job)}")
+    known = _experts(job, setting) if scheme in ("experts", "experts-factors") else 0
     return max(0, int(job.parts["n"]) - known)
 
 
@@ -42,7 +52,7 @@ def _of_method(job: Job, setting: Setting) -> float:
     size = int(job.parts.get("n", 0))
     # With its own samples, a generation scores its members again.
     again = size if getattr(settings, "redraw", False) else 0
-    return method.cost(settings, size, len(setting.experts)) + again
+    return method.cost(settings, size, _experts(job, setting)) + again
 
 
 def _finalists(job: Job, setting: Setting) -> float:
@@ -65,6 +75,7 @@ OF_METHODS = ("generation", "baseline", "searched_baseline")
 
 STAGES: dict[str, Callable[[Job, Setting], float]] = {
     "score_experts": _experts,
+    "score_set": _experts,
     "initial_population": _initial,
     **dict.fromkeys(OF_METHODS, _of_method),
     "finalists": _finalists,
@@ -151,7 +162,8 @@ def _cost(job: Job, setting: Setting, measured: Measured) -> Cost:
     cost = Cost(jobs=1, own_seconds=own)
     for task in tasks:
         number = measured.samples.get(task, {}).get("validation", setting.splits["validation"])
-        looked_at = min(1, (settings.get("samples") or number) / number)
+        unseen = HELD_OUT if _set(job) == WITH_VALIDATION_LORA else 1
+        looked_at = min(unseen, (settings.get("samples") or number) / number)
         # Likelihoods need no response, unless it has the working before the answer.
         generated = settings.get("objective") != LIKELIHOOD or _may_have_working(setting.tasks[task])
         cost += _asked(task, "validation", evaluations * looked_at, setting, measured, generated=generated)

@@ -109,7 +109,7 @@ def _team(
     prompts, evaluations = _validation_files(validation, [entry["name"] for entry in settings["fitness"]["tasks"]])
     objectives = []
     for entry in settings["fitness"]["tasks"]:
-        task, samples = read_scored_task(entry["name"], entry["definition"], site.base, prompts[entry["name"]])
+        task, samples = site.scored_task(entry["name"], entry["definition"], prompts[entry["name"]])
         objectives.append((task, samples, entry["weight"]))
     expected = {(task.name, sample["id"]) for task, samples, _ in objectives for sample in samples}
     populations: list[Population] = []

@@ -16,7 +16,7 @@ from genome.lora.compress import compress, lost
 from genome.lora.materialise import materialise
 from genome.report.card import Export, Losses, Report, card
 from genome.report.run_files import by_task, task_of_test
-from genome.scoring.results import read_experts, read_names, read_scores, read_split
+from genome.scoring.results import read_experts, read_manifest, read_names, read_scores, read_split
 from genome.scoring.statistics import read_report
 from genome.search.finalists import compare
 from genome.search.population import Individual, Population, described
@@ -56,6 +56,8 @@ def export_adapter(
     )
     compared = compare(evolved, read_population(scored_experts, experts), experts)
     provenance = [read_split(path, "prompts_on_both_sides") for path in splits_of.values()]
+    held_out = read_manifest(manifest).unseen
+    unseen = None if held_out is None else sum(len(held_out[name]) for name in names)
     best, members = evolved.best, _reported(evolved, responses_of[names[0]], resolved["members"])
     tests = []
     for task in tasks:
@@ -95,7 +97,7 @@ def export_adapter(
             engine=described(evolved.engine),
             tests=tests,
             folder=out,
-            handed_out=compared.text(sum(split["validation"] for split in provenance)),
+            handed_out=compared.text(sum(split["validation"] for split in provenance) if unseen is None else unseen),
         )
         write_text(folder / CARD, card(export))
     log.info("%s: %s of %s", out, best.name, population)

@@ -9,7 +9,7 @@ from genome.genotype import shared_rank
 from genome.search import racing
 from genome.search.measure import LIKELIHOOD, OF_PAPER, Measure
 from genome.search.method import deciding
-from genome.search.settings import BEST_OF, Result, measure_of, scheme_name
+from genome.search.settings import BEST_OF, GIVEN, RANDOM, ExpertSet, Result, measure_of, scheme_name, set_of
 from genome.workflow.names import STATIC, RunName
 from genome.workflow.plan import Plan, unique
 
@@ -36,20 +36,42 @@ def require_size(size: int) -> None:
         raise GenomeError(f"n{size}: a population has 2 or more members; name a run of n2 or more")
 
 
-def experts_of(tasks: str) -> str:
-    """Return the population of the scored experts on tasks."""
-    return f"results/runs/{tasks}/experts/population.json"
+def experts_of(tasks: str, experts: ExpertSet = GIVEN, seed: int | None = None) -> str:
+    """Return the population of the scored experts on tasks: those given, or another set of them, made by a seed."""
+    return f"results/runs/{scoring_of(tasks, experts, seed)}/population.json"
+
+
+def scoring_of(tasks: str, experts: ExpertSet, seed: int | None) -> str:
+    """Return the stage that scores experts, as a path below results/runs."""
+    return f"{tasks}/experts" if experts == GIVEN else f"{tasks}/experts-{experts}/seed{seed}"
+
+
+def manifest_of(plan: Plan, experts: ExpertSet, tasks: str, seed: int | None) -> str:
+    """Return the list of checked experts of a set: random ones depend on the seed, others also on the tasks."""
+    place = f"results/experts/{plan.base}"
+    places = {GIVEN: place, RANDOM: f"{place}-random/seed{seed}"}
+    return f"{places.get(experts, f'{place}-{experts}/{tasks}/seed{seed}')}.json"
+
+
+def set_of_run(plan: Plan, run: RunName) -> ExpertSet:
+    """Return the set of experts that a run mixes."""
+    return plan.set_of({"variant": run.variant})
+
+
+def scored_experts_of(plan: Plan, run: RunName) -> str:
+    """Return the population of the scored experts that a run mixes."""
+    return experts_of(run.task_names, set_of_run(plan, run), run.seed)
 
 
 def scheme_of(plan: Plan, variant: str) -> str:
     """Return how generation 0 of a variant is made and scored."""
     settings = plan.variant(variant).settings
-    return scheme_name(settings.initialisation, settings.merge_space, measure_of(settings))
+    return scheme_name(settings.initialisation, settings.merge_space, measure_of(settings), set_of(settings))
 
 
-def basis_of(plan: Plan, space: str) -> list[str]:
-    """Return the file of the joint basis in which experts are merged; none outside of shared spaces."""
-    return [] if shared_rank(space) is None else [f"results/experts/{plan.base}_{space}.safetensors"]
+def basis_of(manifest: str, space: str) -> list[str]:
+    """Return the file of the joint basis in which the experts of a list are merged; none outside of shared spaces."""
+    return [] if shared_rank(space) is None else [f"{manifest.removesuffix('.json')}_{space}.safetensors"]
 
 
 def initial_of(plan: Plan, run: RunName) -> str:
@@ -117,7 +139,7 @@ def answers_of(plan: Plan, run: RunName) -> list[str]:
     """Return the answers to all validation samples of the models among which a run's team is chosen."""
     if not has_finalists(plan, run.variant):
         return evaluations_of(plan, run)
-    populations = unique([experts_of(run.task_names), *shown_populations(plan, run)])
+    populations = unique([scored_experts_of(plan, run), *shown_populations(plan, run)])
     return [population.replace("population.json", "evaluations.jsonl") for population in populations]
 
 
@@ -125,7 +147,7 @@ def evaluations_of(plan: Plan, run: RunName) -> list[str]:
     """Return all validation answers of an evolving variant's run; the experts' too if they are its generation 0."""
     populations = populations_of(plan, run)
     if plan.variant(run.variant).settings.initialisation == "experts":
-        populations = [experts_of(run.task_names), *populations]
+        populations = [scored_experts_of(plan, run), *populations]
     return [population.replace("population.json", "evaluations.jsonl") for population in populations]
 
 
@@ -133,7 +155,7 @@ def stages_of(plan: Plan, run: RunName) -> list[str]:
     """Return the parts of a run on validation data, as paths below results/runs: first those that runs share."""
     if run.is_static:
         raise GenomeError(f"config.table7.variants: {run.variant} has no run on validation data; take it out")
-    experts, finalists = f"{run.task_names}/experts", has_finalists(plan, run.variant)
+    experts, finalists = scoring_of(run.task_names, set_of_run(plan, run), run.seed), has_finalists(plan, run.variant)
     last = [f"{run}/finalists"] if finalists else []
     if not plan.evolves(run.variant):
         return [experts, str(run), *last]
