@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from genome.config.names import SCHEME
+from genome.config.names import SCHEME, SCHEMES
 from genome.errors import GenomeError
 from genome.search.measure import Measure
-from genome.workflow import runs
+from genome.workflow import runs, settings
 from genome.workflow.names import RunName
 from plan.plans import plan_of
 
@@ -202,3 +202,47 @@ def test_likelihood_needs_prompts_with_continuations(plan):
         "results/prompts/micro/sums/validation-likelihood.jsonl"
     ]
     assert runs.validation_of(plan, ["sums"], Measure(samples=20)) == ["results/prompts/micro/sums/validation.jsonl"]
+
+
+SETS = {
+    "genome-random": {"method": "genome", "experts": "random"},
+    "cma_es-with_validation_lora": {"method": "cma_es", "experts": "with_validation_lora"},
+    "lorahub-random": {"method": "lorahub", "experts": "random", "merge_space": {"shared": {"rank": 16}}},
+}
+
+
+def test_searches_on_other_experts_are_controls_with_files_apart():
+    plan = plan_of(variants=SETS)
+    assert {plan.variant(name).group for name in SETS} == {"control"}
+    assert (plan.variant("genome").group, plan.variant("cma_es").group) == ("paper", "beyond")
+    run = RunName(("sums",), "genome-random", 4, 2)
+    assert runs.scheme_of(plan, run.variant) == "pairs-random"
+    assert re.fullmatch(SCHEMES, "pairs-random")
+    assert runs.stages_of(plan, run) == ["sums/initial-pairs-random/n4/seed2", str(run)]
+    assert runs.scored_experts_of(plan, run) == "results/runs/sums/experts-random/seed2/population.json"
+    other = RunName(("sums", "emotions"), "cma_es-with_validation_lora", 4, 2)
+    assert runs.stages_of(plan, other)[0] == "sums+emotions/experts-with_validation_lora/seed2"
+    assert "results/benchmarks/runs/sums+emotions/experts-with_validation_lora/seed2.json" in runs.records_of(
+        plan, [other]
+    )
+    assert runs.answers_of(plan, other)[0].endswith("experts-with_validation_lora/seed2/evaluations.jsonl")
+
+
+def test_other_experts_are_in_the_settings_of_their_stages_only():
+    plan = plan_of(variants=SETS)
+    assert runs.search_settings(plan, "genome-random") == {
+        **runs.search_settings(plan, "genome"),
+        "experts": "random",
+    }
+    given, other = (settings.of_initial(plan, ("sums",), scheme) for scheme in ("pairs", "pairs-random"))
+    assert other == {**given, "experts": "random"}
+    assert "experts" not in given
+    run = RunName(("sums",), "cma_es-with_validation_lora", 4, 2)
+    assert settings.of_finalists(plan, run)["experts"] == "with_validation_lora"
+    assert runs.searched_as(plan, "genome-random") == "genome-random"
+
+
+def test_an_engine_has_the_rank_of_a_validation_lora_if_a_job_needs_it():
+    plan = plan_of(variants=SETS)
+    assert plan.added_rank(["given", "random"]) == 0
+    assert plan.added_rank(["given", "with_validation_lora"]) == 8

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from genome.experts.expert import ENDING, Expert, Factors, write_expert
+from genome.experts.expert import ENDING, PREFIX, Expert, Factors, write_expert
 from genome.experts.tensors import from_float32, open_tensors, to_float32
 from genome.lora.layers import factor_names, union_of
 from genome.lora.noise import unit_noise
@@ -34,8 +34,9 @@ def random_expert(given: Expert, seed: int, folder: Path | str) -> Expert:
         new_a = _stored(drawn_a * (np.linalg.norm(a) / np.linalg.norm(drawn_a)), given.dtype)
         # Of a zero A, the update is zero whatever B is.
         norm, left = update_norm(b, a), update_norm(drawn_b, new_a)
-        factors[layer] = _stored(drawn_b * (norm / left if left else 0.0), given.dtype), new_a
-        layers[layer] = {"rank": len(a), "norm": update_norm(*factors[layer]), "kept": 1.0}
+        new_b = _stored(drawn_b * (norm / left if left else 0.0), given.dtype)
+        factors[layer.removeprefix(PREFIX)] = new_b, new_a
+        layers[layer.removeprefix(PREFIX)] = {"rank": len(a), "norm": update_norm(new_b, new_a), "kept": 1.0}
     known = {
         "kind": "random LoRA",
         "source": f"random, seed {seed}, in place of {given.name}",

@@ -207,7 +207,7 @@ def scheme_name(initialisation: str, merge_space: MergeSpace, measure: Measure, 
 
 def set_of_scheme(scheme: str) -> ExpertSet:
     """Return the set of experts that a scheme names."""
-    found = [each for each in OTHER_SETS if scheme.endswith(f"-{each}")]
+    found: list[ExpertSet] = [each for each in OTHER_SETS if scheme.endswith(f"-{each}")]
     return found[0] if found else GIVEN
 
 
