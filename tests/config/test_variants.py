@@ -1,8 +1,11 @@
 """Variants: every method is one, others change its settings, and all have a label."""
 
+from dataclasses import replace
+
 import pytest
 
 from config.conftest import read
+from genome.config.variants import read_variant
 from genome.search.method import deciding
 from genome.search.methods import METHODS
 from genome.search.settings import Ensemble
@@ -10,6 +13,16 @@ from genome.search.settings import Ensemble
 
 def variant(changes, **more):
     return read({"variants": {"mine": changes}, **more}).variants["mine"]
+
+
+def test_other_experts_need_a_method_with_a_seed(monkeypatch):
+    changes = {"method": "lorahub", "experts": "random"}
+    assert variant(changes).settings.experts == "random"
+    monkeypatch.setitem(METHODS, "lorahub", replace(METHODS["lorahub"], seeded=False))
+    _, problems = read_variant("mine", changes, {}, {})
+    assert problems == [
+        "config.variants.mine: lorahub has no seed, but other experts are made for each seed; leave `experts` out"
+    ]
 
 
 def test_every_method_is_a_variant_with_its_defaults_and_label():

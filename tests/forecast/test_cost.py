@@ -157,9 +157,14 @@ def test_likelihood_on_a_part_of_the_samples_costs_these_samples_and_no_response
 
 
 def test_finalists_answer_all_samples():
-    run = "sums+facts/genome/n10/seed1"
-    assert cost(job("finalists", {"finalists": 5}, run=run)).samples == (5 + 1) * 2 * 20
-    assert cost(job("finalists", {"finalists": 5, "calibrated": True}, run=run)).samples == (5 + 2) * 2 * 20
+    def samples(measure, result="best_of", **changes):
+        settings = {"finalists": 5, "measure": measure, "result": result, **changes}
+        return cost(job("finalists", settings, run="sums+facts/genome/n10/seed1")).samples
+
+    assert samples({"samples": 5}) == (5 + 1) * 2 * 20
+    assert samples({"objective": "likelihood"}, calibrated=True) == (5 + 2) * 2 * 20
+    assert samples({"samples": 5}, "search") == 5 * 2 * 20
+    assert samples({}) == 2 * 20, "the base only"
 
 
 def test_cost_assumes_the_size_of_tests_that_take_the_rest():

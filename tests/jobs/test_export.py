@@ -15,7 +15,7 @@ from genome.experts.adapter_files import CONFIG, WEIGHTS
 from genome.experts.expert import PREFIX, is_mixed, read_expert, write_expert
 from genome.experts.tensors import open_tensors
 from genome.files import read_json, read_jsonl, write_json, write_jsonl
-from genome.genotype import FACTORS, PRODUCT, Genotype, Noise, mixture, shared
+from genome.genotype import FACTORS, PRODUCT, Genotype, Noise, expert, mixture, shared
 from genome.jobs.export import export_adapter, merge_model
 from genome.lora.compress import lost
 from genome.lora.materialise import materialise
@@ -33,6 +33,10 @@ def make_run(folder, experts, genotypes, **settings):
     fitness = {name: Fitness(value, dict.fromkeys(TASKS, value)) for name, value in values.items()}
     individuals = [Individual(name, genotypes[name], "mixture", fitness=fitness[name]) for name in reversed(values)]
     write_population(folder / "population.json", scored(new_population(individuals), experts), experts)
+    scores = [Fitness(value, dict.fromkeys(TASKS, value)) for value in (0.6, 0.4, 0.3)]
+    n = len(experts)
+    singles = [Individual(x.name, expert(i, n), "expert", fitness=scores[i]) for i, x in enumerate(experts)]
+    write_population(folder / "scored_experts.json", scored(new_population(singles), experts), experts)
     entries = [{"path": str(each.path), "sha256": each.sha256, "rank": each.rank} for each in experts]
     write_json(folder / "experts.json", {"mixed": is_mixed(experts), "experts": entries})
     splits = {task: folder / "results/splits" / task for task in TASKS}
@@ -64,6 +68,7 @@ def make_run(folder, experts, genotypes, **settings):
         "settings": json.dumps(settings),
         "manifest": str(folder / "experts.json"),
         "population": str(folder / "population.json"),
+        "scored_experts": str(folder / "scored_experts.json"),
         "splits": [str(place / "provenance.json") for place in splits.values()],
         "scores": [str(place / "scores.json") for place in tests.values()],
         "answers": [str(place / "answers.jsonl") for place in tests.values()],
@@ -108,6 +113,13 @@ def test_the_card_has_every_task_of_the_run(run, tmp_path):
         assert f"| {task}: the ensemble of 2 on test | accuracy | 100.0 |" in text
         assert f"| {task} | 20 samples | 4 samples |" in text
     assert "  change: 2\n" in text
+
+
+def test_the_card_says_what_the_run_hands_out(run, tmp_path):
+    export_adapter(**run, out=str(tmp_path / "out"))
+    text = (tmp_path / "out/README.md").read_text()
+    said = "the search's a, 75.0 % on 40 validation samples; best expert expert0 60.0 %; base model not asked."
+    assert f"By the validation samples, this is {said}" in text
 
 
 def test_an_export_again_gives_the_same_bytes(run, tmp_path):

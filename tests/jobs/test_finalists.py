@@ -1,6 +1,7 @@
 """A search by likelihood on a part of the samples, with a fake engine, and the choice among its finalists."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from genome.jobs.baselines import baseline
 from genome.jobs.evaluation import answer_test
 from genome.jobs.evolution import generation, initial_population
 from genome.jobs.finalists import finalists
-from genome.search.finalists import BASE
+from genome.search.finalists import BASE, kind_of
 from genome.search.measure import Measure
 from genome.search.records import read_population
 from genome.tasks.likelihood import most_likely
@@ -51,8 +52,8 @@ class SearchedProject(Project):
         generation(self.site, settings, ["likelihood.jsonl"], previous, 1, False, adapters, out)
         return read_population(out.population)
 
-    def decide(self, **changes):
-        settings = json.dumps({**FITNESS, "stage": 1, "finalists": 3, **changes})
+    def decide(self, measure=LIKELY, **changes):
+        settings = json.dumps({**FITNESS, "finalists": 3, "result": "best_of", "measure": measure, **changes})
         out, last = self.files(f"{RUN}/finalists"), f"{RUN}/generation_1/population.json"
         kept = f"{RUN}/finalists/calibration.json"
         finalists(self.site, settings, ["validation.jsonl"], last, f"{EXPERTS}/population.json", kept, out)
@@ -136,6 +137,30 @@ def test_finalists_are_decided_on_all_samples_and_their_best_is_tested(project):
     answer_test(project.site, settings, f"{RUN}/finalists/population.json", [], "test.jsonl", *out)
     roles = {row["role"]: row["individual"] for row in read_jsonl(out[0])}
     assert roles["best"] == roles["member1"] == decided.best.name
+    assert read_json(out[1])["handed_out"] == kind_of(decided.best.genotype, "abc")
+
+
+def test_last_line_of_a_run_says_what_is_handed_out(project, caplog):
+    project.start()
+    project.advance()
+    with caplog.at_level("INFO", "genome"):
+        decided = project.decide()
+    assert re.fullmatch(r"handed out: the .* % on 4 validation samples.*", caplog.messages[-1])
+    assert f"{100 * decided.best.score:.1f} % on 4" in caplog.messages[-1]
+
+
+def test_finalists_of_a_search_alone_are_no_experts(project):
+    project.start()
+    last = project.advance()
+    decided = project.decide(result="search", finalists=1)
+    assert [each.genotype for each in decided.members] == [last.best.genotype]
+    assert decided.measure == Measure()
+
+
+def test_finalists_of_another_measure_are_refused(project):
+    project.start()
+    project.advance()
+    assert_refused(lambda: project.decide({"samples": 2}), "scored by the likelihood on 2 samples, expected the metric")
 
 
 def test_calibrated_finalists_are_asked_again_and_tested_with_their_calibration(project):

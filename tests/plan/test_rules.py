@@ -42,6 +42,30 @@ def test_input_function_reads_the_wildcards_of_its_rule(plan, function, given, f
     assert getattr(Inputs(plan), function)(wildcards(**given)) == files
 
 
+def test_jobs_read_the_experts_of_their_run():
+    sets = {name: {"method": "genome", "experts": name} for name in ("random", "with_validation_lora")}
+    shared = {"method": "lorahub", "experts": "random", "merge_space": {"shared": {"rank": 16}}}
+    inputs = Inputs(plan_of(variants={**sets, "shared": shared}))
+
+    def read(function, **given):
+        return getattr(inputs, function)(wildcards(**given))
+
+    assert read("manifest", **GENERATION) == read("manifest", run="static/add") == "results/experts/micro.json"
+    assert read("manifest", **GENERATION | {"variant": "random"}) == "results/experts/micro-random/seed1.json"
+    held_out = "results/experts/micro-with_validation_lora/sums+emotions/seed1.json"
+    assert read("manifest", **GENERATION | {"variant": "with_validation_lora"}) == held_out
+    assert read("manifest", run="sums+emotions/with_validation_lora/n4/seed1") == held_out
+    assert read("manifest", tasks="sums+emotions", seed="1", set="with_validation_lora") == held_out
+    initial, given = {"tasks": "sums", "n": "4", "seed": "2"}, "results/runs/sums/experts/population.json"
+    assert read("manifest", **initial, scheme="pairs-random").endswith("-random/seed2.json")
+    assert read("initial_experts", **initial, scheme="pairs") == given
+    assert read("initial_experts", **initial, scheme="pairs-random") == given.replace("experts", "experts-random/seed2")
+    assert read("searched_experts", tasks="sums", variant="expert_fusion") == given
+    lorahub = {"tasks": "sums", "variant": "shared", "seed": "3"}
+    assert read("searched_experts", **lorahub) == "results/runs/sums/experts-random/seed3/population.json"
+    assert read("merged_basis", **lorahub) == ["results/experts/micro-random/seed3_shared-16.safetensors"]
+
+
 def test_runs_in_a_shared_space_read_its_basis():
     variants = {"genome-shared": {"method": "genome", "merge_space": {"shared": {"rank": 16}}}}
     inputs, basis = Inputs(plan_of(variants=variants)), ["results/experts/micro_shared-16.safetensors"]

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from genome.config.names import SCHEME
+from genome.config.names import SCHEME, SCHEMES
 from genome.errors import GenomeError
 from genome.search.measure import Measure
-from genome.workflow import runs
+from genome.workflow import runs, settings
 from genome.workflow.names import RunName
 from plan.plans import plan_of
 
@@ -78,8 +78,9 @@ def test_generation_0_depends_on_initialisation_and_space(variant, scheme):
 
 
 def test_runs_in_a_shared_space_need_its_basis(plan):
-    assert runs.basis_of(plan, "shared-16") == ["results/experts/micro_shared-16.safetensors"]
-    assert [runs.basis_of(plan, space) for space in ("", "factors", "product")] == [[], [], []]
+    experts = runs.manifest_of(plan, "given", "sums", 1)
+    assert runs.basis_of(experts, "shared-16") == ["results/experts/micro_shared-16.safetensors"]
+    assert [runs.basis_of(experts, space) for space in ("", "factors", "product")] == [[], [], []]
 
 
 def test_previous_returns_the_population_of_the_generation_before(plan):
@@ -160,6 +161,32 @@ def test_result_of_the_papers_measure_is_its_last_population(plan):
     assert runs.finalists_of(plan, "genome_plus") == 0
 
 
+RESULTS = {
+    "cma_es-search": {"method": "cma_es", "result": "search"},
+    "genome-best": {"method": "genome", "result": "best_of", "finalists": 2},
+    "likely-search": {"method": "genome", "objective": "likelihood", "result": "search"},
+}
+
+
+def test_methods_beyond_the_paper_hand_out_the_best_of_their_search_and_what_there_was_before():
+    plan = plan_of(variants=RESULTS)
+    results = {name: plan.variant(name).result for name in ("genome", "lorahub", "best_single", "cma_es", *RESULTS)}
+    assert results == {
+        **dict.fromkeys(("genome", "lorahub", "best_single", "cma_es-search"), "search"),
+        **dict.fromkeys(("cma_es", "genome-best"), "best_of"),
+        "likely-search": "search",
+    }
+    run = RunName(("sums",), "cma_es", 4, 1)
+    decided = f"results/runs/{run}/finalists/population.json"
+    assert runs.result_of(plan, run) == decided
+    assert runs.shown_populations(plan, run) == [*runs.populations_of(plan, run), decided]
+    assert runs.stages_of(plan, run)[-1] == f"{run}/finalists"
+    assert not runs.has_finalists(plan, "cma_es-search")
+    assert runs.searched_as(plan, "cma_es-search") == "cma_es-search"
+    assert (runs.finalists_of(plan, "genome-best"), runs.finalists_of(plan, "likely-search")) == (2, 1)
+    assert "result" not in runs.search_settings(plan, "genome-best")
+
+
 def test_finalists_are_at_least_as_many_as_an_ensemble():
     plan = plan_of(variants={"likely": {**LIKELY["likely"], "finalists": 1, "ensemble": {"k": 4}}})
     assert runs.finalists_of(plan, "likely") == 4
@@ -187,3 +214,47 @@ def test_likelihood_needs_prompts_with_continuations(plan):
         "results/prompts/micro/sums/validation-likelihood.jsonl"
     ]
     assert runs.validation_of(plan, ["sums"], Measure(samples=20)) == ["results/prompts/micro/sums/validation.jsonl"]
+
+
+SETS = {
+    "genome-random": {"method": "genome", "experts": "random"},
+    "cma_es-with_validation_lora": {"method": "cma_es", "experts": "with_validation_lora"},
+    "lorahub-random": {"method": "lorahub", "experts": "random", "merge_space": {"shared": {"rank": 16}}},
+}
+
+
+def test_searches_on_other_experts_are_controls_with_files_apart():
+    plan = plan_of(variants=SETS)
+    assert {plan.variant(name).group for name in SETS} == {"control"}
+    assert (plan.variant("genome").group, plan.variant("cma_es").group) == ("paper", "beyond")
+    run = RunName(("sums",), "genome-random", 4, 2)
+    assert runs.scheme_of(plan, run.variant) == "pairs-random"
+    assert re.fullmatch(SCHEMES, "pairs-random")
+    assert runs.stages_of(plan, run) == ["sums/initial-pairs-random/n4/seed2", str(run)]
+    assert runs.scored_experts_of(plan, run) == "results/runs/sums/experts-random/seed2/population.json"
+    other = RunName(("sums", "emotions"), "cma_es-with_validation_lora", 4, 2)
+    assert runs.stages_of(plan, other)[0] == "sums+emotions/experts-with_validation_lora/seed2"
+    assert "results/benchmarks/runs/sums+emotions/experts-with_validation_lora/seed2.json" in runs.records_of(
+        plan, [other]
+    )
+    assert runs.answers_of(plan, other)[0].endswith("experts-with_validation_lora/seed2/evaluations.jsonl")
+
+
+def test_other_experts_are_in_the_settings_of_their_stages_only():
+    plan = plan_of(variants=SETS)
+    assert runs.search_settings(plan, "genome-random") == {
+        **runs.search_settings(plan, "genome"),
+        "experts": "random",
+    }
+    given, other = (settings.of_initial(plan, ("sums",), scheme) for scheme in ("pairs", "pairs-random"))
+    assert other == {**given, "experts": "random"}
+    assert "experts" not in given
+    run = RunName(("sums",), "cma_es-with_validation_lora", 4, 2)
+    assert settings.of_finalists(plan, run)["experts"] == "with_validation_lora"
+    assert runs.searched_as(plan, "genome-random") == "genome-random"
+
+
+def test_an_engine_has_the_rank_of_a_validation_lora_if_a_job_needs_it():
+    plan = plan_of(variants=SETS)
+    assert plan.added_rank(["given", "random"]) == 0
+    assert plan.added_rank(["given", "with_validation_lora"]) == 8

@@ -317,7 +317,9 @@ def test_settings_of_a_search_by_likelihood_name_its_version():
     initial = settings.of_initial(plan, SINGLE, "pairs-likelihood-s20")
     assert (initial["objective"], initial["samples"], initial["likelihood"]) == ("likelihood", 20, 1)
     run = RunName(SINGLE, "likely", 4, 1)
-    assert settings.of_finalists(plan, run) == {**settings.of_fitness(plan, SINGLE), "finalists": 2, "stage": 1}
+    measure = {"objective": "likelihood", "samples": 20}
+    expected = {"finalists": 2, "result": "best_of", "measure": measure, "stage": plan.versions["finalists"]}
+    assert settings.of_finalists(plan, run) == {**settings.of_fitness(plan, SINGLE), **expected}
     assert settings.of_export(plan, run)["settings"]["objective"] == "likelihood"
 
 

@@ -6,8 +6,8 @@
 rule baseline:
     input:
         base=f"resources/models/{plan.base}",
-        experts=f"results/experts/{plan.base}.json",
-        scored_experts="results/runs/{tasks}/experts/population.json",
+        experts=inputs.manifest,
+        scored_experts=inputs.searched_experts,
         basis=inputs.merged_basis,
         prompts=inputs.searched_prompts,
     output:

@@ -11,7 +11,7 @@ rule answer_test:
         validation=inputs.validation,
         calibration=inputs.calibration,
         base=f"resources/models/{plan.base}",
-        experts=f"results/experts/{plan.base}.json",
+        experts=inputs.manifest,
         basis=inputs.run_basis,
         prompts=f"results/prompts/{plan.base}/{{test_task}}/test.jsonl",
     output:

@@ -30,8 +30,8 @@ rule score_experts:
 rule initial_population:
     input:
         base=f"resources/models/{plan.base}",
-        experts=f"results/experts/{plan.base}.json",
-        scored_experts="results/runs/{tasks}/experts/population.json",
+        experts=inputs.manifest,
+        scored_experts=inputs.initial_experts,
         basis=inputs.initial_basis,
         prompts=inputs.initial_prompts,
     output:
@@ -56,7 +56,7 @@ rule initial_population:
 rule generation:
     input:
         base=f"resources/models/{plan.base}",
-        experts=f"results/experts/{plan.base}.json",
+        experts=inputs.manifest,
         basis=inputs.merged_basis,
         previous=inputs.previous,
         prompts=inputs.searched_prompts,

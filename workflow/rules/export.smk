@@ -5,9 +5,10 @@
 
 rule export_adapter:
     input:
-        experts=f"results/experts/{plan.base}.json",
+        experts=inputs.manifest,
         basis=inputs.run_basis,
         population=inputs.exported_population,
+        scored_experts=inputs.scored_experts,
         splits=inputs.exported_splits,
         scores=inputs.exported_tests("scores.json"),
         answers=inputs.exported_tests("answers.jsonl"),

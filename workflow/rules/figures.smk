@@ -95,7 +95,7 @@ rule portrait:
 
 rule portrait_diversity:
     input:
-        experts=f"results/experts/{plan.base}.json",
+        experts=inputs.manifest,
         basis=inputs.merged_basis,
         populations=inputs.populations,
         evaluations=inputs.evaluations,

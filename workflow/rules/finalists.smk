@@ -5,7 +5,7 @@
 rule finalists:
     input:
         base=f"resources/models/{plan.base}",
-        experts=f"results/experts/{plan.base}.json",
+        experts=inputs.manifest,
         scored_experts=inputs.scored_experts,
         population=inputs.last_population,
         basis=inputs.run_basis,

@@ -31,8 +31,12 @@ def schedule_at_once():
 
 def own_engine():
     """Make this process the owner of the run's engine: a job that needs it starts it, and it ends with its owner."""
-    # All jobs share one engine, whichever starts it: it must serve the adapters of all spaces.
+    # All jobs share one engine, whichever starts it: it must serve the adapters of all spaces
+    # and sets of experts.
     config["engine"]["spaces"] = sorted({plan.space_of(job.wildcards_dict) for job in workflow.dag.needrun_jobs()})
+    config["engine"]["added_rank"] = plan.added_rank(
+        plan.set_of(job.wildcards_dict) for job in workflow.dag.needrun_jobs()
+    )
     if problem := plan.submission_problem(local=workflow.local_exec):
         raise WorkflowError(problem)
     os.environ.update(GENOME_OWNER=engine_command("own", str(os.getpid())))

@@ -9,6 +9,7 @@ with job(snakemake.log[0]):
         manifest=snakemake.input.experts,
         basis=snakemake.input.basis,
         population=snakemake.input.population,
+        scored_experts=snakemake.input.scored_experts,
         splits=snakemake.input.splits,
         scores=snakemake.input.scores,
         answers=snakemake.input.answers,

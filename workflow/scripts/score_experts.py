@@ -9,6 +9,6 @@ with job(snakemake.log[0]):
         Site(snakemake.input.base, snakemake.input.experts, snakemake.config["engine"]),
         settings=snakemake.params.settings,
         prompts=snakemake.input.prompts,
-        unparsed=snakemake.config["unparsed"],
+        unparsed=snakemake.params.get("unparsed", snakemake.config["unparsed"]),
         out=Outputs(snakemake.output.population, snakemake.output.evaluations, snakemake.output.record),
     )

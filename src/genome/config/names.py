@@ -6,6 +6,7 @@ from typing import Any
 
 from genome.config.config import Config
 from genome.experts.expert import ENDING
+from genome.search.settings import OTHER_SETS
 from genome.workflow.names import whole_of
 
 PATTERNS = {
@@ -35,7 +36,13 @@ SCHEME = (
 )
 """How generation 0 is made, in which space if the config names one, and how it is scored if not by the metric."""
 
-RESERVED_VARIANTS = re.compile(rf"experts|initial-{SCHEME}|study-.*")
+SETS = "|".join(OTHER_SETS)
+"""Sets of experts that are made from the given ones."""
+
+SCHEMES = rf"{SCHEME}(-({SETS}))?"
+"""How generation 0 is made, and of which set of experts if not the given ones."""
+
+RESERVED_VARIANTS = re.compile(rf"experts(-({SETS}))?|initial-{SCHEMES}|study-.*")
 """Other folders next to those of variants, and the points of a study."""
 
 RESERVED_BASES = ("vote",)

@@ -7,8 +7,6 @@ from genome.config.config import Config
 from genome.config.names import joined_problems, part_problem
 from genome.config.variants import Variant
 from genome.errors import nearest
-from genome.search.measure import OF_PAPER
-from genome.search.settings import measure_of
 from genome.workflow.names import part_of, whole_of
 
 
@@ -85,10 +83,10 @@ def _unfit(config: Config) -> list[str]:
         for domain in config.table4.domains:
             problems += joined_problems("config.table4.domains", domain.tasks)
     scored = config.variants.get(config.protocol.variant) if config.protocol else None
-    if scored and measure_of(scored.settings) != OF_PAPER:
+    if scored and scored.has_finalists:
         problems.append(
             f"config.protocol.variant: {scored.name!r} reports finalists, not its whole population; name a variant "
-            "with objective: metric on all samples"
+            "with objective: metric on all samples and result: search"
         )
     for part, shown in (("protocol", config.protocol), ("across", config.across)):
         variant = config.variants.get(shown.variant) if shown else None

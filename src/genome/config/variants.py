@@ -6,9 +6,10 @@ from typing import Any
 
 from genome.config.methods import read_settings
 from genome.errors import nearest
-from genome.search.method import Method
+from genome.search.measure import OF_PAPER
+from genome.search.method import Group, Method
 from genome.search.methods import METHODS
-from genome.search.settings import Ensemble, measure_of
+from genome.search.settings import BEST_OF, GIVEN, Ensemble, Result, measure_of, result_of, set_of
 
 Changes = Mapping[str, Any]
 
@@ -31,6 +32,25 @@ class Variant:
     def is_team(self) -> bool:
         """Whether the ensemble is chosen by its validation answers, not by the fitness of its members."""
         return self._ensemble is not None and self._ensemble.choose == "team"
+
+    @property
+    def group(self) -> Group:
+        """What the variant is in a comparison: a search on other experts than the given ones is a control."""
+        return self.method.group if set_of(self.settings) == GIVEN else "control"
+
+    @property
+    def result(self) -> Result:
+        """What the variant's runs hand out."""
+        return result_of(self.settings, self.method.group)
+
+    @property
+    def has_finalists(self) -> bool:
+        """Whether the metric on all validation samples is asked for at the end of its runs.
+
+        A search that maximises something else and hands out what it found has no other finalists: the metric of that is
+        what cards and tables show.
+        """
+        return self.result == BEST_OF or measure_of(self.settings) != OF_PAPER
 
     @property
     def _ensemble(self) -> Ensemble | None:
@@ -72,4 +92,7 @@ def read_variant(
     settings, problems = read_settings(METHODS[method], methods.get(method, {}), own, place=place)
     if measure_of(settings).calibrated and getattr(settings, "racing", None):
         problems = [*problems, f"{place}: races compare single samples, but `calibrated` needs all of them; remove one"]
+    if set_of(settings) != GIVEN and not METHODS[method].seeded:
+        wrong = f"{place}: {method} has no seed, but other experts are made for each seed; leave `experts` out"
+        problems = [*problems, wrong]
     return Variant(name, METHODS[method], settings, labelled(name, labels)), problems

@@ -13,7 +13,7 @@ from genome.forecast.values import NO_TASKS, Cost, Forecast, Job, Measured, Sett
 from genome.genotype import FACTORS
 from genome.search.method import Method
 from genome.search.methods import read_method
-from genome.search.settings import FROM_EXPERTS
+from genome.search.settings import BEST_OF, FROM_EXPERTS, GIVEN, WITH_VALIDATION_LORA
 from genome.tasks.lengths import most_tokens
 from genome.tasks.likelihood import LIKELIHOOD
 from genome.workflow.names import RunName, part_of
@@ -28,14 +28,24 @@ INDIVIDUAL_BYTES = 1500
 """Size of a population file per individual: the mean of runs of ten generations (GENOME 1000, GENOME+ 1900)."""
 
 
-def _experts(job: Job, setting: Setting) -> float:
-    return len(setting.experts)
+HELD_OUT = 0.2
+"""Share of the validation samples that a search with the Validation LoRA looks at: those that it has not seen."""
+
+
+def _set(job: Job) -> str:
+    """Return the set of experts that a job mixes."""
+    return _parsed(job.settings).get("experts", GIVEN)
+
+
+def _experts(job: Job, setting: Setting) -> int:
+    return len(setting.experts) + (_set(job) == WITH_VALIDATION_LORA)
 
 
 def _initial(job: Job, setting: Setting) -> float:
     """The experts' own scores are known already, but not the scores of their products."""
-    made, _, space = job.parts["scheme"].partition("-")
-    known = len(setting.experts) if made in FROM_EXPERTS and space in ("", FACTORS) else 0
+    scheme = job.parts["scheme"].removesuffix(f"-{_set(job)}")
+    made, _, space = scheme.partition("-")
+    known = _experts(job, setting) if made in FROM_EXPERTS and space in ("", FACTORS) else 0
     return max(0, int(job.parts["n"]) - known)
 
 
@@ -44,13 +54,18 @@ def _of_method(job: Job, setting: Setting) -> float:
     size = int(job.parts.get("n", 0))
     # With its own samples, a generation scores its members again.
     again = size if getattr(settings, "redraw", False) else 0
-    return method.cost(settings, size, len(setting.experts)) + again
+    return method.cost(settings, size, _experts(job, setting)) + again
 
 
 def _finalists(job: Job, setting: Setting) -> float:
-    """The search's best and the base model; the best expert has been scored, unless finalists are calibrated."""
+    """The search's best, unless it maximised the metric, and the base model.
+
+    The best expert has been scored, unless finalists are calibrated. A run that hands out what its search found asks
+    for nothing else.
+    """
     settings = _parsed(job.settings)
-    return settings["finalists"] + 1 + settings.get("calibrated", False)
+    searched = settings["finalists"] if settings["measure"] else 0
+    return searched + (1 + settings.get("calibrated", False) if settings["result"] == BEST_OF else 0)
 
 
 def _none(job: Job, setting: Setting) -> float:
@@ -62,6 +77,7 @@ OF_METHODS = ("generation", "baseline", "searched_baseline")
 
 STAGES: dict[str, Callable[[Job, Setting], float]] = {
     "score_experts": _experts,
+    "score_set": _experts,
     "initial_population": _initial,
     **dict.fromkeys(OF_METHODS, _of_method),
     "finalists": _finalists,
@@ -148,7 +164,8 @@ def _cost(job: Job, setting: Setting, measured: Measured) -> Cost:
     cost = Cost(jobs=1, own_seconds=own)
     for task in tasks:
         number = _validation_samples(task, setting, measured)
-        looked_at = min(1, (settings.get("samples") or number) / number)
+        unseen = HELD_OUT if _set(job) == WITH_VALIDATION_LORA else 1
+        looked_at = min(unseen, (settings.get("samples") or number) / number)
         # Likelihoods need no response, unless it has the working before the answer.
         generated = settings.get("objective") != LIKELIHOOD or _may_have_working(setting.tasks[task])
         cost += _asked(task, "validation", evaluations * looked_at, setting, measured, generated=generated)

@@ -12,6 +12,7 @@ from genome.jobs import log
 from genome.jobs.site import Outputs, Site
 from genome.scoring.results import read_manifest
 from genome.search.driver import run_baseline
+from genome.search.finalists import compare
 from genome.search.methods import read_method
 from genome.search.settings import measure_of, settled, space_of
 
@@ -29,6 +30,8 @@ def baseline(site: Site, settings: str, prompts: Sequence[str], scored_experts: 
     evaluator.planned = method.cost(chosen, len(start.members), len(experts))
     result = run_baseline(start, method, chosen, seed, experts, evaluator)
     out.write(started, result, start if measure == start.measure else replace(start, samples=0), evaluator)
+    if measure == start.measure:
+        log.info("handed out: %s", compare(result, start, experts).text(evaluator.sample_count))
 
 
 def ties(settings: str, manifest: str, out: str) -> None:

@@ -23,6 +23,7 @@ from genome.scoring.fitness import respond
 from genome.scoring.likelihood import calibrated_response
 from genome.scoring.results import read_evaluations, read_origin, read_samples, read_scored_task
 from genome.scoring.teams import choose_team
+from genome.search.finalists import kind_of
 from genome.search.measure import Measure
 from genome.search.population import Individual, Population, top
 from genome.search.records import check_engine, check_measure, read_population
@@ -50,7 +51,8 @@ def answer_test(
     or that of an answer that is the same for all samples.
     `validation` are the files that a team is chosen by: all `evaluations.jsonl` of the run, each next to its
     population, and each task's samples, TASK/validation.jsonl. `origin` records which engine answered, the experts of
-    the models, and how many members answered; `record` what that cost. `calibration` is the file of what was fitted to
+    the models, how many members answered, and what kind of model the best one is (`genome.search.finalists.Kind`);
+    `record` what that cost. `calibration` is the file of what was fitted to
     the validation answers of a run's finalists, if they are calibrated: it changes their answers by likelihood to the
     same task.
     """
@@ -67,7 +69,7 @@ def answer_test(
         experts = [read_expert(model)]
         with meter.connecting():
             engine = site.connect(rank=experts[0].rank, keep=True)
-        names = [experts[0].name]
+        names, handed_out = [experts[0].name], {}
         folders = store_genotypes([expert(0, 1)], experts, STORE, names)
     else:
         experts = site.experts()
@@ -78,6 +80,7 @@ def answer_test(
         members = _team(site, population, resolved, validation) if validation else top(population, resolved["members"])
         chosen = [population.best, *members]
         names = [individual.name for individual in chosen]
+        handed_out = {"handed_out": kind_of(population.best.genotype, [each.name for each in experts])}
         folders = store_genotypes([each.genotype for each in chosen], experts, STORE, names, site.joint_basis)
     distinct = list(dict.fromkeys(folders))
     with meter.asking():
@@ -100,8 +103,8 @@ def answer_test(
             for sample, response in zip(samples, calibrated(name, by_folder[folder]), strict=True)
         ),
     )
-    answered_by = {"engine": engine.fingerprint, "members": resolved["members"], **origin_of_experts(experts)}
-    write_json(origin, answered_by)
+    answered_by = {"engine": engine.fingerprint, "members": resolved["members"], **handed_out}
+    write_json(origin, answered_by | origin_of_experts(experts))
     write_json(record, {"seconds": round(time.perf_counter() - started, 3), **meter.spent(engine)})
     log.info("%d responses of %d models", len(samples) * len(distinct), len(distinct))
 
@@ -113,7 +116,7 @@ def _team(
     prompts, evaluations = _validation_files(validation, [entry["name"] for entry in settings["fitness"]["tasks"]])
     objectives = []
     for entry in settings["fitness"]["tasks"]:
-        task, samples = read_scored_task(entry["name"], entry["definition"], site.base, prompts[entry["name"]])
+        task, samples = site.scored_task(entry["name"], entry["definition"], prompts[entry["name"]])
         objectives.append((task, samples, entry["weight"]))
     expected = {(task.name, sample["id"]) for task, samples, _ in objectives for sample in samples}
     populations: list[Population] = []
@@ -169,7 +172,8 @@ def score_test(settings: str, base: str, prompts: str, responses: str, origin: s
     resolved = json.loads(settings)
     name, definition = resolved["task"]
     task, samples = read_scored_task(name, definition, base, prompts)
-    engine = read_origin(origin)["engine"]
+    answered_by = read_origin(origin)
+    handed_out = {key: answered_by[key] for key in ("handed_out",) if key in answered_by}
     best, *members = (model.answers for model in read_model_answers(task, samples, responses, resolved["k"]))
     reported = {"best": best}
     if members:
@@ -194,7 +198,8 @@ def score_test(settings: str, base: str, prompts: str, responses: str, origin: s
             "n": len(samples),
             "standard_error": standard_error(task, samples, by_report, result),
             "unparsed": result.unparsed,
-            "engine": engine,
+            "engine": answered_by["engine"],
+            **handed_out,
             **extra_results(task, samples, by_report),
         }
         for (report, by_report), result in zip(reported.items(), judged, strict=True)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from genome.engine.machine import accelerators
 from genome.experts.adapter_files import check_weights
@@ -99,6 +100,11 @@ def check_experts(settings: str, base: str, files: Sequence[str], manifest: Path
     base_name = json.loads(settings).get("base_name") or Path(base).name
     for line in set_warnings(experts, base_name, cosines(experts)):
         log.warning("%s", line)
+    write_manifest(manifest, experts)
+
+
+def write_manifest(manifest: Path | str, experts: Sequence[Expert], **known: Any) -> None:
+    """Write a list of checked experts, with what else is `known` of the set."""
     entries = [
         {
             "name": expert.name,
@@ -111,7 +117,7 @@ def check_experts(settings: str, base: str, files: Sequence[str], manifest: Path
         for expert in experts
     ]
     ranks, mixed = [expert.rank for expert in experts], is_mixed(experts)
-    write_json(manifest, {"rank": max(ranks), "ranks": ranks, "mixed": mixed, "experts": entries})
+    write_json(manifest, {"rank": max(ranks), "ranks": ranks, "mixed": mixed, "experts": entries, **known})
     log.info("%d experts of rank%s %s", len(experts), "s" * mixed, " ".join(map(str, sorted({*ranks}))))
 
 

@@ -16,8 +16,9 @@ from genome.lora.compress import compress, lost
 from genome.lora.materialise import materialise
 from genome.report.card import Export, Losses, Report, card
 from genome.report.run_files import by_task, task_of_test
-from genome.scoring.results import read_experts, read_names, read_scores, read_split
+from genome.scoring.results import read_experts, read_manifest, read_names, read_scores, read_split
 from genome.scoring.statistics import read_report
+from genome.search.finalists import compare
 from genome.search.population import Individual, Population, described
 from genome.search.records import check_engine, read_population, write_result
 from genome.tasks import parse_task
@@ -30,6 +31,7 @@ def export_adapter(
     settings: str,
     manifest: str,
     population: str,
+    scored_experts: str,
     splits: Sequence[str],
     scores: Sequence[str],
     answers: Sequence[str],
@@ -39,6 +41,7 @@ def export_adapter(
 ) -> None:
     """Write the best individual by validation as a PEFT folder, with its genotype and a model card.
 
+    `scored_experts` is the population of the experts, with which the card compares what is exported.
     `splits` (provenance files), `scores`, `answers` and `responses` are those of the run's tasks, one file per task.
     `basis` is the joint basis of a run in a shared space. `rank` in the settings is the highest rank of the adapter.
     """
@@ -51,6 +54,10 @@ def export_adapter(
     scores_of, answers_of, responses_of = (
         by_task(paths, names, task_of_test) for paths in (scores, answers, responses)
     )
+    compared = compare(evolved, read_population(scored_experts, experts), experts)
+    provenance = [read_split(path, "prompts_on_both_sides") for path in splits_of.values()]
+    held_out = read_manifest(manifest).unseen
+    unseen = None if held_out is None else sum(len(held_out[name]) for name in names)
     best, members = evolved.best, _reported(evolved, responses_of[names[0]], resolved["members"])
     tests = []
     for task in tasks:
@@ -86,10 +93,11 @@ def export_adapter(
             evaluations=evolved.evaluations,
             experts=experts,
             tasks=tasks,
-            splits=[read_split(path, "prompts_on_both_sides") for path in splits_of.values()],
+            splits=provenance,
             engine=described(evolved.engine),
             tests=tests,
             folder=out,
+            handed_out=compared.text(sum(split["validation"] for split in provenance) if unseen is None else unseen),
         )
         write_text(folder / CARD, card(export))
     log.info("%s: %s of %s", out, best.name, population)

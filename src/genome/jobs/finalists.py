@@ -1,4 +1,4 @@
-"""The stage at the end of a search that did not maximise the metric on all validation samples: it decides by that."""
+"""The stage at the end of a run that decides by the metric on all validation samples what the run hands out."""
 
 import json
 import time
@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from genome.jobs import log
 from genome.jobs.site import Outputs, Site
 from genome.scoring.calibration import write_calibrations
-from genome.search.finalists import decide
+from genome.search.finalists import compare, decide
 from genome.search.measure import Measure
 from genome.search.population import fittest
-from genome.search.records import check_engine, read_population
+from genome.search.records import check_engine, check_measure, read_population
+from genome.search.settings import BEST_OF
 
 
 def finalists(
@@ -32,11 +33,14 @@ def finalists(
     last, start = read_population(population, experts), site.read(scored_experts, params["tasks"], experts)
     if last.engine is not None:
         check_engine(population, last.engine, start.engine)
+    check_measure(population, last.measure, Measure(**params["measure"]))
     space = last.best.genotype.space
     measure = Measure(calibrated=params.get("calibrated", False))
     evaluator = site.evaluator(params["tasks"], prompts, experts, space, start, scored_experts, measure)
-    decided = decide(last, start, params["finalists"], experts, evaluator, measure)
+    others = params["result"] == BEST_OF
+    decided = decide(last, start, params["finalists"], experts, evaluator, measure, others=others)
     write_calibrations(calibration, evaluator.calibrations)
     out.write(started, decided, decided, evaluator)
     ranked = ", ".join(f"{each.name} {each.score:.4f}" for each in fittest(decided.members))
     log.info("finalists by the metric on all validation samples: %s", ranked)
+    log.info("handed out: %s", compare(decided, start, experts).text(evaluator.sample_count))

@@ -13,6 +13,7 @@ from genome.genotype import Genotype, expert, shared_rank
 from genome.lora.compress import check_rank, compress
 from genome.lora.materialise import materialise
 from genome.lora.shared import read_basis
+from genome.scoring.results import read_manifest
 from genome.search.records import check_numpy, experts_of, read_individuals
 
 
@@ -56,7 +57,7 @@ def _individual(source: Path, member: str, folder: Path) -> tuple[list[Expert], 
         raise GenomeError(f"{source}: has no experts or versions; expected a file of the workflow")
     with fields.reading(source):
         entries = experts_of(recorded)
-    experts = [read_expert(folder / f"{name}{ENDING}") for name, _ in entries]
+    experts = _made_experts(source, entries) or [read_expert(folder / f"{name}{ENDING}") for name, _ in entries]
     for each, (_, sha256) in zip(experts, entries, strict=True):
         if each.sha256 != sha256:
             raise GenomeError(f"{each.path}: not the expert of this run (another SHA-256); restore that version")
@@ -69,6 +70,24 @@ def _individual(source: Path, member: str, folder: Path) -> tuple[list[Expert], 
     return experts, genotype
 
 
+def _made_experts(source: Path, entries: Sequence[tuple[str, str]]) -> list[Expert]:
+    """Return the experts of a file of results if they are a set that its project has made; none otherwise.
+
+    Such a set, of random experts or with a Validation LoRA, has its files in several folders, which its manifest lists.
+    """
+    results = results_of(source)
+    for path in sorted((results / "experts").glob("*/**/*.json")):
+        files = read_manifest(path).files
+        if [digest for _, digest in files] == [digest for _, digest in entries]:
+            return [read_expert(results.parent / file) for file, _ in files]
+    return []
+
+
+def results_of(source: Path) -> Path:
+    """Return the folder of results that a file is in."""
+    return next((folder for folder in source.resolve().parents if folder.name == "results"), source.parent)
+
+
 def basis_of(source: Path, space: str, experts: Sequence[Expert]) -> Path | None:
     """Return the joint basis of a shared space in the project that a file of results is in; None for other spaces.
 
@@ -76,8 +95,8 @@ def basis_of(source: Path, space: str, experts: Sequence[Expert]) -> Path | None
     """
     if shared_rank(space) is None:
         return None
-    results = next((folder for folder in source.resolve().parents if folder.name == "results"), source.parent)
-    for path in sorted((results / "experts").glob(f"*_{space}{ENDING}")):
+    results = results_of(source)
+    for path in sorted((results / "experts").glob(f"**/*_{space}{ENDING}")):
         with suppress(GenomeError):
             read_basis(path, experts)
             return path

@@ -1,7 +1,7 @@
 """What the stages of a run share: where they run, the settings in their params, and the files that they write."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from genome.search.measure import OF_PAPER, Measure
 from genome.search.population import Population
 from genome.search.records import check_engine, check_measure, read_population, write_population
 from genome.search.settings import named_space, settled_space, space_of
+from genome.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Site:
     """Where a stage runs: the base model's folder, the experts' manifest, and the config's `engine`.
 
     `basis` is the file of the joint basis in which the stage merges experts, if it does so in a shared space. The
-    engine has, in addition to the config's keys, `spaces`: those of all jobs that share it.
+    engine has, in addition to the config's keys, what the jobs that share it need: their `spaces`, and the `added_rank`
+    of an expert that some have in addition.
     """
 
     base: str
@@ -66,11 +68,13 @@ class Site:
         manifest = read_manifest(self.manifest)
         served = {each.genotype.space for each in (start.best, *start.members)} if start else set[str]()
         named = {space, *self.engine.get("spaces", ()), *served}
-        spaces = {space_of(settled_space(named_space(each), mixed=manifest.mixed)) for each in named}
-        ranks = {each: rank_of(each, manifest) for each in spaces}
+        ranks = ranks_of(named, manifest)
         check_ranks(ranks, manifest, self.engine)
+        added = self.engine.get("added_rank", 0)
+        others = ranks_of(named, manifest.with_rank(added)) if added and manifest.unseen is None else ranks
         kept = answers_file() if keep else None
-        engine = connect(self.engine, self.base, max(rank, manifest.rank, *ranks.values()), kept)
+        highest = max(rank, manifest.rank, added, *ranks.values(), *others.values())
+        engine = connect(self.engine, self.base, highest, kept)
         if start is not None:
             check_engine(path, start.engine, engine.fingerprint)
         return engine
@@ -106,12 +110,13 @@ class Site:
     ) -> Evaluator:
         """Return the validation fitness on `tasks`, given their prepared samples in the same order.
 
-        `space` is where experts are merged. `start` is the population that the stage continues from, read from `path`.
+        Samples that an expert was trained on are left out. `space` is where experts are merged. `start` is the
+        population that the stage continues from, read from `path`.
         `measure` is what fitness is; if it looks at a part of the samples, `draw` is the seed and the number of the
         draw.
         """
         objectives = [
-            Objective(*read_scored_task(task["name"], task["definition"], self.base, file), task["weight"])
+            Objective(*self.scored_task(task["name"], task["definition"], file), task["weight"])
             for task, file in zip(tasks, prompts, strict=True)
         ]
         if measure.samples is not None:
@@ -120,9 +125,22 @@ class Site:
         meter = self.meter([task["name"] for task in tasks])
         return Evaluator(objectives, experts, STORE, connect, self.joint_basis, meter, measure, base=self.base)
 
+    def scored_task(
+        self, name: str, definition: Mapping[str, Any], prompts: Path | str
+    ) -> tuple[Task, list[dict[str, Any]]]:
+        """Return a task as it is scored, and its validation samples without those that an expert was trained on."""
+        task, samples = read_scored_task(name, definition, self.base, prompts)
+        return task, read_manifest(self.manifest).unseen_of(name, samples)
+
     def meter(self, tasks: Sequence[str]) -> Meter:
         """Return what measures a stage's use of the engine for answers to `tasks`."""
         return Meter(Path(self.base).name, speed_settings(self.engine), tasks)
+
+
+def ranks_of(spaces: Iterable[str], manifest: Manifest) -> dict[str, int]:
+    """Return the highest rank of an adapter in each of these spaces, settled for the experts where they are null."""
+    settled = {space_of(settled_space(named_space(each), mixed=manifest.mixed)) for each in spaces}
+    return {each: rank_of(each, manifest) for each in settled}
 
 
 def rank_of(space: str, manifest: Manifest) -> int:

@@ -73,6 +73,7 @@ class Export:
     tasks: the tasks that the run evolved on; splits: their splits' provenance; tests: their scores
     folder: the path of the export, relative to the project
     engine: the engine that answered, on validation and on test
+    handed_out: what was chosen, and what there is without a search, by validation fitness
     """
 
     label: str
@@ -93,6 +94,7 @@ class Export:
     folder: str
     engine: str = "an unknown engine"
     losses: Losses = Losses()
+    handed_out: str | None = None
 
 
 def card(export: Export) -> str:

@@ -84,6 +84,11 @@ class Evaluator:
         """Whether fitness is the likelihood of the right answers, not the metric."""
         return self.measure.objective == LIKELIHOOD
 
+    @property
+    def sample_count(self) -> int:
+        """The number of samples that an individual answers, over all tasks."""
+        return sum(len(each.samples) for each in self.objectives)
+
     def fitness(self, scores: Mapping[str, float]) -> Fitness:
         """Return the fitness of these scores, one per task."""
         total = sum(x.weight for x in self.objectives)
@@ -250,7 +255,7 @@ class Evaluator:
             with self.meter.connecting():
                 self.engine = self.connect()
             if self.planned:
-                self.engine.progress.plan(self.planned * sum(len(x.samples) for x in self.objectives))
+                self.engine.progress.plan(self.planned * self.sample_count)
         return self.engine
 
 

@@ -5,13 +5,15 @@ the problem and the remedy. Populations have a separate reader (`genome.search.p
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from genome.errors import GenomeError
 from genome.experts.expert import Expert, read_expert
 from genome.fields import UnexpectedError, mapping, number, reading, sequence, share, shown, text, whole
 from genome.files import REMAKE, read_json, read_jsonl
+from genome.search.finalists import KINDS
 from genome.tasks import Task, parse_task
 from genome.tasks.scoring import for_base
 
@@ -40,16 +42,36 @@ class Manifest:
     files: their files, each with its SHA-256
     ranks: the highest rank of a layer of each
     mixed: whether ranks differ between experts (`genome.experts.expert.is_mixed`)
+    unseen: of each task, the names of the validation samples that no expert was trained on; None if none was trained on
+        any of them
     """
 
     files: tuple[tuple[str, str], ...]
     ranks: tuple[int, ...]
     mixed: bool
+    unseen: Mapping[str, Sequence[Any]] | None = None
 
     @property
     def rank(self) -> int:
         """The highest rank of an expert."""
         return max(self.ranks)
+
+    def with_rank(self, rank: int) -> "Manifest":
+        """Return what is known of these experts and one more of `rank`, which has not been made yet."""
+        return replace(self, ranks=(*self.ranks, rank), mixed=self.mixed or {*self.ranks} != {rank})
+
+    def unseen_of(self, task: str, samples: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the validation samples of a task that no expert was trained on, in their order."""
+        if self.unseen is None:
+            return [*samples]
+        names = {*self.unseen.get(task, ())}
+        kept = [each for each in samples if each["id"] in names]
+        if not kept or len(kept) < len(names):
+            raise GenomeError(
+                f"task {task}: {len(names) - len(kept)} of {len(names)} samples that were held out for these experts "
+                "are not among its validation samples; train the Validation LoRA again"
+            )
+        return kept
 
 
 def read_manifest(path: Path | str) -> Manifest:
@@ -67,7 +89,16 @@ def read_manifest(path: Path | str) -> Manifest:
             ),
             tuple(whole(entry["rank"], "experts, rank", 1) for entry in entries),
             value["mixed"],
+            _unseen(value["unseen"]) if "unseen" in value else None,
         )
+
+
+def _unseen(value: Any) -> Mapping[str, Sequence[Any]]:
+    tasks = mapping(value, "unseen")
+    return {
+        task: [_name(each, f"unseen, {task}") for each in sequence(samples, f"unseen, {task}", 1)]
+        for task, samples in tasks.items()
+    }
 
 
 def read_experts(manifest: Path | str) -> list[Expert]:
@@ -177,7 +208,10 @@ def _by_role(path: Path | str) -> dict[str, tuple[str, dict[Any, str]]]:
 
 
 def read_origin(path: Path | str) -> Row:
-    """Return the origin of responses: the `engine` that answered, the `experts`, and the number of `members`."""
+    """Return the origin of responses: the `engine` that answered, the `experts`, and the number of `members`.
+
+    Of a run's responses, also the kind of what it hands out (`handed_out`: `genome.search.finalists.Kind`).
+    """
     value = read_json(path, REMAKE)
     with reading(path):
         for name in ("engine", "versions"):
@@ -186,6 +220,7 @@ def read_origin(path: Path | str) -> Row:
             for name in ("name", "sha256"):
                 text(mapping(entry, "experts, entry")[name], f"experts, {name}")
         whole(value["members"], "members")
+        _kind(value, "it")
     return value
 
 
@@ -250,6 +285,7 @@ def read_scores(path: Path | str) -> list[Row]:
             whole(row["unparsed"], f"{place}, unparsed")
             if number(row["standard_error"], f"{place}, standard_error") < 0:
                 raise UnexpectedError(f"{place}, standard_error: {row['standard_error']}")
+            _kind(row, place)
             if row.get("engine") is not None:
                 mapping(row["engine"], f"{place}, engine")
             if _test_of(path) not in (None, _place(row)):
@@ -314,6 +350,13 @@ def _name(value: Any, place: str) -> str | int:
 
 def _answer(value: Any, place: str) -> str | None:
     return None if value is None else text(value, f"{place}, answer")
+
+
+def _kind(value: Row, place: str) -> None:
+    """Check what kind of model was handed out, where a file says it."""
+    kind = value.get("handed_out", KINDS[0])
+    if kind not in KINDS:
+        raise UnexpectedError(f"{place}, handed_out: expected one of {', '.join(KINDS)}, found {shown(kind)}")
 
 
 def _parts(value: Any, place: str) -> None:

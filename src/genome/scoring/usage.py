@@ -16,7 +16,7 @@ from genome.fields import UnexpectedError, mapping, number, reading, sequence, s
 from genome.files import REMAKE, canonical_json, read_json
 from genome.scoring.results import read_record
 
-NOT_SPEED = ("timeout", "idle", "spaces", "key_variable", "python")
+NOT_SPEED = ("timeout", "idle", "spaces", "added_rank", "key_variable", "python")
 """Settings of an engine that do not decide how fast it is."""
 
 Interval = tuple[float, float]

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 from genome.errors import GenomeError
 from genome.genotype import FACTORS, PRODUCT, shared, shared_rank
 from genome.search.measure import LIKELIHOOD, METRIC, OF_PAPER, Measure, ObjectiveName, measure_name
-from genome.search.method import NOT_SETTINGS, Number, read_settings, setting
+from genome.search.method import NOT_SETTINGS, Group, Number, read_settings, setting
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,16 @@ class Shared:
 
 MergeSpace = Literal["factors", "product"] | Shared | None
 Initialisation = Literal["pairs", "experts", "populated"]
+Result = Literal["search", "best_of"]
+ExpertSet = Literal["given", "random", "with_validation_lora"]
+SEARCH: Result = "search"
+BEST_OF: Result = "best_of"
+GIVEN: ExpertSet = "given"
+RANDOM: ExpertSet = "random"
+WITH_VALIDATION_LORA: ExpertSet = "with_validation_lora"
+OTHER_SETS: tuple[ExpertSet, ...] = (RANDOM, WITH_VALIDATION_LORA)
+"""Sets of experts that are made from the given ones: controls of what a search on these finds."""
+
 Settings = TypeVar("Settings")
 
 
@@ -44,6 +54,11 @@ def merge_space(default: MergeSpace = None) -> MergeSpace:
         "exactly, served at the rank of all experts together; or updates in a joint basis, `{shared: {rank: R}}`, "
         "at rank R with a known loss. null: product if the ranks of the experts differ, otherwise factors.",
     )
+
+
+def set_of(settings: Any) -> ExpertSet:
+    """Return the set of experts of a method with these settings: the given ones if it has no choice."""
+    return getattr(settings, "experts", GIVEN)
 
 
 def settled_space(merge_space: MergeSpace, *, mixed: bool) -> MergeSpace:
@@ -121,9 +136,22 @@ class Objective:
     finalists: int = setting(
         5,
         "How many of the search's best are compared by the metric on all validation samples, with the base model and "
-        "the best expert, unless the search maximised that.",
+        "the best expert, if `result` is best_of.",
         reporting=True,
         ge=1,
+    )
+    experts: ExpertSet = setting(
+        GIVEN,
+        "The experts: those given; or, in place of each, a random LoRA with its ranks and norms; or those given and a "
+        "LoRA trained on four fifths of the validation samples, with fitness on the last fifth, which no expert has "
+        "seen.",
+    )
+    result: Result | None = setting(
+        None,
+        "What a run hands out: what the search found by what it maximises; or the best of the search's best few, the "
+        "best expert and the base model by the metric on all validation samples. null: search for methods of the paper "
+        "and controls that maximise that metric, otherwise best_of.",
+        reporting=True,
     )
 
     @property
@@ -153,19 +181,38 @@ def measure_of(settings: Any) -> Measure:
     return settings.measure if isinstance(settings, Objective) else OF_PAPER
 
 
+def result_of(settings: Any, group: Group) -> Result:
+    """Return what the runs of a method of `group` hand out: a method without a choice, what it found.
+
+    Where it is null, it is `search` if the search maximises the paper's measure, unless the method is beyond the paper.
+    """
+    if not isinstance(settings, Objective):
+        return SEARCH
+    return settings.result or (SEARCH if settings.measure == OF_PAPER and group != "beyond" else BEST_OF)
+
+
 _SCHEME = re.compile(
     r"(?P<initialisation>pairs|experts|populated)(-(?P<space>factors|product|shared-\d+))?"
     r"(?P<likelihood>-likelihood)?(?P<calibrated>-calibrated)?(-s(?P<samples>\d+))?"
 )
 
 
-def scheme_name(initialisation: str, merge_space: MergeSpace, measure: Measure) -> str:
+def scheme_name(initialisation: str, merge_space: MergeSpace, measure: Measure, experts: ExpertSet = GIVEN) -> str:
     """Return how a generation 0 is made and scored as a part of paths: its defaults are left out.
 
     >>> scheme_name("pairs", "product", Measure("likelihood", 50))
     'pairs-product-likelihood-s50'
+    >>> scheme_name("experts", None, Measure(), "random")
+    'experts-random'
     """
-    return "-".join(filter(None, [initialisation, space_name(merge_space), measure_name(measure)]))
+    other = "" if experts == GIVEN else experts
+    return "-".join(filter(None, [initialisation, space_name(merge_space), measure_name(measure), other]))
+
+
+def set_of_scheme(scheme: str) -> ExpertSet:
+    """Return the set of experts that a scheme names."""
+    found: list[ExpertSet] = [each for each in OTHER_SETS if scheme.endswith(f"-{each}")]
+    return found[0] if found else GIVEN
 
 
 def named_scheme(scheme: str) -> tuple[str, str, Measure]:
@@ -174,7 +221,7 @@ def named_scheme(scheme: str) -> tuple[str, str, Measure]:
     >>> named_scheme("pairs-shared-64-s20")
     ('pairs', 'shared-64', Measure(objective='metric', samples=20, calibrated=False))
     """
-    found = _SCHEME.fullmatch(scheme)
+    found = _SCHEME.fullmatch(scheme.removesuffix(f"-{set_of_scheme(scheme)}"))
     if found is None:
         raise GenomeError(f"{scheme!r} does not say how a generation 0 is made")
     samples = found["samples"]
@@ -210,6 +257,7 @@ class InitialSettings:
     objective: ObjectiveName = setting(METRIC)
     samples: int | None = setting(None)
     calibrated: bool = setting(False)
+    experts: ExpertSet = setting(GIVEN)
     merge_space: MergeSpace = merge_space()
     initialisation: Initialisation = initialisation()
     gene_mutation_rate: Number = setting(

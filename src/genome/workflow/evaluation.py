@@ -65,7 +65,7 @@ def last_population(plan: Plan, run: RunName) -> str:
     """Return the last population of a run's search; GenomeError if the run decides nothing among finalists."""
     _require_form(run, plan.variant(run.variant).method)
     if not has_finalists(plan, run.variant):
-        raise GenomeError(f"{run.variant} has no finalists: its search maximises the metric on all validation samples")
+        raise GenomeError(f"{run.variant} has no finalists: it hands out what its search found")
     return populations_of(plan, run)[-1]
 
 

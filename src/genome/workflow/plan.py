@@ -11,8 +11,16 @@ from genome.config.bases import Base, GeneratedModel
 from genome.config.check import task_definition
 from genome.config.references import named_tasks
 from genome.errors import GenomeError, nearest
+from genome.search.finalists import VALIDATION_LORA
 from genome.search.method import Stage
-from genome.search.settings import named_scheme, space_name
+from genome.search.settings import (
+    WITH_VALIDATION_LORA,
+    ExpertSet,
+    named_scheme,
+    set_of,
+    set_of_scheme,
+    space_name,
+)
 from genome.tasks import parse_task
 from genome.tasks.file import check_task
 from genome.validation.section import Section
@@ -102,9 +110,30 @@ class Plan:
         """
         if "scheme" in wildcards:
             return named_scheme(wildcards["scheme"])[1]
+        return space_name(getattr(self._settings_of(wildcards), "merge_space", "factors"))
+
+    def set_of(self, wildcards: Mapping[str, str]) -> ExpertSet:
+        """Return the set of experts that a job mixes or scores."""
+        if "scheme" in wildcards:
+            return set_of_scheme(wildcards["scheme"])
+        if "set" in wildcards:
+            return set_of_scheme(f"experts-{wildcards['set']}")
+        return set_of(self._settings_of(wildcards))
+
+    def _settings_of(self, wildcards: Mapping[str, str]) -> Any:
+        """Return the settings of the variant that a job's wildcards name, None if they name none."""
         named = wildcards.get("variant") or (RunName.parse(wildcards["run"]).variant if "run" in wildcards else "")
-        settings = self.variants[named].settings if named in self.variants else None
-        return space_name(getattr(settings, "merge_space", "factors"))
+        return self.variants[named].settings if named in self.variants else None
+
+    def added_rank(self, sets: Iterable[ExpertSet]) -> int:
+        """Return the rank of the LoRA that some sets of experts have in addition to the given ones; 0 if none has.
+
+        It is trained later, so that jobs on the given experts cannot read it.
+        """
+        if WITH_VALIDATION_LORA not in sets:
+            return 0
+        trained = self.variants.get(VALIDATION_LORA)
+        return getattr(trained and trained.settings, "rank", None) or self.suite.training.rank
 
     @property
     def generations(self) -> range:

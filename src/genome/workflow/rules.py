@@ -51,6 +51,21 @@ def tasks_of(wildcards: Wildcards) -> tuple[str, ...]:
     return tuple(wildcards.tasks.split("+"))
 
 
+def parts_of(wildcards: Wildcards) -> dict[str, str]:
+    """Return what a job names that decides which experts it mixes; the parts of `run`, if it names its run at once."""
+    found = {name: getattr(wildcards, name, None) for name in ("scheme", "set", "variant", "tasks", "seed", "run")}
+    named = {name: value for name, value in found.items() if value is not None}
+    if "run" not in named:
+        return named
+    run = RunName.parse(named.pop("run"))
+    return {"tasks": run.task_names, "variant": run.variant} | ({} if run.seed is None else {"seed": str(run.seed)})
+
+
+def seed_in(named: Mapping[str, str]) -> int | None:
+    """Return the seed that a job names, if it names any."""
+    return int(named["seed"]) if "seed" in named else None
+
+
 def test_of(wildcards: Wildcards) -> TestName:
     """Return the test that a job names."""
     return evaluation.test_of(wildcards.test_task, run_of(wildcards))
@@ -134,8 +149,22 @@ class Inputs:
         return runs.validation_of(self.plan, run_of(wildcards).tasks)
 
     def scored_experts(self, wildcards: Wildcards) -> str:
-        """Return the experts with which a run's finalists are compared."""
-        return runs.experts_of(run_of(wildcards).task_names)
+        """Return the scored experts with which a run's result is compared."""
+        return runs.scored_experts_of(self.plan, run_of(wildcards))
+
+    def searched_experts(self, wildcards: Wildcards) -> str:
+        """Return the scored experts that a search in one stage begins with."""
+        named = parts_of(wildcards)
+        return runs.experts_of(named["tasks"], self.plan.set_of(named), seed_in(named))
+
+    def initial_experts(self, wildcards: Wildcards) -> str:
+        """Return the scored experts that a generation 0 is made of."""
+        return runs.experts_of(wildcards.tasks, self.plan.set_of({"scheme": wildcards.scheme}), int(wildcards.seed))
+
+    def manifest(self, wildcards: Wildcards) -> str:
+        """Return the list of checked experts that a job mixes or scores."""
+        named = parts_of(wildcards)
+        return runs.manifest_of(self.plan, self.plan.set_of(named), named.get("tasks", ""), seed_in(named))
 
     def last_population(self, wildcards: Wildcards) -> str:
         """Return the population that a run's finalists are from."""
@@ -167,15 +196,15 @@ class Inputs:
 
     def merged_basis(self, wildcards: Wildcards) -> list[str]:
         """Return the joint basis in which a job of a variant merges experts; none outside of shared spaces."""
-        return runs.basis_of(self.plan, self.plan.space_of({"variant": wildcards.variant}))
+        return runs.basis_of(self.manifest(wildcards), self.plan.space_of({"variant": wildcards.variant}))
 
     def initial_basis(self, wildcards: Wildcards) -> list[str]:
         """Return the joint basis of a generation 0; none outside of shared spaces."""
-        return runs.basis_of(self.plan, self.plan.space_of({"scheme": wildcards.scheme}))
+        return runs.basis_of(self.manifest(wildcards), self.plan.space_of({"scheme": wildcards.scheme}))
 
     def run_basis(self, wildcards: Wildcards) -> list[str]:
         """Return the joint basis in which a run merges experts; none outside of shared spaces."""
-        return runs.basis_of(self.plan, self.plan.space_of({"run": wildcards.run}))
+        return runs.basis_of(self.manifest(wildcards), self.plan.space_of({"run": wildcards.run}))
 
     def exported_population(self, wildcards: Wildcards) -> str:
         """Return the population whose best individual is exported."""
@@ -247,6 +276,15 @@ class Settings:
     def fitness(self, wildcards: Wildcards) -> str:
         """Return the settings of the scored experts."""
         return canonical(settings.of_fitness(self.plan, tasks_of(wildcards)))
+
+    def random_experts(self, wildcards: Wildcards) -> str:
+        """Return the settings of random experts."""
+        return canonical(settings.of_random_experts(self.plan))
+
+    def scored_set(self, wildcards: Wildcards) -> str:
+        """Return the settings of the scores of another set of experts than the given ones."""
+        experts = self.plan.set_of({"set": wildcards.set})
+        return canonical(settings.of_scored_set(self.plan, tasks_of(wildcards), experts))
 
     def initial(self, wildcards: Wildcards) -> str:
         """Return the settings of a generation 0."""
@@ -331,8 +369,11 @@ class Patterns:
         """What matches the adapters that are imported from the hub or a folder."""
         return one_of(self.plan.imported)
 
-    schemes = names.SCHEME
-    """What matches how generation 0 is made."""
+    schemes = names.SCHEMES
+    """What matches how generation 0 is made, and of which experts."""
+
+    sets = names.SETS
+    """What matches the sets of experts that are made from the given ones."""
 
     shared_ranks = "[1-9][0-9]*"
     """What matches the rank of a joint basis."""

@@ -9,7 +9,17 @@ from genome.genotype import shared_rank
 from genome.search import racing
 from genome.search.measure import LIKELIHOOD, OF_PAPER, Measure
 from genome.search.method import STATIC_STAGES, deciding
-from genome.search.settings import FROM_EXPERTS, measure_of, scheme_name
+from genome.search.settings import (
+    BEST_OF,
+    FROM_EXPERTS,
+    GIVEN,
+    RANDOM,
+    ExpertSet,
+    Result,
+    measure_of,
+    scheme_name,
+    set_of,
+)
 from genome.workflow import applies
 from genome.workflow.names import STATIC, RunName
 from genome.workflow.plan import Plan, unique
@@ -44,20 +54,42 @@ def require_size(size: int) -> None:
         raise GenomeError(f"n{size}: a population has 2 or more members; name a run of n2 or more")
 
 
-def experts_of(tasks: str) -> str:
-    """Return the population of the scored experts on tasks."""
-    return f"results/runs/{tasks}/experts/population.json"
+def experts_of(tasks: str, experts: ExpertSet = GIVEN, seed: int | None = None) -> str:
+    """Return the population of the scored experts on tasks: those given, or another set of them, made by a seed."""
+    return f"results/runs/{scoring_of(tasks, experts, seed)}/population.json"
+
+
+def scoring_of(tasks: str, experts: ExpertSet, seed: int | None) -> str:
+    """Return the stage that scores experts, as a path below results/runs."""
+    return f"{tasks}/experts" if experts == GIVEN else f"{tasks}/experts-{experts}/seed{seed}"
+
+
+def manifest_of(plan: Plan, experts: ExpertSet, tasks: str, seed: int | None) -> str:
+    """Return the list of checked experts of a set: random ones depend on the seed, others also on the tasks."""
+    place = f"results/experts/{plan.base}"
+    places = {GIVEN: place, RANDOM: f"{place}-random/seed{seed}"}
+    return f"{places.get(experts, f'{place}-{experts}/{tasks}/seed{seed}')}.json"
+
+
+def set_of_run(plan: Plan, run: RunName) -> ExpertSet:
+    """Return the set of experts that a run mixes."""
+    return plan.set_of({"variant": run.variant})
+
+
+def scored_experts_of(plan: Plan, run: RunName) -> str:
+    """Return the population of the scored experts that a run mixes."""
+    return experts_of(run.task_names, set_of_run(plan, run), run.seed)
 
 
 def scheme_of(plan: Plan, variant: str) -> str:
     """Return how generation 0 of a variant is made and scored."""
     settings = plan.variant(variant).settings
-    return scheme_name(settings.initialisation, settings.merge_space, measure_of(settings))
+    return scheme_name(settings.initialisation, settings.merge_space, measure_of(settings), set_of(settings))
 
 
-def basis_of(plan: Plan, space: str) -> list[str]:
-    """Return the file of the joint basis in which experts are merged; none outside of shared spaces."""
-    return [] if shared_rank(space) is None else [f"results/experts/{plan.base}_{space}.safetensors"]
+def basis_of(manifest: str, space: str) -> list[str]:
+    """Return the file of the joint basis in which the experts of a list are merged; none outside of shared spaces."""
+    return [] if shared_rank(space) is None else [f"{manifest.removesuffix('.json')}_{space}.safetensors"]
 
 
 def initial_of(plan: Plan, run: RunName) -> str:
@@ -83,8 +115,8 @@ def populations_of(plan: Plan, run: RunName) -> list[str]:
 
 
 def has_finalists(plan: Plan, variant: str) -> bool:
-    """Tell whether the result of a variant's runs is decided among finalists: not if its search already decided so."""
-    return variant in plan.variants and measure_of(plan.variants[variant].settings) != OF_PAPER
+    """Tell whether a variant's runs end with finalists, which answer all validation samples."""
+    return variant in plan.variants and plan.variants[variant].has_finalists
 
 
 def is_calibrated(plan: Plan, variant: str) -> bool:
@@ -93,9 +125,19 @@ def is_calibrated(plan: Plan, variant: str) -> bool:
 
 
 def finalists_of(plan: Plan, variant: str) -> int:
-    """Return how many of its best a search sends among the finalists, at least its ensemble; 0 without finalists."""
+    """Return how many of its best a search sends among the finalists, at least its ensemble; 0 without finalists.
+
+    If it hands out what it found, these are no more.
+    """
     found = plan.variant(variant)
-    return max(found.settings.finalists, found.ensemble_size) if has_finalists(plan, variant) else 0
+    if not found.has_finalists:
+        return 0
+    return max(found.settings.finalists if found.result == BEST_OF else 1, found.ensemble_size)
+
+
+def decided_by(plan: Plan, variant: str) -> tuple[int, Result]:
+    """Return how a variant's runs decide what they hand out: the number of finalists, and whether others take part."""
+    return finalists_of(plan, variant), plan.variant(variant).result
 
 
 def result_of(plan: Plan, run: RunName) -> str:
@@ -106,15 +148,16 @@ def result_of(plan: Plan, run: RunName) -> str:
 
 
 def shown_populations(plan: Plan, run: RunName) -> list[str]:
-    """Return the populations of a run whose fitness is the metric: with finalists, only these have it."""
-    return [result_of(plan, run)] if has_finalists(plan, run.variant) else populations_of(plan, run)
+    """Return the populations of a run whose fitness is the metric: of other searches, only the finalists have it."""
+    searched = populations_of(plan, run) if measure_of(plan.variant(run.variant).settings) == OF_PAPER else []
+    return [*searched, result_of(plan, run)] if has_finalists(plan, run.variant) else searched
 
 
 def answers_of(plan: Plan, run: RunName) -> list[str]:
     """Return the answers to all validation samples of the models among which a run's team is chosen."""
     if not has_finalists(plan, run.variant):
         return evaluations_of(plan, run)
-    populations = [experts_of(run.task_names), result_of(plan, run)]
+    populations = unique([scored_experts_of(plan, run), *shown_populations(plan, run)])
     return [population.replace("population.json", "evaluations.jsonl") for population in populations]
 
 
@@ -122,7 +165,7 @@ def evaluations_of(plan: Plan, run: RunName) -> list[str]:
     """Return all validation answers of a run; the experts' too unless its generation 0 is without them."""
     populations = populations_of(plan, run)
     if not plan.evolves(run.variant) or plan.variant(run.variant).settings.initialisation in FROM_EXPERTS:
-        populations = [experts_of(run.task_names), *populations]
+        populations = [scored_experts_of(plan, run), *populations]
     return [population.replace("population.json", "evaluations.jsonl") for population in populations]
 
 
@@ -132,7 +175,7 @@ def stages_of(plan: Plan, run: RunName) -> list[str]:
         raise GenomeError(f"config.table7.variants: {run.variant} has no run on validation data; take it out")
     if plan.variant(run.variant).method.stage in ("training", "constant"):
         return [str(run)]
-    experts, finalists = f"{run.task_names}/experts", has_finalists(plan, run.variant)
+    experts, finalists = scoring_of(run.task_names, set_of_run(plan, run), run.seed), has_finalists(plan, run.variant)
     last = [f"{run}/finalists"] if finalists else []
     if not plan.evolves(run.variant):
         return [experts, str(run), *last]
@@ -181,7 +224,7 @@ def searched_as(plan: Plan, variant: str) -> str:
     plain = plan.variant(variant).method.name
     if plain not in plan.variants or search_settings(plan, plain) != search_settings(plan, variant):
         return variant
-    if finalists_of(plan, plain) != finalists_of(plan, variant):
+    if decided_by(plan, plain) != decided_by(plan, variant):
         return variant
     ensembles = [getattr(plan.variant(name).settings, "ensemble", None) for name in (variant, plain)]
     return plain if ensembles[0] in (False, None, ensembles[1]) else variant

@@ -13,7 +13,15 @@ from genome.config import paths, rows
 from genome.config.values import overlay
 from genome.scoring.usage import speed_settings
 from genome.search.method import deciding, plain
-from genome.search.settings import EvolvingObjective, named_scheme, named_space
+from genome.search.settings import (
+    GIVEN,
+    EvolvingObjective,
+    ExpertSet,
+    measure_of,
+    named_scheme,
+    named_space,
+    set_of_scheme,
+)
 from genome.tasks.chat import PLAIN, template_text
 from genome.tasks.chat_settings import laid_over
 from genome.tasks.lengths import most_tokens
@@ -22,7 +30,7 @@ from genome.workflow import sources
 from genome.workflow.evaluation import asked_members, is_team, members_of, model_of
 from genome.workflow.names import RunName, TestName, part_of, whole_of
 from genome.workflow.plan import JSON, Plan, canonical
-from genome.workflow.runs import finalists_of, is_calibrated, likelihood, search_settings
+from genome.workflow.runs import decided_by, is_calibrated, likelihood, search_settings, set_of_run
 
 OF_SCORING = (
     *("category", "metric", "pattern", "fallback", "integers", "max_tokens", "tokenizer", "prefix", "version"),
@@ -153,6 +161,21 @@ def asked_task(plan: Plan, task: str) -> list[JSON]:
     return [task, {key: value for key, value in plan.definition(task).items() if key not in left_out}]
 
 
+def given_set(experts: ExpertSet) -> Mapping[str, JSON]:
+    """Return the set of experts of a stage; nothing for the given ones."""
+    return {} if experts == GIVEN else {"experts": experts}
+
+
+def of_random_experts(plan: Plan) -> Mapping[str, JSON]:
+    """Return what random experts depend on: their seed is in their path."""
+    return {"version": plan.versions["random_experts"], "manifest": plan.versions["manifest"]}
+
+
+def of_scored_set(plan: Plan, tasks: tuple[str, ...], experts: ExpertSet) -> Mapping[str, JSON]:
+    """Return what the scores of another set of experts depend on."""
+    return {**of_fitness(plan, tasks), **given_set(experts)}
+
+
 @cache
 def of_fitness(plan: Plan, tasks: tuple[str, ...]) -> Mapping[str, JSON]:
     """Return what turns responses into the fitness of a run: its tasks, in order, and their weights."""
@@ -174,6 +197,7 @@ def of_initial(plan: Plan, tasks: tuple[str, ...], scheme: str) -> Mapping[str, 
         **of_fitness(plan, tasks),
         "initialisation": initialisation,
         "stage": plan.versions["initial"],
+        **given_set(set_of_scheme(scheme)),
         **decided,
         **measure.given(),
         **likelihood(plan, measure),
@@ -204,8 +228,16 @@ def of_validation_lora(plan: Plan, tasks: tuple[str, ...], variant: str) -> Mapp
 def of_finalists(plan: Plan, run: RunName) -> Mapping[str, JSON]:
     """Return what the choice among a run's finalists depends on."""
     calibrated = {"calibrated": True} if is_calibrated(plan, run.variant) else {}
-    number, version = finalists_of(plan, run.variant), plan.versions["finalists"]
-    return {**of_fitness(plan, run.tasks), "finalists": number, **calibrated, "stage": version}
+    number, result = decided_by(plan, run.variant)
+    return {
+        **of_fitness(plan, run.tasks),
+        "finalists": number,
+        "result": result,
+        "measure": measure_of(plan.variant(run.variant).settings).given(),
+        **calibrated,
+        **given_set(set_of_run(plan, run)),
+        "stage": plan.versions["finalists"],
+    }
 
 
 def of_run(plan: Plan, run: RunName) -> Mapping[str, JSON]:

@@ -14,7 +14,8 @@ Two experts, with a fitness of 0.6 and 0.2, are merged by their fitness and by t
 >>> fused = drive(expert_fusion(experts, ExpertFusionSettings(), seed=1), board)
 >>> [round(coefficient, 2) for coefficient in fused.best.genotype.coefficients]
 [0.75, 0.25]
->>> packed = drive(pack_of_llms_merge(experts, PackOfLlmsMergeSettings(tau=1), seed=1, log_perplexity=[1.0, 2.0]), board)
+>>> tempered = PackOfLlmsMergeSettings(tau=1)
+>>> packed = drive(pack_of_llms_merge(experts, tempered, seed=1, log_perplexity=[1.0, 2.0]), board)
 >>> [round(coefficient, 2) for coefficient in packed.best.genotype.coefficients]
 [0.73, 0.27]
 """
