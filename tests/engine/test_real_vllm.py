@@ -62,12 +62,10 @@ def adapters(base, tmp_path_factory):
 def engines(base, tmp_path_factory):
     """The built-in engine and vLLM with the same base."""
     first, second = (tmp_path_factory.mktemp(name) for name in ("built-in", "vllm"))
-    with contextlib.chdir(first):
-        built_in = connect({"backend": "transformers"}, base)
-    try:
-        with contextlib.chdir(second), serving(base, 4) as vllm:
-            yield built_in, vllm
-    finally:
+    with contextlib.chdir(second), serving(base, 4) as vllm:
+        with contextlib.chdir(first):
+            built_in = connect({"backend": "transformers"}, base)
+        yield built_in, vllm
         with contextlib.chdir(first):
             stop(current_owner().token)
 
@@ -105,7 +103,8 @@ def said(base, adapters, prompts):
 
 def stop_texts(kind, said):
     """Return stop texts that some of the answers contain."""
-    words = [f"w{token}" for token in max((tokens for tokens, _ in said[0]), key=lambda tokens: len(set(tokens)))]
+    longest = max((tokens for tokens, _ in said[0] if min(tokens, default=0) > 2), key=lambda tokens: len(set(tokens)))
+    words = [f"w{token}" for token in longest]
     return {
         "none": (),
         "over the border of two tokens": (f"{words[2][1:]} {words[3]}",),
@@ -116,12 +115,12 @@ def stop_texts(kind, said):
 
 def up_to(stops, tokens, ended):
     """Return an answer's text up to a stop text, and the number of its tokens up to the one that completes it."""
-    words = [f"w{token}" for token in tokens]
-    for number in range(1, len(words) + 1):
-        text = " ".join(words[:number])
+    text = ""
+    for number in range(1, len(tokens) + 1):
+        text = " ".join(f"w{token}" for token in tokens[:number] if token > 2)  # the others are special
         if places := [text.find(stop) for stop in stops if stop in text]:
             return text[: min(places)].strip(), number
-    return " ".join(words), len(words) + ended
+    return text, len(tokens) + ended
 
 
 @pytest.mark.parametrize("kind", ["none", "over the border of two tokens", "two in one token", "several"])
@@ -158,8 +157,8 @@ def test_likelihoods_are_those_of_the_built_in_engine(engines, base, adapters):
         for ours, theirs in zip(*found, strict=True):
             for one, other in zip(ours, theirs, strict=True):
                 assert one.tokens == other.tokens == (1, 3, 2)
-                assert one.log_likelihood == pytest.approx(other.log_likelihood, abs=1e-4)
-                assert one.neutral == pytest.approx(other.neutral, abs=1e-4)
+                assert one.log_likelihood == pytest.approx(other.log_likelihood, abs=1e-3)
+                assert one.neutral == pytest.approx(other.neutral, abs=1e-3)
                 assert best(option_scores(one, "token")) == best(option_scores(other, "token"))
             chosen.add(tuple(best(option_scores(one, "token")) for one in ours))
     assert len(chosen) == 1 + len(adapters), "every model has its answers"
