@@ -1,17 +1,18 @@
 """Answers by likelihood, compared with lm-evaluation-harness: `python benchmarks/likelihood.py BASE [ROWS]`.
 
 BASE is the folder of a base model, and ROWS the number of rows of each task (200; a quarter of it with the chat
-template). Local rows are read below the folder in the environment variable GENOME_DATA. Both sides read the same rows
-and score them with the same model in float32: ours as the workflow does (prompts, built-in engine, likelihoods),
-lm-evaluation-harness as its own task with its own prompts and tokens, one row at a time. What differs is printed by
-row. The page benchmarks/likelihood.md has the result.
+template). With `--vllm PYTHON`, our engine is the vLLM of that Python instead of the built-in one. Local rows are read
+below the folder in the environment variable GENOME_DATA. Both sides read the same rows and score them with the same
+model in float32: ours as the workflow does (prompts, engine, likelihoods), lm-evaluation-harness as its own task with
+its own prompts and tokens, one row at a time. What differs is printed by row. The page benchmarks/likelihood.md has the
+result.
 """
 
+import argparse
 import contextlib
 import gzip
 import json
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,7 +37,17 @@ METRICS = {"acc": "option", "acc_norm": "character", "acc_bytes": "byte"}
 """Metrics of lm-evaluation-harness, with our `likelihood_per`; acc_mutual_info is `option` with a neutral prompt."""
 
 LISTED = 20
-"""The most differing rows that are printed for a task."""
+"""The most differing rows that are printed."""
+
+BUILT_IN = {"backend": "transformers", "batch_size": 16}
+VLLM = {
+    "backend": "vllm",
+    "batch_size": 16,
+    "max_model_len": 2048,
+    "args": ["--dtype", "float32", "--enforce-eager"],
+    "env": {"VLLM_CPU_KVCACHE_SPACE": 1},
+}
+"""Settings of the engines; vLLM's is its build for CPUs."""
 
 Row = dict[str, Any]
 
@@ -128,7 +139,10 @@ COMPARISONS = {
 
 
 def our_results(base: Path, engine: Any, comparison: Comparison, rows: Sequence[Row]) -> list[Row]:
-    """Return for each row the right answers by metric, and tokens and log-likelihoods of the options."""
+    """Return for each row the right answers by metric, and tokens and log-likelihoods of the options.
+
+    `gaps` has by metric how far the scores of the two best options are apart, in nats (per character or byte).
+    """
     definition = {**comparison.ours, "source": {"path": "rows.jsonl"}, "answer_by": "likelihood"}
     task = check_task("compared", definition | ({"neutral_prompt": ""} if comparison.neutral else {}))
     placed = [place_row(row, str(number)) for number, row in enumerate(rows)]
@@ -139,12 +153,13 @@ def our_results(base: Path, engine: Any, comparison: Comparison, rows: Sequence[
         likelihoods = read(response)
         assert likelihoods is not None
         raw = replace(likelihoods, neutral=None)
-        answers = {metric: best(option_scores(raw, per)) for metric, per in METRICS.items()}
+        scores = {metric: option_scores(raw, per) for metric, per in METRICS.items()}
         if likelihoods.neutral is not None:
-            answers["acc_mutual_info"] = best(option_scores(likelihoods))
+            scores["acc_mutual_info"] = option_scores(likelihoods)
         results.append(
             {
-                "metrics": {metric: float(answer == sample["reference"]) for metric, answer in answers.items()},
+                "metrics": {metric: float(best(each) == sample["reference"]) for metric, each in scores.items()},
+                "gaps": {metric: gap(list(each.values())) for metric, each in scores.items()},
                 "tokens": list(likelihoods.tokens),
                 "log_likelihood": list(likelihoods.log_likelihood),
             }
@@ -184,14 +199,20 @@ def their_results(model: Any, comparison: Comparison, rows: Path) -> list[Row]:
 
 
 def gap(values: Sequence[float]) -> float:
-    """Return the difference between the two highest log-likelihoods."""
+    """Return the difference between the two highest values."""
     first, second, *_ = sorted(values, reverse=True)
     return first - second
 
 
 def main() -> None:
     """Print the comparison as a table in Markdown, and each row that differs."""
-    base, number = Path(sys.argv[1]).resolve(), int(sys.argv[2]) if len(sys.argv) > 2 else 200
+    parser = argparse.ArgumentParser()
+    parser.add_argument("base", type=Path)
+    parser.add_argument("rows", type=int, nargs="?", default=200)
+    parser.add_argument("--vllm", metavar="PYTHON", help="a Python that has vLLM, whose server is our engine")
+    arguments = parser.parse_args()
+    base, number = arguments.base.resolve(), arguments.rows
+    settings = {**VLLM, "python": str(Path(arguments.vllm).absolute())} if arguments.vllm else BUILT_IN
     os.environ["PYTHONPATH"] = str(Path(genome.__file__).parents[1])  # for the engine, which runs in another folder
     import torch
     from lm_eval.models.huggingface import HFLM
@@ -199,11 +220,12 @@ def main() -> None:
     torch.set_num_threads(1)
     model = HFLM(pretrained=str(base), dtype="float32", batch_size=1, device="cpu")
     differing: list[str] = []
-    print(f"lm-evaluation-harness {version('lm_eval')}, {base.name}, {number} rows of each task\n")
-    print("| task | rows | options | tokens equal | " + " | ".join([*METRICS, "acc_mutual_info"]), end="")
-    print(" | acc, acc_norm, % | largest difference, nats |\n|---|" + "---:|" * (len(METRICS) + 6), flush=True)
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        engine = connect({"backend": "transformers", "batch_size": 16}, base)
+        engine = connect(settings, base)
+        shown = ", ".join(f"{key} {engine.fingerprint[key]}" for key in ("backend", "version", "device", "dtype"))
+        print(f"lm-evaluation-harness {version('lm_eval')}, {base.name}, {number} rows of each task; {shown}\n")
+        print("| task | rows | options | tokens equal | " + " | ".join([*METRICS, "acc_mutual_info"]), end="")
+        print(" | acc, acc_norm, % | largest difference, nats |\n|---|" + "---:|" * (len(METRICS) + 6), flush=True)
         try:
             for name, comparison in COMPARISONS.items():
                 rows = comparison.rows()[: number // 4 if comparison.chat else number]
@@ -237,16 +259,18 @@ def line(name: str, ours: Sequence[Row], theirs: Sequence[Row]) -> str:
 
 
 def differences(name: str, ours: Sequence[Row], theirs: Sequence[Row]) -> list[str]:
-    """Return a line for each row whose metrics or tokens differ."""
-    return [
-        f"{name}, row {number}: {', '.join(wrong)}; the two most likely options are {gap(other['log_likelihood']):.2g} "
-        "nats apart"
-        for number, (one, other) in enumerate(zip(ours, theirs, strict=True))
-        if (
-            wrong := [metric for metric, value in other["metrics"].items() if one["metrics"][metric] != value]
-            + ["tokens"] * (one["tokens"] != other["tokens"])
-        )
-    ]
+    """Return a line for each row whose metrics or tokens differ; a metric with the gap between our two best options."""
+    found = []
+    for number, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+        wrong = [
+            f"{metric} (two options {one['gaps'][metric]:.1e} apart)"
+            for metric, value in other["metrics"].items()
+            if one["metrics"][metric] != value
+        ]
+        wrong += ["tokens"] * (one["tokens"] != other["tokens"])
+        if wrong:
+            found.append(f"{name}, row {number}: {', '.join(wrong)}")
+    return found
 
 
 if __name__ == "__main__":

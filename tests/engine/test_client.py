@@ -289,7 +289,7 @@ def test_answers_to_other_requests_count_as_progress(slow):
     assert len(finds) == 1
 
 
-def test_stop_texts_are_sent_only_if_there_are_any(slow):
+def test_stop_texts_are_sent_only_if_there_are_any_the_longest_first(slow):
     bodies = []
 
     def answer(body):
@@ -298,8 +298,16 @@ def test_stop_texts_are_sent_only_if_there_are_any(slow):
 
     engine, _ = slow(answer)
     engine.complete([Request("base", [[1]], 4), Request("base", [[1]], 4, ("\n", "Q:"))])
-    assert sorted(body.get("stop", []) for body in bodies) == [[], ["\n", "Q:"]]
+    assert sorted(body.get("stop", []) for body in bodies) == [[], ["Q:", "\n"]]
     assert sum("stop" in body for body in bodies) == 1
+
+
+def test_requests_are_greedy_whatever_the_server_does_by_default(slow):
+    bodies = []
+    engine, _ = slow(lambda body: bodies.append(body) or said("yes"))
+    engine.complete(ASK)
+    penalties = {"repetition_penalty": 1, "presence_penalty": 0, "frequency_penalty": 0}
+    assert bodies[0].items() >= ({"temperature": 0} | penalties).items()
 
 
 @pytest.mark.parametrize("name", ["iteration_tokens_total_count", "kv_cache_usage_perc"])

@@ -163,8 +163,12 @@ def test_end_token_of_the_tokenizer_ends_answers(family, prompts, tmp_path):
         (base / file).write_text(json.dumps(fields | {"eos_token_id": [*range(70, 96)]}))
     # Token 1 is the tokenizer's.
     assert Model(base).complete(prompts, 12) == whole
+    generation = (base / "generation_config.json").read_text()
     (base / "generation_config.json").unlink()
     assert Model(base).complete(prompts, 12) == whole
+    # As in vLLM, config.json counts only without that file.
+    (base / "generation_config.json").write_text(json.dumps(json.loads(generation) | {"eos_token_id": None}))
+    assert Model(base)._end_tokens.tolist() == [1]
     end = next(completion.tokens[0] for completion in whole if completion.tokens)
     tokenizer = tiny_models.tokenizer()
     tokenizer.eos_token = f"w{end}"

@@ -74,7 +74,13 @@ def test_only_the_last_tokens_are_decoded(monkeypatch):
 
 @pytest.mark.parametrize(
     ("text", "stops", "before"),
-    [("4\nQ: 5", ["Q:", "\n"], "4"), ("4", ["Q:"], "4"), ("Q: 4", ["Q:"], ""), ("aab", ["ab", "aab"], "")],
+    [
+        ("4\nQ: 5", ["Q:", "\n"], "4"),
+        ("4", ["Q:"], "4"),
+        ("Q: 4", ["Q:"], ""),
+        ("aab", ["ab", "aab"], ""),
+        ("xabcd", ["abcd", "bc"], "xa"),
+    ],
 )
-def test_text_is_cut_before_the_first_stop_text(text, stops, before):
+def test_text_is_cut_before_the_stop_text_that_is_complete_first(text, stops, before):
     assert cut(text, stops) == before

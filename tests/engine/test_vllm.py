@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from engine import tiny_models
 from genome.engine import vllm
 from genome.errors import GenomeError
 
@@ -51,6 +52,24 @@ def test_engine_args_come_last_unchanged():
         "--seed",
         "3",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "targets"),
+    [
+        ("llama", "down_proj gate_proj k_proj o_proj q_proj up_proj v_proj"),
+        ("gemma3_text", "down_proj gate_proj k_proj o_proj q_proj up_proj v_proj"),
+        ("qwen3_next", None),  # experts, and layers of another kind
+        ("gpt2", None),
+    ],
+)
+def test_adapters_are_kept_from_the_output_layer_if_layers_have_their_usual_names(tmp_path, name, targets):
+    tiny_models.architecture(name).save_pretrained(tmp_path)
+    flags = vllm.flags({}, tmp_path, 8)
+    assert ("--lora-target-modules" in flags) == (targets is not None)
+    if targets:
+        place = flags.index("--lora-target-modules")
+        assert flags[place + 1 : flags.index("--enable-lora")] == targets.split()
 
 
 @pytest.mark.parametrize("argument", ["--port", "--host=0.0.0.0", "--api_key", "--served-model-name=x"])

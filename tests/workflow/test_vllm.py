@@ -6,11 +6,9 @@ import math
 import os
 import random
 import signal
-import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,14 +17,23 @@ import yaml
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
+from engine.real_vllm import (
+    ENGINE,
+    MARKS,
+    WIDE,
+    greedy_tokens,
+    server_pid,
+    serving,
+    supervisor_pid,
+    wait_until_gone,
+    worker_pid,
+)
 from engine.tiny_models import SHAPE, tokenizer
 from genome.engine import local
 from genome.engine.client import Request
-from genome.engine.launcher import connect
 from genome.engine.model import reference
-from genome.engine.owner import current_owner
 from genome.engine.probe import get
-from genome.engine.state import FOLDER, STORE, read_state, stop
+from genome.engine.state import STORE
 from genome.engine.vllm import allowed_rank
 from genome.errors import GenomeError
 from genome.experts.expert import is_mixed, read_expert
@@ -37,21 +44,8 @@ from genome.lora.shared import write_basis
 from genome.lora.store import store_genotypes
 from workflow.conftest import Project
 
-PYTHON = os.environ.get("GENOME_VLLM_PYTHON")
-pytestmark = [
-    pytest.mark.vllm,
-    pytest.mark.slow,
-    pytest.mark.skipif(not PYTHON, reason="GENOME_VLLM_PYTHON names no Python that has vLLM"),
-]
+pytestmark = MARKS
 
-ENGINE = {
-    "backend": "vllm",
-    "python": PYTHON,
-    "max_loras": 4,
-    "max_model_len": 512,
-    "args": ["--dtype", "float32", "--enforce-eager"],
-    "env": {"VLLM_CPU_KVCACHE_SPACE": 1},
-}
 MAX_TOKENS = 16
 TASKS = ["sums", "emotions", "facts"]
 
@@ -74,9 +68,7 @@ def brought(tmp_path_factory):
     """A base with random weights, and the experts of several kinds, ranks and layers that people may have of it."""
     folder = tmp_path_factory.mktemp("brought")
     torch.manual_seed(5)
-    # Heads of 32, the fewest that vLLM has for processors.
-    wide = {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 2, "num_key_value_heads": 1}
-    network = LlamaForCausalLM(LlamaConfig(**SHAPE | wide | {"initializer_range": 0.3})).eval()
+    network = LlamaForCausalLM(LlamaConfig(**SHAPE | WIDE | {"initializer_range": 0.3})).eval()
     network.save_pretrained(folder / "base")
     tokenizer().save_pretrained(folder / "base")
     sources = {}
@@ -129,22 +121,10 @@ def test_mixtures_of_experts_of_any_rank_answer_as_under_transformers(brought, t
 
 
 def texts_with_peft(base, folder, prompts):
-    """Return transformers' own greedy texts of an adapter, which PEFT has loaded; prompts are ordered by length."""
+    """Return transformers' own greedy texts of an adapter, which PEFT has loaded."""
     network = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), folder).eval()
-    ends = network.generation_config.eos_token_id
-    texts = []
-    for length in sorted({len(prompt) for prompt in prompts}):
-        tokens = torch.tensor([prompt for prompt in prompts if len(prompt) == length])
-        found = network.generate(
-            input_ids=tokens,
-            attention_mask=torch.ones_like(tokens),
-            do_sample=False,
-            max_new_tokens=MAX_TOKENS,
-        )
-        for answer in found[:, length:].tolist():
-            end = next((place for place, token in enumerate(answer) if token in ends), None)
-            texts.append(tokenizer().decode(answer[:end], skip_special_tokens=True).strip())
-    return texts
+    found = greedy_tokens(network, prompts, network.generation_config.eos_token_id, MAX_TOKENS)
+    return [tokenizer().decode(tokens, skip_special_tokens=True).strip() for tokens in found]
 
 
 @pytest.fixture(scope="module")
@@ -177,24 +157,6 @@ def engine(base, tmp_path_factory):
     os.chdir(before)
 
 
-@contextmanager
-def serving(base, rank, changed=None):
-    """Give an engine whose owner is the test process, in the working folder. No process of it may be left behind."""
-    before = shared_memory()
-    engine = connect(ENGINE | (changed or {}), base, rank)
-    try:
-        yield engine
-        group = server_pid()
-    finally:
-        stop(current_owner().token)
-    wait_until_gone(group)
-    for supervisor in local._started:
-        supervisor.wait()
-    # The shared memory of a worker that a test has killed is not unlinked by any process (docs/findings.md).
-    for name in shared_memory() - before:
-        Path("/dev/shm", name).unlink()
-
-
 @pytest.fixture(scope="module")
 def folders(world, engine):
     """Ten random mixtures of the experts, in the store."""
@@ -212,39 +174,6 @@ def folders(world, engine):
 
 def manifest(world):
     return read_json(world.folder / "results/experts/micro.json")
-
-
-def shared_memory():
-    return {path.name for path in Path("/dev/shm").glob("psm_*")}
-
-
-def supervisor_pid():
-    [file] = FOLDER.glob("engine-*.json")
-    return read_state(file).pid
-
-
-def server_pid():
-    """Return vLLM's API process: the child of our supervisor."""
-    supervisor = supervisor_pid()
-    return int(Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()[0])
-
-
-def worker_pid():
-    """Return the process that computes, which is of the group that the server leads."""
-    group = server_pid()
-    shown = subprocess.run(["ps", "-eo", "pid=,pgid=,args="], capture_output=True, text=True).stdout
-    rows = [line.split(None, 2) for line in shown.splitlines()]
-    return max(int(pid) for pid, of, args in rows if int(of) == group and args.startswith("VLLM::"))
-
-
-def wait_until_gone(group):
-    for _ in range(200):
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.1)
-    raise AssertionError("processes of the killed server still run")
 
 
 def answers(engine, folders, prompts):

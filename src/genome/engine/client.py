@@ -82,7 +82,7 @@ class Address:
 class Request:
     """Prompts (token ids) for one model (an adapter's name, or "base"), with answers of at most `max_tokens` each.
 
-    An answer is cut before the first of the texts in `stop`.
+    An answer is cut before the text in `stop` that is complete first.
     """
 
     model: str
@@ -180,7 +180,8 @@ class Engine:
         chunks = [(index, chunk) for index, request in enumerate(requests) for chunk in self._chunks(request.prompts)]
         bodies = [
             self._body(request.model, [request.prompts[i] for i in chunk], request.max_tokens)
-            | ({"stop": list(request.stop)} if request.stop else {})
+            # vLLM cuts an answer before the first in this list of the stop texts that a token completes.
+            | ({"stop": sorted(request.stop, key=len, reverse=True)} if request.stop else {})
             for index, chunk in chunks
             for request in [requests[index]]
         ]
@@ -284,8 +285,10 @@ class Engine:
             "prompt": [list(prompt) for prompt in prompts],
             "max_tokens": max_tokens,
             "temperature": 0,
-            # vLLM's default comes from the model's generation_config.json, which is not greedy decoding.
+            # vLLM's defaults come from the model's generation_config.json, which is not greedy decoding.
             "repetition_penalty": 1.0,
+            "presence_penalty": 0.0,
+            "frequency_penalty": 0.0,
         }
 
     def _chunks(self, prompts: Sequence[Sequence[int]]) -> list[list[int]]:

@@ -83,11 +83,11 @@ def load_network(base: Path, dtype: str | None = None) -> "Network":
 
 
 def end_tokens(base: Path, network: "Network", tokenizer: Any) -> list[int]:
-    """Return the token ids that end an answer, from the generation settings and the tokenizer, as in vLLM."""
-    config = network.config.get_text_config()
+    """Return the token ids that end an answer, from the generation settings and the tokenizer, as in vLLM.
+
+    The settings come from generation_config.json; only without that file from config.json.
+    """
     stated = network.generation_config.eos_token_id
-    if stated is None:
-        stated = getattr(config, "eos_token_id", None)
     stated = stated if isinstance(stated, list | tuple) else [stated]
     tokens = list(dict.fromkeys(token for token in [*stated, tokenizer.eos_token_id] if token is not None))
     if not all(type(token) is int and 0 <= token < 2**31 for token in tokens):

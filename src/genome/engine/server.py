@@ -74,6 +74,8 @@ LINGER_SECONDS = 2.0
 
 NEUTRAL = {
     "repetition_penalty": 1,
+    "presence_penalty": 0,
+    "frequency_penalty": 0,
     "n": 1,
     "top_p": 1,
     "stream": False,

@@ -31,6 +31,9 @@ ADAPTERS_IN_MEMORY = 64
 OURS = ("--model", "--served-model-name", "--host", "--port", "--uds", "--api-key", "--api-server-count")
 """Flags that `engine.args` must not set, because the launcher would not find its server."""
 
+USUAL = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+"""Linear layers of Llama and of most models since; vLLM calls them so, or joins some and knows which."""
+
 REMEDY = "make an environment of envs/vllm.yaml and give the path of its bin/python"
 
 
@@ -76,7 +79,23 @@ def flags(settings: Mapping[str, Any], base: Path, rank: int | None, gpus: int |
         "--uvicorn-log-level": "warning",
     }
     pairs = [text for flag, value in values.items() if value is not None for text in (flag, str(value))]
-    return [*pairs, "--enable-lora", "--enable-prefix-caching", *extra]
+    return [*pairs, *_targets(base), "--enable-lora", "--enable-prefix-caching", *extra]
+
+
+def _targets(base: Path) -> list[str]:
+    """Return the flag that keeps adapters from the output layer, if the base has only the usual linear layers.
+
+    No expert changes the output layer. If adapters may, vLLM adds to the logits of each token a product of the output
+    layer's size; and its build for CPUs crashes at log-probabilities of prompts, because it applies there the adapter
+    of one token per request (vllm-project/vllm#51594). Of other bases, vLLM may call a layer otherwise and would then
+    leave out its change.
+    """
+    from genome.experts.base_layers import read_base  # slow to import, and jobs import this module
+
+    if not any(base.glob("*.safetensors")):
+        return []
+    names = {layer.rpartition(".")[2] for layer in read_base(base).layers}
+    return ["--lora-target-modules", *sorted(names)] if names <= USUAL else []
 
 
 def allowed_rank(rank: int | None) -> int | None:
