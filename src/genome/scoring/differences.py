@@ -78,7 +78,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """Return p-values adjusted for their number by Holm's method (1979)."""
     from statsmodels.stats.multitest import multipletests
 
-    return [float(p) for p in multipletests(p_values, method="holm")[1]] if len(p_values) else []
+    _, adjusted, *_ = multipletests(p_values, method="holm")
+    return [float(p) for p in np.asarray(adjusted)]
 
 
 def _flipped(differences: np.ndarray) -> float:

@@ -5,15 +5,16 @@ A method has S runs, one per seed, on the same n test samples. What samples and 
     samples   V1 = variance of the samples' mean scores over runs, by n
     seeds     V2 = variance of the runs' scores, by S, with S - 1 degrees of freedom
 
-V2 also contains V12, the part of it that the S runs' answers to single samples add, which V1 contains already. What seeds
-add is V2 less what V12 alone would exceed in two cases of three. Both are combined as limits of a sum of independent
-parts are (Zou and Donner 2008, 10.1002/sim.3095): the half-width is √(z² V1 + t² seeds), with Student's t for seeds. Of
-the ways that were simulated (benchmarks/coverage.py) it is the one that does not fall short with two seeds.
+V2 also contains V12, the variation of answers to single samples from run to run, which V1 contains already. What seeds
+add is V2 less what V12 alone would exceed in two cases of three. Both are combined as the limits of a sum of two
+independent parts (Zou and Donner 2008, 10.1002/sim.3095): the half-width is √(z² V1 + t² seeds), with Student's t for
+seeds. Of the ways that were simulated it is the narrowest that covers with two seeds (benchmarks/coverage.py).
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -93,7 +94,8 @@ class Estimate:
         furthest = 8.0  # quantiles of t are not computed further out; p is below 1e-14 there
         if self.value == 0:
             return 1.0
-        return float(2 * ndtr(-(brentq(reaches_zero, 0, furthest) if reaches_zero(furthest) > 0 else furthest)))
+        z = float(cast("float", brentq(reaches_zero, 0, furthest))) if reaches_zero(furthest) > 0 else furthest
+        return float(2 * ndtr(-z))
 
 
 def of_score(runs: Sequence[Answered]) -> Estimate:

@@ -19,14 +19,14 @@ from genome.config.results import (
     TimingTable,
     TransferTable,
 )
-from genome.workflow import runs
+from genome.workflow import evaluation, runs
 from genome.workflow.evaluation import files_of, members_of, test_of, whole_populations
 from genome.workflow.layout import (
     Shown,
+    compared_rows,
     runs_behind,
     shown_columns,
     shown_method,
-    shown_methods,
     tests_behind,
 )
 from genome.workflow.names import STATIC, RunName
@@ -45,9 +45,20 @@ def _comparison(table: str, plan: Plan, shown: Shown) -> Mapping[str, JSON]:
     return {
         "version": plan.versions["tables"],
         "table": table,
-        "methods": shown_methods(plan, shown),
+        "methods": compared_rows(plan, shown),
         "columns": shown_columns(plan, shown),
         "seeds": plan.config.seeds,
+    }
+
+
+def _compared_files(plan: Plan, shown: Shown) -> Files:
+    """Return the tests behind a comparison, and the populations that name the expert which Best Single is."""
+    best = unique(evaluation.model_of(plan, run) for run in runs_behind(plan, shown) if run.variant == "best_single")
+    tests = tests_behind(plan, shown)
+    return {
+        "scores": files_of(tests, "scores.json"),
+        "answers": files_of(tests, "answers.jsonl"),
+        "best_single": best,
     }
 
 
@@ -122,6 +133,7 @@ def _compared_runs(plan: Plan, shown: Efficiency) -> list[dict[str, JSON]]:
             "folder": run.folder,
             "populations": runs.shown_populations(plan, run),
             "records": runs.records_of(plan, [run]),
+            "metric": plan.metric(task),
             "scores": f"{test_of(task, run).folder}/scores.json",
         }
         for variant in shown.variants
@@ -134,7 +146,12 @@ def _compared_runs(plan: Plan, shown: Efficiency) -> list[dict[str, JSON]]:
 def _efficiency_files(plan: Plan, shown: Efficiency) -> Files:
     compared = _compared_runs(plan, shown)
     # Runs share records, which must not be listed twice.
-    return unique(file for run in compared for file in (run["scores"], *run["populations"], *run["records"]))
+    return unique(
+        file
+        for run in compared
+        for scores in (run["scores"],)
+        for file in (scores, scores.replace("scores.json", "answers.jsonl"), *run["populations"], *run["records"])
+    )
 
 
 def _efficiency(plan: Plan, shown: Efficiency) -> Mapping[str, JSON]:
@@ -233,7 +250,7 @@ def reachable_files(plan: Plan) -> list[str]:
 def _compared(name: str, config: type[Shown], section: str, title: str, caption: str) -> Result[Any]:
     """Return the row of a table that compares methods on tests; one rule makes all of them."""
     settings = partial(_comparison, name)
-    return Result(name, config, section, title, caption, tests_with_answers, settings, rule="compare")
+    return Result(name, config, section, title, caption, _compared_files, settings, rule="compare")
 
 
 TABLES: Mapping[str, Result[Any]] = by_name(
