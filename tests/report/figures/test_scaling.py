@@ -7,7 +7,7 @@ from genome.errors import GenomeError
 from genome.files import write_json, write_jsonl
 from genome.report.figures.scaling import draw_scaling, scaling
 from genome.report.tables import collect
-from genome.scoring.statistics import wilson
+from genome.scoring.intervals import wilson
 
 METHODS = [
     {"name": name, "variant": name, "label": label, "report": "best"}
