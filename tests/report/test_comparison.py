@@ -3,13 +3,18 @@
 import numpy as np
 import pytest
 
-from builders import score_row
+from builders import fake_experts, score_row, scored
 from genome.errors import GenomeError
 from genome.files import write_json, write_jsonl
+from genome.genotype import Genotype
 from genome.report.comparison import comparison, write
 from genome.report.layout import STYLES
 from genome.report.tables import collect, read_csv, write_csv
 from genome.report.uncertainty import uncertainty
+from genome.search.population import Fitness, Individual, new_population
+from genome.search.records import write_population
+
+EXPERTS = fake_experts(2)
 
 PAPER_TASKS = [
     "mmlu",
@@ -381,18 +386,20 @@ def test_blank_cells_are_empty_with_each_reason_once(written, tmp_path):
     assert set(sure.loc[sure["method"] == "Majority", "test"]) == {"a"}
 
 
-def test_best_single_is_named(written, tmp_path):
+def test_best_single_is_named(written, tmp_path, monkeypatch):
     """By the populations of its runs, whose folders the scores name as their runs."""
+    monkeypatch.chdir(tmp_path)
     populations = []
     for task, expert in (("a", "add"), ("b", "mood"), ("c", "add")):
-        path = tmp_path / f"results/runs/{task}/best_single/population.json"
-        write_json(path, {"best": {"name": expert}})
-        populations.append(str(path))
-    runs = {"Best Single": dict.fromkeys("abc", {None: RIGHT}), "GENOME": dict.fromkeys("abc", {1: RIGHT})}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path)
-        relative = [path.removeprefix(f"{tmp_path}/") for path in populations]
-        text = written(runs, "abc", methods(*runs), [1], populations=relative)
+        members = [
+            Individual(name, Genotype((share, 1 - share)), "expert", fitness=Fitness(share, {task: share}))
+            for name, share in ((expert, 0.9), ("other", 0.1))
+        ]
+        populations.append(f"results/runs/{task}/Best Single/population.json")
+        write_population(populations[-1], scored(new_population(members), EXPERTS), EXPERTS)
+    seeds = {"Best Single": {None: RIGHT}, "GENOME": {1: RIGHT}}
+    runs = {label: dict.fromkeys("abc", by_seed) for label, by_seed in seeds.items()}
+    text = written(runs, "abc", methods(*runs), [1], populations=populations)
     assert "\nBest Single is add (a, c); mood (b).\n" in text
     sure = read_csv(tmp_path / "uncertainty.csv", ["method", "versus", "test", "expert"], [], "")
     single = sure[(sure["method"] == "Best Single") & (sure["test"] == "b")]

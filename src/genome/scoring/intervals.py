@@ -108,7 +108,7 @@ def of_score(runs: Sequence[Answered]) -> Estimate:
     n, value = scores.shape[1], float(np.mean([run.value for run in runs]))
     variance = _variance(scores.mean(axis=0))
     varies = variance > 0 and 0 < value < 1
-    alone = wilson(value, value * (1 - value) / variance if varies else n)
+    alone = wilson(value, value * (1 - value) / variance * n / (n - 1) if varies else n)
     return Estimate(value, value - alone.low, alone.high - value, *_between_seeds(scores))
 
 

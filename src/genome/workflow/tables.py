@@ -274,7 +274,7 @@ TABLES: Mapping[str, Result[Any]] = by_name(
         title="Single tasks",
         caption=(
             "Each method evolves on one task, or merges for it, and is tested on the same task. The gains below a"
-            " method are relative to the rows that they name."
+            " method are over the rows that they name: in points, and in percent of these."
         ),
     ),
     _compared(
@@ -330,7 +330,7 @@ TABLES: Mapping[str, Result[Any]] = by_name(
         config=AblationTable,
         section=REASONS,
         title="Ablations",
-        caption="The whole method, and the method without each of its parts. Losses marked n.s. are not significant.",
+        caption="The whole method, and the method without each of its parts. Losses marked n.s. do not hold.",
     ),
     Result(
         name="table10",

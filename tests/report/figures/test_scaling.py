@@ -10,7 +10,7 @@ from genome.report.tables import collect
 from genome.scoring.intervals import wilson
 
 METHODS = [
-    {"name": name, "variant": name, "label": label, "report": "best"}
+    {"name": name, "variant": name, "label": label, "report": "best", "shown": label, "group": "paper"}
     for name, label in (("best_single", "Best Single"), ("model_swarms", "Model Swarms"), ("genome", "GENOME"))
 ]
 RIGHT = {"model_swarms": {10: 20, 20: 24}, "genome": {10: 22, 20: 30}}
