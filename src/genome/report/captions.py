@@ -113,13 +113,13 @@ def _about_marks(methods: Sequence[Method], style: Style, seeds: Sequence[int]) 
     if not references:
         return []
     symbols = [f"{SYMBOLS[row['name']]} differs from {row['label']}" for row in marks(methods, style)]
-    corrected = "corrected by Holm's method for all differences of this table from the same row"
-    among = [f"a mark twice: it still does when {corrected}"] if symbols else []
-    if style.gains(methods):
-        among += ["n.s. marks a gain that does not hold", f"a bold gain holds {corrected}"]
+    gained = bool(style.gains(methods))
+    doubtful = ["n.s. marks a gain that does not hold"] if gained else []
+    among = " or ".join([*(["a mark twice"] if symbols else []), *(["a bold gain"] if gained else [])])
     drawn = "test samples and seeds" if len(seeds) > 1 else "test samples (one seed: what others give is not in it)"
     return [
-        f"{'; '.join([*symbols, *among])}.",
+        f"{'; '.join([*symbols, *doubtful])}; {among}: also with Holm's correction for all differences of this table from "
+        "the same row.",
         f"A difference holds where its paired 95 % interval, over {drawn}, excludes 0 and, for shares of correct "
         "answers of one task, an exact test on the samples that differ agrees.",
         *(["A score without a mark is not shown to differ."] if symbols else []),

@@ -10,7 +10,7 @@ import pandas as pd
 from genome.report.layout import MEAN, TASKS_LIKE, Column, Method, Style
 from genome.report.markdown import yes_or_no
 from genome.report.tables import chosen, rows_of
-from genome.report.traces import joined
+from genome.report.traces import joined, unique
 from genome.scoring import differences, intervals, statistics
 from genome.scoring.differences import Difference
 from genome.scoring.intervals import LEVEL, Estimate
@@ -21,6 +21,7 @@ COLUMNS = [
     "losses", "p_exact", "lowest", "highest", "n", "tasks", "seeds", "expert", "runs",
 ]  # fmt: skip
 WHOLE = ["wins", "losses", "n"]
+WORDS = ["p", "p_holm", "holds", "holds_holm", "p_exact", "tasks", "expert"]
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,13 @@ def uncertainty(
         if len(parts) == len(tests) > 1:
             cells[label, TASKS_LIKE] = _mean(parts, intervals.of_tasks_like, differences.difference_on_tasks_like)
     shown = [(label, test) for test in (*tests, MEAN, TASKS_LIKE) for label in labels if (label, test) in cells]
-    table = pd.DataFrame([row for place in shown for row in _rows(*place, cells[place])], columns=COLUMNS)
+    rows = [row for place in shown for row in _rows(*place, cells[place])]
+    for other in unique(row["versus"] for row in rows if row["versus"]):
+        _adjust([row for row in rows if row["versus"] == other])
+    table = pd.DataFrame(rows, columns=COLUMNS)
     table[WHOLE] = table[WHOLE].astype("Int64")
-    return _adjusted(table)
+    table[WORDS] = table[WORDS].fillna("")
+    return table
 
 
 def _of_test(
@@ -148,14 +153,9 @@ def _numbers(estimate: Estimate) -> dict[str, Any]:
     return {"value": 100 * estimate.value, "low": 100 * found.low, "high": 100 * found.high, "interval": found.over}
 
 
-def _adjusted(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows with p-values among all differences from one reference, and p-values as text."""
-    compared = table[table["versus"] != ""]
-    for _, family in compared.groupby("versus", sort=False):
-        adjusted = differences.holm([float(p) for p in family["p"]])
-        table.loc[family.index, "p_holm"] = adjusted
-        table.loc[family.index, "holds_holm"] = [yes_or_no(p < 1 - LEVEL) for p in adjusted]
-    words = {name: table[name].fillna("") for name in ("holds", "holds_holm", "expert", "tasks")}
-    # With two decimals, as csv files have numbers, most p-values would be 0.
-    texts = {name: table[name].map(lambda p: "" if pd.isna(p) else f"{p:.3g}") for name in ("p", "p_holm", "p_exact")}
-    return table.assign(**words, **texts)
+def _adjust(family: Sequence[dict[str, Any]]) -> None:
+    """Add to the differences from one reference what holds among all of them, and write p-values as text."""
+    for row, adjusted in zip(family, differences.holm([row["p"] for row in family]), strict=True):
+        row.update(p_holm=adjusted, holds_holm=yes_or_no(adjusted < 1 - LEVEL))
+        # With two decimals, as csv files have numbers, most p-values would be 0.
+        row.update({name: f"{row[name]:.3g}" for name in ("p", "p_holm", "p_exact") if name in row})
