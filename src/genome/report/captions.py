@@ -118,8 +118,8 @@ def _about_marks(methods: Sequence[Method], style: Style, seeds: Sequence[int]) 
     among = " or ".join([*(["a mark twice"] if symbols else []), *(["a bold gain"] if gained else [])])
     drawn = "test samples and seeds" if len(seeds) > 1 else "test samples (one seed: what others give is not in it)"
     return [
-        f"{'; '.join([*symbols, *doubtful])}; {among}: also with Holm's correction for all differences of this table from "
-        "the same row.",
+        f"{'; '.join([*symbols, *doubtful])}; {among}: also with Holm's correction for all differences of this "
+        "table from the same row.",
         f"A difference holds where its paired 95 % interval, over {drawn}, excludes 0 and, for shares of correct "
         "answers of one task, an exact test on the samples that differ agrees.",
         *(["A score without a mark is not shown to differ."] if symbols else []),

@@ -16,8 +16,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.3rem 0.7rem; border-bottom: 1px solid #e4e4e4; white-space: nowrap; }
 th { border-bottom: 1.5px solid #1a1a1a; font-weight: 600; }
 p { max-width: 46rem; }
-td:first-child { white-space: normal; min-width: 12rem; }
-tr:has(td:first-child > strong:only-child) td { border-bottom-color: #1a1a1a; padding-top: 0.9rem; }
+th:first-child, td:first-child { position: sticky; left: 0; background: #fff; }
 """
 
 
