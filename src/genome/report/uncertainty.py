@@ -62,7 +62,7 @@ def uncertainty(
         _adjust([row for row in rows if row["versus"] == other])
     table = pd.DataFrame(rows, columns=COLUMNS)
     table[WHOLE] = table[WHOLE].astype("Int64")
-    table[WORDS] = table[WORDS].fillna("")
+    table[WORDS] = table[WORDS].astype(object).fillna("")
     return table
 
 

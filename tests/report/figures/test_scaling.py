@@ -69,7 +69,7 @@ def test_scores_are_means_over_seeds_at_each_size(files):
 def test_one_seed_gets_wilsons_interval(files):
     table = scaling(collect(files), METHODS, columns("t"), [10], [2])
     [row] = table[table["method"] == "GENOME"].to_dict("records")
-    expected = wilson(24, 40)
+    expected = wilson(24 / 40, 40)
     assert (row["low"], row["high"]) == pytest.approx((100 * expected.low, 100 * expected.high))
 
 
