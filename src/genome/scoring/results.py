@@ -247,6 +247,7 @@ def read_scores(path: Path | str) -> list[Row]:
             whole(row["unparsed"], f"{place}, unparsed")
             if number(row["standard_error"], f"{place}, standard_error") < 0:
                 raise UnexpectedError(f"{place}, standard_error: {row['standard_error']}")
+            text(row.get("handed_out", ""), f"{place}, handed_out")
             if row.get("engine") is not None:
                 mapping(row["engine"], f"{place}, engine")
             if _test_of(path) not in (None, _place(row)):
