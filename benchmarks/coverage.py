@@ -5,6 +5,7 @@ have difficulties that all runs share; a seed moves the score of its run. What i
 """
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -89,8 +90,7 @@ def weighted_f1(rng: np.random.Generator, seeds: int, samples: int, expected: fl
         names = tuple(range(samples))
         named = np.where(right, truth, other)
         methods.append([Answered("weighted_f1", names, (), (truth, each)) for each in named])
-    drawn = accuracies(stream(0, "truth"), expected, spread, 200_000)
-    return _corpus(methods, float(f1_of(drawn).mean()))
+    return _corpus(methods, _true_f1(expected, spread))
 
 
 def bleu(rng: np.random.Generator, seeds: int, samples: int, expected: float, spread: float) -> Outcome:
@@ -112,20 +112,22 @@ def _matches(rng: np.random.Generator, rates: np.ndarray, lengths: np.ndarray) -
     return np.column_stack([matched, totals, lengths, lengths, np.zeros(len(lengths))])
 
 
-_TRUE_BLEU: dict[tuple[float, float], float] = {}
+@cache
+def _true_f1(expected: float, spread: float) -> float:
+    """Return the expected weighted F1 of a run on all samples that there are."""
+    return float(f1_of(accuracies(stream(0, "truth"), expected, spread, 200_000)).mean())
 
 
+@cache
 def _true_bleu(expected: float, spread: float) -> float:
     """Return the expected BLEU of a run on very many sentences."""
-    if (expected, spread) not in _TRUE_BLEU:
-        rng = stream(0, "truth")
-        lengths, difficulty = rng.integers(8, 21, 20_000), 0.1 * rng.standard_normal(20_000)
-        found = [
-            Answered("bleu", (), (), (_matches(rng, np.clip(rate + difficulty, 0.01, 1), lengths),)).value
-            for rate in accuracies(rng, expected, spread, 1 if spread == 0 else 300)
-        ]
-        _TRUE_BLEU[expected, spread] = float(np.mean(found))
-    return _TRUE_BLEU[expected, spread]
+    rng = stream(0, "truth")
+    lengths, difficulty = rng.integers(8, 21, 20_000), 0.1 * rng.standard_normal(20_000)
+    found = [
+        Answered("bleu", (), (), (_matches(rng, np.clip(rate + difficulty, 0.01, 1), lengths),)).value
+        for rate in accuracies(rng, expected, spread, 1 if spread == 0 else 300)
+    ]
+    return float(np.mean(found))
 
 
 def _corpus(methods: list[list[Answered]], truth: float) -> Outcome:

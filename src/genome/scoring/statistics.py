@@ -49,15 +49,30 @@ class Answered:
         if metrics.METRICS[self.metric] is None:
             return self.columns[0]
         n = len(self.samples)
-        # Samples with equal columns, such as all right answers of a class, leave the same metric behind.
-        table = np.column_stack([column.reshape(n, -1) for column in self.columns])
-        _, first, kind = np.unique(table, axis=0, return_index=True, return_inverse=True)
-        without = [
-            metrics.of_parts(self.metric, [np.delete(column, place, axis=0) for column in self.columns])
-            for place in first
-        ]
-        left = np.array(without)[kind.ravel()] if n > 1 else np.full(n, self.value)
+        if n == 1:
+            return np.array([self.value])
+        left = _bleu_without(*self.columns) if self.metric == "bleu" else _metric_without(self.metric, self.columns)
         return self.value - (n - 1) * (left - left.mean())
+
+
+def _metric_without(metric: str, columns: Sequence[np.ndarray]) -> np.ndarray:
+    """Return a metric without each sample in turn, shape (samples,)."""
+    # Samples with equal columns, such as all right answers of a class, leave the same metric behind.
+    _, first, kind = np.unique(np.column_stack(columns), axis=0, return_index=True, return_inverse=True)
+    without = [metrics.of_parts(metric, [np.delete(column, place) for column in columns]) for place in first]
+    return np.array(without)[kind.ravel()]
+
+
+def _bleu_without(counts: np.ndarray) -> np.ndarray:
+    """Return BLEU without each sentence in turn, from all sentences' counts, shape (samples, 11): all at once."""
+    left = counts[:, :10].sum(axis=0) - counts[:, :10]
+    matched, totals, ours, theirs = left[:, :4], left[:, 4:8], left[:, 8], left[:, 9]
+    usual = (matched > 0).all(axis=1)  # otherwise sacrebleu smooths
+    found = np.zeros(len(left))
+    precision = np.exp(np.log(matched[usual] / totals[usual]).mean(axis=1))
+    found[usual] = precision * np.exp(np.minimum(1 - theirs[usual] / ours[usual], 0))
+    found[~usual] = [metrics.bleu(row[None]) for row in left[~usual]]
+    return found
 
 
 def read_report(path: Path | str, metric: str, report: str, n: int, score: float) -> Answered:
