@@ -214,11 +214,11 @@ def markdown(table: pd.DataFrame, reference: str, runs: Sequence[Progress] = ())
     text = pipe_table(rows, heading)
     caption = (
         "Scores in percent, means over tasks and seeds; in brackets the 95 % interval of a difference: on these tasks, "
-        "over test samples and seeds, and on tasks like these, which are drawn with all their runs. "
-        "Samples are validation prompts answered by candidates, medians over "
-        "tasks and seeds, and so are the tokens that the engine has read and generated for them; methods without "
-        "generations count those of the experts, from which they start; searches that do not maximise the metric on "
-        "all samples are shown by the metric of their finalists, whose samples and those of the experts they count; "
+        "over test samples and seeds, and on tasks like these, which are drawn with all their runs. Samples are "
+        "validation prompts answered by candidates, medians over tasks and seeds, and so are the tokens that the "
+        "engine has read and generated for them; methods without generations count those of the experts, from which "
+        "they start; searches that do not maximise the metric on all samples are shown by the metric of their "
+        "finalists, whose samples and those of the experts they count; "
         f"“to reach {reference}” is what a method had spent at the end of the generation in which its "
         f"best validation fitness first was that with which {reference} ends there, and the share is "
         f"that of all samples that {reference} spends. Nothing stands there where half of the runs or more fail to. "

@@ -19,14 +19,13 @@ from genome.config.results import (
     TimingTable,
     TransferTable,
 )
-from genome.workflow import evaluation, runs
+from genome.workflow import efficiency, evaluation, runs
 from genome.workflow.evaluation import files_of, members_of, test_of, whole_populations
 from genome.workflow.layout import (
     Shown,
     compared_rows,
     runs_behind,
     shown_columns,
-    shown_method,
     tests_behind,
 )
 from genome.workflow.names import STATIC, RunName
@@ -120,47 +119,6 @@ def _study_description(plan: Plan, shown: Study) -> Mapping[str, JSON]:
         "seed": shown.seed,
         "population_size": plan.config.population_size,
         "generations": plan.config.generations,
-    }
-
-
-def _compared_runs(plan: Plan, shown: Efficiency) -> list[dict[str, JSON]]:
-    """Return the runs whose costs are compared, each with the files that show them."""
-    return [
-        {
-            "variant": variant,
-            "tasks": task,
-            "seed": seed,
-            "folder": run.folder,
-            "populations": runs.shown_populations(plan, run),
-            "records": runs.records_of(plan, [run]),
-            "metric": plan.metric(task),
-            "scores": f"{test_of(task, run).folder}/scores.json",
-        }
-        for variant in shown.variants
-        for task in shown.tasks
-        for seed in plan.config.seeds
-        for run in (runs.run_of(plan, variant, task, seed),)
-    ]
-
-
-def _efficiency_files(plan: Plan, shown: Efficiency) -> Files:
-    compared = _compared_runs(plan, shown)
-    # Runs share records, which must not be listed twice.
-    return unique(
-        file
-        for run in compared
-        for scores in (run["scores"],)
-        for file in (scores, scores.replace("scores.json", "answers.jsonl"), *run["populations"], *run["records"])
-    )
-
-
-def _efficiency(plan: Plan, shown: Efficiency) -> Mapping[str, JSON]:
-    methods = {name: shown_method(plan, name) for name in [*shown.variants, shown.reference]}
-    return {
-        "version": plan.versions["tables"],
-        "labels": [methods[name]["label"] for name in shown.variants],
-        "reference": methods[shown.reference]["label"],
-        "runs": [{**run, **methods[run["variant"]]} for run in _compared_runs(plan, shown)],
     }
 
 
@@ -366,8 +324,8 @@ TABLES: Mapping[str, Result[Any]] = by_name(
             "The validation samples that each method evaluates: in total, and until it reaches the final fitness "
             "of the method that it is compared with."
         ),
-        inputs=_efficiency_files,
-        settings=_efficiency,
+        inputs=efficiency.files,
+        settings=efficiency.settings,
         rule="efficiency",
     ),
     Result(
