@@ -30,7 +30,7 @@ SHOWN = ("Best Single", "DARE_TIES", "LoraHub", "Model Swarms", "GENOME", "GENOM
 """The rows of Table 2 that the README shows."""
 
 MARKS = {"Best Single": "†", "Model Swarms": "‡"}
-"""Marks of a score that differs significantly from another method's, as in the workflow's own tables."""
+"""Marks of a score whose difference from another method's holds, as in the workflow's own tables: twice with Holm."""
 
 SEARCH = (
     "GENOME+",
@@ -67,16 +67,19 @@ def summary(path: Path) -> str:
     """Return the README's table: some methods of Table 2 and the mean of their test scores, with marks."""
     means = pd.read_csv(path).set_index("method")["mean"]
     differences = pd.read_csv(path.with_name("table2_uncertainty.csv")).query("test == 'mean' and holds == 'yes'")
-    significant = {(row.method, row.versus) for row in differences.itertuples()}
+    times = {(row.method, row.versus): 2 if row.holds_holm == "yes" else 1 for row in differences.itertuples()}
     rows = [
-        (label, f"{means[label]:.1f}" + "".join(MARKS[other] for other in MARKS if (label, other) in significant))
+        (label, f"{means[label]:.1f}" + "".join(mark * times.get((label, other), 0) for other, mark in MARKS.items()))
         for label in SHOWN
     ]
     scores = path.with_name("table2_scores.csv")
     tasks = pd.read_csv(scores)["test_task"].nunique()
     text = markdown(("Method", f"Mean test score of {tasks} tasks (%)"), rows)
     marks = ", ".join(f"{mark} from {label}" for label, mark in MARKS.items())
-    return f"{text}\n{setting(scores)}\nSignificantly different (paired 95 % interval): {marks}.\n"
+    return (
+        f"{text}\n{setting(scores)}\nDifferent ([paired 95 % interval](docs/statistics.md)): {marks}; twice: also with "
+        "Holm's correction for all differences of Table 2.\n"
+    )
 
 
 def setting(path: Path) -> str:

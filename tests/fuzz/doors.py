@@ -297,12 +297,14 @@ def build_scores() -> None:
 
 def enter_scores() -> Any:
     """Compare them in a table."""
-    methods = [{"name": name, "variant": name, "label": name, "report": "best"} for name in ("best_single", "genome")]
+    names = ("best_single", "genome")
+    methods = [{**dict.fromkeys(("name", "variant", "label", "shown"), name), "report": "best", "group": "paper"}
+               for name in names]  # fmt: skip
     columns = [{"name": "mine", "tasks": "mine", "test_task": "mine", "metric": "accuracy"}]
     settings = {"table": "table2", "methods": methods, "columns": columns, "seeds": [1]}
-    files = [str(GIVEN / f"test/mine/mine/{method}/scores.json") for method in ("best_single", "genome")]
-    names = {"table": "table.csv", "markdown": "table.md", "scores": "scores.csv", "uncertainty": "uncertainty.csv"}
-    out = {output: str(OUT / name) for output, name in names.items()}
+    files = [str(GIVEN / f"test/mine/mine/{method}/scores.json") for method in names]
+    outputs = {"table": "table.csv", "markdown": "table.md", "scores": "scores.csv", "uncertainty": "uncertainty.csv"}
+    out = {output: str(OUT / name) for output, name in outputs.items()}
     comparison.write(settings, {"scores": files}, out)
     return [Path(path).read_text() for path in out.values()]
 

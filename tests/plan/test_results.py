@@ -91,6 +91,56 @@ def test_table_or_figure_requests_the_tests_of_its_runs(plan, table, tests):
     assert scored_in(plan, table) == tests
 
 
+def shown_rows(plan, name):
+    return {row["label"]: row for row in RESULTS[name].settings_of(plan)["methods"]}
+
+
+def test_experts_are_rows_with_tests_of_their_own():
+    table = {"tasks": ["sums", "emotions"], "variants": ["cma_es", "genome_plus"], "rows": "experts"}
+    plan = plan_of(table2=table)
+    experts = {f"{task}/static/{expert}" for task in ("sums", "emotions") for expert in plan.experts}
+    runs = [f"{name}/n4/seed{seed}" for name in ("cma_es", "genome_plus") for seed in SEEDS]
+    searched = {f"{task}/{task}/{run}" for task in ("sums", "emotions") for run in runs}
+    base = {f"{task}/{task}/base" for task in ("sums", "emotions")} if "base" in plan.variants else set()
+    assert scored_in(plan, "table2") == experts | searched | base
+    rows = shown_rows(plan, "table2")
+    assert [row["group"] for row in rows.values() if row["name"] != "base"] == [
+        *("expert" for _ in plan.experts), "paper", "beyond",
+    ]  # fmt: skip
+    assert rows["add"] == {
+        "name": "add", "variant": "add", "label": "add", "shown": "add", "report": "best", "group": "expert",
+    }  # fmt: skip
+    assert not [row for row in shown_rows(plan_of(), "table2").values() if row["group"] == "expert"]
+
+
+def test_rows_say_what_is_reported_of_a_population(plan):
+    rows = shown_rows(plan, "table2")
+    assert rows["GENOME+"]["shown"] == "GENOME+, ensemble of 3"
+    assert rows["GENOME"]["shown"] == "GENOME, best individual"
+    assert rows["CMA-ES (not in the paper)"]["shown"] == "CMA-ES, ensemble of 3"
+    assert rows["CMA-ES, best individual (not in the paper)"]["shown"] == "CMA-ES, best individual"
+    assert rows["LoraHub"]["shown"] == "LoraHub"
+    assert rows["Best Single"]["shown"] == "Best Single"
+
+
+def test_rows_are_in_groups_but_ablations_begin_with_the_method_that_they_are_compared_with():
+    plan = plan_of(table2={"variants": ["cma_es", "genome"]}, table8={"full": "cma_es", "without": ["genome"]})
+    assert [*shown_rows(plan, "table2")] == ["GENOME", "CMA-ES (not in the paper)"]
+    assert [*shown_rows(plan, "table8")] == ["CMA-ES (not in the paper)", "GENOME"]
+
+
+def test_comparisons_request_the_population_that_names_the_best_single_expert(plan):
+    assert RESULTS["table3"].inputs_of(plan)["best_single"] == [
+        f"results/runs/{task}/best_single/population.json" for task in ("facts_pro", "puzzles")
+    ]
+    assert RESULTS["table8"].inputs_of(plan)["best_single"] == []
+
+
+def test_efficiency_requests_the_answers_behind_its_scores(plan):
+    files = files_of(plan, "efficiency")
+    assert {file.replace("scores.json", "answers.jsonl") for file in files if file.endswith("scores.json")} <= {*files}
+
+
 def test_table1_requests_splits_and_figure3_scored_experts(plan):
     assert files_of(plan, "table1") == [f"results/splits/{task}/provenance.json" for task in ("sums", "emotions")]
     assert files_of(plan, "figure3") == [

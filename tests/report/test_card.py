@@ -12,7 +12,7 @@ from builders import fake_experts, tokenizer_in
 from genome.engine.stops import cut
 from genome.genotype import PRODUCT, Genotype, Noise, mixture, shared
 from genome.report.card import Export, Losses, Report, card, fenced, front_matter, snippet
-from genome.scoring import statistics
+from genome.scoring.intervals import wilson
 from genome.scoring.statistics import Answered
 from genome.search.population import Fitness, Individual
 from genome.tasks import parse_task
@@ -119,7 +119,7 @@ def test_card_shows_samples_and_interval_of_each_score(export):
     text = card(export)
     assert "| till: this adapter on validation, which chose it | accuracy | 80.0 |  | 200 |  |" in text
     for right, what in ((30, "**this adapter**"), (35, "the ensemble of 2")):
-        sure = statistics.wilson(right, 50)
+        sure = wilson(right / 50, 50)
         interval = f"{100 * sure.low:.1f} to {100 * sure.high:.1f}"
         assert f"| till: {what} on test | accuracy | {2 * right:.1f} | {interval} | 50 | 3 |" in text
 

@@ -1,14 +1,20 @@
-"""Comparisons against the paper's own Tables 2 to 4 and 8, and their rules one by one."""
+"""Comparisons against the paper's own Tables 2 to 4 and 8, their rules one by one, and what is written of them."""
 
 import numpy as np
 import pytest
 
-from builders import score_row
+from builders import fake_experts, score_row, scored
 from genome.errors import GenomeError
 from genome.files import write_json, write_jsonl
-from genome.report.comparison import comparison, uncertainty
+from genome.genotype import Genotype
+from genome.report.comparison import comparison, write
 from genome.report.layout import STYLES
-from genome.report.tables import collect, write_csv
+from genome.report.tables import collect, read_csv, write_csv
+from genome.report.uncertainty import uncertainty
+from genome.search.population import Fitness, Individual, new_population
+from genome.search.records import write_population
+
+EXPERTS = fake_experts(2)
 
 PAPER_TASKS = [
     "mmlu",
@@ -55,7 +61,7 @@ def scores_of(tmp_path):
 def methods(*labels, report="best"):
     names = [VARIANTS.get(label, label) for label in labels]
     return [
-        {"name": name, "variant": name, "label": label, "report": report}
+        {"name": name, "variant": name, "label": label, "report": report, "shown": label, "group": "paper"}
         for name, label in zip(names, labels, strict=True)
     ]
 
@@ -79,12 +85,20 @@ def test_the_papers_gains_follow_from_its_scores(scores_of):
         "Best Single",
         "Model Swarms",
         "GENOME",
+        "GENOME − Best Single",
         "GENOME vs Best Single",
+        "GENOME − Model Swarms",
         "GENOME vs Model Swarms",
         "GENOME+",
+        "GENOME+ − Best Single",
         "GENOME+ vs Best Single",
+        "GENOME+ − Model Swarms",
         "GENOME+ vs Model Swarms",
     ]
+    assert table.loc["GENOME+ − Best Single", "drop"] == pytest.approx(47.06 - 30.40)
+    assert table.loc["GENOME+ − Best Single", "mean"] == pytest.approx(
+        table.loc["GENOME+", "mean"] - table.loc["Best Single", "mean"]
+    )
     single = table.loc["GENOME+ vs Best Single"]
     printed = [6.69, 16.60, 25.59, 14.76, 30.87, 8.69, 29.72, 8.69, 36.00, 54.80, 19.31, 37.00, 24.06]
     np.testing.assert_allclose(single, printed, atol=0.011)
@@ -139,7 +153,7 @@ def test_a_run_on_two_tasks_is_shown_by_its_domain(scores_of):
     rows += [row("GENOME+", "meld", 99.0), row("GENOME+", "meld", 98.0, tasks="emorynlp+meld")]
     columns = on(*tasks, evolved_on="meld+emorynlp")
     table = comparison(scores_of(rows), methods(*paper), columns, [1], STYLES["table4"]).set_index("method")
-    assert list(table.index) == ["Model Swarms", "GENOME+", "GENOME+ vs Model Swarms"]
+    assert list(table.index) == ["Model Swarms", "GENOME+", "GENOME+ − Model Swarms", "GENOME+ vs Model Swarms"]
     np.testing.assert_allclose(table.loc["GENOME+ vs Model Swarms"], [7.15, 17.57], atol=0.01)
 
 
@@ -162,8 +176,8 @@ def test_seeds_are_averaged_and_gains_are_those_of_the_means(scores_of):
         row("GENOME", "t", 50.0, seed=2),
     ]
     table = table2(scores_of(rows), methods("Best Single", "GENOME"), ["t"], [1, 2]).set_index("method")
-    assert table["t"].tolist() == pytest.approx([20.0, 40.0, 100.0])
-    assert list(table.index) == ["Best Single", "GENOME", "GENOME vs Best Single"]
+    assert table["t"].tolist() == pytest.approx([20.0, 40.0, 20.0, 100.0])
+    assert list(table.index) == ["Best Single", "GENOME", "GENOME − Best Single", "GENOME vs Best Single"]
 
 
 def test_the_mean_gain_is_the_mean_of_the_tasks_gains(scores_of):
@@ -180,7 +194,8 @@ def test_gain_over_zero_is_blank_and_left_out_of_the_mean(scores_of, tmp_path):
     table = table2(scores_of(rows), methods(*values), ["a", "b"], [1])
     write_csv(table, tmp_path / "table2.csv")
     assert (tmp_path / "table2.csv").read_text() == (
-        "method,a,b,mean\nBest Single,0.00,50.00,25.00\nGENOME,20.00,60.00,40.00\nGENOME vs Best Single,,20.00,20.00\n"
+        "method,a,b,mean\nBest Single,0.00,50.00,25.00\nGENOME,20.00,60.00,40.00\n"
+        "GENOME − Best Single,20.00,10.00,15.00\nGENOME vs Best Single,,20.00,20.00\n"
     )
 
 
@@ -204,7 +219,7 @@ def test_row_on_best_individuals_leaves_out_other_scores(scores_of):
     ]
     scores = scores_of(rows)
     assert table2(scores, methods("GENOME"), ["t"], [1])["t"].tolist() == pytest.approx([30.0])
-    ensemble = [{"name": "voted", "variant": "genome", "label": "voted", "report": "ensemble"}]
+    ensemble = [{**methods("voted", report="ensemble")[0], "variant": "genome"}]
     assert table2(scores, ensemble, ["t"], [1])["t"].tolist() == pytest.approx([90.0])
 
 
@@ -261,16 +276,21 @@ def test_uncertainty_gives_interval_and_runs_of_each_number(tested, tmp_path):
     table = uncertainty(collect(files), rows, on("t"), [1, 2], STYLES["table2"])
     cells = table.set_index(["method", "versus", "test"])
     single = cells.loc[("Best Single", "", "t")]
-    assert (single["interval"], single["n"], single["seeds"]) == ("wilson", 300, "")
+    assert (single["interval"], single["n"], single["seeds"]) == ("samples", 300, "")
     assert single["runs"] == f"{tmp_path}/t/Best Single-None"
-    assert [single["low"], single["high"]] == pytest.approx([44.37, 55.63], abs=0.01)
+    assert [single["low"], single["high"]] == pytest.approx([44.37, 55.63], abs=0.02)
     own = cells.loc[("GENOME+", "", "t")]
     assert own["low"] < own["value"] < own["high"]
-    assert (own["interval"], own["seeds"]) == ("bootstrap", "1 2")
+    assert (own["interval"], own["seeds"]) == ("samples and seeds", "1 2")
+    scores = sorted(100 * plus.mean(axis=1))
+    assert [own["lowest"], own["highest"]] == pytest.approx(scores)
     assert own["runs"] == f"{tmp_path}/t/GENOME+-1 {tmp_path}/t/GENOME+-2"
     gain = cells.loc[("GENOME+", "Best Single", "t")]
     assert gain["value"] == pytest.approx(own["value"] - 50)
-    assert (gain["holds"], cells.loc[("Model Swarms", "Best Single", "t"), "holds"]) == ("yes", "no")
+    assert gain["wins"] > gain["losses"]
+    assert float(gain["p_exact"]) <= float(gain["p"]) <= float(gain["p_holm"])
+    assert (gain["holds"], gain["holds_holm"]) == ("yes", "yes")
+    assert cells.loc[("Model Swarms", "Best Single", "t"), "holds"] == "no"
     assert cells.loc[("GENOME+", "Model Swarms", "mean"), "holds"] == "yes"
     assert cells.loc[("GENOME+", "", "mean"), ["seeds", "runs"]].tolist() == own[["seeds", "runs"]].tolist()
     assert {(row.method, row.versus) for row in table.itertuples() if row.versus} == {
@@ -295,7 +315,7 @@ def test_uncertainty_leaves_out_missing_cells_and_their_mean(tested):
     shown = {(row.method, row.versus, row.test) for row in table.itertuples()}
     assert shown == {
         ("Best Single", "", "a"), ("GENOME", "", "a"), ("GENOME", "Best Single", "a"), ("Best Single", "", "b"),
-        ("Best Single", "", "mean"),
+        ("Best Single", "", "mean"), ("Best Single", "", "mean of tasks like these"),
     }  # fmt: skip
 
 
@@ -303,3 +323,85 @@ def test_runs_on_different_samples_are_not_compared(tested):
     files = tested({"Best Single": {None: [1.0, 0.0]}, "GENOME": {1: [1.0]}})
     with pytest.raises(GenomeError, match="answered different samples"):
         uncertainty(collect(files), methods("Best Single", "GENOME"), on("t"), [1], STYLES["table2"])
+
+
+def test_means_estimate_these_tasks_and_tasks_like_these(tested):
+    """The gain is sure on each of these tasks, but differs between them."""
+    files = []
+    for task, gained in (("a", 4), ("b", 40), ("c", 10)):
+        base = [1.0] * 50 + [0.0] * 150
+        files += tested({"Best Single": {None: base}}, task=task)
+        files += tested({"GENOME": {1: [1.0] * (50 + gained) + [0.0] * (150 - gained)}}, task=task)
+    table = uncertainty(collect(files), methods("Best Single", "GENOME"), on("a", "b", "c"), [1], STYLES["table2"])
+    gains = table[table["versus"] == "Best Single"].set_index("test")
+    these, like = gains.loc["mean"], gains.loc["mean of tasks like these"]
+    assert these["value"] == like["value"] == pytest.approx(9)
+    assert (these["interval"], these["holds"]) == ("samples", "yes")
+    assert (like["interval"], like["holds"]) == ("tasks", "no")
+    assert like["low"] < 0 < these["low"]
+    assert gains.loc["a", "holds"] == "no"
+
+
+def test_holm_counts_all_differences_from_one_reference(tested):
+    base = [1.0] * 60 + [0.0] * 40
+    better = [1.0] * 68 + [0.0] * 32
+    others = {f"variant {number}": {1: base} for number in range(20)}
+    files = tested({"Best Single": {None: base}, "GENOME": {1: better}, **others})
+    rows = methods("Best Single", "GENOME", *others)
+    table = uncertainty(collect(files), rows, on("t"), [1], STYLES["table3"])
+    gain = table[table["versus"] != ""].set_index("method").loc["GENOME"]
+    assert (gain["holds"], gain["holds_holm"]) == ("yes", "no")
+    assert float(gain["p_holm"]) == pytest.approx(21 * float(gain["p"]), rel=0.01)
+
+
+@pytest.fixture
+def written(tested, tmp_path):
+    """Return a function that writes a table of the rows and columns given, and returns its Markdown."""
+
+    def say(runs, tasks, rows, seeds, **settings):
+        files = [file for task in tasks for file in tested({label: runs[label][task] for label in runs}, task=task)]
+        outputs = {name: str(tmp_path / f"{name}.csv") for name in ("table", "scores", "uncertainty")}
+        settings = {"table": "table2", "methods": rows, "columns": on(*tasks), "seeds": seeds, **settings}
+        populations = settings.pop("populations", [])
+        write(settings, {"scores": files, "best_single": populations}, outputs | {"markdown": str(tmp_path / "t.md")})
+        return (tmp_path / "t.md").read_text()
+
+    return say
+
+
+RIGHT = [1.0] * 30 + [0.0] * 10
+
+
+def test_blank_cells_are_empty_with_each_reason_once(written, tmp_path):
+    runs = {label: {"a": {1: RIGHT}, "b": {1: RIGHT}} for label in ("Best Single", "GENOME", "Majority")}
+    blanks = {"Majority": {"b": "no single answer is frequent."}, "GENOME": {"b": "no single answer is frequent"}}
+    text = written(runs, ["a", "b"], methods(*runs), [1], blanks=blanks)
+    line = next(line for line in text.splitlines() if line.startswith("| Majority"))
+    assert [cell.strip() for cell in line.strip("|").split("|")] == ["Majority", "**75.00**", "", ""]
+    assert "\nEmpty: Majority on b: no single answer is frequent.\n" in text
+    table = read_csv(tmp_path / "table.csv", ["method", "b", "mean"], [], "").set_index("method")
+    assert table.loc["Majority", ["b", "mean"]].isna().all()
+    assert table.loc["GENOME − Best Single", ["b", "mean"]].isna().all()
+    sure = read_csv(tmp_path / "uncertainty.csv", ["method", "test"], [], "")
+    assert set(sure.loc[sure["method"] == "Majority", "test"]) == {"a"}
+
+
+def test_best_single_is_named(written, tmp_path, monkeypatch):
+    """By the populations of its runs, whose folders the scores name as their runs."""
+    monkeypatch.chdir(tmp_path)
+    populations = []
+    for task, expert in (("a", "add"), ("b", "mood"), ("c", "add")):
+        members = [
+            Individual(name, Genotype((share, 1 - share)), "expert", fitness=Fitness(share, {task: share}))
+            for name, share in ((expert, 0.9), ("other", 0.1))
+        ]
+        populations.append(f"results/runs/{task}/Best Single/population.json")
+        write_population(populations[-1], scored(new_population(members), EXPERTS), EXPERTS)
+    seeds = {"Best Single": {None: RIGHT}, "GENOME": {1: RIGHT}}
+    runs = {label: dict.fromkeys("abc", by_seed) for label, by_seed in seeds.items()}
+    text = written(runs, "abc", methods(*runs), [1], populations=populations)
+    assert "\nBest Single is add (a, c); mood (b).\n" in text
+    sure = read_csv(tmp_path / "uncertainty.csv", ["method", "versus", "test", "expert"], [], "")
+    single = sure[(sure["method"] == "Best Single") & (sure["test"] == "b")]
+    assert single["expert"].tolist() == ["mood"]
+    assert "expert" in read_csv(tmp_path / "scores.csv", ["expert"], [], "")

@@ -1,6 +1,7 @@
 """What evolution costs."""
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -8,10 +9,18 @@ import pytest
 
 from genome.files import write_json
 from genome.report.efficiency import Progress, curves, efficiency, markdown, read_progress, tokens_of
+from genome.scoring.intervals import of_difference
+from genome.scoring.statistics import Answered
+
+
+def answers(test, n=100):
+    """Return answers of which a share is right."""
+    scores = np.array([1.0] * round(test * n) + [0.0] * (n - round(test * n)))
+    return Answered("accuracy", tuple(range(n)), tuple(scores), (scores,))
 
 
 def run(label, seed, fitness, test, samples=(100, 200, 300), tasks="sums"):
-    return Progress(label, tasks, seed, samples, fitness, test, f"results/runs/{tasks}/{label}/seed{seed}")
+    return Progress(label, tasks, seed, samples, fitness, answers(test), f"results/runs/{tasks}/{label}/seed{seed}")
 
 
 SLOW = [run("slow", 1, (0.2, 0.5, 0.8), 0.7), run("slow", 2, (0.2, 0.6, 0.6), 0.5)]
@@ -29,7 +38,10 @@ def test_samples_to_reach_the_reference_are_medians_over_runs():
     assert table.loc["never", "reached"] == 50
     assert table.loc["fast", "test"] == pytest.approx(70)
     assert table.loc["fast", "difference"] == pytest.approx(10)
-    assert table.loc["fast", ["difference_low", "difference_high"]].tolist() == pytest.approx([10, 10])
+    found = of_difference([answers(0.8), answers(0.6)], [answers(0.7), answers(0.5)]).interval
+    ends = [100 * found.low, 100 * found.high]
+    assert table.loc["fast", ["difference_low", "difference_high"]].tolist() == pytest.approx(ends)
+    assert table.loc["fast", ["like_low", "like_high"]].isna().all(), "one task is no sample of tasks"
     assert table.loc["slow", "difference"] == 0
     assert table.loc["never", "runs"] == "results/runs/sums/never/seed1 results/runs/sums/never/seed2"
 
@@ -39,6 +51,24 @@ def test_runs_are_compared_with_the_reference_on_the_same_task_and_seed():
     table = efficiency(SLOW[:1] + FAST[:1] + other, ["fast"], "slow")
     assert table.loc[0, "difference"] == pytest.approx(100 * ((0.8 - 0.7) + (0.3 - 0.9)) / 2)
     assert table.loc[0, "difference_low"] < table.loc[0, "difference"] < table.loc[0, "difference_high"]
+
+
+def test_tasks_like_these_are_drawn_with_all_their_seeds():
+    """Golden: scipy's t interval of the tasks' differences; sixty pairs of runs on four tasks are no sixty tasks."""
+    from scipy.stats import t
+
+    gains = {"a": 0.3, "b": 0.01, "c": 0.2, "d": 0.05}
+    runs = [
+        run(label, seed, (0.5, 0.5, 0.5), 0.5 + (gain if label == "fast" else 0), tasks=task)
+        for task, gain in gains.items()
+        for seed in range(15)
+        for label in ("fast", "slow")
+    ]
+    [row] = efficiency(runs, ["fast"], "slow").to_dict("records")
+    values = [100 * gain for gain in gains.values()]
+    theirs = t.interval(0.95, 3, np.mean(values), np.std(values, ddof=1) / 2)
+    assert (row["like_low"], row["like_high"]) == pytest.approx(theirs)
+    assert row["like_low"] < row["difference_low"] < row["difference_high"] < row["like_high"]
 
 
 def test_curve_starts_with_the_last_run_and_keeps_final_values():
@@ -62,7 +92,7 @@ def test_generations_are_read_in_numerical_order():
         {"generation": 1, "samples": 30, "best": {"fitness": 0.6}},
         {"generation": 0, "samples": 10, "best": {"fitness": 0.5}},
     ]
-    read = read_progress("m", "sums", 1, populations, 0.5, "folder")
+    read = read_progress("m", "sums", 1, populations, answers(0.5), "folder")
     assert read.samples == (10, 30)
     assert read.fitness == (0.5, 0.6)
 
@@ -72,9 +102,10 @@ def test_markdown_leaves_unreached_costs_empty():
     rows = {
         line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]] for line in text.splitlines()[2:5]
     }
-    assert rows["fast"] == ["80.00", "70.00", "+10.00 [+10.00, +10.00]", "300", "0", "0", "150", "0.50", "2 of 2"]
+    assert re.fullmatch(r"\+10\.00 \[\+\d\.\d\d, \+1\d\.\d\d\]", rows["fast"].pop(2))
+    assert rows["fast"] == ["80.00", "70.00", "", "300", "0", "0", "150", "0.50", "2 of 2"]
     assert rows["slow"][2] == ""
-    assert rows["never"][6:] == ["", "", "1 of 2"]
+    assert rows["never"][7:] == ["", "", "1 of 2"]
 
 
 def test_tokens_are_summed_over_the_jobs_of_a_run_and_shown_as_medians(tmp_path):
@@ -86,4 +117,4 @@ def test_tokens_are_summed_over_the_jobs_of_a_run_and_shown_as_medians(tmp_path)
     runs = [replace(SLOW[0], **found), replace(SLOW[1], prompt_tokens=1000, response_tokens=7)]
     table = efficiency(runs, ["slow"], "slow")
     assert (table.loc[0, "prompt_tokens"], table.loc[0, "response_tokens"]) == (560, 6)
-    assert [cell.strip() for cell in markdown(table, "slow").splitlines()[2].split("|")[6:8]] == ["560", "6"]
+    assert [cell.strip() for cell in markdown(table, "slow").splitlines()[2].split("|")[7:9]] == ["560", "6"]

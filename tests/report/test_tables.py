@@ -21,10 +21,10 @@ def test_scores_are_collected_in_percent_and_sorted(tmp_path):
     pd.testing.assert_frame_equal(scores, collect([tmp_path / "a.json", tmp_path / "b.json"]))
     write_csv(scores, tmp_path / "scores.csv")
     assert (tmp_path / "scores.csv").read_text().splitlines() == [
-        "method,report,population_size,tasks,test_task,seed,score,n,standard_error,unparsed,run,engine,folder",
-        f'a,best,,t,t,,30.00,1000,1.50,3,results/runs/t/a,"transformers 5.0, dtype float32",{tmp_path}',
-        f'b,best,10,t,t,1,50.00,1000,1.50,3,results/runs/t/b,"transformers 5.0, dtype float32",{tmp_path}',
-        f'b,best,10,t,t,2,40.00,1000,1.50,3,results/runs/t/b,"transformers 5.0, dtype float32",{tmp_path}',
+        "method,report,population_size,tasks,test_task,seed,score,n,standard_error,unparsed,run,engine,handed_out,folder",
+        f'a,best,,t,t,,30.00,1000,1.50,3,results/runs/t/a,"transformers 5.0, dtype float32",,{tmp_path}',
+        f'b,best,10,t,t,1,50.00,1000,1.50,3,results/runs/t/b,"transformers 5.0, dtype float32",,{tmp_path}',
+        f'b,best,10,t,t,2,40.00,1000,1.50,3,results/runs/t/b,"transformers 5.0, dtype float32",,{tmp_path}',
     ]
 
 

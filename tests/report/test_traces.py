@@ -10,12 +10,14 @@ def test_joined_lists_each_name_once():
 
 
 def test_with_runs_names_the_runs_of_a_row_and_of_both_rows_of_a_gain():
-    table = pd.DataFrame({"method": ["A", "B", "B vs A", "missing"], "t": [1.0, 2.0, 100.0, None]})
+    table = pd.DataFrame({"method": ["A", "B", "B − A", "B vs A", "missing"], "t": [1.0, 2.0, 1.0, 100.0, None]})
     sure = pd.DataFrame(
         [("A", "", "t/a1 t/a2"), ("B", "", "t/b"), ("B", "A", "t/b"), ("A", "", "u/a")],
         columns=["method", "versus", "runs"],
     )
-    assert with_runs(table, sure)["runs"].tolist() == ["t/a1 t/a2 u/a", "t/b", "t/b t/a1 t/a2 u/a", ""]
+    assert with_runs(table, sure)["runs"].tolist() == [
+        "t/a1 t/a2 u/a", "t/b", "t/b t/a1 t/a2 u/a", "t/b t/a1 t/a2 u/a", ""
+    ]  # fmt: skip
 
 
 def test_answered_by_lists_the_rows_of_each_engine():

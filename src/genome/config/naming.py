@@ -26,7 +26,7 @@ class Shown(Section):
     """What a table or figure shows."""
 
     @property
-    def rows(self) -> tuple[str, ...]:
+    def compared(self) -> tuple[str, ...]:
         """The variants that it shows as rows or lines."""
         return getattr(self, "variants", ())
 

@@ -30,7 +30,7 @@ def reference_problems(config: Config, task_files: Mapping[str, Any]) -> list[st
     problems += _unknown("config.weights: unknown task", config.weights, known["task"])
     for part, shown in config.shown.items():
         if part != "portraits":  # which are drawn one by one
-            labels = [config.label_of(name) for name in shown.rows]
+            labels = [config.label_of(name) for name in shown.compared]
             problems += [
                 f"config.{part}: two rows have the label {label!r}; see config.labels" for label in _repeated(labels)
             ]

@@ -17,11 +17,19 @@ class TaskTable(Shown):
     tasks: TaskNames = Field(description="Tasks, one per row.")
 
 
-class Comparison(Shown):
+class ByTask(Shown):
     """Variants as rows, tasks as columns."""
 
     tasks: TaskNames = Field(description=COLUMNS)
     variants: VariantNames = Field(description=COMPARED)
+
+
+class Comparison(ByTask):
+    """Variants, and optionally experts, as rows, tasks as columns."""
+
+    rows: Literal["methods", "experts"] = Field(
+        "methods", description="`experts` adds a row for each expert alone, and for the base model."
+    )
 
 
 class Domain(Section):
@@ -52,7 +60,7 @@ class TransferTable(Shown):
     variants: VariantNames = Field(description=COMPARED)
 
 
-class TimingTable(Comparison):
+class TimingTable(ByTask):
     """Time and score of runs."""
 
     beside: Annotated[tuple[Text, ...], UNIQUE] = Field(
@@ -68,7 +76,7 @@ class AblationTable(Shown):
     without: VariantNames = Field(description="Its ablations, one per row.")
 
     @property
-    def rows(self) -> tuple[str, ...]:
+    def compared(self) -> tuple[str, ...]:
         """The variant and its ablations."""
         return (self.full, *self.without)
 

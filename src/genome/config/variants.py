@@ -13,6 +13,9 @@ from genome.search.settings import BEST_OF, GIVEN, Ensemble, Result, measure_of,
 
 Changes = Mapping[str, Any]
 
+NOT_IN_PAPER = " (not in the paper)"
+"""How the label of a method beyond the paper ends."""
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -61,7 +64,7 @@ def labelled(name: str, labels: Mapping[str, str]) -> str:
     """Return the label of a variant: from the config, of the method that it is, or its name."""
     if name in labels or name not in METHODS:
         return labels.get(name, name)
-    return METHODS[name].label + (" (not in the paper)" if METHODS[name].group == "beyond" else "")
+    return METHODS[name].label + (NOT_IN_PAPER if METHODS[name].group == "beyond" else "")
 
 
 def read_variants(

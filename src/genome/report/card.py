@@ -18,8 +18,8 @@ import yaml
 
 from genome.experts.expert import Expert
 from genome.genotype import by_expert, shared_rank
-from genome.scoring import statistics
-from genome.scoring.statistics import Answered, Interval
+from genome.scoring.intervals import Interval, of_score
+from genome.scoring.statistics import Answered
 from genome.search.population import Individual
 from genome.tasks import Task
 from genome.tasks.likelihood import BYTE, CHARACTER, LETTER, LIKELIHOOD, TOKEN
@@ -41,8 +41,7 @@ class Report:
 
     def interval(self) -> Interval:
         """Return the score's 95 % interval over test samples, as tables give it for one run."""
-        draws = statistics.draw_samples(self.row["test_task"], len(self.answered.samples))
-        return statistics.interval([self.answered], statistics.replicates(self.answered, draws))
+        return of_score([self.answered]).interval
 
 
 @dataclass(frozen=True)

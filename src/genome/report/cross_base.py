@@ -11,21 +11,21 @@ from pathlib import Path, PurePosixPath
 from statistics import fmean
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from genome.errors import GenomeError
 from genome.files import write_text
 from genome.report import tables
-from genome.report.estimates import Estimate
 from genome.report.layout import MEAN
-from genome.report.markdown import pipe_table, points
+from genome.report.markdown import pipe_table, points, yes_or_no
 from genome.report.run_files import RunFiles, by_task, runs_of, task_of
 from genome.report.traces import answered_by, joined
-from genome.scoring import statistics
+from genome.scoring import differences, intervals, statistics
 from genome.scoring.answers import check_members, read_model_answers
+from genome.scoring.differences import Difference
+from genome.scoring.intervals import Estimate
 from genome.scoring.results import origin_of, read_origin, read_scored_task
-from genome.scoring.statistics import Answered, Interval
+from genome.scoring.statistics import Answered
 from genome.search.population import described
 from genome.search.records import check_engine, read_population
 from genome.tasks import Task
@@ -141,19 +141,14 @@ def vote(tests: Sequence[Test], similarity: Mapping[str, Any]) -> pd.DataFrame:
 def _compared(
     task: Task, samples: Sequence[Mapping[str, Any]], ensembles: Sequence[Ensemble], similarity: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Return a row for each base and one for the vote, with the `estimate` of its score and of the `chosen` base's."""
+    """Return a row for each base and one for the vote: the `estimate` of its score, its `gain` over the chosen base."""
     bases = list(dict.fromkeys(ensemble.base for ensemble in ensembles))
     seeds = list(dict.fromkeys(ensemble.seed for ensemble in ensembles))
-    drawn = statistics.draw_samples(task.name, len(samples))
-    rows = []
+    rows, answers = [], {}
     for model in [*bases, VOTE]:
         behind = [ensemble for ensemble in ensembles if model in (ensemble.base, VOTE)]
         by_seed = [[ensemble for ensemble in behind if ensemble.seed == seed] for seed in seeds]
-        answered = _answered(task, samples, by_seed, similarity)
-        draws = statistics.seed_mean(answered, drawn)
-        share = statistics.interval(answered, draws)
-        interval = Interval(100 * share.low, 100 * share.high, share.kind)
-        score = 100 * fmean(each.value for each in answered)
+        answers[model] = _answered(task, samples, by_seed, similarity)
         rows.append(
             {
                 "task": task.name,
@@ -162,12 +157,13 @@ def _compared(
                 "n": len(samples),
                 "seeds": " ".join(map(str, seeds)),
                 "runs": joined(ensemble.folder for ensemble in behind),
-                "estimate": Estimate(score, interval, 100 * draws),
+                "estimate": intervals.of_score(answers[model]),
             }
         )
     *alone, together = rows
     chosen = max(alone, key=lambda row: row["validation"])
-    return [*alone, together | {"over": chosen["model"], "chosen": chosen["estimate"]}]
+    gain = differences.difference(answers[VOTE], answers[chosen["model"]])
+    return [*alone, together | {"over": chosen["model"], "gain": gain}]
 
 
 def _answered(
@@ -189,34 +185,27 @@ def _mean(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "model": rows[0]["model"],
         "validation": fmean(row["validation"] for row in rows),
         **{key: joined(row[key] for row in rows) for key in ("seeds", "runs")},
-        "estimate": _mean_estimate([row["estimate"] for row in rows]),
+        "estimate": intervals.of_mean([row["estimate"] for row in rows]),
     }
-    if "chosen" not in rows[0]:
+    if "gain" not in rows[0]:
         return mean
-    return mean | {
-        "over": joined(row["over"] for row in rows),
-        "chosen": _mean_estimate([row["chosen"] for row in rows]),
-    }
-
-
-def _mean_estimate(estimates: Sequence[Estimate]) -> Estimate:
-    draws = np.mean([each.draws for each in estimates], axis=0)
-    return Estimate(fmean(each.value for each in estimates), statistics.percentiles(draws), draws)
+    gain = differences.mean_difference([row["gain"] for row in rows])
+    return mean | {"over": joined(row["over"] for row in rows), "gain": gain}
 
 
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the cells of a row's score, and of its paired difference to the chosen base if it has one."""
-    score: Estimate = row["estimate"]
-    cells = {"score": score.value, "low": score.interval.low, "high": score.interval.high}
-    if "chosen" not in row:
+    cells = _percent(row["estimate"], "score", "")
+    if "gain" not in row:
         return cells
-    difference = score - row["chosen"]
-    return cells | {
-        "difference": difference.value,
-        "difference_low": difference.interval.low,
-        "difference_high": difference.interval.high,
-        "holds": difference.interval.holds,
-    }
+    gain: Difference = row["gain"]
+    return {**cells, **_percent(gain.estimate, "difference", "difference_"), "holds": yes_or_no(gain.holds)}
+
+
+def _percent(estimate: Estimate, name: str, prefix: str) -> dict[str, float]:
+    """Return an estimate in percent, and the ends of its interval, whose names get the prefix."""
+    interval = estimate.interval
+    return {name: 100 * estimate.value, f"{prefix}low": 100 * interval.low, f"{prefix}high": 100 * interval.high}
 
 
 def markdown(table: pd.DataFrame, variant: str, answered: str = "") -> str:
@@ -231,6 +220,6 @@ def markdown(table: pd.DataFrame, variant: str, answered: str = "") -> str:
     caption = (
         f"Ensembles of {variant} on several base models, in percent, and the vote of all their members, "
         "fittest first. The difference, in points, is to the base with the higher validation fitness on each task; "
-        "n.s. where its paired 95 % interval, over test samples and seeds, includes 0. "
+        "n.s. where it does not hold (docs/statistics.md). "
     )
     return f"{text}\n\n{(caption + answered).strip()}\n"

@@ -7,6 +7,7 @@ stop candidates early can be compared with those that do not.
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,9 @@ from genome.report.figures.efficiency import draw_efficiency
 from genome.report.figures.style import pictures
 from genome.report.markdown import pipe_table, signed
 from genome.report.traces import answered_by
-from genome.rng import stream
+from genome.scoring.intervals import Estimate, of_difference, of_mean, of_tasks_like
 from genome.scoring.results import read_record, read_scores
-from genome.scoring.statistics import RESAMPLES, percentiles
+from genome.scoring.statistics import Answered, read_report
 from genome.search.population import described
 from genome.search.records import read_contents
 
@@ -38,13 +39,15 @@ def write(settings: Mapping[str, Any], inputs: Mapping[str, Any], outputs: Mappi
     labels, reference = settings["labels"], settings["reference"]
     runs = []
     for run in settings["runs"]:
-        scores = {row["report"]: row["score"] for row in read_scores(run["scores"])}
+        scores = {row["report"]: row for row in read_scores(run["scores"])}
         if run["report"] not in scores:
             raise GenomeError(
                 f"{run['scores']}: no score of the {run['report']}; delete the file to have it made again"
             )
         populations, test = map(read_contents, run["populations"]), scores[run["report"]]
-        progress = read_progress(run["label"], run["tasks"], run["seed"], populations, test, run["folder"])
+        answers = Path(run["scores"]).with_name("answers.jsonl")
+        answered = read_report(answers, run["metric"], run["report"], test["n"], test["score"])
+        progress = read_progress(run["label"], run["tasks"], run["seed"], populations, answered, run["folder"])
         runs.append(replace(progress, **tokens_of(run["records"])))
     table, lines = efficiency(runs, labels, reference), curves(runs, labels)
     tables.write_csv(table, outputs["table"])
@@ -60,7 +63,7 @@ class Progress:
     """What a run had spent and reached after each generation, and the test score of its result.
 
     samples, fitness: one value per generation, from generation 0 on; fitness in [0, 1]
-    test: in [0, 1]
+    answered: its scores on the test samples
     engine: the engine that answered
     prompt_tokens, response_tokens: what the engine has read and generated for all of it
     """
@@ -70,7 +73,7 @@ class Progress:
     seed: int
     samples: tuple[int, ...]
     fitness: tuple[float, ...]
-    test: float
+    answered: Answered
     folder: str
     engine: str = ""
     prompt_tokens: int = 0
@@ -87,13 +90,13 @@ class Progress:
 
 
 def read_progress(
-    label: str, tasks: str, seed: int, populations: Iterable[Mapping[str, Any]], test: float, folder: str
+    label: str, tasks: str, seed: int, populations: Iterable[Mapping[str, Any]], answered: Answered, folder: str
 ) -> Progress:
     """Return a run from the contents of its population files, in any order."""
     ordered = sorted(populations, key=lambda population: population["generation"])
     samples = tuple(population["samples"] for population in ordered)
     fitness = tuple(population["best"]["fitness"] for population in ordered)
-    return Progress(label, tasks, seed, samples, fitness, test, folder, described(ordered[-1].get("engine")))
+    return Progress(label, tasks, seed, samples, fitness, answered, folder, described(ordered[-1].get("engine")))
 
 
 def tokens_of(records: Iterable[str]) -> dict[str, int]:
@@ -107,8 +110,8 @@ def efficiency(runs: Sequence[Progress], labels: Sequence[str], reference: str) 
 
     `relative` is the median over tasks and seeds of that cost, divided by all that the reference spent on the same task
     and seed; both are missing if half of the runs or more never reach it. Scores are in percent, means over tasks and
-    seeds; `difference` is the test score minus the reference's, with a 95 % interval bootstrapped over the pairs of
-    runs (each task and seed once).
+    seeds; `difference` is the test score minus the reference's, with the 95 % interval for these tasks, over samples
+    and seeds, and for tasks like these (`like_low`, `like_high`), drawn with all their runs; missing for one task.
     """
     references = {(run.tasks, run.seed): run for run in runs if run.label == reference}
     rows = []
@@ -117,17 +120,19 @@ def efficiency(runs: Sequence[Progress], labels: Sequence[str], reference: str) 
         paired = [(run, references[run.tasks, run.seed]) for run in own]
         costs = np.array([run.to_reach(other.fitness[-1]) for run, other in paired])
         shares = np.array([cost / other.samples[-1] for cost, (_, other) in zip(costs, paired, strict=True)])
-        differences = 100 * np.array([run.test - other.test for run, other in paired])
-        draws = stream(0, "bootstrap", "efficiency").integers(len(paired), size=(RESAMPLES, len(paired)))
-        interval = percentiles(differences[draws].mean(axis=1))
+        by_task = _differences(paired)
+        mean = of_mean(by_task)
+        like = of_tasks_like(by_task).interval if len(by_task) > 1 else None
         rows.append(
             {
                 "method": label,
                 "validation": 100 * np.mean([run.fitness[-1] for run in own]),
-                "test": 100 * np.mean([run.test for run in own]),
-                "difference": differences.mean(),
-                "difference_low": interval.low,
-                "difference_high": interval.high,
+                "test": 100 * np.mean([run.answered.value for run in own]),
+                "difference": 100 * mean.value,
+                "difference_low": 100 * mean.interval.low,
+                "difference_high": 100 * mean.interval.high,
+                "like_low": 100 * like.low if like else np.nan,
+                "like_high": 100 * like.high if like else np.nan,
                 "samples": float(np.median([run.samples[-1] for run in own])),
                 "prompt_tokens": float(np.median([run.prompt_tokens for run in own])),
                 "response_tokens": float(np.median([run.response_tokens for run in own])),
@@ -139,6 +144,13 @@ def efficiency(runs: Sequence[Progress], labels: Sequence[str], reference: str) 
             }
         )
     return pd.DataFrame(rows)
+
+
+def _differences(paired: Sequence[tuple[Progress, Progress]]) -> list[Estimate]:
+    """Return the paired difference of each task, over its seeds."""
+    tasks = dict.fromkeys(run.tasks for run, _ in paired)
+    of_task = [[(run.answered, other.answered) for run, other in paired if run.tasks == task] for task in tasks]
+    return [of_difference([own for own, _ in pairs], [other for _, other in pairs]) for pairs in of_task]
 
 
 def _median(values: np.ndarray) -> float:
@@ -178,15 +190,18 @@ def curves(runs: Sequence[Progress], labels: Sequence[str], points: int = 60) ->
 def markdown(table: pd.DataFrame, reference: str, runs: Sequence[Progress] = ()) -> str:
     """Return the table in Markdown, with its caption."""
     heading = [
-        "Method", "Validation", "Test", f"Test − {reference}", "Samples", "Prompt tokens", "Response tokens",
-        f"To reach {reference}", "Share of its samples", "Runs that reach it",
+        "Method", "Validation", "Test", f"Test − {reference}", "… on tasks like these", "Samples", "Prompt tokens",
+        "Response tokens", f"To reach {reference}", "Share of its samples", "Runs that reach it",
     ]  # fmt: skip
     rows = [
         [
             row.method,
             f"{row.validation:.2f}",
             f"{row.test:.2f}",
-            "" if row.method == reference else _difference(row),
+            ""
+            if row.method == reference
+            else f"{signed(row.difference)} {_ends(row.difference_low, row.difference_high)}",
+            "" if row.method == reference or pd.isna(row.like_low) else _ends(row.like_low, row.like_high),
             f"{row.samples:,.0f}",
             f"{row.prompt_tokens:,.0f}",
             f"{row.response_tokens:,.0f}",
@@ -198,11 +213,12 @@ def markdown(table: pd.DataFrame, reference: str, runs: Sequence[Progress] = ())
     ]
     text = pipe_table(rows, heading)
     caption = (
-        "Scores in percent, means over tasks and seeds; in brackets the 95 % interval of a difference, bootstrapped "
-        "over pairs of runs (same task and seed). Samples are validation prompts answered by candidates, medians over "
-        "tasks and seeds, and so are the tokens that the engine has read and generated for them; methods without "
-        "generations count those of the experts, from which they start; searches that do not maximise the metric on "
-        "all samples are shown by the metric of their finalists, whose samples and those of the experts they count; "
+        "Scores in percent, means over tasks and seeds; in brackets the 95 % interval of a difference: on these tasks, "
+        "over test samples and seeds, and on tasks like these, which are drawn with all their runs. Samples are "
+        "validation prompts answered by candidates, medians over tasks and seeds, and so are the tokens that the "
+        "engine has read and generated for them; methods without generations count those of the experts, from which "
+        "they start; searches that do not maximise the metric on all samples are shown by the metric of their "
+        "finalists, whose samples and those of the experts they count; "
         f"“to reach {reference}” is what a method had spent at the end of the generation in which its "
         f"best validation fitness first was that with which {reference} ends there, and the share is "
         f"that of all samples that {reference} spends. Nothing stands there where half of the runs or more fail to. "
@@ -211,6 +227,6 @@ def markdown(table: pd.DataFrame, reference: str, runs: Sequence[Progress] = ())
     return f"{text}\n\n{(caption + answered).strip()}\n"
 
 
-def _difference(row: Any) -> str:
-    """Return a difference with its interval."""
-    return f"{signed(row.difference)} [{signed(row.difference_low)}, {signed(row.difference_high)}]"
+def _ends(low: float, high: float) -> str:
+    """Return an interval of a difference."""
+    return f"[{signed(low)}, {signed(high)}]"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 MEAN = "mean"
 """The name of the row, or the column, of means over tasks."""
@@ -10,9 +11,22 @@ COMPARED = ("genome", "genome_plus")
 REFERENCES = ("best_single", "model_swarms")
 """Methods that all others are compared with, in every table that shows them."""
 
-Method = Mapping[str, str]
-"""A row of a table: {name, variant, label, report}. `name` is a variant of the config, and `variant` the one whose
-runs are shown: another one if its search is the same. `label` is the name for people; `report` is best or ensemble."""
+TASKS_LIKE = "mean of tasks like these"
+"""The name of the mean that other tasks would change too: `mean` is over these tasks."""
+
+Method = Mapping[str, Any]
+"""A row of a table: {name, variant, label, report, shown, group}. `name` is a variant of the config, and `variant` the
+one whose runs are shown: another one if its search is the same. `label` is the name for people; `report` is best or
+ensemble; `shown` is the label in Markdown, which says what is reported; `group` is one of GROUPS. Optionally `blanks`:
+the columns that do not apply to it, each with the reason."""
+
+GROUPS = {
+    "control": "Controls",
+    "expert": "Experts alone",
+    "paper": "The paper's methods",
+    "beyond": "Beyond the paper",
+}
+"""Headings of groups of rows, in their order."""
 
 Column = Mapping[str, str]
 """A column of a table: {name, tasks, test_task, metric} of runs that evolved on `tasks`; optionally its `group`."""

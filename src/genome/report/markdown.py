@@ -16,6 +16,11 @@ def minus(text: str) -> str:
     return text.replace("-", "−")
 
 
+def yes_or_no(holds: bool) -> str:
+    """Return whether something holds, in the words of the csv files."""
+    return "yes" if holds else "no"
+
+
 def signed(value: float) -> str:
     """Return a difference with two decimals and its sign."""
     return minus(f"{value:+.2f}")

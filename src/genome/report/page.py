@@ -16,6 +16,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.3rem 0.7rem; border-bottom: 1px solid #e4e4e4; white-space: nowrap; }
 th { border-bottom: 1.5px solid #1a1a1a; font-weight: 600; }
 p { max-width: 46rem; }
+th:first-child, td:first-child { position: sticky; left: 0; background: #fff; }
 """
 
 

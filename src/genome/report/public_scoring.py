@@ -20,11 +20,12 @@ import pandas as pd
 from genome.files import write_text
 from genome.report import tables
 from genome.report.layout import MEAN
-from genome.report.markdown import pipe_table, points
+from genome.report.markdown import pipe_table, points, yes_or_no
 from genome.report.run_files import answered_tests
 from genome.report.traces import answered_by, joined
-from genome.scoring import statistics
+from genome.scoring import differences, statistics
 from genome.scoring.answers import check_members
+from genome.scoring.differences import Difference
 from genome.scoring.ensemble import combine, combine_each
 from genome.scoring.results import origin_of, read_origin
 from genome.scoring.statistics import Answered
@@ -302,13 +303,12 @@ def compare(tests: Mapping[str, Mapping[str, AnsweredTest]], variant: str, seeds
     """Return the runs of one variant scored in both ways, in percent, and the paired difference of the two.
 
     `tests` contains the runs of each task, one per seed, by folder. A row is an artefact and a task, or the mean over
-    the tasks that the artefact affects. The choice of an individual is not bootstrapped: the interval is of the
+    the tasks that the artefact affects. The choice of an individual is taken as it is: the interval is of the
     difference between the individuals that were chosen.
     """
-    found: dict[str, list[tuple[dict, np.ndarray]]] = {name: [] for name in ARTEFACTS}
+    found: dict[str, list[tuple[dict, Difference]]] = {name: [] for name in ARTEFACTS}
     for task, runs in tests.items():
         first = next(iter(runs.values()))
-        draws = statistics.draw_samples(task, len(first.samples))
         for name, artefact in ARTEFACTS.items():
             if artefact.applies(first.task):
                 theirs, ours = map(artefact.theirs, runs.values()), map(artefact.ours, runs.values())
@@ -318,17 +318,17 @@ def compare(tests: Mapping[str, Mapping[str, AnsweredTest]], variant: str, seeds
                     "seeds": " ".join(map(str, seeds)),
                     "runs": " ".join(runs),
                 }
-                found[name].append(_difference([*theirs], [*ours], draws, about))
+                found[name].append(_difference([*theirs], [*ours], about))
     rows = []
     for name, each in found.items():
         if len(each) > 1:
             values = {way: np.mean([row[way] for row, _ in each]) for way in ("theirs", "ours")}
-            drawn = np.mean([replicates for _, replicates in each], axis=0)
+            mean = differences.mean_difference([difference for _, difference in each])
             names = {key: joined(row[key] for row, _ in each) for key in ("seeds", "runs")}
-            each = [*each, ({"task": MEAN, **values, **names}, drawn)]
-        for row, drawn in each:
-            interval = statistics.percentiles(drawn)
-            cells = {"low": interval.low, "high": interval.high, "holds": interval.holds}
+            each = [*each, ({"task": MEAN, **values, **names}, mean)]
+        for row, difference in each:
+            interval = difference.estimate.interval
+            cells = {"low": 100 * interval.low, "high": 100 * interval.high, "holds": yes_or_no(difference.holds)}
             rows.append({"artefact": name, "variant": variant, **row, **cells})
     table = pd.DataFrame(rows, columns=PROTOCOL_COLUMNS).assign(
         difference=lambda table: table["theirs"] - table["ours"]
@@ -338,11 +338,11 @@ def compare(tests: Mapping[str, Mapping[str, AnsweredTest]], variant: str, seeds
 
 
 def _difference(
-    theirs: Sequence[Answered], ours: Sequence[Answered], draws: np.ndarray, about: Mapping[str, Any]
-) -> tuple[dict, np.ndarray]:
-    """Return the means over seeds of both ways, in percent, and their difference on each draw of samples and seeds."""
+    theirs: Sequence[Answered], ours: Sequence[Answered], about: Mapping[str, Any]
+) -> tuple[dict, Difference]:
+    """Return the means over seeds of both ways, in percent, and their paired difference."""
     values = {way: 100 * np.mean([run.value for run in runs]) for way, runs in (("theirs", theirs), ("ours", ours))}
-    return {**about, **values}, 100 * (statistics.seed_mean(theirs, draws) - statistics.seed_mean(ours, draws))
+    return {**about, **values}, differences.difference(theirs, ours)
 
 
 def markdown(table: pd.DataFrame, k: int, answered: str = "") -> str:
@@ -366,8 +366,8 @@ def markdown(table: pd.DataFrame, k: int, answered: str = "") -> str:
             text,
             "",
             "The same responses, scored as we do and with each habit of the paper's public code alone: what that adds, "
-            "in points of 100. “—” is no change, no entry a task that is not touched; n.s. where the paired 95 % "
-            f"interval includes 0. A mean is over the tasks that a habit touches. {answered}".strip(),
+            "in points of 100. “—” is no change, no entry a task that is not touched; n.s. where the difference "
+            "does not hold (docs/statistics.md). A mean is over the tasks that a habit touches. {answered}".strip(),
             "",
             *shown,
             "",

@@ -21,20 +21,25 @@ from genome.workflow.names import STATIC
 SCORE_COLUMNS = [*SCORE, "engine"]
 """The fields of a row of scores.json that tables read."""
 
+HANDED_OUT = "handed_out"
+"""The optional field that says what a run hands out."""
+
 
 def collect(score_files: Iterable[Path | str]) -> pd.DataFrame:
     """Return every row of the score files in long form, sorted; score and standard_error in percentage points.
 
     `folder` holds a row's responses, answers and scores, `run` names the run whose models answered, and `engine` the
     engine.
-    `seed` and `population_size` are missing (<NA>) for methods that have none.
+    `seed` and `population_size` are missing (<NA>) for methods that have none. `handed_out` is what a run hands out,
+    empty where that is not recorded.
     """
     rows = []
     for path in score_files:
         for row in read_scores(path):
             values = {**row, "engine": described(row.get("engine"))}
-            rows.append([*(values[column] for column in SCORE_COLUMNS), Path(path).parent.as_posix()])
-    scores = pd.DataFrame(rows, columns=[*SCORE_COLUMNS, "folder"])
+            cells = [values[column] for column in SCORE_COLUMNS]
+            rows.append([*cells, row.get(HANDED_OUT, ""), Path(path).parent.as_posix()])
+    scores = pd.DataFrame(rows, columns=[*SCORE_COLUMNS, HANDED_OUT, "folder"])
     scores[["score", "standard_error"]] = 100.0 * scores[["score", "standard_error"]].astype(float)
     whole = ["population_size", "seed", "n", "unparsed"]
     scores[whole] = scores[whole].astype("Int64")
@@ -77,8 +82,11 @@ def read_csv(path: Path | str, columns: Sequence[str], numbers: Sequence[str], r
 def chosen(scores: pd.DataFrame, method: Method, column: Column, seeds: Sequence[int]) -> pd.DataFrame:
     """Return the runs behind a cell: one per seed, one of a method without randomness, or none if a seed is missing.
 
-    They evolved on all of the column's tasks and were tested on its test; a static merge evolved on none.
+    They evolved on all of the column's tasks and were tested on its test; a static merge evolved on none. A blank cell
+    has no runs.
     """
+    if column["name"] in method.get("blanks", ()):
+        return scores.iloc[:0]
     runs = scores[
         (scores["method"] == method["variant"])
         & (scores["report"] == method["report"])

@@ -12,6 +12,11 @@ def joined(cells: Iterable[str]) -> str:
     return " ".join(dict.fromkeys(name for cell in cells for name in cell.split()))
 
 
+def unique(values: Iterable[str]) -> list[str]:
+    """Return values in their order, each once."""
+    return list(dict.fromkeys(values))
+
+
 def answered_by(rows: Iterable[tuple[str, str, str]]) -> str:
     """Return the sentence that names the engine of rows (method, test, engine); several engines with their rows."""
     by_engine: dict[str, tuple[dict, dict]] = {}
@@ -25,13 +30,20 @@ def answered_by(rows: Iterable[tuple[str, str, str]]) -> str:
 
 
 def versus(label: str, reference: str) -> str:
-    """Return the name of a row of gains."""
+    """Return the name of a row of relative gains."""
     return f"{label} vs {reference}"
+
+
+def minus(label: str, reference: str) -> str:
+    """Return the name of a row of gains in points."""
+    return f"{label} − {reference}"
 
 
 def with_runs(table: pd.DataFrame, uncertainty: pd.DataFrame) -> pd.DataFrame:
     """Return a comparison with a last column `runs`: the folders of the tests behind a row, or behind a gain."""
     scores = uncertainty[uncertainty["versus"] == ""]
     own = {str(label): joined(rows["runs"]) for label, rows in scores.groupby("method")}
-    both = {versus(one, other): joined([own[one], own[other]]) for one in own for other in own}
+    both = {
+        name(one, other): joined([own[one], own[other]]) for one in own for other in own for name in (minus, versus)
+    }
     return table.assign(runs=[(own | both).get(name, "") for name in table["method"]])

@@ -1,31 +1,25 @@
-"""How sure a score is: 95 % intervals, and paired differences between methods, over test samples and seeds.
+"""The scores of models on the samples of a test: what intervals and paired differences are computed from.
 
-Everything is computed from the answers that scoring keeps (answers.jsonl), without test data or engine. All runs on a
-test get the same draws of its samples and of the seeds, so that comparisons of two methods are paired. Corpus metrics
-(BLEU, weighted F1) are recomputed on each draw.
+Everything is read from the answers that scoring keeps (answers.jsonl), without test data or engine. Intervals are in
+`genome.scoring.intervals`, differences of methods in `genome.scoring.differences`.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from genome.errors import GenomeError
-from genome.rng import stream
 from genome.scoring import results
 from genome.scoring.ensemble import combine_each
 from genome.tasks import Task, metrics
 from genome.tasks.scoring import judge
 
-RESAMPLES = 2000
-LEVEL = 0.95
-_Z = 1.959963984540054  # the normal quantile of LEVEL, on both sides
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Answered:
     """The scores of one model on the samples of a test, and the columns that its metric is computed from."""
 
@@ -44,24 +38,41 @@ class Answered:
         """The metric, in [0, 1]."""
         return metrics.of_parts(self.metric, self.columns)
 
+    @cached_property
+    def shares(self) -> np.ndarray:
+        """What each sample contributes to the metric, shape (samples,); their mean is the metric.
 
-@dataclass(frozen=True)
-class Interval:
-    """A 95 % interval and its kind: wilson or bootstrap."""
+        These are the scores, or for a metric of all samples (BLEU, weighted F1) its jackknife pseudo-values, centred
+        on the metric (Tukey 1958): the variance of a mean of them is that of the metric, and of a difference of
+        metrics on the same samples.
+        """
+        if metrics.METRICS[self.metric] is None:
+            return self.columns[0]
+        n = len(self.samples)
+        if n == 1:
+            return np.array([self.value])
+        left = _bleu_without(*self.columns) if self.metric == "bleu" else _metric_without(self.metric, self.columns)
+        return self.value - (n - 1) * (left - left.mean())
 
-    low: float
-    high: float
-    kind: str
 
-    @property
-    def significant(self) -> bool:
-        """Whether a difference with this interval is significant: the interval excludes 0."""
-        return self.low > 0 or self.high < 0
+def _metric_without(metric: str, columns: Sequence[np.ndarray]) -> np.ndarray:
+    """Return a metric without each sample in turn, shape (samples,)."""
+    # Samples with equal columns, such as all right answers of a class, leave the same metric behind.
+    _, first, kind = np.unique(np.column_stack(columns), axis=0, return_index=True, return_inverse=True)
+    without = [metrics.of_parts(metric, [np.delete(column, place) for column in columns]) for place in first]
+    return np.array(without)[kind.ravel()]
 
-    @property
-    def holds(self) -> str:
-        """Whether a difference is significant, in the words of the tables: yes or no."""
-        return "yes" if self.significant else "no"
+
+def _bleu_without(counts: np.ndarray) -> np.ndarray:
+    """Return BLEU without each sentence in turn, from all sentences' counts, shape (samples, 11): all at once."""
+    left = counts[:, :10].sum(axis=0) - counts[:, :10]
+    matched, totals, ours, theirs = left[:, :4], left[:, 4:8], left[:, 8], left[:, 9]
+    usual = (matched > 0).all(axis=1)  # otherwise sacrebleu smooths
+    found = np.zeros(len(left))
+    precision = np.exp(np.log(matched[usual] / totals[usual]).mean(axis=1))
+    found[usual] = precision * np.exp(np.minimum(1 - theirs[usual] / ours[usual], 0))
+    found[~usual] = [metrics.bleu(row[None]) for row in left[~usual]]
+    return found
 
 
 def read_report(path: Path | str, metric: str, report: str, n: int, score: float) -> Answered:
@@ -118,75 +129,6 @@ def of_ensembles(
         of_answers(task, samples, answers, result.scores)
         for answers, result in zip(combined, judge(task, samples, combined), strict=True)
     ]
-
-
-def draw_samples(test_task: str, n: int) -> np.ndarray:
-    """Return the bootstrap's draws of n test samples, shape (RESAMPLES, n): the same for all runs on that test."""
-    return stream(0, "bootstrap", test_task).integers(n, size=(RESAMPLES, n), dtype=np.int32)
-
-
-def replicates(answered: Answered, draws: np.ndarray) -> np.ndarray:
-    """Return a model's metric on each draw of samples, shape (RESAMPLES,)."""
-    return metrics.resampled(answered.metric, answered.columns, draws)
-
-
-def over_seeds(by_seed: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the mean over seeds on each draw of samples and seeds, from each seed's replicates.
-
-    Seeds are drawn with replacement, as many as there are. All methods get the same draws, so that runs of the same
-    seed stay paired. A bootstrap of S seeds underestimates the variance by (S - 1) / S, which matters for the few seeds
-    of a table; deviations from the mean are scaled up to correct it. With a single seed only samples are drawn.
-
-    Samples contribute to the variation between seeds and are drawn with them, so intervals over several seeds tend to
-    be too wide rather than too narrow (the pigeonhole bootstrap: Owen 2007), except for two seeds that differ widely.
-    """
-    values = np.stack(by_seed)
-    count, draws = values.shape
-    mean = values.mean(axis=0)
-    if count == 1:
-        return mean
-    chosen = stream(0, "bootstrap", "seeds").integers(count, size=(count, draws))
-    return mean + math.sqrt(count / (count - 1)) * (np.take_along_axis(values, chosen, axis=0).mean(axis=0) - mean)
-
-
-def seed_mean(runs: Sequence[Answered], draws: np.ndarray) -> np.ndarray:
-    """Return the mean of runs, one per seed, on each draw of samples and seeds (`over_seeds`)."""
-    return over_seeds([replicates(run, draws) for run in runs])
-
-
-def percentiles(values: np.ndarray) -> Interval:
-    """Return the percentile interval of a bootstrap."""
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
-    return Interval(float(low), float(high), "bootstrap")
-
-
-def of_scores(values: np.ndarray) -> Interval:
-    """Return the percentile interval of scores, which stay in [0, 1]."""
-    found = percentiles(values)
-    return Interval(max(found.low, 0.0), min(found.high, 1.0), found.kind)
-
-
-def wilson(successes: float, n: int) -> Interval:
-    """Return Wilson's interval of a share (Wilson 1927), which has a width even if all answers are correct."""
-    share, spread = successes / n, _Z**2 / n
-    centre = share + spread / 2
-    width = math.sqrt(share * (1 - share) * spread + spread**2 / 4)
-    low, high = (centre - width) / (1 + spread), (centre + width) / (1 + spread)
-    # Rounding must neither leave [0, 1] nor exclude the share itself: the interval of n of n ends at 1.
-    return Interval(min(max(low, 0.0), share), max(min(high, 1.0), share), "wilson")
-
-
-def interval(runs: Sequence[Answered], values: np.ndarray) -> Interval:
-    """Return the interval of a mean over runs, one per seed, given its replicates.
-
-    Wilson's interval is used for the share of correct answers of a single run, and if all samples of all runs are
-    correct, or all are wrong: the bootstrap then has no variance. Otherwise it is bootstrapped over samples and seeds.
-    """
-    scores = {score for run in runs for score in run.scores}
-    if (len(runs) == 1 and runs[0].binary) or scores in ({0.0}, {1.0}):
-        return wilson(sum(runs[0].scores), len(runs[0].scores))
-    return of_scores(values)
 
 
 def same_samples(runs: Iterable[tuple[str, Answered]]) -> int:

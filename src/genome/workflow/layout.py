@@ -1,19 +1,24 @@
 """How tables and figures are laid out: their rows, their columns, and the tests of runs behind them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from genome.config.results import AblationTable, Comparison, DomainTable, ScalingFigure, TransferTable
+from genome.config.results import AblationTable, Comparison, DomainTable, ScalingFigure, TimingTable, TransferTable
+from genome.config.variants import NOT_IN_PAPER, Variant
+from genome.report.layout import GROUPS
 from genome.workflow.applies import reason_against
 from genome.workflow.evaluation import test_of
-from genome.workflow.names import RunName, TestName
+from genome.workflow.names import STATIC, RunName, TestName
 from genome.workflow.plan import JSON, Plan
 from genome.workflow.runs import run_of, searched_as
 
-Shown = Comparison | DomainTable | TransferTable | AblationTable | ScalingFigure
+Shown = Comparison | TimingTable | DomainTable | TransferTable | AblationTable | ScalingFigure
 """The parts of a config that compare variants on tests."""
 
 Column = Mapping[str, str]
 """A column: its `name`, the `tasks` that its runs evolve on, the `test_task` that they are tested on, its `group`."""
+
+BASE = "base"
+"""The method that is the base model alone."""
 
 
 def columns_of(shown: Shown) -> list[Column]:
@@ -39,19 +44,35 @@ def tests_behind(plan: Plan, shown: Shown) -> list[TestName]:
     sizes = shown.sizes if isinstance(shown, ScalingFigure) else [plan.config.population_size]
     tests = [
         test_of(column["test_task"], run_of(plan, variant, column["tasks"], seed, size))
-        for variant in shown.rows
+        for variant in rows_of(plan, shown)
         for column in columns_of(shown)
         if reason_against(plan, variant, column["tasks"], column["test_task"]) is None
         for size in sizes
         for seed in plan.config.seeds
     ]
-    return list(dict.fromkeys(tests))
+    experts = [
+        test_of(column["test_task"], RunName((STATIC,), expert))
+        for expert in experts_of(plan, shown)
+        for column in columns_of(shown)
+    ]
+    return list(dict.fromkeys([*tests, *experts]))
+
+
+def rows_of(plan: Plan, shown: Shown) -> list[str]:
+    """Return the variants that are rows: those that the config names, and the base if experts are rows."""
+    base = [BASE] if experts_of(plan, shown) and BASE in plan.variants else []
+    return list(dict.fromkeys([*base, *shown.compared]))
+
+
+def experts_of(plan: Plan, shown: Shown) -> Sequence[str]:
+    """Return the experts that are rows of their own tests."""
+    return plan.experts if isinstance(shown, Comparison) and shown.rows == "experts" else ()
 
 
 def blanks_of(plan: Plan, shown: Shown) -> dict[str, dict[str, str]]:
     """Return why cells stay blank: by the labels of rows, then by the names of columns."""
     found: dict[str, dict[str, str]] = {}
-    for variant in shown.rows:
+    for variant in rows_of(plan, shown):
         for column in columns_of(shown):
             reason = reason_against(plan, variant, column["tasks"], column["test_task"])
             if reason is not None:
@@ -65,18 +86,43 @@ def runs_behind(plan: Plan, shown: Shown) -> list[RunName]:
 
 
 def shown_method(plan: Plan, variant: str) -> dict[str, JSON]:
-    """Return how a variant is shown: whose runs, under which label, and what of them is reported."""
+    """Return how a variant is shown: whose runs, under which label, what of them is reported, and in which group."""
+    found = plan.variant(variant)
     return {
         "name": variant,
         "variant": searched_as(plan, variant),
-        "label": plan.variant(variant).label,
-        "report": "ensemble" if plan.variant(variant).ensemble_size else "best",
+        "label": found.label,
+        "report": "ensemble" if found.ensemble_size else "best",
+        "shown": _named_result(found),
+        "group": found.group,
     }
+
+
+def _named_result(variant: Variant) -> str:
+    """Return a variant's label with what is reported of a population; a heading says what is not in the paper."""
+    label = variant.label.removesuffix(NOT_IN_PAPER)
+    if variant.method.stage != "generation" or any(word in label for word in ("ensemble", "best individual")):
+        return label
+    return f"{label}, {f'ensemble of {variant.ensemble_size}' if variant.ensemble_size else 'best individual'}"
+
+
+def _shown_expert(expert: str) -> dict[str, JSON]:
+    names = dict.fromkeys(("name", "variant", "label", "shown"), expert)
+    return {**names, "report": "best", "group": "expert"}
 
 
 def shown_methods(plan: Plan, shown: Shown) -> list[dict[str, JSON]]:
     """Return how a table or figure shows its rows."""
-    return [shown_method(plan, name) for name in shown.rows]
+    return [shown_method(plan, name) for name in shown.compared]
+
+
+def compared_rows(plan: Plan, shown: Shown) -> list[dict[str, JSON]]:
+    """Return how a table shows its rows: by their groups, unless all are compared with the first."""
+    rows = [shown_method(plan, name) for name in rows_of(plan, shown)]
+    if isinstance(shown, AblationTable):
+        return rows
+    rows += map(_shown_expert, experts_of(plan, shown))
+    return sorted(rows, key=lambda row: [*GROUPS].index(row["group"]))
 
 
 def shown_columns(plan: Plan, shown: Shown) -> list[Column]:

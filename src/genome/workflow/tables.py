@@ -19,15 +19,14 @@ from genome.config.results import (
     TimingTable,
     TransferTable,
 )
-from genome.workflow import runs
+from genome.workflow import efficiency, evaluation, runs
 from genome.workflow.evaluation import files_of, members_of, test_of, whole_populations
 from genome.workflow.layout import (
     Shown,
     blanks_of,
+    compared_rows,
     runs_behind,
     shown_columns,
-    shown_method,
-    shown_methods,
     tests_behind,
 )
 from genome.workflow.names import STATIC, RunName
@@ -47,10 +46,21 @@ def _comparison(table: str, plan: Plan, shown: Shown) -> Mapping[str, JSON]:
     return {
         "version": plan.versions["tables"],
         "table": table,
-        "methods": shown_methods(plan, shown),
+        "methods": compared_rows(plan, shown),
         "columns": shown_columns(plan, shown),
         "seeds": plan.config.seeds,
         **({"blanks": blanks} if blanks else {}),
+    }
+
+
+def _compared_files(plan: Plan, shown: Shown) -> Files:
+    """Return the tests behind a comparison, and the populations that name the expert which Best Single is."""
+    best = unique(evaluation.model_of(plan, run) for run in runs_behind(plan, shown) if run.variant == "best_single")
+    tests = tests_behind(plan, shown)
+    return {
+        "scores": files_of(tests, "scores.json"),
+        "answers": files_of(tests, "answers.jsonl"),
+        "best_single": best,
     }
 
 
@@ -112,41 +122,6 @@ def _study_description(plan: Plan, shown: Study) -> Mapping[str, JSON]:
         "seed": shown.seed,
         "population_size": plan.config.population_size,
         "generations": plan.config.generations,
-    }
-
-
-def _compared_runs(plan: Plan, shown: Efficiency) -> list[dict[str, JSON]]:
-    """Return the runs whose costs are compared, each with the files that show them."""
-    return [
-        {
-            "variant": variant,
-            "tasks": task,
-            "seed": seed,
-            "folder": run.folder,
-            "populations": runs.shown_populations(plan, run),
-            "records": runs.records_of(plan, [run]),
-            "scores": f"{test_of(task, run).folder}/scores.json",
-        }
-        for variant in shown.variants
-        for task in shown.tasks
-        for seed in plan.config.seeds
-        for run in (runs.run_of(plan, variant, task, seed),)
-    ]
-
-
-def _efficiency_files(plan: Plan, shown: Efficiency) -> Files:
-    compared = _compared_runs(plan, shown)
-    # Runs share records, which must not be listed twice.
-    return unique(file for run in compared for file in (run["scores"], *run["populations"], *run["records"]))
-
-
-def _efficiency(plan: Plan, shown: Efficiency) -> Mapping[str, JSON]:
-    methods = {name: shown_method(plan, name) for name in [*shown.variants, shown.reference]}
-    return {
-        "version": plan.versions["tables"],
-        "labels": [methods[name]["label"] for name in shown.variants],
-        "reference": methods[shown.reference]["label"],
-        "runs": [{**run, **methods[run["variant"]]} for run in _compared_runs(plan, shown)],
     }
 
 
@@ -236,7 +211,7 @@ def reachable_files(plan: Plan) -> list[str]:
 def _compared(name: str, config: type[Shown], section: str, title: str, caption: str) -> Result[Any]:
     """Return the row of a table that compares methods on tests; one rule makes all of them."""
     settings = partial(_comparison, name)
-    return Result(name, config, section, title, caption, tests_with_answers, settings, rule="compare")
+    return Result(name, config, section, title, caption, _compared_files, settings, rule="compare")
 
 
 TABLES: Mapping[str, Result[Any]] = by_name(
@@ -260,7 +235,7 @@ TABLES: Mapping[str, Result[Any]] = by_name(
         title="Single tasks",
         caption=(
             "Each method evolves on one task, or merges for it, and is tested on the same task. The gains below a"
-            " method are relative to the rows that they name."
+            " method are over the rows that they name: in points, and in percent of these."
         ),
     ),
     _compared(
@@ -316,7 +291,7 @@ TABLES: Mapping[str, Result[Any]] = by_name(
         config=AblationTable,
         section=REASONS,
         title="Ablations",
-        caption="The whole method, and the method without each of its parts. Losses marked n.s. are not significant.",
+        caption="The whole method, and the method without each of its parts. Losses marked n.s. do not hold.",
     ),
     Result(
         name="table10",
@@ -352,8 +327,8 @@ TABLES: Mapping[str, Result[Any]] = by_name(
             "The validation samples that each method evaluates: in total, and until it reaches the final fitness "
             "of the method that it is compared with."
         ),
-        inputs=_efficiency_files,
-        settings=_efficiency,
+        inputs=efficiency.files,
+        settings=efficiency.settings,
         rule="efficiency",
     ),
     Result(

@@ -7,10 +7,10 @@ from genome.errors import GenomeError
 from genome.files import write_json, write_jsonl
 from genome.report.figures.scaling import draw_scaling, scaling
 from genome.report.tables import collect
-from genome.scoring.statistics import wilson
+from genome.scoring.intervals import wilson
 
 METHODS = [
-    {"name": name, "variant": name, "label": label, "report": "best"}
+    {"name": name, "variant": name, "label": label, "report": "best", "shown": label, "group": "paper"}
     for name, label in (("best_single", "Best Single"), ("model_swarms", "Model Swarms"), ("genome", "GENOME"))
 ]
 RIGHT = {"model_swarms": {10: 20, 20: 24}, "genome": {10: 22, 20: 30}}
@@ -69,7 +69,7 @@ def test_scores_are_means_over_seeds_at_each_size(files):
 def test_one_seed_gets_wilsons_interval(files):
     table = scaling(collect(files), METHODS, columns("t"), [10], [2])
     [row] = table[table["method"] == "GENOME"].to_dict("records")
-    expected = wilson(24, 40)
+    expected = wilson(24 / 40, 40)
     assert (row["low"], row["high"]) == pytest.approx((100 * expected.low, 100 * expected.high))
 
 

@@ -6,7 +6,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
@@ -17,7 +16,8 @@ from genome.report.layout import MEAN
 from genome.report.run_files import answered_tests
 from genome.report.tables import write_csv
 from genome.report.traces import joined
-from genome.scoring import statistics
+from genome.scoring import intervals, statistics
+from genome.scoring.intervals import Estimate
 from genome.scoring.statistics import Answered
 from genome.tasks import Task
 
@@ -60,32 +60,21 @@ def table(tests: Mapping[str, Sequence[Sequence[Answered]]], seeds: Sequence[int
 
     `tests` contains the scores of `by_size` for each task and each seed of its runs.
     """
-    rows, drawn = [], []
+    rows, estimates = [], []
     for task, runs in tests.items():
         n = len(runs[0][0].samples)
-        draws = statistics.draw_samples(task, n)
-        drawn.append([])
-        for k, by_seed in enumerate(zip(*runs, strict=True), start=1):
-            values = statistics.seed_mean(by_seed, draws)
-            drawn[-1].append(values)
-            interval = statistics.interval(by_seed, values)
-            rows.append(
-                {"task": task, "k": k, "score": np.mean([run.value for run in by_seed]), **_ends(interval), "n": n}
-            )
-    by_task = pd.DataFrame(rows)
-    means = by_task.groupby("k")["score"].mean()
-    rows += [
-        {"task": MEAN, "k": k, "score": means[k], **_ends(statistics.of_scores(values))}
-        for k, values in enumerate(np.mean(drawn, axis=0), start=1)
-    ]
+        estimates.append([intervals.of_score(by_seed) for by_seed in zip(*runs, strict=True)])
+        rows += [{"task": task, "k": k, **_score(each), "n": n} for k, each in enumerate(estimates[-1], start=1)]
+    means = map(intervals.of_mean, zip(*estimates, strict=True))
+    rows += [{"task": MEAN, "k": k, **_score(mean)} for k, mean in enumerate(means, start=1)]
     found = pd.DataFrame(rows).assign(seeds=" ".join(map(str, seeds)))
     found[["score", "low", "high"]] *= 100
     found["n"] = found["n"].astype("Int64")
     return found
 
 
-def _ends(interval: statistics.Interval) -> dict[str, float]:
-    return {"low": interval.low, "high": interval.high}
+def _score(estimate: Estimate) -> dict[str, float]:
+    return {"score": estimate.value, "low": estimate.interval.low, "high": estimate.interval.high}
 
 
 def draw(found: pd.DataFrame, k: int, out: Iterable[Path | str]) -> None:

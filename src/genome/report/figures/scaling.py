@@ -10,9 +10,9 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from genome.report import tables
-from genome.report.comparison import uncertainty
 from genome.report.figures.style import COLUMN, LEGEND, PAGE, SERIES, pictures, styled
 from genome.report.layout import Column, Method, Style
+from genome.report.uncertainty import uncertainty
 
 log = logging.getLogger("genome")
 
@@ -66,7 +66,7 @@ def draw_scaling(table: pd.DataFrame, out: Iterable[Path | str]) -> None:
                 axes.errorbar(
                     line["population_size"] + apart * (2 * i - len(methods) + 1),
                     line["value"],
-                    # A bootstrap interval may exclude the score itself: the best BLEU exceeds 100 by rounding.
+                    # The best BLEU exceeds 100 by rounding.
                     yerr=[(line["value"] - line["low"]).clip(0), (line["high"] - line["value"]).clip(0)],
                     **SERIES[i % len(SERIES)],
                     lw=1.2, ms=4, mec="white", mew=0.4, elinewidth=0.7, capsize=1.5, capthick=0.7, label=method,
