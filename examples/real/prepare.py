@@ -4,7 +4,7 @@
     GENOME_DATA=FOLDER python -P examples/real/prepare.py
 
 The model is SmolLM2-135M-Instruct, from that package's GGUF file, to which a link is made. The corpora are the first
-rows of the training splits of CommonsenseQA, ARC-Challenge and GSM8K, which the folder has as their authors publish them.
+rows of the training splits of CommonsenseQA, ARC-Challenge and GSM8K, which the folder has as they are published.
 """
 
 import gzip

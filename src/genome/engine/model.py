@@ -42,7 +42,7 @@ BATCH_TOKENS = 32768
 """Most tokens of a batch by default, with padding and with the longest possible answers."""
 
 LOGITS_AT_ONCE = 2**26
-"""Most logits (tokens x vocabulary) in memory during scoring: 256 MB in float32."""
+"""Most logits (tokens x vocabulary) that are computed at a time: 256 MB in float32."""
 
 PLAIN_LAYERS = (DynamicLayer, DynamicSlidingWindowLayer)
 """Caches of attention to all tokens, or to a window or chunk, that contain only keys and values."""
@@ -143,7 +143,7 @@ class Model:
             return self._generate(prompts, max_tokens, stops)
         completions: list[Completion] = [Completion([], False)] * len(prompts)
         shared = reader.shared(prompts)
-        for places in batches.by_length(prompts, self.batch_tokens, max_tokens):
+        for places in batches.by_length(prompts, self.batch_tokens, max_tokens, self._predictions_at_once()):
             answers = self._decode(reader, [prompts[place] for place in places], shared, max_tokens, stops)
             for place, answer in zip(places, answers, strict=True):
                 completions[place] = answer
@@ -173,6 +173,7 @@ class Model:
             answers[rows, step] = tokens
             # argmax returns a NaN if there is one, so checking the chosen logit is enough.
             self._refuse_nan(logits.gather(-1, tokens[:, None]).squeeze(-1)[running])
+            del logits  # before the next step makes its own
             ended = running & torch.isin(tokens, self._end_tokens)
             lengths[rows[ended]], stopped[rows[ended]] = step, True
             running &= ~ended
@@ -250,7 +251,7 @@ class Model:
                 for prompt, value in enumerate(of_each):
                     scores[prompt][place] = value
 
-        most = max(1, LOGITS_AT_ONCE // self.vocabulary)
+        most = self._predictions_at_once()
         reader = self._padded(longest)
         if reader is None:
             for places in batches.equal_lengths(prompts, min(self._unpadded_tokens(), most), 0):
@@ -305,7 +306,7 @@ class Model:
 
         A prompt has `room` tokens for its continuations side by side; 0: they follow copies of it.
         """
-        batch, most = [prompts[place] for place in places], max(1, LOGITS_AT_ONCE // self.vocabulary)
+        batch, most = [prompts[place] for place in places], self._predictions_at_once()
         lengths = [len(prompt) for prompt in batch]
 
         def keep(tokens: Sequence[tuple[int, int, int, int]], logits: torch.Tensor) -> None:
@@ -374,6 +375,10 @@ class Model:
         return [
             [next(scores)[len(prompt) - 1 :] for _ in each] for prompt, each in zip(prompts, continuations, strict=True)
         ]
+
+    def _predictions_at_once(self) -> int:
+        """Return behind how many tokens the next one may be predicted at a time."""
+        return max(1, LOGITS_AT_ONCE // self.vocabulary)
 
     def _totals(self, logits: torch.Tensor) -> torch.Tensor:
         """Return the log-sum-exp [n] of logits [n, vocabulary]; GenomeError if one is NaN."""
