@@ -124,6 +124,16 @@ def test_batches_are_bounded_by_tokens(gemma, batch_tokens):
     assert answers == Model(gemma[0]).complete(PROMPTS, 8)
 
 
+@pytest.mark.parametrize("most", [1, 3])
+def test_batches_are_bounded_by_logits(gemma, most, monkeypatch):
+    served = Model(gemma[0])
+    answers = served.complete(PROMPTS, 8)
+    monkeypatch.setattr("genome.engine.model.LOGITS_AT_ONCE", most * served.vocabulary)
+    shapes = passes(served)
+    assert served.complete(PROMPTS, 8) == answers
+    assert max(rows for rows, columns in shapes if columns == 1) == most
+
+
 def test_by_length_cuts_batches_with_padding_and_room():
     prompts = [[0] * length for length in (7, 1, 3, 3, 9)]
     cut = list(batches.by_length(prompts, 20, room=2))
@@ -132,6 +142,7 @@ def test_by_length_cuts_batches_with_padding_and_room():
     )
     assert sorted(itertools.chain(*cut)) == [0, 1, 2, 3, 4]
     assert [len(prompts[place]) for places in cut for place in places] == [1, 3, 3, 7, 9]
+    assert list(batches.by_length(prompts, 20, room=2, rows=2)) == [[1, 2], [3, 0], [4]]
 
 
 def test_common_prefix_leaves_a_token_of_each_prompt():

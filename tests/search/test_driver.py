@@ -19,7 +19,7 @@ from genome.errors import GenomeError
 from genome.genotype import Genotype, Noise
 from genome.search.driver import Scoreboard, drive, score_experts
 from genome.search.measure import Measure
-from genome.search.methods import read_method
+from genome.search.methods import METHODS, read_method
 from genome.search.population import Fitness, Individual, individuals_in
 from genome.search.records import kept, read_population, write_population
 from genome.search.settings import FROM_EXPERTS, space_of

@@ -1,6 +1,7 @@
 """Batches of prompts: which go together, and their tokens, masks and positions."""
 
 import itertools
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,13 +10,13 @@ import torch
 Prompts = Sequence[Sequence[int]]
 
 
-def by_length(prompts: Prompts, tokens: int, room: int) -> Iterator[list[int]]:
+def by_length(prompts: Prompts, tokens: int, room: int, rows: int = sys.maxsize) -> Iterator[list[int]]:
     """Sort the places of prompts by length and cut them into batches of at most `tokens` tokens, or of one prompt.
 
-    A row counts as long as the longest of its batch, with `room` more tokens for an answer.
+    A row counts as long as the longest of its batch, with `room` more tokens for an answer. A batch has at most `rows`.
     """
     order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
-    for start, stop in parts([len(prompts[place]) + room for place in order], tokens):
+    for start, stop in parts([len(prompts[place]) + room for place in order], tokens, rows):
         yield order[start:stop]
 
 
@@ -28,11 +29,12 @@ def equal_lengths(prompts: Prompts, tokens: int, room: int) -> Iterator[list[int
             yield places[start:stop]
 
 
-def parts(lengths: Sequence[int], tokens: int) -> Iterator[tuple[int, int]]:
-    """Cut increasing lengths into spans of at most `tokens` tokens with padding, or of one length."""
+def parts(lengths: Sequence[int], tokens: int, rows: int = sys.maxsize) -> Iterator[tuple[int, int]]:
+    """Cut increasing lengths into spans of at most `rows`, and of at most `tokens` with padding or of one length."""
     start = 0
     for end, length in enumerate(lengths):
-        if end > start and (end - start + 1) * length > tokens:
+        number = end - start
+        if number and (number == rows or (number + 1) * length > tokens):
             yield start, end
             start = end
     yield start, len(lengths)

@@ -72,6 +72,7 @@ def decode(
         answers[rows, step] = tokens
         # argmax returns a NaN if there is one, so checking the chosen logit is enough.
         refuse(logits.gather(-1, tokens[:, None]).squeeze(-1)[running])
+        del logits  # before the next step makes its own
         ended = running & torch.isin(tokens, ends)
         lengths[rows[ended]], stopped[rows[ended]] = step, True
         running &= ~ended

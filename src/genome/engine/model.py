@@ -45,7 +45,7 @@ BATCH_TOKENS = 32768
 """Most tokens of a batch by default, with padding and with the longest possible answers."""
 
 LOGITS_AT_ONCE = 2**26
-"""Most logits (tokens x vocabulary) in memory during scoring: 256 MB in float32."""
+"""Most logits (tokens x vocabulary) that are computed at a time: 256 MB in float32."""
 
 PLAIN_LAYERS = (DynamicLayer, DynamicSlidingWindowLayer)
 """Caches of attention to all tokens, or to a window or chunk, that contain only keys and values."""
@@ -134,7 +134,7 @@ class Model:
             return self._generate(prompts, max_tokens, stops)
         completions: list[Completion] = [Completion([], False)] * len(prompts)
         shared = reader.shared(prompts)
-        for places in batches.by_length(prompts, self.batch_tokens, max_tokens):
+        for places in batches.by_length(prompts, self.batch_tokens, max_tokens, self._predictions_at_once()):
             batch = [prompts[place] for place in places]
             alone = Part(lambda: None, reader.read(batch, shared, room=max_tokens - 1, leave=1))
             answers = decode(reader, batch, [alone], max_tokens, self._end_tokens, stops, self._refuse_nan)
@@ -165,7 +165,8 @@ class Model:
             )
         weights = self._optimised(adapters, prompts) if tau is None else self._similar(adapters, prompts, tau)
         completions: list[Completion] = [Completion([], False)] * len(prompts)
-        for places in batches.by_length(prompts, max(1, self.batch_tokens // len(adapters)), max_tokens):
+        most = max(1, self.batch_tokens // len(adapters))
+        for places in batches.by_length(prompts, most, max_tokens, self._predictions_at_once()):
             batch, parts = [prompts[place] for place in places], []
             for adapter, each in zip(adapters, weights[:, places], strict=True):
                 self.use(adapter)
@@ -259,7 +260,7 @@ class Model:
                 for prompt, value in enumerate(of_each):
                     scores[prompt][place] = value
 
-        most = max(1, LOGITS_AT_ONCE // self.vocabulary)
+        most = self._predictions_at_once()
         reader = self._padded(longest)
         if reader is None:
             for places in batches.equal_lengths(prompts, min(self._unpadded_tokens(), most), 0):
@@ -314,7 +315,7 @@ class Model:
 
         A prompt has `room` tokens for its continuations side by side; 0: they follow copies of it.
         """
-        batch, most = [prompts[place] for place in places], max(1, LOGITS_AT_ONCE // self.vocabulary)
+        batch, most = [prompts[place] for place in places], self._predictions_at_once()
         lengths = [len(prompt) for prompt in batch]
 
         def keep(tokens: Sequence[tuple[int, int, int, int]], logits: torch.Tensor) -> None:
@@ -383,6 +384,10 @@ class Model:
         return [
             [next(scores)[len(prompt) - 1 :] for _ in each] for prompt, each in zip(prompts, continuations, strict=True)
         ]
+
+    def _predictions_at_once(self) -> int:
+        """Return behind how many tokens the next one may be predicted at a time."""
+        return max(1, LOGITS_AT_ONCE // self.vocabulary)
 
     def _totals(self, logits: torch.Tensor) -> torch.Tensor:
         """Return the log-sum-exp [n] of logits [n, vocabulary]; GenomeError if one is NaN."""
