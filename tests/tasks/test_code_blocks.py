@@ -51,6 +51,12 @@ def test_a_block_that_assigns_the_function_defines_it():
     assert read_program(response, TESTS) == "double = lambda x: 2 * x"
 
 
+def test_a_function_that_the_tests_call_may_be_named_like_a_test():
+    program = "def test_even(x):\n    return x % 2 == 0"
+    response = f"```python\n{program}\n```\nTry it:\n```python\nassert test_even(2) == True\n```"
+    assert read_program(response, ["assert test_even(2) == True"]) == program
+
+
 def test_the_body_of_a_prefix_keeps_its_indent():
     body = "    y = x\n    return y"
     assert read_program(f"\n{body}\n", TESTS, body=True) == body

@@ -58,7 +58,7 @@ def read_program(text: str, tests: Sequence[str] = (), body: bool = False) -> st
 
 def _chosen(blocks: Sequence[str], called: set[str]) -> str:
     defining = [block for block in blocks if _DEFINITION.search(block)]
-    asked = [block for block in defining if called & _defined(block)]
+    asked = [block for block in blocks if called & _defined(block)]
     for candidates in (asked, defining, blocks):
         if len(candidates) == 1:
             return candidates[0]
