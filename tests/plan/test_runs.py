@@ -20,6 +20,8 @@ RUN = RunName(("sums",), "genome_plus", 4, 1)
         ("genome", "sums/genome/n4/seed1"),
         ("best_single", "sums/best_single"),
         ("lorahub", "sums/lorahub/seed1"),
+        ("uniform", "sums/uniform"),
+        ("randopt", "sums/randopt/seed1"),
         ("dare_ties", "static/dare_ties/seed1"),
         ("data_merge", "static/data_merge"),
         ("ties", "static/ties"),
@@ -62,6 +64,8 @@ def test_populations_begin_with_the_shared_generation_0(plan):
     [
         ("genome", "pairs"),
         ("genome_plus-no_initialisation", "experts"),
+        ("model_swarms", "populated"),
+        ("model_swarms-pairs", "pairs"),
         ("cma_es-product", "pairs-product"),
         ("study-cr01-imr02-gmr10", "pairs"),
         ("factors", "pairs-factors"),
@@ -100,6 +104,12 @@ def test_evaluations_include_the_experts_if_these_are_generation_0(plan):
     assert runs.evaluations_of(plan, from_experts)[:2] == [
         "results/runs/sums/experts/evaluations.jsonl",
         "results/runs/sums/initial-experts/n4/seed1/evaluations.jsonl",
+    ]
+    swarm = RunName(("sums",), "model_swarms", 4, 1)
+    assert runs.evaluations_of(plan, swarm)[0] == "results/runs/sums/experts/evaluations.jsonl"
+    assert runs.evaluations_of(plan, RunName(("sums",), "randopt", seed=1)) == [
+        "results/runs/sums/experts/evaluations.jsonl",
+        "results/runs/sums/randopt/seed1/evaluations.jsonl",
     ]
 
 

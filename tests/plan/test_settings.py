@@ -32,6 +32,7 @@ def texts(plan):
         "experts of both": settings.of_fitness(plan, BOTH),
         "initial pairs": settings.of_initial(plan, SINGLE, "pairs"),
         "initial experts": settings.of_initial(plan, SINGLE, "experts"),
+        "initial populated": settings.of_initial(plan, SINGLE, "populated"),
         "initial experts-product": settings.of_initial(plan, SINGLE, "experts-product"),
         "initial experts-shared-16": settings.of_initial(plan, SINGLE, "experts-shared-16"),
         "dare_ties": runs.search_settings(plan, "dare_ties"),
@@ -61,7 +62,7 @@ def changed(**changes):
 
 SEARCHES = {f"run {name}" for name in (*VARIANTS, *BASELINES)}
 REPEATING = {"initial experts", "initial experts-product", "initial experts-shared-16"}
-INITIAL = {"initial pairs", *REPEATING}
+INITIAL = {"initial pairs", "initial populated", *REPEATING}
 OF_FITNESS = {"experts", "experts of both", *INITIAL, *SEARCHES, "responses genome_plus-team"}
 OF_SCORES = {"scores genome_plus", "scores genome_plus-team"}
 SHOWN = {f"table{number}" for number in (2, 3, 4, 5, 6, 7, 8)} | {"figure2", "efficiency"}

@@ -33,7 +33,7 @@ JOBS = {
     "split": TASKS,
     "prepare_prompts": 2 * TASKS,
     "score_experts": TASKS,
-    "initial_population": TASKS * SEEDS,
+    "initial_population": 2 * TASKS * SEEDS,  # of pairs, and of the experts for Model Swarms
     "generation": 3 * TASKS * SEEDS * GENERATIONS,
     "baseline": 3 * TASKS,
     "searched_baseline": TASKS * SEEDS,

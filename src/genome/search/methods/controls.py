@@ -120,9 +120,9 @@ def task_arithmetic(experts: Population, settings: TaskArithmeticSettings, seed:
 def randopt(experts: Population, settings: RandOptSettings, seed: int) -> Search:
     """Return random neighbours of the best expert, `w + sigma * noise`; the ensemble is the best of them.
 
-    The authors perturb all weights of a pretrained model, 5000 times with the default `sigmas`, and the best 1 to 10 %
-    vote (github.com/sunrainyg/RandOpt). Here the weights are the factors A and B of an expert's adapter, and the
-    number of neighbours is a search's. An ensemble of 3 of 160 is the best 2 %.
+    The authors' scripts perturb all weights of a pretrained model, 5000 times with the default `sigmas`, and the best
+    1 to 10 % vote (github.com/sunrainyg/RandOpt). Here the weights are the factors A and B of an expert's adapter, and
+    by default there are about as many neighbours as GENOME+ evaluates genotypes; 3 of 160 are the best 2 %.
     """
     best = fittest(experts.members)[0]
     neighbours: list[Individual] = []
