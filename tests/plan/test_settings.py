@@ -287,7 +287,7 @@ def test_missing_chat_template_of_a_task_is_one_line(tmp_path):
 def test_settings_of_a_race_name_its_version(plan):
     given = settings.of_search(plan, SINGLE, "genome_plus-racing")
     assert given["races"] == racing.VERSION
-    assert given["racing"]["looks"] == [25, 50, 100]
+    assert given["racing"]["looks"] == [20, 40, 80, 120]
 
 
 def test_settings_are_canonical_text():
