@@ -1,4 +1,4 @@
-"""Controls run to scored tests: a LoRA of the validation samples, Majority, TIES; and a run on a part of the samples."""
+"""Controls run to scored tests: the Validation LoRA, Majority and TIES; and a run on a part of the samples."""
 
 import json
 from pathlib import Path
