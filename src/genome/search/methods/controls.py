@@ -1,4 +1,4 @@
-"""Controls that are no searches: the Validation LoRA (`genome.lora.held_out`) and Majority.
+"""Controls that do not search: the Validation LoRA (`genome.lora.held_out`) and Majority.
 
 They show what the validation samples are worth without any expert (the critique of arXiv 2602.12323 and 2511.21437).
 """
