@@ -106,6 +106,11 @@ def test_cost_of_generation_0_does_not_count_known_scores():
     assert [initial(scheme, 15) for scheme in schemes] == [5, 5, 15, 15]
 
 
+def test_run_on_a_part_of_a_task_is_asked_for_its_samples():
+    setting = replace(SETTING, tasks={**SETTING.tasks, "sums@50": SETTING.tasks["sums"]})
+    assert cost(job("score_experts", tasks="sums@50+facts"), setting=setting).samples == 10 * (50 + 20)
+
+
 def test_cost_adds_samples_and_tokens_of_all_tasks():
     scored = cost(job("score_experts", tasks="sums+facts"))
     assert (scored.evaluations, scored.samples) == (10, 400)

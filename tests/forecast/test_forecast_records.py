@@ -185,6 +185,13 @@ def test_imports_are_not_trainings(tmp_path):
     assert found == [10, 3]
 
 
+def test_training_on_validation_samples_takes_as_long_as_before(tmp_path):
+    write_json(tmp_path / "results/benchmarks/runs/sums/validation_lora/seed1.json", trained(seconds=90.0))
+    for path in ("sums/validation_lora/seed1", "sums/lorahub/seed1"):
+        benchmark(tmp_path, f"results/benchmarks/runs/{path}", 100.0)
+    assert own_seconds(tmp_path, "validation_lora", "results/benchmarks/runs/*/*/*.tsv") == 100
+
+
 def test_a_damaged_benchmark_file_is_named(tmp_path):
     write_text(tmp_path / "results/benchmarks/split/a.tsv", "x\n1\n")
     with pytest.raises(GenomeError, match=r"a\.tsv: not a benchmark file of Snakemake"):

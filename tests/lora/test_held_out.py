@@ -7,7 +7,7 @@ import pytest
 
 from genome.errors import GenomeError
 from genome.lora.held_out import train_twice
-from genome.lora.training import Training, encode, fit, load_trainable, mean_loss, response_loss
+from genome.lora.training import Example, Training, encode, fit, load_trainable, mean_loss, response_loss
 from genome.micro import world
 from genome.micro.base import Pretraining, pretrain
 from genome.tasks.chat import load_tokenizer
@@ -62,8 +62,9 @@ def size(rows):
 
 
 def test_fewer_epochs_are_chosen_when_the_held_out_loss_rises(base, examples, tmp_path):
-    other = encode(load_tokenizer(base), [{"prompt": "uno", "response": "dos dos"}] * 4, 200)
-    found = trained(base, examples[:16], other, tmp_path, epochs=(1, 6), learning_rate=0.1)
+    # Another word than the one that is taught.
+    other = [Example((*row.tokens[: row.prompt_length], 20), row.prompt_length) for row in examples[16:]]
+    found = trained(base, examples[:16], other, tmp_path, epochs=(1, 6))
     assert found.losses[6] > found.losses[1]
     assert found.epochs == 1
     assert loss_of(tmp_path / "kept", base, other) == pytest.approx(found.losses[1], rel=1e-4)

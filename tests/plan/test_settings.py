@@ -36,6 +36,7 @@ def texts(plan):
         "initial experts-product": settings.of_initial(plan, SINGLE, "experts-product"),
         "initial experts-shared-16": settings.of_initial(plan, SINGLE, "experts-shared-16"),
         "dare_ties": runs.search_settings(plan, "dare_ties"),
+        "ties": runs.search_settings(plan, "ties"),
         **{f"run {name}": settings.of_search(plan, SINGLE, name) for name in (*VARIANTS, *BASELINES)},
         **{name: row.settings_of(plan) for name, row in RESULTS.items() if name != "across"},
         "study": tables.study_settings(plan),
@@ -151,6 +152,8 @@ SHOWN = {f"table{number}" for number in (2, 3, 4, 5, 6, 7, 8)} | {"figure2", "ef
         ({"methods": {"cma_es": {"coefficients": "layer_group"}}}, {"run cma_es"}),
         ({"methods": {"lorahub": {"evaluations": 9}}}, {"run lorahub"}),
         ({"methods": {"dare_ties": {"density": 0.5}}}, {"dare_ties"}),
+        ({"methods": {"ties": {"density": 0.5}}}, {"ties"}),
+        ({"methods": {"ties": {"rank": 8}}}, {"ties"}),
         ({"methods": {"expert_fusion": {"merge_space": "product"}}}, {"run expert_fusion"}),
         ({"methods": {"genome": {"racing": {"looks": [10], "confidence": 0.9, "share": 1}}}}, {"run genome"}),
         # What is reported of a run, not what it finds.
@@ -328,3 +331,22 @@ def test_continuations_depend_on_how_answers_are_read(plan):
     pattern = {"tasks": {"sums": {"pattern": "is (.*)"}}}
     assert settings.of_expected(plan, "micro", "sums") != settings.of_expected(plan_of(**pattern), "micro", "sums")
     assert settings.of_prompts(plan, "micro", "sums") == settings.of_prompts(plan_of(**pattern), "micro", "sums")
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_changed"),
+    [
+        ({"methods": {"validation_lora": {"epochs": [4]}}}, True),
+        ({"methods": {"validation_lora": {"learning_rate": 0.001}}}, True),
+        ({"bases": {"micro": {"training": {"rank": 4}}}}, True),
+        ({"bases": {"micro": {"chat": {"system": "Be brief."}}}}, True),
+        ({"tasks": {"sums": {"pattern": "(.*)"}}}, True),
+        ({"bases": {"micro": {"training": {"epochs": 9, "batch_size": 4, "kind": "dora", "seed": 3}}}}, False),
+        ({"methods": {"genome": {"sigma": 0.5}}, "seeds": [1, 2, 3]}, False),
+    ],
+)
+def test_lora_of_validation_samples_depends_on_what_it_is_taught_and_how(changes, is_changed):
+    def given(plan):
+        return canonical(settings.of_validation_lora(plan, SINGLE, "validation_lora"))
+
+    assert (given(plan_of(**changes)) != given(plan_of())) == is_changed

@@ -5,7 +5,7 @@ import pytest
 from builders import make_task
 from genome.errors import GenomeError
 from genome.tasks.chat import Chat, dialogue_texts, load_tokenizer
-from genome.tasks.expected import prepare
+from genome.tasks.expected import prepare, right_continuations
 from genome.tasks.prompts import prepare as prepare_prompts
 from genome.tasks.references import RIGHT, right_response
 
@@ -139,3 +139,33 @@ def test_program_is_a_fenced_block(base):
 
 def test_right_response_is_none_if_no_form_is_read():
     assert right_response(make_task("number", pattern=r"<<(\d+)>>"), {"reference": "5"}) is None
+
+
+def test_taught_response_is_the_first_one_that_the_base_can_write(tmp_path, base):
+    from genome.micro import world
+    from genome.micro.base import build_tokenizer
+
+    build_tokenizer().save_pretrained(tmp_path)
+    first, second = [word for word in world.vocabulary() if word.isalpha() and len(word) > 2][-2:]
+    task = task_of("choice", pattern=WHOLE, options="o")
+    sample = {"id": "r-0", "prompt": first, "reference": "A", "options": {"A": first, "B": second}}
+    small, whole = load_tokenizer(tmp_path), load_tokenizer(base)
+    assert small.convert_tokens_to_ids("A") == small.unk_token_id, "the micro base has no letters"
+    [tokens] = right_continuations(task, [sample], tmp_path)
+    assert small.decode(tokens, skip_special_tokens=True).strip() == first
+    [tokens] = right_continuations(task, [sample], base)
+    assert whole.decode(tokens) == "A<|im_end|>"
+
+
+def test_taught_response_is_missing_where_none_is_known(base):
+    task = task_of("program", tests="tests")
+    samples = [{"id": f"r-{i}", "prompt": "q", "reference": code} for i, code in enumerate((None, "x = 1"))]
+    missing, known = right_continuations(task, samples, base)
+    assert missing is None
+    assert load_tokenizer(base).decode(known) == "```python\nx = 1\n```<|im_end|>"
+
+
+def test_taught_response_to_a_task_with_working_has_its_answer_alone(base):
+    sample = {"id": "r-0", "prompt": "q", "reference": "5"}
+    [tokens] = right_continuations(task_of("number"), [sample], base)
+    assert load_tokenizer(base).decode(tokens) == "Answer: 5<|im_end|>"

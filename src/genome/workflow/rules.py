@@ -130,7 +130,7 @@ class Inputs:
         return runs.validation_of(self.plan, tasks_of(wildcards))
 
     def control_prompts(self, wildcards: Wildcards) -> list[str]:
-        """Return the validation prompts of a control that is no search."""
+        """Return the validation prompts of a control that does not search."""
         return runs.control_prompts(self.plan, wildcards.variant, tasks_of(wildcards))
 
     def searched_prompts(self, wildcards: Wildcards) -> list[str]:

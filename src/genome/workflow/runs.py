@@ -42,7 +42,7 @@ def validation_of(plan: Plan, tasks: Sequence[str], measure: Measure = OF_PAPER)
 
 
 def control_prompts(plan: Plan, variant: str, tasks: Sequence[str]) -> list[str]:
-    """Return the validation prompts of a control that is no search; GenomeError if it has no result on the tasks."""
+    """Return the validation prompts of a control that does not search; GenomeError if it has no result on the tasks."""
     for task in tasks:
         applies.require(plan, variant, "+".join(tasks), task)
     return validation_of(plan, tasks)

@@ -38,6 +38,9 @@ OF_SCORING = (
 )
 """The fields of a task that only scoring reads."""
 
+NOT_OF_SAMPLES = ("kind", "epochs", "batch_size", "max_length", "seed")
+"""Settings of the training of experts that a training on validation samples does not take over."""
+
 OF_OBJECTIVE = [each.name for each in fields(EvolvingObjective)]
 """The settings that a model card names only if they are not the paper's."""
 
@@ -222,7 +225,8 @@ def of_validation_lora(plan: Plan, tasks: tuple[str, ...], variant: str) -> Mapp
         for name in tasks
     ]
     search = search_settings(plan, variant)
-    return {"search": search, "training": plan.suite.training.given(), "tasks": entries, **base_name_of(plan)}
+    training = {key: value for key, value in plan.suite.training.given().items() if key not in NOT_OF_SAMPLES}
+    return {"search": search, "training": training, "tasks": entries, **base_name_of(plan)}
 
 
 def of_finalists(plan: Plan, run: RunName) -> Mapping[str, JSON]:

@@ -78,7 +78,7 @@ class RandOptSettings:
 
 @dataclass(frozen=True)
 class ValidationLoraSettings:
-    """Settings of the Validation LoRA; whatever is null is that of the base's `training`."""
+    """Settings of the Validation LoRA; what is null, and what is not here, is that of the base's `training`."""
 
     epochs: tuple[int, ...] = setting(
         (1, 2, 3, 5, 8, 12),
@@ -89,7 +89,7 @@ class ValidationLoraSettings:
         min_length=1,
     )
     held_out: Number = setting(0.2, "Share of each task's samples that is held out for it.", pinned=True, gt=0, lt=1)
-    batch_size: int | None = setting(16, "Samples per step: few, since there are few samples.", pinned=True, ge=1)
+    batch_size: int = setting(16, "Samples per step: few, since there are few samples.", pinned=True, ge=1)
     learning_rate: Number | None = setting(None, "Highest learning rate.", gt=0)
     rank: int | None = setting(None, "Rank of the adapter.", ge=1)
 
