@@ -60,7 +60,7 @@ def test_every_rule_that_uses_the_engine_has_a_cost():
     blocks = text.replace("use rule baseline as searched_baseline", "\nrule searched_baseline").split("\nrule ")[1:]
     # `use rule` inherits the line that says so.
     asking = {block.split(maxsplit=1)[0].rstrip(":") for block in blocks if "localrule: not plan.per_job" in block}
-    assert asking | {"searched_baseline"} == {*STAGES}
+    assert asking | {"searched_baseline", "score_set"} == {*STAGES}
 
 
 @pytest.mark.parametrize("method", GENERATIONS)
@@ -163,6 +163,16 @@ def test_finalists_answer_all_samples():
     assert samples({"objective": "likelihood"}, calibrated=True) == (5 + 2) * 2 * 20
     assert samples({"samples": 5}, "search") == 5 * 2 * 20
     assert samples({}) == 2 * 20, "the base only"
+
+
+def test_a_search_with_a_validation_lora_looks_at_the_samples_that_it_has_not_seen():
+    one_more, other = len(SETTING.experts) + 1, {"experts": "with_validation_lora"}
+    parts = {"tasks": "sums", "set": "with_validation_lora", "seed": "1"}
+    assert cost(job("score_set", other, **parts)).samples == one_more * 20 / 5
+    assert cost(job("score_set", {"experts": "random"}, **parts)).samples == len(SETTING.experts) * 20
+    assert cost(generation("model_swarms", **other)).samples == 10 * 20 / 5
+    initial = {"tasks": "sums", "scheme": "experts-with_validation_lora", "n": str(one_more + 2), "seed": "1"}
+    assert cost(job("initial_population", other, **initial)).samples == 2 * 20 / 5
 
 
 def test_cost_assumes_the_size_of_tests_that_take_the_rest():
