@@ -16,9 +16,10 @@ from genome.scoring.results import read_experts
 
 def random_experts(manifest: str, seed: int, folder: str, out: str) -> None:
     """Write a random LoRA in place of each expert of a manifest into `folder`, and their manifest."""
-    with writing(folder):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    made = [random_expert(each, seed, folder) for each in read_experts(manifest)]
+    place = Path(folder)
+    with writing(place):
+        place.mkdir(parents=True, exist_ok=True)
+    made = [random_expert(each, seed, place) for each in read_experts(manifest)]
     write_manifest(out, made)
     log.info("%d random experts", len(made))
 
