@@ -173,6 +173,16 @@ def test_finalists_answer_all_samples():
     assert samples({}) == 2 * 20, "the base only"
 
 
+def test_a_search_with_a_validation_lora_looks_at_the_samples_that_it_has_not_seen():
+    one_more, other = len(SETTING.experts) + 1, {"experts": "with_validation_lora"}
+    parts = {"tasks": "sums", "set": "with_validation_lora", "seed": "1"}
+    assert cost(job("score_set", other, **parts)).samples == one_more * 20 / 5
+    assert cost(job("score_set", {"experts": "random"}, **parts)).samples == len(SETTING.experts) * 20
+    assert cost(generation("model_swarms", **other)).samples == 10 * 20 / 5
+    initial = {"tasks": "sums", "scheme": "experts-with_validation_lora", "n": str(one_more + 2), "seed": "1"}
+    assert cost(job("initial_population", other, **initial)).samples == 2 * 20 / 5
+
+
 def test_cost_assumes_the_size_of_tests_that_take_the_rest():
     jobs = [job("answer_test", {"members": 0}, test_task=task, run="x") for task in ("sums", "all_left", "drawn")]
     result = forecast(jobs, SETTING, NOTHING)

@@ -149,7 +149,7 @@ def test_last_line_of_a_run_says_what_is_handed_out(project, caplog):
     assert f"{100 * decided.best.score:.1f} % on 4" in caplog.messages[-1]
 
 
-def test_finalists_of_a_search_alone_are_no_experts(project):
+def test_a_search_that_hands_out_what_it_found_asks_for_that_only(project):
     project.start()
     last = project.advance()
     decided = project.decide(result="search", finalists=1)

@@ -4,10 +4,10 @@ from collections import Counter
 from pathlib import Path
 
 from genome.errors import GenomeError
-from genome.experts.expert import ENDING, read_expert
+from genome.experts.expert import read_expert
 from genome.experts.importing import check_set
 from genome.fields import mapping, reading, sequence
-from genome.files import REMAKE, read_json, replacing_directory
+from genome.files import REMAKE, read_json, writing
 from genome.jobs import log
 from genome.jobs.experts import write_manifest
 from genome.lora.random_experts import random_expert
@@ -16,11 +16,12 @@ from genome.scoring.results import read_experts
 
 def random_experts(manifest: str, seed: int, folder: str, out: str) -> None:
     """Write a random LoRA in place of each expert of a manifest into `folder`, and their manifest."""
-    given, place = read_experts(manifest), Path(folder)
-    with replacing_directory(folder) as temporary:
-        names = [random_expert(each, seed, temporary).name for each in given]
-    write_manifest(out, [read_expert(place / f"{name}{ENDING}") for name in names])
-    log.info("%d random experts", len(names))
+    place = Path(folder)
+    with writing(place):
+        place.mkdir(parents=True, exist_ok=True)
+    made = [random_expert(each, seed, place) for each in read_experts(manifest)]
+    write_manifest(out, made)
+    log.info("%d random experts", len(made))
 
 
 def with_validation_lora(manifest: str, lora: str, training: str, out: str) -> None:
