@@ -158,13 +158,13 @@ def of_mean(tasks: Sequence[Estimate]) -> Estimate:
 def of_tasks_like(tasks: Sequence[Estimate]) -> Estimate:
     """Return the mean over tasks like these, of which these are two or more drawn at random.
 
-    Samples and seeds are drawn with their task, so that the variance between tasks contains theirs.
+    Samples and seeds are drawn with their task, so that the variance between tasks contains theirs: it is taken to be
+    at least that, if few tasks happen to be nearly equal.
     """
-    values = np.array([task.value for task in tasks])
-    between = _variance(values)
-    return Estimate(
-        float(values.mean()), 0.0, 0.0, between, 0.0, len(values) - 1, TASKS, score=tasks[0].score
-    )  # fmt: skip
+    values, these = np.array([task.value for task in tasks]), of_mean(tasks)
+    least = (max(these.below, these.above) / _Z) ** 2 + these.added
+    between, freedom = max(_variance(values), least), len(values) - 1
+    return Estimate(these.value, 0.0, 0.0, between, 0.0, freedom, TASKS, these.score)
 
 
 def wilson(share: float, n: float) -> Interval:
