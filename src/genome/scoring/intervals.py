@@ -158,12 +158,12 @@ def of_mean(tasks: Sequence[Estimate]) -> Estimate:
 def of_tasks_like(tasks: Sequence[Estimate]) -> Estimate:
     """Return the mean over tasks like these, of which these are two or more drawn at random.
 
-    Samples and seeds are drawn with their task, so that the variance between tasks contains theirs: it is taken to be
-    at least that, if few tasks happen to be nearly equal.
+    Samples and seeds are drawn with their task, so that the variance between tasks contains theirs. If few tasks
+    happen to be nearly equal, the interval is as wide as that over these tasks.
     """
-    values, these = np.array([task.value for task in tasks]), of_mean(tasks)
-    least = (max(these.below, these.above) / _Z) ** 2 + these.added
-    between, freedom = max(_variance(values), least), len(values) - 1
+    values, these, freedom = np.array([task.value for task in tasks]), of_mean(tasks), len(tasks) - 1
+    width = max(these.interval.high - these.value, these.value - these.interval.low)
+    between = max(_variance(values), (width / _quantile(_Z, freedom)) ** 2)
     return Estimate(these.value, 0.0, 0.0, between, 0.0, freedom, TASKS, these.score)
 
 
