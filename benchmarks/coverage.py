@@ -199,15 +199,39 @@ def studies(times: int) -> Iterator[dict[str, Any]]:
         yield repeated(family, times // 2, seeds=seeds, samples=200, rows=20)
 
 
+def of_accuracies(found: pd.DataFrame, outcome: str) -> str:
+    """Return an outcome in Markdown: a row per number of seeds and samples, a column per accuracy and spread."""
+    rows = found[found["what"] == "accuracy"]
+    named = {
+        (expected, spread): f"{expected:.0%}, ±{100 * spread:g}"
+        for expected in ACCURACIES
+        for spread in ACCURACIES[expected]
+    }
+    places = zip(rows["expected"], rows["spread"], strict=True)
+    shown = rows.assign(name=[named[place] for place in places]).pivot(
+        index=["seeds", "samples"], columns="name", values=outcome
+    )
+    shown = shown[[*named.values()]].reset_index()
+    cells = [["" if pd.isna(cell) else f"{cell:g}" for cell in row] for row in shown.to_numpy()]
+    return tabulate(cells, list(shown.columns), tablefmt="pipe", disable_numparse=True, stralign="right")
+
+
 def main(
     out: Annotated[Path, typer.Argument(help="The csv file of all regimes.")] = Path("coverage.csv"),
-    times: Annotated[int, typer.Option(help="Simulations of each accuracy; of slower things half as many.")] = 2000,
+    times: Annotated[int, typer.Option(help="Simulations of each accuracy; of slower things half as many.")] = 600,
 ) -> None:
-    """Write the coverage of all regimes, and print them."""
+    """Write what all regimes give, and print it as docs/statistics.md shows it."""
     found = pd.DataFrame(studies(times))
     found.to_csv(out, index=False, lineterminator="\n")
-    for what, rows in found.groupby("what", sort=False):
-        shown = rows.dropna(axis=1, how="all").drop(columns="what")
+    show(found)
+
+
+def show(found: pd.DataFrame) -> None:
+    """Print what all regimes give."""
+    for outcome in ("difference", "score"):
+        print(f"\n{outcome}\n\n{of_accuracies(found, outcome)}")
+    for what, rows in found[found["what"] != "accuracy"].groupby("what", sort=False):
+        shown = rows.dropna(axis=1, how="all").drop(columns=["what", "simulations"])
         print(f"\n{what}\n\n{tabulate(shown, headers='keys', tablefmt='pipe', showindex=False)}")
 
 

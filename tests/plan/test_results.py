@@ -95,7 +95,7 @@ def shown_rows(plan, name):
     return {row["label"]: row for row in RESULTS[name].settings_of(plan)["methods"]}
 
 
-def test_experts_are_rows_with_tests_of_their_own():
+def test_experts_are_rows_with_separate_tests():
     table = {"tasks": ["sums", "emotions"], "variants": ["cma_es", "genome_plus"], "rows": "experts"}
     plan = plan_of(table2=table)
     experts = {f"{task}/static/{expert}" for task in ("sums", "emotions") for expert in plan.experts}

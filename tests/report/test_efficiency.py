@@ -41,7 +41,7 @@ def test_samples_to_reach_the_reference_are_medians_over_runs():
     found = of_difference([answers(0.8), answers(0.6)], [answers(0.7), answers(0.5)]).interval
     ends = [100 * found.low, 100 * found.high]
     assert table.loc["fast", ["difference_low", "difference_high"]].tolist() == pytest.approx(ends)
-    assert table.loc["fast", ["like_low", "like_high"]].isna().all(), "one task is no sample of tasks"
+    assert table.loc["fast", ["like_low", "like_high"]].isna().all(), "tasks vary only if there are several"
     assert table.loc["slow", "difference"] == 0
     assert table.loc["never", "runs"] == "results/runs/sums/never/seed1 results/runs/sums/never/seed2"
 
@@ -54,7 +54,7 @@ def test_runs_are_compared_with_the_reference_on_the_same_task_and_seed():
 
 
 def test_tasks_like_these_are_drawn_with_all_their_seeds():
-    """Golden: scipy's t interval of the tasks' differences; sixty pairs of runs on four tasks are no sixty tasks."""
+    """Golden: scipy's t interval of the tasks' differences; sixty pairs of runs are on four tasks only."""
     from scipy.stats import t
 
     gains = {"a": 0.3, "b": 0.01, "c": 0.2, "d": 0.05}

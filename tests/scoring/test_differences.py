@@ -17,7 +17,7 @@ def accuracy(scores):
 
 
 def pair(wins, losses, n=80):
-    """Two runs that differ on so many samples."""
+    """Two runs that differ on `wins` and `losses` samples."""
     same = n - wins - losses
     return accuracy([1] * wins + [0] * losses + [1] * same), accuracy([0] * wins + [1] * losses + [1] * same)
 
@@ -66,7 +66,7 @@ def test_a_single_run_is_compared_with_each_seed():
     assert signs_of([own, own], [other]).p == pytest.approx(signs_of([own], [other]).p)
 
 
-def test_scores_that_are_no_shares_have_no_exact_test():
+def test_partial_scores_have_no_exact_test():
     partial = accuracy([0.5] * 40 + [1] * 40)
     found = difference([partial], [pair(4, 0)[0]])
     assert found.signs is None

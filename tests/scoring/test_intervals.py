@@ -20,7 +20,7 @@ def accuracy(scores):
 
 
 def constant(value, n=400):
-    """A run whose samples all have one score, which is no share of right answers."""
+    """A run whose samples all have one partial score."""
     return accuracy([value] * n)
 
 
@@ -85,7 +85,7 @@ def test_difference_has_a_width_even_if_no_sample_differs():
     assert found.p == 1
 
 
-def test_seeds_that_move_both_methods_alike_add_nothing_to_their_difference():
+def test_seeds_that_move_both_methods_equally_add_nothing_to_their_difference():
     rng = np.random.default_rng(0)
     scores = [rng.random(200) * 0.1 + level for level in (0.2, 0.5, 0.8)]
     own, other = [accuracy(each + 0.01) for each in scores], [accuracy(each) for each in scores]
@@ -94,7 +94,7 @@ def test_seeds_that_move_both_methods_alike_add_nothing_to_their_difference():
     assert of_score(own).interval.high - of_score(own).interval.low > 0.5
 
 
-def test_variation_of_single_answers_is_no_effect_of_seeds():
+def test_variation_of_single_answers_does_not_count_as_seeds():
     """Runs of equal accuracy that answer different samples correctly: V2 is 0, V12 is not."""
     own = [accuracy([1, 0] * 50), accuracy([0, 1] * 50)]
     found = of_score(own)
@@ -151,3 +151,9 @@ def test_mean_over_tasks_like_these_has_the_t_interval_of_tasks():
     theirs = t.interval(0.95, 3, np.mean(values), np.std(values, ddof=1) / 2)
     assert (found.low, found.high) == pytest.approx(theirs)
     assert found.over == "tasks"
+
+
+def test_two_equal_tasks_do_not_make_the_mean_over_tasks_like_these_sure():
+    one = Estimate(0.1, 0.05, 0.05, 0.0004, 0.0, 2, score=False)
+    like, these = of_tasks_like([one, one]).interval, of_mean([one, one]).interval
+    assert (like.low, like.high) == pytest.approx((these.low, these.high))

@@ -31,7 +31,7 @@ def collect(score_files: Iterable[Path | str]) -> pd.DataFrame:
     `folder` holds a row's responses, answers and scores, `run` names the run whose models answered, and `engine` the
     engine.
     `seed` and `population_size` are missing (<NA>) for methods that have none. `handed_out` is what a run hands out,
-    empty where that is not recorded.
+    empty if that is not recorded.
     """
     rows = []
     for path in score_files:

@@ -158,13 +158,13 @@ def of_mean(tasks: Sequence[Estimate]) -> Estimate:
 def of_tasks_like(tasks: Sequence[Estimate]) -> Estimate:
     """Return the mean over tasks like these, of which these are two or more drawn at random.
 
-    Samples and seeds are drawn with their task, so that the variance between tasks contains theirs.
+    Samples and seeds are drawn with their task, so that the variance between tasks contains theirs. If few tasks
+    happen to be nearly equal, the interval is as wide as that over these tasks.
     """
-    values = np.array([task.value for task in tasks])
-    between = _variance(values)
-    return Estimate(
-        float(values.mean()), 0.0, 0.0, between, 0.0, len(values) - 1, TASKS, score=tasks[0].score
-    )  # fmt: skip
+    values, these, freedom = np.array([task.value for task in tasks]), of_mean(tasks), len(tasks) - 1
+    width = max(these.interval.high - these.value, these.value - these.interval.low)
+    between = max(_variance(values), (width / _quantile(_Z, freedom)) ** 2)
+    return Estimate(these.value, 0.0, 0.0, between, 0.0, freedom, TASKS, these.score)
 
 
 def wilson(share: float, n: float) -> Interval:

@@ -65,7 +65,7 @@ def rows_of(plan: Plan, shown: Shown) -> list[str]:
 
 
 def experts_of(plan: Plan, shown: Shown) -> Sequence[str]:
-    """Return the experts that are rows of their own tests."""
+    """Return the experts that are rows."""
     return plan.experts if isinstance(shown, Comparison) and shown.rows == "experts" else ()
 
 
