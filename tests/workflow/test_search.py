@@ -1,4 +1,4 @@
-"""Search beyond the paper: CMA-ES, and mixtures of products, in the workflow."""
+"""Search beyond the paper, in the workflow: CMA-ES, mixtures of products, and controls over coefficients."""
 
 import subprocess
 
@@ -6,6 +6,7 @@ import pytest
 
 from genome.files import read_json, read_jsonl
 from genome.jobs.rebuild import rebuild
+from genome.search.population import top
 from genome.search.records import read_population
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -63,3 +64,33 @@ def test_chosen_team_answers_the_test(fresh):
     members = {member.name for member in read_population(fresh.folder / run / "generation_3/population.json").members}
     assert sorted(roles) == ["best", "member1", "member2", "member3"]
     assert {name for role, name in roles.items() if role != "best"} <= members
+
+
+def test_controls_over_coefficients_are_tested_and_the_best_neighbours_vote(fresh):
+    """An ensemble of a method of one job; with a team, its members are chosen by the validation answers of that job."""
+    fresh.configure(
+        methods={"randopt": {"candidates": 5}, "task_arithmetic": {"scales": [0.2, 0.6]}},
+        variants={"randopt-team": {"method": "randopt", "ensemble": {"choose": "team"}}},
+    )
+    runs = ("base", "uniform", "task_arithmetic", "randopt/seed1", "randopt-team/seed1")
+    fresh.make(*(f"results/test/sums/sums/{run}/scores.json" for run in runs))
+    found = {run: read_json(fresh.folder / f"results/test/sums/sums/{run}/scores.json") for run in runs}
+    reports = {run: [row["report"] for row in rows] for run, rows in found.items()}
+    assert reports == {run: ["best", "ensemble"] if "/" in run else ["best"] for run in runs}
+    answered = read_jsonl(fresh.folder / "results/test/sums/sums/randopt/seed1/responses.jsonl")
+    members = [name for role, name in {row["role"]: row["individual"] for row in answered}.items() if role != "best"]
+    neighbours = read_population(fresh.folder / "results/runs/sums/randopt/seed1/population.json")
+    assert members == [each.name for each in top(neighbours, 3)]
+    assert len(neighbours.members) == 5
+
+
+def test_first_swarm_is_the_fittest_experts_and_asks_nothing(fresh):
+    swarm = "results/runs/sums/model_swarms/n4/seed1/generation_1"
+    fresh.make(f"{swarm}/population.json")
+    experts = read_population(fresh.folder / "results/runs/sums/experts/population.json")
+    initial = fresh.folder / "results/runs/sums/initial-populated/n4/seed1"
+    assert [x.name for x in read_population(initial / "population.json").members] == [x.name for x in top(experts, 4)]
+    assert read_jsonl(initial / "evaluations.jsonl") == []
+    assert {row["individual"] for row in read_jsonl(fresh.folder / swarm / "evaluations.jsonl")} == {
+        f"g01-particle{i}" for i in range(4)
+    }
