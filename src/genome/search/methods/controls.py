@@ -81,7 +81,7 @@ class ValidationLoraSettings:
     """Settings of the Validation LoRA; what is null, and what is not here, is that of the base's `training`."""
 
     epochs: tuple[int, ...] = setting(
-        (1, 2, 3, 5, 8, 12),
+        (1, 2, 3, 5, 8, 12, 20),
         "Numbers of epochs to choose among by the loss on held-out samples.",
         pinned=True,
         rising=True,
