@@ -153,10 +153,12 @@ def _remedy(tasks: frozenset[str], setting: Setting, measured: Measured) -> str:
 def _cost(job: Job, setting: Setting, measured: Measured) -> Cost:
     own = measured.own_seconds.get(job.stage, 0)
     if job.stage == "answer_test":
-        members, task = _parsed(job.settings)["members"], job.parts["test_task"]
+        settings, task = _parsed(job.settings), job.parts["test_task"]
+        members = settings["members"]
         # The best individual, and the members of an ensemble if the run reports one. They usually include the best,
-        # whose answers are written twice.
-        asked = _asked(task, "test", max(1, members), setting, measured)
+        # whose answers are written twice. Experts whose logits are fused all read and generate.
+        asking = len(setting.experts) if "fusion" in settings else max(1, members)
+        asked = _asked(task, "test", asking, setting, measured)
         written = _asked(task, "test", 1 + members, setting, measured)
         return replace(asked, jobs=1, samples=written.samples, file_bytes=written.file_bytes, own_seconds=own)
     evaluations = STAGES[job.stage](job, setting)

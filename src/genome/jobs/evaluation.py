@@ -3,12 +3,14 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from genome.engine.client import Engine
 from genome.engine.state import STORE
 from genome.errors import GenomeError
-from genome.experts.expert import ENDING, read_expert
+from genome.experts.expert import ENDING, Expert, read_expert
 from genome.files import write_json, write_jsonl
 from genome.genotype import expert
 from genome.jobs import log
@@ -23,6 +25,7 @@ from genome.scoring.fitness import respond
 from genome.scoring.likelihood import calibrated_response
 from genome.scoring.results import read_evaluations, read_origin, read_samples, read_scored_task
 from genome.scoring.teams import choose_team
+from genome.scoring.usage import Meter
 from genome.search.finalists import kind_of
 from genome.search.measure import Measure
 from genome.search.population import Individual, Population, top
@@ -47,14 +50,13 @@ def answer_test(
 ) -> None:
     """Write the responses of a run's chosen models to a test split: its best, and its top members or its team.
 
-    `model` is a population file, or the file of an expert that answers alone (Data Merge, TIES, an oracle, …),
-    or that of an answer that is the same for all samples.
-    `validation` are the files that a team is chosen by: all `evaluations.jsonl` of the run, each next to its
+    `model` is a population file, the file of an expert that answers alone (Data Merge, TIES, an oracle, …), that of an
+    answer that is the same for all samples, or, if the settings have a `fusion`, the manifest of experts that answer
+    together. `validation` are the files that a team is chosen by: all `evaluations.jsonl` of the run, each next to its
     population, and each task's samples, TASK/validation.jsonl. `origin` records which engine answered, the experts of
     the models, how many members answered, and what kind of model the best one is (`genome.search.finalists.Kind`);
-    `record` what that cost. `calibration` is the file of what was fitted to
-    the validation answers of a run's finalists, if they are calibrated: it changes their answers by likelihood to the
-    same task.
+    `record` what that cost. `calibration` is the file of what was fitted to the validation answers of a run's
+    finalists, if they are calibrated: it changes their answers by likelihood to the same task.
     """
     started = time.perf_counter()
     resolved, samples = json.loads(settings), read_samples(prompts, asked=True)
@@ -65,28 +67,22 @@ def answer_test(
     max_tokens, task = resolved["max_tokens"] or Task.max_tokens, Path(prompts).parent.name
     meter = site.meter([task])
     check_lengths(task, samples, site.base, max_tokens, site.engine.get("max_model_len"))
-    if Path(model).suffix == ENDING:
-        experts = [read_expert(model)]
-        with meter.connecting():
-            engine = site.connect(rank=experts[0].rank, keep=True)
-        names, handed_out = [experts[0].name], {}
-        folders = store_genotypes([expert(0, 1)], experts, STORE, names)
+    if "fusion" in resolved:
+        models = _together(site, meter)
+    elif Path(model).suffix == ENDING:
+        models = _alone(site, model, meter)
     else:
-        experts = site.experts()
-        population = read_population(model, experts)
-        check_measure(model, population.measure, Measure(calibrated=bool(fitted)))
-        with meter.connecting():
-            engine = site.connect(population, model, keep=True)
-        members = _team(site, population, resolved, validation) if validation else top(population, resolved["members"])
-        chosen = [population.best, *members]
-        names = [individual.name for individual in chosen]
-        handed_out = {"handed_out": kind_of(population.best.genotype, [each.name for each in experts])}
-        folders = store_genotypes([each.genotype for each in chosen], experts, STORE, names, site.joint_basis)
-    distinct = list(dict.fromkeys(folders))
+        models = _chosen(site, model, resolved, validation, Measure(calibrated=bool(fitted)), meter)
+    stop = resolved.get("stop", ())
     with meter.asking():
-        [texts] = respond(engine, distinct, [(samples, max_tokens, resolved.get("stop", ()))])
-    by_folder = dict(zip(distinct, texts, strict=True))
-    roles = ["best", *(f"member{rank}" for rank in range(1, len(names)))]
+        if "fusion" in resolved:
+            answered = [_fused(models, samples, max_tokens, stop, resolved["fusion"])]
+        else:
+            distinct = list(dict.fromkeys(models.folders))
+            [texts] = respond(models.engine, distinct, [(samples, max_tokens, stop)])
+            by_folder = dict(zip(distinct, texts, strict=True))
+            answered = [by_folder[folder] for folder in models.folders]
+    roles = ["best", *(f"member{rank}" for rank in range(1, len(models.names)))]
 
     def calibrated(name: str, given: Sequence[str]) -> Sequence[str]:
         """Return a model's responses with what was fitted to its validation answers to this task."""
@@ -99,14 +95,77 @@ def answer_test(
         responses,
         (
             {"role": role, "individual": name, "sample": sample["id"], "response": response}
-            for role, name, folder in zip(roles, names, folders, strict=True)
-            for sample, response in zip(samples, calibrated(name, by_folder[folder]), strict=True)
+            for role, name, texts in zip(roles, models.names, answered, strict=True)
+            for sample, response in zip(samples, calibrated(name, texts), strict=True)
         ),
     )
-    answered_by = {"engine": engine.fingerprint, "members": resolved["members"], **handed_out}
-    write_json(origin, answered_by | origin_of_experts(experts))
-    write_json(record, {"seconds": round(time.perf_counter() - started, 3), **meter.spent(engine)})
-    log.info("%d responses of %d models", len(samples) * len(distinct), len(distinct))
+    answered_by = {"engine": models.engine.fingerprint, "members": resolved["members"], **models.handed_out}
+    write_json(origin, answered_by | origin_of_experts(models.experts))
+    write_json(record, {"seconds": round(time.perf_counter() - started, 3), **meter.spent(models.engine)})
+    log.info("%d responses of %d models", len(samples) * len({*models.folders}), len({*models.folders}))
+
+
+@dataclass(frozen=True)
+class _Models:
+    """The models that answer a test, the best first: their names and stored adapters.
+
+    handed_out: what kind of model the best one is, if it is of a population
+    """
+
+    engine: Engine
+    experts: Sequence[Expert]
+    names: Sequence[str]
+    folders: Sequence[Path]
+    handed_out: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def _alone(site: Site, model: str, meter: Meter) -> _Models:
+    """Return an expert that answers alone."""
+    found = read_expert(model)
+    with meter.connecting():
+        engine = site.connect(rank=found.rank, keep=True)
+    return _Models(engine, [found], [found.name], store_genotypes([expert(0, 1)], [found], STORE, [found.name]))
+
+
+def _together(site: Site, meter: Meter) -> _Models:
+    """Return all experts, which answer as one model."""
+    experts = site.experts()
+    n, names = len(experts), [each.name for each in experts]
+    with meter.connecting():
+        engine = site.connect(keep=True)
+    folders = store_genotypes([expert(i, n) for i in range(n)], experts, STORE, names)
+    return _Models(engine, experts, ["all experts"], folders)
+
+
+def _chosen(
+    site: Site, model: str, settings: Mapping[str, Any], validation: Sequence[str], measure: Measure, meter: Meter
+) -> _Models:
+    """Return the best of a population, and its top members or its team."""
+    experts = site.experts()
+    population = read_population(model, experts)
+    check_measure(model, population.measure, measure)
+    with meter.connecting():
+        engine = site.connect(population, model, keep=True)
+    members = _team(site, population, settings, validation) if validation else top(population, settings["members"])
+    chosen = [population.best, *members]
+    names = [individual.name for individual in chosen]
+    folders = store_genotypes([each.genotype for each in chosen], experts, STORE, names, site.joint_basis)
+    kind = kind_of(population.best.genotype, [each.name for each in experts])
+    return _Models(engine, experts, names, folders, {"handed_out": kind})
+
+
+def _fused(
+    models: _Models, samples: Sequence[Any], max_tokens: int, stop: Sequence[str], settings: Mapping[str, Any]
+) -> list[str]:
+    """Return the answers of experts by the sum of their logits, weighted for each prompt (`genome.engine.fusion`)."""
+    with models.engine.serving(models.folders):
+        return models.engine.fuse(
+            [folder.name for folder in models.folders],
+            [sample["tokens"] for sample in samples],
+            max_tokens,
+            settings["tau"] if settings["weights"] == "sim" else None,
+            stop,
+        )
 
 
 def _team(

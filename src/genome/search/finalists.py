@@ -16,6 +16,7 @@ from genome.genotype import Genotype, by_group, identity, mixture, shared_rank
 from genome.search.driver import Evaluate, Scoreboard, drive, score_all, sha256_of
 from genome.search.measure import OF_PAPER, Measure
 from genome.search.population import Individual, Population, fittest, top
+from genome.search.racing import TRIALS
 
 BASE = "base model"
 """The name of the base model among finalists: experts have names without spaces."""
@@ -75,13 +76,13 @@ def decide(
     decided = drive(score_all(finalists(population, scored_experts, number, others=others)), board)
     continued = population.measure == scored_experts.measure
     shared = continued and scored_experts.scored.keys() <= population.scored.keys()
-    earlier = scored_experts.scored.keys() - (population.scored.keys() if continued else ())
-    new = decided.scored.keys() - known.keys()
+    asked = population.scored.keys() | population.state.get(TRIALS, {}).keys()
+    new = (scored_experts.scored.keys() | decided.scored.keys()) - asked
     return replace(
         decided,
         generation=population.generation,
         samples=population.samples + (0 if shared else scored_experts.samples),
-        earlier=population.evaluations + len(earlier) + len(new) - len(decided.scored),
+        earlier=population.evaluations + len(new) - len(decided.scored),
         measure=measure,
     )
 
