@@ -1,10 +1,11 @@
 """A real vLLM for tests: `GENOME_VLLM_PYTHON` names a Python that has its build for CPUs."""
 
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -50,12 +51,21 @@ def serving(base: Path, rank: int, changed: dict | None = None) -> Iterator[Engi
     for supervisor in local._started:
         supervisor.wait()
     # The shared memory of a worker that a test has killed is not unlinked by any process (docs/findings.md).
-    for name in shared_memory() - before:
+    for name in shared_memory() - before - mapped_memory():
         Path("/dev/shm", name).unlink()
 
 
 def shared_memory():
     return {path.name for path in Path("/dev/shm").glob("psm_*")}
+
+
+def mapped_memory():
+    """Return the names of shared memory that processes use, such as another vLLM that starts meanwhile."""
+    used = set()
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        with suppress(OSError):  # the process has ended
+            used |= set(re.findall(r"/dev/shm/(psm_\w+)", maps.read_text()))
+    return used
 
 
 def supervisor_pid():
