@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from genome.experts import expert
-from genome.experts.expert import PREFIX, Expert
+from genome.experts.expert import PREFIX, Expert, is_mixed
 from genome.experts.tensors import from_float32, header_bytes, open_tensors, to_float32
 from genome.files import write_json
 from genome.genotype import Genotype, identity
@@ -144,6 +144,14 @@ def update_of(folder: Path) -> dict[str, np.ndarray]:
 
 def _rounded(matrix: np.ndarray, dtype: str) -> np.ndarray:
     return to_float32(from_float32(matrix, dtype), dtype)
+
+
+def write_manifest(path: Path | str, experts: Sequence[Expert]) -> None:
+    """Write the list of checked experts."""
+    entries = [
+        {"name": each.name, "path": str(each.path), "sha256": each.sha256, "rank": each.rank} for each in experts
+    ]
+    write_json(path, {"mixed": is_mixed(experts), "experts": entries})
 
 
 def fake_experts(n: int) -> list[Expert]:

@@ -16,7 +16,7 @@ class FakeEngine:
     earlier_seconds = 0.0
 
     def __init__(self):
-        self.paths, self.requests, self.scored = {}, [], []
+        self.paths, self.requests, self.scored, self.fused = {}, [], [], []
         self.usage = dict.fromkeys(USAGE, 0)
         self.progress = Progress("samples")
 
@@ -28,6 +28,10 @@ class FakeEngine:
         self.requests.append(requests)
         self.usage["samples"] += sum(len(request.prompts) for request in requests)
         return [[f"Answer: {self.sign(request.model)}" for _ in request.prompts] for request in requests]
+
+    def fuse(self, models, prompts, max_tokens, tau, stop):
+        self.fused.append((models, prompts, max_tokens, tau, stop))
+        return ["Answer: 1" for _ in prompts]
 
     def sign(self, name):
         first = next(iter(open_tensors(self.paths[name] / "adapter_model.safetensors").values()))

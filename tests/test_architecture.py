@@ -29,6 +29,8 @@ BEHIND_THE_FENCE = {
     "engine/adapter.py",
     "engine/batches.py",
     "engine/cache.py",
+    "engine/decoding.py",
+    "engine/fusion.py",
     "engine/loading.py",
     "engine/model.py",
     "engine/reading.py",

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from builders import ENGINE, paper_settings, write_expert
+from builders import ENGINE, paper_settings, write_expert, write_manifest
 from fake_engine import FakeEngine
 from genome.errors import GenomeError
-from genome.experts.expert import is_mixed
 from genome.files import read_json, read_jsonl, write_json, write_jsonl
 from genome.jobs.baselines import baseline
 from genome.jobs.evaluation import answer_test, score_test
@@ -33,13 +32,6 @@ EXPERTS = "results/runs/sums/experts"
 START = "results/runs/sums/initial-pairs/n4/seed1"
 RUN = "results/runs/sums/genome/n4/seed1"
 TEST = "results/test/sums/sums/genome/n4/seed1"
-
-
-def write_manifest(path, experts):
-    entries = [
-        {"name": each.name, "path": str(each.path), "sha256": each.sha256, "rank": each.rank} for each in experts
-    ]
-    write_json(path, {"mixed": is_mixed(experts), "experts": entries})
 
 
 class Project:
@@ -256,6 +248,18 @@ def test_a_single_expert_answers_by_its_file(project):
     assert project.ranks[-1] == 6
     assert {(row["role"], row["individual"]) for row in read_jsonl(out[0])} == {("best", "merged")}
     assert read_json(out[1])["experts"] == [{"name": "merged", "sha256": expert.sha256}]
+
+
+@pytest.mark.parametrize(("fusion", "tau"), [({"weights": "sim", "tau": 0.5}, 0.5), ({"weights": "opt"}, None)])
+def test_all_experts_answer_together(project, fusion, tau):
+    settings = json.dumps({"version": 1, "members": 0, "max_tokens": 7, "stop": ["."], "fusion": fusion})
+    out = f"{TEST}/responses.jsonl", f"{TEST}/responses.json", "test_record.json"
+    answer_test(project.site, settings, project.site.manifest, [], "test.jsonl", *out)
+    [(models, prompts, *asked)] = project.engine.fused
+    experts = project.site.experts()
+    assert (len({*models}), prompts, asked) == (len(experts), [[1, 2]] * 4, [7, tau, ["."]])
+    assert {(row["role"], row["individual"]) for row in read_jsonl(out[0])} == {("best", "all experts")}
+    assert [each["sha256"] for each in read_json(out[1])["experts"]] == [each.sha256 for each in experts]
 
 
 def test_generation_refuses_races_on_other_samples(project):

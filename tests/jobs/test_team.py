@@ -1,10 +1,11 @@
 """The team of a raced run, chosen by all answers that its members have ever given."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from builders import ENGINE, fake_experts
+from builders import ENGINE, fake_experts, write_manifest
 from genome.errors import GenomeError
 from genome.files import read_json, read_jsonl, write_json, write_jsonl
 from genome.genotype import Genotype
@@ -72,7 +73,9 @@ def files(tmp_path):
 
 def team(files):
     population = read_population(files[1].replace("evaluations.jsonl", "population.json"))
-    return [each.name for each in _team(Site("base", "", {}), population, SETTINGS, files)]
+    manifest = Path(files[2]).parents[1] / "experts.json"
+    write_manifest(manifest, EXPERTS)
+    return [each.name for each in _team(Site("base", str(manifest), {}), population, SETTINGS, files)]
 
 
 def test_answers_of_a_genotype_that_raced_twice_are_all_found(files):

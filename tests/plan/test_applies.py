@@ -5,7 +5,7 @@ import pytest
 from genome.errors import GenomeError
 from genome.workflow import evaluation, layout
 from genome.workflow.applies import reason_against
-from genome.workflow.names import RunName, TestName
+from genome.workflow.names import STATIC, RunName, TestName
 from genome.workflow.runs import control_prompts
 from genome.workflow.tables import TABLES
 from plan.plans import plan_of
@@ -57,7 +57,7 @@ def test_blank_cells_have_no_files_and_their_reason():
 
 
 def test_a_table_without_blanks_does_not_mention_them(plan):
-    assert "blanks" not in TABLES["table2"].settings_of(plan)
+    assert "blanks" not in TABLES["table3"].settings_of(plan)
 
 
 def test_target_without_a_result_is_refused_with_the_reason(plan):
@@ -69,3 +69,18 @@ def test_target_without_a_result_is_refused_with_the_reason(plan):
     with pytest.raises(GenomeError, match="says nothing about facts"):
         evaluation.tested_model(plan, TestName("results", "facts", RunName(("emotions",), "majority")))
     assert control_prompts(plan, "majority", ["emotions"]) == ["results/prompts/micro/emotions/validation.jsonl"]
+
+
+def test_logits_are_fused_by_the_built_in_engine_only():
+    assert reason_against(plan_of(), "pack_of_llms", "sums") is None
+    plan = plan_of(engine={"backend": "vllm"})
+    assert (
+        reason_against(plan, "pack_of_llms", "sums") == "only the built-in engine can add the logits of several experts"
+    )
+    assert reason_against(plan, "pack_of_llms_merge", "sums") is None
+    run = RunName((STATIC,), "pack_of_llms")
+    with pytest.raises(GenomeError, match=r"^pack_of_llms on sums: only the built-in engine"):
+        evaluation.tested_model(plan, TestName("results", "sums", run))
+    plan = plan_of(tasks={"emotions": {"answer_by": "likelihood"}})
+    assert reason_against(plan, "pack_of_llms", "emotions") == "answers by likelihood are not fused"
+    assert evaluation.tested_model(plan_of(), TestName("results", "sums", run)) == "results/experts/micro.json"

@@ -57,7 +57,7 @@ def test_result_is_the_best_finalist_by_the_metric(tmp_path):
     assert asked == [*names[:3], BASE], "experts have been scored already"
     assert (decided.measure, decided.generation) == (Measure(), population.generation)
     assert decided.samples == 700 + 800
-    assert decided.evaluations == population.evaluations + 4 + 4
+    assert decided.evaluations == population.evaluations + 4 + 1, "the experts and the base, whose answers are new"
     folder = tmp_path / "finalists"
     folder.mkdir()
     write_population(folder / "population.json", decided, EXPERTS)

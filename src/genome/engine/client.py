@@ -376,7 +376,7 @@ class Engine:
                 continue
             self._watch.responses += 1
             if response.status < 400:
-                if path == LOAD:
+                if path not in (COMPLETIONS, CONTINUATIONS, FUSED):
                     return None
                 if answer := _whole_answer(path, response, body):
                     return answer

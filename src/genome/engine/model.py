@@ -136,8 +136,15 @@ class Model:
         shared = reader.shared(prompts)
         for places in batches.by_length(prompts, self.batch_tokens, max_tokens, self._predictions_at_once()):
             batch = [prompts[place] for place in places]
-            alone = Part(lambda: None, reader.read(batch, shared, room=max_tokens - 1, leave=1))
-            answers = decode(reader, batch, [alone], max_tokens, self._end_tokens, stops, self._refuse_nan)
+            answers = decode(
+                reader,
+                batch,
+                [Part(lambda: None, reader.read(batch, shared, room=max_tokens - 1, leave=1))],
+                max_tokens,
+                self._end_tokens,
+                stops,
+                self._refuse_nan,
+            )
             for place, answer in zip(places, answers, strict=True):
                 completions[place] = answer
         return completions
