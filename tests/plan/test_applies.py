@@ -73,7 +73,7 @@ def test_target_without_a_result_is_refused_with_the_reason(plan):
 
 def test_logits_are_fused_by_the_built_in_engine_only():
     assert reason_against(plan_of(), "pack_of_llms", "sums") is None
-    plan = plan_of(engine={"backend": "vllm"})
+    plan = plan_of(engine={"backend": "vllm", "python": "somewhere"})
     assert (
         reason_against(plan, "pack_of_llms", "sums") == "only the built-in engine can add the logits of several experts"
     )
