@@ -13,6 +13,7 @@ from genome.forecast.values import NO_TASKS, Cost, Forecast, Job, Measured, Sett
 from genome.genotype import FACTORS
 from genome.search.method import Method
 from genome.search.methods import read_method
+from genome.search.methods.controls import ValidationLoraSettings
 from genome.search.settings import BEST_OF, FROM_EXPERTS, GIVEN, WITH_VALIDATION_LORA
 from genome.tasks.lengths import most_tokens
 from genome.tasks.likelihood import LIKELIHOOD
@@ -28,7 +29,7 @@ INDIVIDUAL_BYTES = 1500
 """Size of a population file per individual: the mean of runs of ten generations (GENOME 1000, GENOME+ 1900)."""
 
 
-HELD_OUT = 0.2
+HELD_OUT = ValidationLoraSettings().held_out
 """Share of the validation samples that a search with the Validation LoRA looks at: those that it has not seen."""
 
 
