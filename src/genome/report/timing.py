@@ -33,7 +33,7 @@ def write(settings: Mapping[str, Any], inputs: Mapping[str, Any], outputs: Mappi
 
 @dataclass(frozen=True)
 class Cost:
-    """The cost of a run: wall time of its jobs in seconds, genotypes that answered samples, and the machines that answered."""
+    """The cost of a run: seconds of its jobs, genotypes that answered samples, and the machines that answered."""
 
     seconds: float
     evaluations: int
