@@ -13,6 +13,7 @@ method names (`genome.search.method.Method.state`).
 
 import base64
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -239,7 +240,9 @@ def _population(value: Any, path: Path | str) -> Population:
         if population.generation != _generation_of(path, population.generation):
             raise fields.UnexpectedError(f"generation {population.generation} in the folder of another")
         for individual in (*population.members, *population.created):
-            if not population.worst.score <= individual.score <= population.best.score:
+            # A method may choose its result by more than fitness, as LoraHub does, and reject a fitter candidate.
+            most = population.best.score if individual in population.members else math.inf
+            if not population.worst.score <= individual.score <= most:
                 raise fields.UnexpectedError(
                     f"{individual.name}: fitness {individual.score} is not between those of `worst` and `best`"
                 )

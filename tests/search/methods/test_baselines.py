@@ -12,6 +12,7 @@ from genome.genotype import Genotype
 from genome.rng import stream
 from genome.search.driver import score_experts
 from genome.search.population import Fitness, Individual
+from genome.search.records import read_population, write_population
 
 EXPERTS = fake_experts(4)
 
@@ -143,3 +144,19 @@ def test_lorahub_ends_the_thread_of_its_optimiser_if_an_evaluation_fails(error):
 @LORAHUB_WARNS
 def test_lorahub_repeats_with_the_same_seed():
     assert result_of("lorahub") == result_of("lorahub")
+
+
+@LORAHUB_WARNS
+def test_lorahub_may_reject_a_fitter_candidate_for_its_large_coefficients(tmp_path):
+    """Its file is read like any other, although the result is not the fittest of all."""
+
+    def evaluate(individuals):
+        values = [0.5 + 0.01 * min(1.0, max(map(abs, x.genotype.coefficients))) for x in individuals]
+        return [Fitness(value, {"t": value}) for value in values]
+
+    start = score_experts(EXPERTS, Landscape(EXPERTS))
+    settings = paper_settings("lorahub", evaluations=12)
+    found = run_baseline(start, settings, 1, EXPERTS, evaluate)
+    assert found.best.score < max(trial.score for trial in found.created)
+    write_population(tmp_path / "population.json", found, EXPERTS)
+    assert read_population(tmp_path / "population.json", EXPERTS).best == found.best
