@@ -21,8 +21,10 @@ PROJECT = Path(__file__).parent.parent.parent
 PAPER = PROJECT / "config/paper.yaml"
 NOWHERE = "http://127.0.0.1:9"
 TASKS, SEEDS, GENERATIONS = 12, 5, 10
-STATIC = 3 + 1  # Best Single, Expert Fusion, Pack of LLMs; Data Merge: one model for all seeds
-SEEDED = 5  # DARE_TIES, LoraHub, Model Swarms, GENOME, GENOME+
+BASELINES = 6  # Base, Uniform, task arithmetic, Best Single, Expert Fusion, Pack of LLMs as one merge
+STATIC = BASELINES + 2  # TIES, Data Merge: one model for all seeds
+SEEDED = 7  # Validation LoRA, DARE_TIES, LoraHub, Model Swarms, the same from pairs, GENOME, GENOME+
+CHOICES = 5  # tasks with options or labels, which have a most frequent answer
 
 JOBS = {
     "base_model": 1,
@@ -34,12 +36,15 @@ JOBS = {
     "prepare_prompts": 2 * TASKS,
     "score_experts": TASKS,
     "initial_population": 2 * TASKS * SEEDS,  # of pairs, and of the experts for Model Swarms
-    "generation": 3 * TASKS * SEEDS * GENERATIONS,
-    "baseline": 3 * TASKS,
+    "generation": 4 * TASKS * SEEDS * GENERATIONS,
+    "baseline": BASELINES * TASKS,
     "searched_baseline": TASKS * SEEDS,
     "dare_ties": SEEDS,
-    "answer_test": TASKS * (STATIC + SEEDED * SEEDS),
-    "score_test": TASKS * (STATIC + SEEDED * SEEDS),
+    "ties": 1,
+    "majority": CHOICES,
+    "validation_lora": TASKS * SEEDS,
+    "answer_test": TASKS * (STATIC + SEEDED * SEEDS) + CHOICES,
+    "score_test": TASKS * (STATIC + SEEDED * SEEDS) + CHOICES,
     "compare": 1,
 }
 
