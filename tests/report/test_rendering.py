@@ -185,11 +185,14 @@ def test_caption_says_what_means_estimate(said):
 def test_notes_say_what_runs_handed_out(tmp_path):
     results = ["search", "search", "expert", "search"]
     scores = [
+        *(score_row("genome_plus", task, seed=seed, handed_out="search") for task in "ab" for seed in (1, 2)),
+        *(score_row("best_single", task, seed=None, handed_out="expert") for task in "ab"),
+    ]
+    scores += [
         score_row("genome", task, seed=seed, handed_out=results.pop(0), run=f"{task}{seed}")
         for task in "ab"
         for seed in (1, 2)
     ]
-    scores += [score_row("best_single", task, seed=None) for task in "ab"]
     write_json(tmp_path / "scores.json", scores)
     found = collect([tmp_path / "scores.json"]).assign(expert="")
     said = notes(found, rows("A", "G"), on("a", "b"), [1, 2])

@@ -9,8 +9,10 @@ from genome.report.rendering import SYMBOLS, marks
 from genome.report.tables import HANDED_OUT, chosen
 from genome.report.traces import answered_by, unique
 
+FOUND = "search"
+
 RESULTS = {
-    "search": "the search's result",
+    FOUND: "the search's result",
     "expert": "the best expert",
     "base": "the base",
     "validation_lora": "the Validation LoRA",
@@ -52,6 +54,7 @@ def caption(
         *_about_gains(methods, style),
         *_about_marks(methods, style, seeds),
         *_about_means(uncertainty),
+        "Searches hand out what they found unless a line above says otherwise.",
         answered_by(answered),
     ]
     return " ".join(filter(None, sentences))
@@ -78,10 +81,10 @@ def _best_single(row: Method, runs: pd.DataFrame) -> list[str]:
 
 
 def _handed_out(row: Method, runs: pd.DataFrame) -> list[str]:
-    """Return the line that says what a row's runs hand out."""
-    counts = runs.loc[runs[HANDED_OUT] != "", HANDED_OUT].value_counts()
+    """Return the line that says what a row's searches hand out, unless it is always what they found."""
+    counts = runs.loc[(runs[HANDED_OUT] != "") & runs["seed"].notna(), HANDED_OUT].value_counts()
     parts = [f"{text} in {counts[word]}" for word, text in RESULTS.items() if word in counts]
-    if not parts:
+    if {*counts.index} <= {FOUND}:
         return []
     first, *others = parts
     return [f"{row['label']} handed out: {', '.join([f'{first} of {counts.sum()} runs', *others])}."]
