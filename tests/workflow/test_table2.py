@@ -8,25 +8,32 @@ import pytest
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 ROWS = [
-    "Best Single", "Data Merge", "DARE_TIES", "Expert Fusion", "LoraHub", "Pack of LLMs", "Model Swarms",
+    "Base", "Majority", "Uniform", "Task arithmetic", "TIES", "Validation LoRA", "RandOpt (not in the paper)",
+    "GENOME+ on random experts", "GENOME+ with the Validation LoRA",
+    "Best Single", "Data Merge", "DARE_TIES", "Expert Fusion", "LoraHub", "LoraHub, as published", "Pack of LLMs",
+    "Pack of LLMs, one merge", "Model Swarms",
     "GENOME", "GENOME − Best Single", "GENOME vs Best Single", "GENOME − Model Swarms", "GENOME vs Model Swarms",
     "GENOME+", "GENOME+ − Best Single", "GENOME+ vs Best Single", "GENOME+ − Model Swarms", "GENOME+ vs Model Swarms",
     "CMA-ES, best individual (not in the paper)", "CMA-ES (not in the paper)",
 ]  # fmt: skip
 
 
-def test_table2_lists_the_paper_s_methods_in_order_then_cma_es(finished):
+def test_table2_lists_controls_then_the_paper_s_methods_in_order_then_cma_es(finished):
     with (finished.folder / "results/tables/table2.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["method"] for row in rows] == ROWS
+    [majority] = [row for row in rows if row["method"] == "Majority"]
+    assert majority["sums"] == majority["mean"] == "", "sums has no most frequent answer"
     for row in rows:
-        if " vs " not in row["method"] and " − " not in row["method"]:
+        if " vs " not in row["method"] and " − " not in row["method"] and row is not majority:
             scores = [float(row[task]) for task in ("sums", "emotions")]
             assert all(0 <= score <= 100 for score in scores)
             assert float(row["mean"]) == pytest.approx(sum(scores) / 2, abs=0.01)
     markdown = (finished.folder / "results/tables/table2.md").read_text()
     assert "GENOME+, ensemble of 3" in markdown
-    assert "**Beyond the paper**" in markdown
+    headings = [markdown.index(f"**{name}**") for name in ("Controls", "The paper's methods", "Beyond the paper")]
+    assert headings == sorted(headings)
+    assert "Majority on sums: sums has no options or labels, so no most frequent answer." in markdown
     assert re.search(r"^Best Single is \w+ \(.*sums.*\)", markdown, re.MULTILINE)
     assert "40 test samples a task" in markdown
 
