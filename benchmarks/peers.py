@@ -188,6 +188,7 @@ def model_swarms(site: Site, fitness: Judge, seed: int) -> Path:
         restored.enter_context(contextlib.chdir(work))
         restored.callback(setattr, random, "seed", seeded)
         restored.callback(setattr, multiprocessing, "Pool", multiprocessing.Pool)
+        restored.callback(setattr, torch.multiprocessing, "set_start_method", torch.multiprocessing.set_start_method)
         restored.callback(setattr, sys, "argv", sys.argv)
         restored.callback(sys.path.remove, str(clone))
         restored.enter_context(_root_logger())
@@ -335,8 +336,9 @@ class Peer:
 PEERS = {
     "Model Swarms, its authors' code": Peer(model_swarms, "{task}/model_swarms/n10/seed{seed}"),
     "LoraHub, its authors' code": Peer(lorahub, "{task}/lorahub/seed{seed}"),
-    "DARE_TIES, PEFT": Peer(peft_merge("dare_ties", 0.7), "static/dare_ties/seed{seed}"),
-    "DARE_TIES, mergekit, mean": Peer(
+    "DARE_TIES, PEFT, factors": Peer(peft_merge("dare_ties", 0.7), "static/dare_ties/seed{seed}"),
+    "DARE_TIES, PEFT, updates": Peer(peft_merge("dare_ties_svd", 0.7, 64), "static/dare_ties/seed{seed}"),
+    "DARE_TIES, mergekit, normalised": Peer(
         mergekit_merge("dare_ties", density=0.7, normalize=True), "static/dare_ties/seed{seed}"
     ),
     "DARE_TIES, mergekit, weights 1/n": Peer(
@@ -448,10 +450,10 @@ def _answered(row: dict[str, Any]) -> Answered:
     return Answered(row["metric"], tuple(row["samples"]), tuple(row["scores"]), columns)
 
 
-def _paired(ours: Sequence[Answered], theirs: Sequence[Answered]) -> tuple[list[Answered], list[Answered]]:
-    """Return as many runs of both; a method without randomness repeats its single run."""
-    size = max(len(ours), len(theirs)) if 1 in (len(ours), len(theirs)) else min(len(ours), len(theirs))
-    return [(list(each) * size)[:size] if len(each) == 1 else list(each)[:size] for each in (ours, theirs)]  # type: ignore
+def _paired(ours: Sequence[Answered], theirs: Sequence[Answered]) -> tuple[Sequence[Answered], Sequence[Answered]]:
+    """Return as many runs of both; a single run is compared with all of the other side."""
+    size = min(len(ours), len(theirs))
+    return (ours, theirs) if size == 1 else (ours[:size], theirs[:size])
 
 
 def _spread(values: Sequence[float]) -> str:
