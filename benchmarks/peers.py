@@ -41,6 +41,7 @@ from genome.engine.owner import current_owner
 from genome.engine.state import stop
 from genome.files import read_jsonl
 from genome.report.markdown import pipe_table
+from genome.rng import stream
 from genome.scoring.fitness import respond
 from genome.scoring.intervals import of_difference, of_score
 from genome.scoring.results import read_manifest, read_scored_task
@@ -145,12 +146,16 @@ class _InTurn:
     join = close
 
 
-SWARM = {"inertia": 0.2, "cognitive_coeff": 0.2, "social_coeff": 0.2, "repel_coeff": 0.1, "max_iteration": 10}
+ITERATIONS = 10
+SWARM = {"inertia": 0.2, "cognitive_coeff": 0.2, "social_coeff": 0.2, "repel_coeff": 0.1, "max_iteration": ITERATIONS}
 """The weights and the length of GENOME's comparison; everything else is the script's default."""
 
 
-def model_swarms(site: Site, fitness: Judge, seed: int) -> Path:
-    """Return the personal best of the best particle on validation data, as `overall_metrics` chooses it."""
+def model_swarms(site: Site, fitness: Judge, seed: int, *, our_draws: bool = False) -> Path:
+    """Return the personal best of the best particle on validation data, as `overall_metrics` chooses it.
+
+    With `our_draws`, the script gets the random numbers of our run with this seed: it has to find the same particles.
+    """
     found: list[Path] = []
 
     def evaluate(path: str, *_: Any, **__: Any) -> float:
@@ -178,8 +183,10 @@ def model_swarms(site: Site, fitness: Judge, seed: int) -> Path:
     }
     clone, seeded = site.clones / "model_swarm", random.seed
     work = site.scratch / "work"
-    for expert in site.experts:
-        shutil.copytree(expert, work / "experts" / expert.name)
+    # The script sorts by name; our swarm is sorted by fitness, which decides whose the draws are.
+    ordered = sorted(site.experts, key=lambda expert: -fitness(expert).value if our_draws else 0)
+    for i, expert in enumerate(ordered):
+        shutil.copytree(expert, work / "experts" / f"{i:03}-{expert.name}")
     (work / "search").mkdir()
     arguments = {"name": "peer", "eval_type": "exact_match", "dataset": "ours", "gpus": "0", **SWARM}
     line = [word for key, value in arguments.items() for word in (f"--{key}", str(value))]
@@ -196,10 +203,22 @@ def model_swarms(site: Site, fitness: Judge, seed: int) -> Path:
         sys.argv = ["search.py", *line, "--initial_expert_directory", "experts", "--base_model", str(site.base)]
         multiprocessing.Pool = _InTurn
         torch.multiprocessing.set_start_method = nothing
-        random.seed = lambda _: seeded(seed)  # the script's own seed is 42
+        random.seed = lambda _: seeded(seed)  # instead of the script's 42
+        if our_draws:
+            for name, draws in zip(("randint", "uniform"), _our_draws(len(site.experts), seed), strict=True):
+                restored.callback(setattr, random, name, getattr(random, name))
+                setattr(random, name, functools.partial(lambda found, *_: next(found), draws))
         with contextlib.suppress(_FinishedError):
             runpy.run_path(str(clone / "search.py"), run_name="__main__")
     return found[0]
+
+
+def _our_draws(n: int, seed: int) -> tuple[Iterator[int], Iterator[float]]:
+    """Return the partners of first velocities, and the weights of all steps, of our run with this seed."""
+    places = [int(stream(seed, "velocity", i).integers(n - 1)) for i in range(n)]
+    steps = range(1, ITERATIONS + 1)
+    weights = (r for step in steps for i in range(n) for r in stream(seed, "swarm", step, i).random(4).tolist())
+    return iter([place + (place >= i) for i, place in enumerate(places)]), weights
 
 
 class _Settings:
@@ -335,6 +354,9 @@ class Peer:
 
 PEERS = {
     "Model Swarms, its authors' code": Peer(model_swarms, "{task}/model_swarms/n10/seed{seed}"),
+    "Model Swarms, its authors' code, our draws": Peer(
+        functools.partial(model_swarms, our_draws=True), "{task}/model_swarms/n10/seed{seed}"
+    ),
     "LoraHub, its authors' code": Peer(lorahub, "{task}/lorahub/seed{seed}"),
     "DARE_TIES, PEFT, factors": Peer(peft_merge("dare_ties", 0.7), "static/dare_ties/seed{seed}"),
     "DARE_TIES, PEFT, updates": Peer(peft_merge("dare_ties_svd", 0.7, 64), "static/dare_ties/seed{seed}"),
