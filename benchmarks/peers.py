@@ -1,7 +1,7 @@
 """Our baselines next to their authors' code: `python benchmarks/peers.py run PROJECT --clones FOLDER --out FILE`.
 
 PROJECT is a folder of this workflow with a base, experts and prepared prompts. FOLDER has clones of the peers, which
-are fetched by whoever repeats this: `lorahub` (github.com/sail-sg/lorahub), `model_swarm`
+each user fetches: `lorahub` (github.com/sail-sg/lorahub), `model_swarm`
 (github.com/BunsenFeng/model_swarm) and `mergekit` (github.com/arcee-ai/mergekit). PEFT is installed. Their code is
 executed as it is, on the same adapters, and asks for the same fitness: the metric of the validation samples, by our
 engine. What is replaced is listed in the page benchmarks/peers.md. A run adds a line to FILE; those that it has are
@@ -290,7 +290,7 @@ def peft_merge(kind: str, density: float | None, rank: int | None = None) -> Cal
 
 
 def mergekit_merge(kind: str, weight: float = 1, **parameters: Any) -> Callable[[Site, Judge, int], Path]:
-    """Return the merge of whole models by mergekit's `GTATask`, whose defaults stand where nothing is given."""
+    """Return the merge of whole models by mergekit's `GTATask`, with its defaults for what is not given."""
 
     def merge(site: Site, fitness: Judge, seed: int) -> Path:
         torch.manual_seed(seed)
