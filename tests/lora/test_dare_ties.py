@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from peft.utils import merge_utils
 
 from builders import expert_of, update_of, write_expert
 from genome.experts.expert import read_expert
 from genome.experts.tensors import open_tensors
 from genome.files import read_json, sha256
 from genome.genotype import expert
-from genome.lora.dare_ties import dare_ties, layer_seed
+from genome.lora.dare_ties import layer_seed, of_factors, of_updates
 from genome.lora.layers import factor_names
 from genome.lora.materialise import CONFIG, WEIGHTS, materialise
 
@@ -85,7 +86,7 @@ def peft_merge(model, weights, density, seed):
 @pytest.mark.parametrize("weights", [None, (1.0, 1.0, 1.0), (0.5, 0.25, 2.0)])
 def test_dare_ties_gives_the_tensors_of_peft(experts, tmp_path, weights):
     model, paths = experts
-    dare_ties(paths, tmp_path / "ours.safetensors", density=0.7, weights=weights, seed=3)
+    of_factors(paths, tmp_path / "ours.safetensors", density=0.7, weights=weights, seed=3)
     peft_merge(model, weights or (1.0,) * 3, 0.7, 3)
     model.save_pretrained(tmp_path / "peft", selected_adapters=["merged"], save_embedding_layers=False)
     folder = served(tmp_path / "ours.safetensors", tmp_path / "served")
@@ -102,18 +103,18 @@ def test_dare_ties_depends_only_on_its_seed(experts, tmp_path):
     _, paths = experts
     one, again, other = (tmp_path / f"{name}.safetensors" for name in ("one", "again", "other"))
     torch.manual_seed(1)
-    dare_ties(paths, one, seed=1)
+    of_factors(paths, one, seed=1)
     after = torch.rand(1)
     torch.manual_seed(1)
     assert torch.rand(1) == after, "the caller's random state was touched"
-    dare_ties(paths, again, seed=1)
-    dare_ties(paths, other, seed=2)
+    of_factors(paths, again, seed=1)
+    of_factors(paths, other, seed=2)
     assert sha256(one) == sha256(again) != sha256(other)
 
 
 def test_dare_ties_writes_its_provenance(experts, tmp_path):
     _, paths = experts
-    merged = dare_ties(paths, tmp_path / "merged.safetensors", density=0.5, seed=4)
+    merged = of_factors(paths, tmp_path / "merged.safetensors", density=0.5, seed=4)
     assert merged == read_expert(tmp_path / "merged.safetensors")
     assert (merged.name, merged.provenance["kind"], merged.rank, merged.alpha) == ("dare_ties", "DARE-TIES", 3, 3)
     assert merged.provenance["source"] == {
@@ -134,7 +135,7 @@ def test_dare_ties_merges_bfloat16_in_float32_and_stores_bfloat16(tmp_path):
         path = tmp_path / name / WEIGHTS
         save_file({key: value.to(torch.bfloat16) for key, value in load_file(path).items()}, path, {"format": "pt"})
     paths = [expert_of(tmp_path / name, tmp_path / f"expert_{name}").path for name in NAMES]
-    dare_ties(paths, tmp_path / "ours.safetensors", seed=3)
+    of_factors(paths, tmp_path / "ours.safetensors", seed=3)
     folder = served(tmp_path / "ours.safetensors", tmp_path / "served")
     peft_merge(model, (1.0,) * 3, 0.7, 3)
     model.save_pretrained(tmp_path / "peft", selected_adapters=["merged"], save_embedding_layers=False)
@@ -145,7 +146,7 @@ def test_dare_ties_merges_bfloat16_in_float32_and_stores_bfloat16(tmp_path):
 
 def test_peft_loads_a_dare_ties_merge(experts, tmp_path):
     model, paths = experts
-    dare_ties(paths, tmp_path / "merged.safetensors", seed=3)
+    of_factors(paths, tmp_path / "merged.safetensors", seed=3)
     model.load_adapter(served(tmp_path / "merged.safetensors", tmp_path / "served"), "merged")
     model.set_adapter("merged")
     assert torch.isfinite(model(torch.ones(1, 6))).all()
@@ -156,7 +157,7 @@ def test_dare_ties_pads_experts_of_other_ranks_and_layers_with_zeros(tmp_path):
     missing = ["model.layers.1.mlp.down_proj"]
     small = write_expert(tmp_path / "small", 1, rank=2, alpha=2)
     large = write_expert(tmp_path / "large", 2, rank=4, alpha=8, missing=missing)
-    merged = dare_ties([small.path, large.path], tmp_path / "merged.safetensors", density=1.0, weights=[0.5, 2.0])
+    merged = of_factors([small.path, large.path], tmp_path / "merged.safetensors", density=1.0, weights=[0.5, 2.0])
     assert (merged.rank, merged.alpha, len(merged.tensors)) == (4, 4, 8)
     # With all weights kept, a weight is the mean over the experts that agree in sign, or the only one there is.
     tensors, of_small, of_large = (open_tensors(each.path) for each in (merged, small, large))
@@ -173,3 +174,19 @@ def test_dare_ties_pads_experts_of_other_ranks_and_layers_with_zeros(tmp_path):
     for layer, update in update_of(served(merged.path, tmp_path / "served")).items():
         a, b = (tensors[name] for name in factor_names(layer))
         np.testing.assert_allclose(update, b.astype("f8") @ a, rtol=1e-6)
+
+
+def test_merge_of_updates_is_that_of_peft_s_utilities(experts, tmp_path):
+    _, files = experts
+    merged = of_updates(files, tmp_path / "merged.safetensors", density=0.5, seed=3)
+    given = [update_of(served(file, tmp_path / f"given_{i}")) for i, file in enumerate(files)]
+    for layer, found in update_of(served(merged.path, tmp_path / "merged")).items():
+        updates = [torch.from_numpy(each[layer]).float() for each in given]
+        torch.manual_seed(layer_seed(3, layer))
+        expected = merge_utils.dare_ties(updates, torch.ones(len(updates)), 0.5).numpy()
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert merged.provenance["kept"] == pytest.approx(1)
+    again, other = (of_updates(files, tmp_path / f"{seed}.safetensors", density=0.5, seed=seed) for seed in (3, 4))
+    assert sha256(again.path) == sha256(merged.path) != sha256(other.path)
+    narrow = of_updates(files, tmp_path / "narrow.safetensors", density=0.5, seed=3, rank=2)
+    assert (narrow.rank, narrow.provenance["kept"] < 1) == (2, True)

@@ -23,7 +23,9 @@ NOWHERE = "http://127.0.0.1:9"
 TASKS, SEEDS, GENERATIONS = 12, 5, 10
 BASELINES = 6  # Base, Uniform, task arithmetic, Best Single, Expert Fusion, Pack of LLMs as one merge
 STATIC = BASELINES + 2  # TIES, Data Merge: one model for all seeds
-SEEDED = 7  # Validation LoRA, DARE_TIES, LoraHub, Model Swarms, the same from pairs, GENOME, GENOME+
+SEEDED = (
+    8  # Validation LoRA, DARE_TIES and the same on factors, LoraHub, Model Swarms, the same from pairs, GENOME, GENOME+
+)
 CHOICES = 5  # tasks with options or labels, which have a most frequent answer
 
 JOBS = {
@@ -39,7 +41,7 @@ JOBS = {
     "generation": 4 * TASKS * SEEDS * GENERATIONS,
     "baseline": BASELINES * TASKS,
     "searched_baseline": TASKS * SEEDS,
-    "dare_ties": SEEDS,
+    "dare_ties": 2 * SEEDS,
     "ties": 1,
     "majority": CHOICES,
     "validation_lora": TASKS * SEEDS,

@@ -10,8 +10,8 @@ pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 ROWS = [
     "Base", "Majority", "Uniform", "Task arithmetic", "TIES", "Validation LoRA", "RandOpt (not in the paper)",
     "GENOME+ on random experts", "GENOME+ with the Validation LoRA",
-    "Best Single", "Data Merge", "DARE_TIES", "Expert Fusion", "LoraHub", "LoraHub, as published", "Pack of LLMs",
-    "Pack of LLMs, one merge", "Model Swarms",
+    "Best Single", "Data Merge", "DARE_TIES", "DARE_TIES on factors", "Expert Fusion", "LoraHub",
+    "LoraHub, as published", "Pack of LLMs", "Pack of LLMs, one merge", "Model Swarms",
     "GENOME", "GENOME − Best Single", "GENOME vs Best Single", "GENOME − Model Swarms", "GENOME vs Model Swarms",
     "GENOME+", "GENOME+ − Best Single", "GENOME+ vs Best Single", "GENOME+ − Model Swarms", "GENOME+ vs Model Swarms",
     "CMA-ES, best individual (not in the paper)", "CMA-ES (not in the paper)",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from genome.experts.expert import is_mixed
+from genome.experts.expert import Expert, is_mixed
 from genome.genotype import FACTORS
 from genome.jobs import log
 from genome.jobs.site import Outputs, Site
@@ -36,16 +36,27 @@ def baseline(site: Site, settings: str, prompts: Sequence[str], scored_experts: 
 
 def ties(settings: str, manifest: str, out: str) -> None:
     """Merge the experts' updates by TIES."""
-    from genome.lora import ties as merging
+    from genome.lora.ties import ties as merge
 
-    files, given = [Path(file) for file, _ in read_manifest(manifest).files], json.loads(settings)
-    merged = merging.ties(files, Path(out), density=given["density"], rank=given.get("rank"))
-    log.info("rank %d, with %.2f %% of the norm of the merged update", merged.rank, 100 * merged.provenance["kept"])
+    given = json.loads(settings)
+    _log_kept(merge(_files(manifest), Path(out), density=given["density"], rank=given.get("rank")))
 
 
 def dare_ties(settings: str, manifest: str, seed: int, out: str) -> None:
     """Merge the experts by DARE-TIES with equal weights."""
-    from genome.lora import dare_ties as merging
+    from genome.lora.dare_ties import of_factors, of_updates
 
-    files = [Path(file) for file, _ in read_manifest(manifest).files]
-    merging.dare_ties(files, Path(out), density=json.loads(settings)["density"], seed=seed)
+    given, files = json.loads(settings), _files(manifest)
+    if given["merges"] == "factors":
+        of_factors(files, Path(out), density=given["density"], seed=seed)
+    else:
+        _log_kept(of_updates(files, Path(out), density=given["density"], seed=seed, rank=given.get("rank")))
+
+
+def _files(manifest: str) -> list[Path]:
+    """Return the files of the experts that a manifest lists."""
+    return [Path(file) for file, _ in read_manifest(manifest).files]
+
+
+def _log_kept(merged: Expert) -> None:
+    log.info("rank %d, with %.2f %% of the norm of the merged update", merged.rank, 100 * merged.provenance["kept"])

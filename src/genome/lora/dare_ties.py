@@ -1,8 +1,9 @@
-"""DARE-TIES: a static merge of the experts by PEFT's own merge utilities (the paper's DARE_TIES row).
+"""DARE-TIES (Yu et al. 2024, arXiv 2311.03099): a static merge of the experts by PEFT's own merge utilities.
 
-As in PEFT's `add_weighted_adapter(combination_type="dare_ties")`, A and B are merged separately, both are multiplied by
-the square root of an expert's weight times its scaling alpha/r, and the merged adapter's scaling is 1 (alpha = r).
-Lower ranks and missing layers, which PEFT refuses, are padded with zeros.
+Its authors merge the changes of weights, here the updates BA. PEFT's
+`add_weighted_adapter(combination_type="dare_ties")` merges A and B separately instead, which works for experts that
+share their A: both are multiplied by the square root of an expert's weight times its scaling alpha/r, and the merged
+adapter's scaling is 1 (alpha = r). Lower ranks and missing layers, which PEFT refuses, are padded with zeros.
 """
 
 import math
@@ -16,19 +17,38 @@ from genome.experts.expert import PREFIX, Expert, Factors, read_expert, stored_t
 from genome.experts.tensors import from_float32, open_tensors, to_float32
 from genome.lora.layers import factor_names, padded, shape_of, target_modules, union_of
 from genome.lora.materialise import unscaled
+from genome.lora.ties import merge_updates
 from genome.rng import stream
 
 NAME = "dare_ties"
 
 
-def dare_ties(
+def of_updates(
+    experts: Sequence[Path], out: Path, density: float = 0.7, seed: int = 0, rank: int | None = None
+) -> Expert:
+    """Merge the experts' updates into the file `out` of one expert, named `dare_ties`, and return it.
+
+    `density` in (0, 1] is the share of entries that DARE keeps of each update, and rescales by its inverse. Weights are
+    1, as in `of_factors`. `rank` is that of `genome.lora.ties.merge_updates`. The dropped entries depend on `seed` and
+    the layer's name.
+    """
+
+    def merge(updates: list[torch.Tensor], layer: str) -> torch.Tensor:
+        torch.manual_seed(layer_seed(seed, layer))
+        return merge_utils.dare_ties(updates, torch.ones(len(updates)), density)
+
+    with torch.random.fork_rng(devices=[]):
+        return merge_updates(NAME, "DARE-TIES", experts, out, merge, rank, {"density": density, "seed": seed})
+
+
+def of_factors(
     experts: Sequence[Path],
     out: Path,
     density: float = 0.7,
     weights: Sequence[float] | None = None,
     seed: int = 0,
 ) -> Expert:
-    """Merge the experts' files into the file `out` of one expert, named `dare_ties`, and return it.
+    """Merge the experts' A and B separately into the file `out` of one expert, named `dare_ties`, and return it.
 
     `density` in (0, 1) is the share of weights that DARE keeps (and rescales by its inverse). `weights` has one
     non-negative number per expert; None means 1 each. The merge is already a mean over the experts that agree in sign,

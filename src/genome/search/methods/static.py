@@ -16,6 +16,17 @@ class DareTiesSettings:
     """Settings of DARE-TIES."""
 
     density: Number = setting(0.7, "Share of the weights that DARE keeps.", pinned=True, gt=0, le=1)
+    merges: Literal["updates", "factors"] = setting(
+        "updates",
+        "What is merged: the updates BA, as the authors merge changes of weights, or A and B separately, as PEFT does.",
+        pinned=True,
+    )
+    rank: int | None = setting(
+        None,
+        "Highest rank of a merge of updates; null: the sum of the experts' ranks.",
+        only={"merges": "updates"},
+        ge=1,
+    )
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,6 @@ class PackOfLlmsSettings:
 
 
 TIES = Method("ties", "TIES", stage="merge", settings=TiesSettings, group="control")
-DARE_TIES = Method("dare_ties", "DARE_TIES", stage="merge", settings=DareTiesSettings, seeded=True)
+DARE_TIES = Method("dare_ties", "DARE_TIES", stage="merge", settings=DareTiesSettings, version=2, seeded=True)
 DATA_MERGE = Method("data_merge", "Data Merge", stage="adapter", settings=Nothing)
 PACK_OF_LLMS = Method("pack_of_llms", "Pack of LLMs", stage="fusion", settings=PackOfLlmsSettings, version=2)
