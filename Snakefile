@@ -39,6 +39,7 @@ include: "workflow/rules/across.smk"
 include: "workflow/rules/study.smk"
 include: "workflow/rules/engine.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/portraits.smk"
 include: "workflow/rules/export.smk"
 
 

@@ -111,6 +111,19 @@ def test_run_on_a_part_of_a_task_is_asked_for_its_samples():
     assert cost(job("score_experts", tasks="sums@50+facts"), setting=setting).samples == 10 * (50 + 20)
 
 
+def test_part_of_a_task_has_the_prompts_and_responses_of_the_whole_task():
+    setting = replace(SETTING, tasks={"sums@50": SETTING.tasks["sums"]})
+    scored = job("score_experts", tasks="sums@50")
+    assert cost(scored, setting=setting).unmeasured == {"sums"}
+    known = Measured(prompt_tokens={"sums": 30.0}, response_tokens={"sums": 2.0})
+    found = cost(scored, measured=known, setting=setting)
+    assert (found.prompt_tokens, found.response_tokens) == (10 * 50 * 30, 10 * 50 * 2)
+    assert not found.unmeasured
+    assert not found.bounded
+    own = replace(known, prompt_tokens={"sums": 30.0, "sums@50": 40.0})
+    assert cost(scored, measured=own, setting=setting).prompt_tokens == 10 * 50 * 40
+
+
 def test_cost_adds_samples_and_tokens_of_all_tasks():
     scored = cost(job("score_experts", tasks="sums+facts"))
     assert (scored.evaluations, scored.samples) == (10, 400)

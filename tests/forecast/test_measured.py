@@ -1,5 +1,7 @@
 """What is measured in a folder before a run."""
 
+from dataclasses import replace
+
 import pytest
 
 from builders import write_expert
@@ -39,6 +41,11 @@ def test_files_of_earlier_runs_are_measured(folder):
     assert measured.samples == {"sums": {"validation": 4, "test": 6}}
     assert measured.prompt_tokens == {"sums": 10}
     assert measured.row_bytes == {"sums": 100}
+
+
+def test_files_of_the_whole_task_are_measured_for_a_part(folder):
+    parts = replace(SETTING, tasks={"sums@3": {}})
+    assert measure([], parts, folder).prompt_tokens == {"sums": 10}
 
 
 def test_a_split_that_will_be_drawn_again_tells_nothing(folder):

@@ -101,6 +101,17 @@ def test_generations_may_draw_their_own_samples(project):
     assert {len(each) for each in seen} == {2}
 
 
+def test_a_draw_of_more_samples_than_there_are_is_all_of_them(project):
+    project.start(samples=20)
+    project.advance(1, samples=20, redraw=True)
+    population = project.advance(2, samples=20, redraw=True, individual_mutation_rate=1.0)
+    everything = {row["id"] for row in read_jsonl("likelihood.jsonl")}
+    assert len(everything) < 20
+    for folder in (START, f"{RUN}/generation_1", f"{RUN}/generation_2"):
+        assert {row["sample"] for row in read_jsonl(f"{folder}/evaluations.jsonl")} == everything
+    assert population.measure == Measure("likelihood", 20)
+
+
 def test_a_population_of_another_measure_is_refused(project):
     project.start()
     path = f"{START}/population.json"

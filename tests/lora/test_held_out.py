@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from genome.errors import GenomeError
+from genome.jobs.validation_lora import draw
 from genome.lora.held_out import train_twice
 from genome.lora.training import Example, Training, encode, fit, load_trainable, mean_loss, response_loss
 from genome.micro import world
@@ -91,6 +92,22 @@ def test_both_adapters_are_reproducible_and_start_from_the_seed(base, examples, 
         one, again, other = (folder / part / WEIGHTS for folder in folders)
         assert filecmp.cmp(one, again, shallow=False)
         assert not filecmp.cmp(one, other, shallow=False)
+
+
+def test_ten_samples_are_fewer_than_a_step_has(base, examples, tmp_path):
+    given = [str(number) for number in range(10)]
+    held = [int(number) for number in draw(given, 0.2, seed=1, task="t")]
+    kept, held_out = [examples[i] for i in range(10) if i not in held], [examples[i] for i in held]
+    assert (len(kept), len(held_out)) == (8, 2)
+    found, other = (
+        trained(base, kept, held_out, tmp_path / f"{size}", batch_size=size, epochs=(1, 4, 8), learning_rate=3e-2)
+        for size in (16, 8)
+    )
+    assert list(found.losses) == [1, 4, 8]
+    assert found.losses[8] < found.losses[1]
+    assert other.losses == found.losses, "an epoch is one step on all eight"
+    for part in ("kept", "all"):
+        assert (tmp_path / "16" / part / WEIGHTS).is_file()
 
 
 def test_a_training_that_diverges_is_refused(base, examples, tmp_path):

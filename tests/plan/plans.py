@@ -36,6 +36,11 @@ SMALL = {
     "efficiency": {"tasks": ["sums"], "variants": ["lorahub", "genome_plus"], "reference": "genome_plus"},
     "protocol": {"tasks": ["sums", "emotions"], "variant": "genome_plus"},
     "figure2": {"tasks": ["sums"], "variants": ["genome", "genome_plus"], "sizes": [4, 6]},
+    "learning_curve": {
+        "tasks": ["sums", "emotions"],
+        "variants": ["validation_lora", "genome_plus"],
+        "sizes": [10, 20, 30],
+    },
     "figure3": {"tasks": ["sums", "emotions"]},
     "portraits": {"tasks": ["sums"], "variants": ["genome_plus"]},
 }

@@ -84,6 +84,22 @@ REFUSED = {
             "config.portraits.variants: no evolving variant 'best_single'",
         ],
     ),
+    "names of nothing in the learning curve": (
+        {"learning_curve": {"tasks": ["sumz", "sums@20"], "variants": ["validation_lorra"]}},
+        [
+            "config.learning_curve.tasks: unknown task 'sumz', did you mean 'sums'?",
+            "config.learning_curve.tasks: 'sums@20' is a part of a task's validation samples, which has no test; name",
+            "config.learning_curve.variants: unknown variant 'validation_lorra', did you mean 'validation_lora'?",
+        ],
+    ),
+    "a learning curve on one sample": (
+        {"learning_curve": {"sizes": [1, 10]}},
+        ["config.learning_curve.sizes[0]: "],
+    ),
+    "a learning curve with a number twice": (
+        {"learning_curve": {"sizes": [10, 10]}},
+        ["config.learning_curve.sizes: "],
+    ),
     "what a table cannot show": (
         {
             "table2": {"tasks": ["sums+algebra"]},

@@ -231,10 +231,11 @@ def test_default_target_contains_pages_of_tables_and_pictures(plan):
     assert pages == [f"results/tables/{name}.html" for name in TABLES if name != "across"]
     assert [file for file in asked if re.fullmatch(r"results/figures/\w+\.svg", file)] == [
         "results/figures/figure2.svg",
+        "results/figures/learning_curve.svg",
         "results/figures/figure3.svg",
         "results/figures/ensemble_by_k.svg",
     ]
-    assert len(asked) == len(pages) + 3 + len(PORTRAITS) * 3
+    assert len(asked) == len(pages) + 4 + len(PORTRAITS) * 3
 
 
 def test_default_target_skips_null_sections():

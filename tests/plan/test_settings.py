@@ -66,7 +66,7 @@ REPEATING = {"initial experts", "initial experts-product", "initial experts-shar
 INITIAL = {"initial pairs", "initial populated", *REPEATING}
 OF_FITNESS = {"experts", "experts of both", *INITIAL, *SEARCHES, "responses genome_plus-team"}
 OF_SCORES = {"scores genome_plus", "scores genome_plus-team"}
-SHOWN = {f"table{number}" for number in (2, 3, 4, 5, 6, 7, 8)} | {"figure2", "efficiency"}
+SHOWN = {f"table{number}" for number in (2, 3, 4, 5, 6, 7, 8)} | {"figure2", "learning_curve", "efficiency"}
 
 
 @pytest.mark.parametrize(
@@ -192,6 +192,8 @@ SHOWN = {f"table{number}" for number in (2, 3, 4, 5, 6, 7, 8)} | {"figure2", "ef
         ({"table2": {"tasks": ["sums"]}}, {"table2"}),
         ({"table8": {"without": ["genome_plus-no_ensemble"]}}, {"table8"}),
         ({"figure2": {"sizes": [4]}}, {"figure2"}),
+        ({"learning_curve": {"sizes": [10]}}, {"learning_curve"}),
+        ({"splits": {"validation": 25}}, {"split", "learning_curve"}),
         ({"study": {"runs": 7}}, {"study"}),
         ({"study": {"seed": 4}}, {"study", "table10", "table11"}),
         ({"protocol": {"tasks": ["emotions"]}}, {"protocol", "ensemble_by_k", "responses genome_plus"}),
@@ -212,8 +214,8 @@ def test_a_raised_version_changes_the_settings_of_its_stage(plan, version):
     expected = {
         "fitness": {*OF_FITNESS, *OF_SCORES, "protocol", "ensemble_by_k"},
         "split": {"split"},
-        "tables": {*SHOWN - {"figure2"}, "table1", "study", "table10", "table11"},
-        "figures": {"figure2", "figure3", "portrait"},
+        "tables": {*SHOWN - {"figure2", "learning_curve"}, "table1", "study", "table10", "table11"},
+        "figures": {"figure2", "learning_curve", "figure3", "portrait"},
         "responses": {"responses genome_plus", "responses genome_plus-team"},
         "scores": {*OF_SCORES, "protocol", "ensemble_by_k"},
         "export": {"export"},

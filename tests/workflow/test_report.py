@@ -30,6 +30,7 @@ EVERYTHING = {
     "efficiency": {"tasks": ["sums", "emotions"]},
     "protocol": {"tasks": ["sums", "emotions"]},
     "figure2": {"tasks": ["sums"], "variants": ["genome", "genome_plus"], "sizes": [4, 5]},
+    "learning_curve": {"tasks": ["sums"], "variants": ["best_single", "genome_plus"], "sizes": [10, 30]},
     "figure3": {"tasks": ["sums", "emotions"]},
     "portraits": {"tasks": ["sums"], "variants": ["genome_plus"]},
 }

@@ -1,8 +1,7 @@
-# Requires: score files and the answers behind them, scored experts, the populations and evaluations of runs; no test data.
-# Provides: results/figures/figure2 (scores by population size), figure3 (ranks of experts by category), and per run
-#   results/figures/KIND/TASKS/VARIANT/nN/seedS, where KIND is evolution, family_tree, expert_shares or diversity:
-#   each as .svg, .png and .csv (the numbers drawn, with the folders that they come from). The target `portraits` makes
-#   all figures of the runs that the config names.
+# Requires: score files and the answers behind them, scored experts; no test data.
+# Provides: results/figures/figure2 (scores by population size), learning_curve (scores by number of validation samples)
+#   and figure3 (ranks of experts by category), each as .svg, .png and .csv (the numbers drawn, with the folders that
+#   they come from).
 
 
 rule figure2:
@@ -33,6 +32,34 @@ rule figure2:
         "../scripts/result.py"
 
 
+rule learning_curve:
+    input:
+        unpack(inputs.of("learning_curve")),
+    output:
+        svg=report(
+            "results/figures/learning_curve.svg",
+            caption="../report/figure.rst",
+            category="2 What came out",
+            labels={"figure": "learning_curve"},
+        ),
+        png="results/figures/learning_curve.png",
+        table="results/figures/learning_curve.csv",
+    log:
+        "logs/figures/learning_curve.log",
+    benchmark:
+        "results/benchmarks/figures/learning_curve.tsv"
+    localrule: True
+    conda:
+        "../../envs/genome.yaml"
+    params:
+        settings=settings.of("learning_curve"),
+        caption=captions.of("learning_curve"),
+    message:
+        "Learning curve: scores by number of validation samples"
+    script:
+        "../scripts/result.py"
+
+
 rule figure3:
     input:
         unpack(inputs.of("figure3")),
@@ -59,75 +86,3 @@ rule figure3:
         "Figure 3: ranks of the experts by category"
     script:
         "../scripts/result.py"
-
-
-rule portrait:
-    input:
-        inputs.populations,
-    output:
-        svg=report(
-            "results/figures/{kind}/{tasks}/{variant}/n{n}/seed{seed}.svg",
-            caption="../report/portrait.rst",
-            category="4 Why",
-            subcategory="{tasks}, {variant}, N = {n}, seed {seed}",
-            labels={"figure": "{kind}"},
-        ),
-        png="results/figures/{kind}/{tasks}/{variant}/n{n}/seed{seed}.png",
-        table="results/figures/{kind}/{tasks}/{variant}/n{n}/seed{seed}.csv",
-    log:
-        "logs/figures/{kind}/{tasks}/{variant}/n{n}/seed{seed}.log",
-    benchmark:
-        "results/benchmarks/figures/{kind}/{tasks}/{variant}/n{n}/seed{seed}.tsv"
-    wildcard_constraints:
-        kind=patterns.portraits,
-        variant=patterns.variants("generation"),
-    localrule: True
-    conda:
-        "../../envs/genome.yaml"
-    params:
-        settings=settings.portrait,
-        caption=captions.portrait,
-    message:
-        "{wildcards.tasks}, {wildcards.variant}, n{wildcards.n}, seed {wildcards.seed}: draw {wildcards.kind}"
-    script:
-        "../scripts/result.py"
-
-
-rule portrait_diversity:
-    input:
-        experts=inputs.manifest,
-        basis=inputs.merged_basis,
-        populations=inputs.populations,
-        evaluations=inputs.evaluations,
-    output:
-        svg=report(
-            "results/figures/diversity/{tasks}/{variant}/n{n}/seed{seed}.svg",
-            caption="../report/portrait.rst",
-            category="4 Why",
-            subcategory="{tasks}, {variant}, N = {n}, seed {seed}",
-            labels={"figure": "diversity"},
-        ),
-        png="results/figures/diversity/{tasks}/{variant}/n{n}/seed{seed}.png",
-        table="results/figures/diversity/{tasks}/{variant}/n{n}/seed{seed}.csv",
-    log:
-        "logs/figures/diversity/{tasks}/{variant}/n{n}/seed{seed}.log",
-    benchmark:
-        "results/benchmarks/figures/diversity/{tasks}/{variant}/n{n}/seed{seed}.tsv"
-    wildcard_constraints:
-        variant=patterns.variants("generation"),
-    localrule: True
-    conda:
-        "../../envs/genome.yaml"
-    params:
-        settings=settings.portrait,
-        caption=captions.of("diversity"),
-    message:
-        "{wildcards.tasks}, {wildcards.variant}, n{wildcards.n}, seed {wildcards.seed}: draw diversity"
-    script:
-        "../scripts/result.py"
-
-
-rule portraits:
-    input:
-        inputs.portraits,
-    localrule: True

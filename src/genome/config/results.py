@@ -136,6 +136,19 @@ class ScalingFigure(Shown):
     )
 
 
+class LearningCurve(Shown):
+    """Test scores by the number of validation samples."""
+
+    tasks: TaskNames = Field(description="The tasks, one panel each.")
+    variants: VariantNames = Field(
+        description="Variants, one line each; the base model and the best expert of all validation samples are level."
+    )
+    sizes: Annotated[tuple[Annotated[int, Field(ge=2)], ...], LISTED, UNIQUE] = Field(
+        description="Numbers of validation samples; one run per number, task, variant and seed, on the first samples "
+        "of the task. `splits.validation` or more means all of them, as in other tables."
+    )
+
+
 class ExpertFigure(Shown):
     """What each expert is good at, by the categories of tasks."""
 
@@ -178,6 +191,9 @@ class Parts(Section):
     )
     figure2: ScalingFigure | None = Field(None, description="Test scores by population size; null for none.")
     figure3: ExpertFigure | None = Field(None, description="What each expert is good at; null for none.")
+    learning_curve: LearningCurve | None = Field(
+        None, description="Test scores by the number of validation samples; null for none."
+    )
     portraits: RunFigures | None = Field(None, description="Figures of single runs; null for none.")
 
 

@@ -17,7 +17,7 @@ from genome.search.methods.controls import ValidationLoraSettings
 from genome.search.settings import BEST_OF, FROM_EXPERTS, GIVEN, WITH_VALIDATION_LORA
 from genome.tasks.lengths import most_tokens
 from genome.tasks.likelihood import LIKELIHOOD
-from genome.workflow.names import RunName, part_of
+from genome.workflow.names import RunName, part_of, whole_of
 
 REST = 1000
 """Number of test samples that is assumed if a task takes all that is left of a pool that has not been read yet."""
@@ -221,21 +221,27 @@ def _asked(
     if not samples:
         return Cost()
     limit = most_tokens(setting.tasks[task])
-    length = min(limit, measured.response_tokens.get(task, limit)) if generated else 0
-    prompt_tokens = samples * measured.prompt_tokens.get(task, 0)
-    known, row = task in measured.prompt_tokens, measured.row_bytes.get(task, ROW_BYTES + TOKEN_BYTES * limit)
+    response, prompt = _measured(measured.response_tokens, task), _measured(measured.prompt_tokens, task)
+    length = min(limit, limit if response is None else response) if generated else 0
+    prompt_tokens = samples * (prompt or 0)
+    known, row = prompt is not None, _measured(measured.row_bytes, task)
     seconds = measured.rate.seconds(samples, prompt_tokens, samples * length) if measured.rate and known else None
-    this = frozenset({task})
+    this = frozenset({whole_of(task)})
     return Cost(
         samples=samples,
         prompt_tokens=prompt_tokens,
         response_tokens=samples * length,
-        file_bytes=samples * row if answered else 0,
+        file_bytes=samples * (ROW_BYTES + TOKEN_BYTES * limit if row is None else row) if answered else 0,
         engine_seconds=seconds or 0,
         unmeasured=NO_TASKS if known else this,
-        bounded=this if generated and limit and task not in measured.response_tokens else NO_TASKS,
+        bounded=this if generated and limit and response is None else NO_TASKS,
         untimed=this if seconds is None else NO_TASKS,
     )
+
+
+def _measured(values: Mapping[str, float], task: str) -> float | None:
+    """Return what was measured of a task; of a part of one, or else of the whole task."""
+    return values.get(task, values.get(whole_of(task)))
 
 
 def _validation_samples(task: str, setting: Setting, measured: Measured) -> int:

@@ -14,6 +14,7 @@ from genome.forecast.rates import fitted
 from genome.forecast.values import Job, Measured, Setting
 from genome.scoring.results import read_split
 from genome.tasks.lengths import prompt_tokens
+from genome.workflow.names import whole_of
 
 READ = 50
 """Number of prompts per task whose tokens are counted: rows are in random order."""
@@ -26,7 +27,7 @@ def measure(jobs: Sequence[Job], setting: Setting, folder: Path = Path()) -> Mea
     samples: dict[str, Mapping[str, int]] = {}
     prompt_tokens: dict[str, float] = {}
     row_bytes: dict[str, float] = {}
-    for task in setting.tasks:
+    for task in dict.fromkeys([*setting.tasks, *map(whole_of, setting.tasks)]):
         provenance = results / f"splits/{task}/provenance.json"
         if task not in drawn_again and provenance.is_file():
             drawn = read_split(provenance)

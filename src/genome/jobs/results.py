@@ -17,6 +17,7 @@ MODULES = {
     "protocol": "public_scoring",
     "across": "cross_base",
     "figure2": "figures.scaling",
+    "learning_curve": "figures.learning_curve",
     "figure3": "figures.capabilities",
     "plot_ensemble": "figures.ensembles",
     "portrait": "figures.portraits",

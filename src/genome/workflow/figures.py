@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from genome.config.results import Efficiency, ExpertFigure, PublicScoring, ScalingFigure
-from genome.workflow import runs
+from genome.config.results import Efficiency, ExpertFigure, LearningCurve, PublicScoring, ScalingFigure
+from genome.workflow import learning_curve, runs
 from genome.workflow.layout import shown_columns, shown_methods
 from genome.workflow.plan import JSON, Plan
 from genome.workflow.result import COST, REASONS, RUN, SCORES, Files, Result, by_name
@@ -45,6 +45,20 @@ FIGURES: Mapping[str, Result[Any]] = by_name(
         inputs=tests_with_answers,
         settings=_scaling,
         rule="figure2",
+    ),
+    Result(
+        name="learning_curve",
+        config=LearningCurve,
+        section=SCORES,
+        title="Learning curve",
+        caption=(
+            "Test score against the number of validation samples that a method has, one panel per task. A smaller "
+            "number is a part of a larger one. Bars are 95 % intervals over test samples and seeds. Thin level lines, "
+            "where there are any, are the base model and the best expert by all validation samples."
+        ),
+        inputs=learning_curve.files,
+        settings=learning_curve.settings,
+        rule="learning_curve",
     ),
     Result(
         name="figure3",

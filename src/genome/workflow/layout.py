@@ -43,12 +43,11 @@ def tests_behind(plan: Plan, shown: Shown) -> list[TestName]:
     """
     sizes = shown.sizes if isinstance(shown, ScalingFigure) else [plan.config.population_size]
     tests = [
-        test_of(column["test_task"], run_of(plan, variant, column["tasks"], seed, size))
+        test
         for variant in rows_of(plan, shown)
         for column in columns_of(shown)
-        if reason_against(plan, variant, column["tasks"], column["test_task"]) is None
         for size in sizes
-        for seed in plan.config.seeds
+        for test in cell_tests(plan, variant, column, size)
     ]
     experts = [
         test_of(column["test_task"], RunName((STATIC,), expert))
@@ -56,6 +55,17 @@ def tests_behind(plan: Plan, shown: Shown) -> list[TestName]:
         for column in columns_of(shown)
     ]
     return list(dict.fromkeys([*tests, *experts]))
+
+
+def cell_tests(plan: Plan, variant: str, column: Column, size: int | None = None) -> list[TestName]:
+    """Return the tests behind a cell, one per seed, of populations of `size` (None: the config's).
+
+    A blank cell has none.
+    """
+    if reason_against(plan, variant, column["tasks"], column["test_task"]) is not None:
+        return []
+    runs = [run_of(plan, variant, column["tasks"], seed, size) for seed in plan.config.seeds]
+    return [test_of(column["test_task"], run) for run in runs]
 
 
 def rows_of(plan: Plan, shown: Shown) -> list[str]:
@@ -127,4 +137,9 @@ def compared_rows(plan: Plan, shown: Shown) -> list[dict[str, JSON]]:
 
 def shown_columns(plan: Plan, shown: Shown) -> list[Column]:
     """Return the columns of a table or figure with the metrics of their tests."""
-    return [{**column, "metric": plan.metric(column["test_task"])} for column in columns_of(shown)]
+    return with_metrics(plan, columns_of(shown))
+
+
+def with_metrics(plan: Plan, columns: Sequence[Column]) -> list[Column]:
+    """Return columns with the metrics of their tests."""
+    return [{**column, "metric": plan.metric(column["test_task"])} for column in columns]

@@ -24,6 +24,15 @@ def part_of(task: str) -> tuple[str, int | None]:
     return (found["whole"], int(found["number"])) if found else (task, None)
 
 
+def part_name(task: str, number: int) -> str:
+    """Return the name of a task with its first `number` validation samples.
+
+    >>> part_name("sums", 50)
+    'sums@50'
+    """
+    return f"{task}@{number}"
+
+
 def whole_of(task: str) -> str:
     """Return the task of a name: a run on a part of its validation samples is tested on all of its test."""
     return part_of(task)[0]
