@@ -137,13 +137,13 @@ def test_plan_of_the_paper_needs_no_data(tmp_path):
     project = new_project(tmp_path / "project")
     text = plan(project, "results/tables/table2.csv", config="config/paper.yaml").stdout
     planned = stages(text)
-    assert planned["total"][0] == 2720
+    assert planned["total"][0] == 3953
     assert planned["score_experts"] == (12, 120, 24_000)
     # Twelve tasks, five seeds, ten generations: 1.5 children and 3.45 mutants, and with succession ten members.
     assert planned["generation, genome"] == (600, 2970, 594_000)
     assert planned["generation, genome_plus"] == (600, 8970, 1_794_000)
     assert planned["searched_baseline, lorahub"] == (60, 3000, 600_000)
-    assert "up to 1,800 adapters of unknown size" in text
+    assert "up to 2,400 adapters of unknown size" in text
     assert "Time   unknown; measure it in a minute: snakemake --cores 1 results/benchmarks/rates/{arc_c,bbh," in text
     assert ".json --configfile config/paper.yaml" in text
     assert "counted as 1,000: emorynlp, flores37" in text
