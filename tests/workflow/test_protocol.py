@@ -75,7 +75,9 @@ def test_members_that_have_answered_are_not_asked_again(compared, tmp_path):
     project.configure(protocol=None)
     assert project.ran("results/tables/table2.csv") == set()
     for k in (4, 2):
-        project.configure(methods={"genome_plus": {"ensemble": {"k": k}}})
+        # Searches on other experts have the same ensemble, but their populations have not answered.
+        rows = ["best_single", "genome", "genome_plus"]
+        project.configure(methods={"genome_plus": {"ensemble": {"k": k}}}, table2={"variants": rows})
         assert project.ran("results/tables/table2.csv") == {"score_test", "compare"}
     assert project.read("results/test/sums/sums/genome_plus/n4/seed1/responses.json")["members"] == 4
     assert project.read("results/test/sums/sums/genome/n4/seed1/responses.json")["members"] == 0

@@ -69,7 +69,7 @@ def validation_lora(settings: str, base: str, prompts: Sequence[str], seed: int,
             import_expert(NAME, {"path": str(trained)}, base, out, provenance=known)
     seconds = round(time.perf_counter() - started, 3)
     chosen = {"epochs": result.epochs, "losses": {str(epoch): loss for epoch, loss in result.losses.items()}}
-    write_json(files.training, {**chosen, "held_out": drawn, "seconds": seconds, "tokens": result.tokens})
+    write_json(files.training, {**chosen, "held_out": drawn, "tokens": result.tokens})
     spent = {"evaluations": 0, "samples": 0, "prompt_tokens": result.tokens, "response_tokens": 0}
     write_json(files.record, {"machine": accelerators(), "base": Path(base).name, "seconds": seconds, **spent})
     log.info("%d epochs, by the held-out losses %s", result.epochs, {k: round(v, 4) for k, v in result.losses.items()})

@@ -4,7 +4,6 @@ One training takes the largest number of epochs, and its adapter is kept after t
 A second one, on all samples, has the same learning rates and ends after that epoch, so that it is what was measured.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +25,6 @@ class Trained:
     epochs: int
     losses: Mapping[int, float]
     tokens: int
-    seconds: float
 
 
 def train_twice(
@@ -45,7 +43,7 @@ def train_twice(
     `epochs` are the numbers to choose among, in rising order; of equal losses the first is chosen. Raises GenomeError
     as `genome.lora.training.train_lora`.
     """
-    settings, started = replace(settings, epochs=epochs[-1]), time.perf_counter()
+    settings = replace(settings, epochs=epochs[-1])
     losses: dict[int, float] = {}
     best: dict[str, torch.Tensor] = {}
     model = load_trainable(base, settings, name)
@@ -74,7 +72,7 @@ def train_twice(
     write(folders[1])
     size, measured = _tokens(kept), _tokens(held_out)
     tokens = epochs[-1] * size + len(losses) * measured + chosen * (size + measured)
-    return Trained(chosen, losses, tokens, time.perf_counter() - started)
+    return Trained(chosen, losses, tokens)
 
 
 def trained_of(model: Any) -> dict[str, torch.Tensor]:

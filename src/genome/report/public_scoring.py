@@ -367,7 +367,7 @@ def markdown(table: pd.DataFrame, k: int, answered: str = "") -> str:
             "",
             "The same responses, scored as we do and with each habit of the paper's public code alone: what that adds, "
             "in points of 100. “—” is no change, no entry a task that is not touched; n.s. where the difference "
-            "does not hold (docs/statistics.md). A mean is over the tasks that a habit touches. {answered}".strip(),
+            f"does not hold (docs/statistics.md). A mean is over the tasks that a habit touches. {answered}".strip(),
             "",
             *shown,
             "",
