@@ -239,13 +239,13 @@ def _population(value: Any, path: Path | str) -> Population:
         )
         if population.generation != _generation_of(path, population.generation):
             raise fields.UnexpectedError(f"generation {population.generation} in the folder of another")
-        for individual in (*population.members, *population.created):
-            # A method may choose its result by more than fitness, as LoraHub does, and reject a fitter candidate.
-            most = population.best.score if individual in population.members else math.inf
-            if not population.worst.score <= individual.score <= most:
-                raise fields.UnexpectedError(
-                    f"{individual.name}: fitness {individual.score} is not between those of `worst` and `best`"
-                )
+        # A method may choose its result by more than fitness, as LoraHub does, and reject a fitter candidate.
+        for individuals, most in ((population.members, population.best.score), (population.created, math.inf)):
+            for individual in individuals:
+                if not population.worst.score <= individual.score <= most:
+                    raise fields.UnexpectedError(
+                        f"{individual.name}: fitness {individual.score} is not between those of `worst` and `best`"
+                    )
         return population
 
 

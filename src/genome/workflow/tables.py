@@ -35,7 +35,7 @@ from genome.workflow.result import CERTAINTY, COST, REASONS, RUN, SCORES, Files,
 from genome.workflow.settings import named_task
 
 
-def tests_with_answers(plan: Plan, shown: Shown) -> Files:
+def tests_with_answers(plan: Plan, shown: Shown) -> dict[str, str | list[str]]:
     """Return the scores of the tests behind a table or figure, and the answers behind them."""
     tests = tests_behind(plan, shown)
     return {"scores": files_of(tests, "scores.json"), "answers": files_of(tests, "answers.jsonl")}
@@ -56,12 +56,7 @@ def _comparison(table: str, plan: Plan, shown: Shown) -> Mapping[str, JSON]:
 def _compared_files(plan: Plan, shown: Shown) -> Files:
     """Return the tests behind a comparison, and the populations that name the expert which Best Single is."""
     best = unique(evaluation.model_of(plan, run) for run in runs_behind(plan, shown) if run.variant == "best_single")
-    tests = tests_behind(plan, shown)
-    return {
-        "scores": files_of(tests, "scores.json"),
-        "answers": files_of(tests, "answers.jsonl"),
-        "best_single": best,
-    }
+    return {**tests_with_answers(plan, shown), "best_single": best}
 
 
 def _splits(plan: Plan, shown: TaskTable) -> Files:
