@@ -56,6 +56,7 @@ rule all:
 onstart:
     schedule_at_once()
     own_engine()
+    warm_up()
     announce_plan()
 
 

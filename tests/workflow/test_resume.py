@@ -34,7 +34,8 @@ def test_deleted_end_of_a_run_is_rebuilt_and_nothing_else(done):
     assert changed == {path for path in before if "/generation_2/" in path or "/generation_3/" in path}
 
 
-def test_one_core_gives_the_same_bytes_as_two(finished, fresh):
+def test_one_core_without_a_worker_gives_the_same_bytes_as_two_with_one(finished, fresh, monkeypatch):
+    monkeypatch.setenv("GENOME_COLD", "1")
     fresh.make(TABLE, cores=1)
     for pattern in ("results/tables/*", "results/runs/**/*", "results/test/**/*"):
         assert fresh.files(pattern) == finished.files(pattern)

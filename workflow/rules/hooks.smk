@@ -1,13 +1,16 @@
 # Requires: `plan`, Snakemake's workflow object, and the jobs that it has planned.
-# Provides: the actions at the start and the end of a run: owning and stopping the engine, and a forecast of the costs.
+# Provides: the actions at the start and the end of a run: owning and stopping the engine, starting the worker that runs
+#   scripts, and a forecast of the costs.
 #   `genome plan` makes a dry run with GENOME_PLAN in its environment: the planned jobs are written to that file.
 
 import atexit
 import subprocess
 
 from snakemake.logging import logger
+from snakemake.shell import shell
 
 from genome.forecast import forecast, headline, measure
+from genome.warm import is_worth, start_worker
 from genome.workflow.costs import hand_over, jobs_of, setting_of
 
 
@@ -45,6 +48,13 @@ def own_engine():
 def stop_engine():
     """Stop the run's engine at once; without this it would end soon after this process."""
     engine_command("stop", os.environ.get("GENOME_OWNER", "").rpartition(":")[2])
+
+
+def warm_up():
+    """Have scripts run in forks of a worker, if there are enough of them on this machine."""
+    rules = [job.rule.name for job in workflow.dag.needrun_jobs()]
+    if workflow.local_exec and is_worth(len(rules)):
+        shell.prefix(start_worker(rules))
 
 
 def announce_plan():

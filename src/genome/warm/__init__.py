@@ -1,0 +1,85 @@
+"""Scripts that do not wait for Python: forks of a worker that has the libraries loaded.
+
+A job of a small model is mostly Python's start and imports. A run therefore has one worker (`worker.py`), and Snakemake
+starts `client.py` in place of a script: it hands the script to the worker, whose fork runs it with the client's
+environment, folder, input and output, and ends with the fork's exit status. The bytes that a script writes are the same
+either way.
+
+Where the worker cannot serve, the client becomes the script's own process: without a worker, with more than one thread,
+or when the package's source has changed since the worker loaded it.
+"""
+
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable
+from itertools import chain
+from pathlib import Path
+
+WORKER = "GENOME_WORKER"
+"""The environment variable with the path of the worker's socket."""
+
+COLD = "GENOME_COLD"
+"""The environment variable that makes every script start a Python of its own, to compare or to look for a mistake."""
+
+WORTH = 5
+"""Number of jobs from which on a worker saves more than it costs."""
+
+MODULES = (
+    "snakemake.logging",
+    "snakemake.iocontainers",
+    "genome.jobs.baselines",
+    "genome.jobs.evaluation",
+    "genome.jobs.evolution",
+    "genome.jobs.finalists",
+)
+"""What is loaded for every run."""
+
+TOKENIZERS = ("transformers.models.auto.tokenization_auto",)
+TRAINING = (*TOKENIZERS, "genome.lora.held_out", "peft")
+MODULES_OF_RULES = {
+    "prepare_prompts": TOKENIZERS,
+    "prepare_expected": TOKENIZERS,
+    "searched_baseline": ("nevergrad",),
+    "train_adapter": TRAINING,
+    "validation_lora": TRAINING,
+}
+"""What is loaded for a run with several jobs of a rule; these take a second or more."""
+
+
+def is_worth(jobs: int) -> bool:
+    """Return whether a run of so many jobs should have a worker."""
+    return jobs >= WORTH and COLD not in os.environ
+
+
+def start_worker(rules: Iterable[str]) -> str:
+    """Start this process's worker; return what a shell command "PYTHON SCRIPT" starts with.
+
+    `rules` has the rule of every planned job.
+
+    The environment variable GENOME_WORKER tells the clients where it is. The worker runs in the background and ends
+    when its standard input is closed, hence with this process.
+    """
+    # Only this user may enter the folder: the worker runs whatever it is handed.
+    address = Path(tempfile.mkdtemp(prefix="genome-")) / "worker"
+    several = [rule for rule, jobs in Counter(rules).items() if jobs > 1]
+    modules = [*MODULES, *chain.from_iterable(MODULES_OF_RULES.get(rule, ()) for rule in several)]
+    # With one thread numpy starts none, which a fork would not have.
+    threads = dict.fromkeys(["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"], "1")
+    _started.append(
+        subprocess.Popen(
+            [sys.executable, "-P", "-m", "genome.warm.worker", str(address), *modules],
+            stdin=subprocess.PIPE,
+            env={**os.environ, **threads},
+            start_new_session=True,  # keys pressed in the terminal are for Snakemake and the clients
+        )
+    )
+    os.environ[WORKER] = str(address)
+    client = Path(__file__).with_name("client.py")
+    return f"exec {shlex.quote(sys.executable)} -I -S {shlex.quote(str(client))} ".replace("{", "{{").replace("}", "}}")
+
+
+_started: list[subprocess.Popen[bytes]] = []  # a worker lives as long as the pipe to it

@@ -1,0 +1,51 @@
+"""Have the run's worker run a script, or run it in this process.
+
+    python -I -S client.py PYTHON SCRIPT
+
+Starting this is the cost of a job: it imports only what Python has loaded or what is built in, not the package, and
+not `socket`, which takes as long to load as the rest.
+"""
+
+import marshal
+import os
+import sys
+from _socket import AF_UNIX, SCM_RIGHTS, SOCK_STREAM, SOL_SOCKET, socket
+
+WORKER = "GENOME_WORKER"
+TAKEN = b"y"
+
+
+def served(script: str, address: str) -> int | None:
+    """Return the exit status of a script that the worker ran; None if there is no worker that takes it."""
+    request = marshal.dumps((script, os.getcwd(), dict(os.environ)))  # noqa: PTH109
+    files = b"".join(file.to_bytes(4, sys.byteorder) for file in (0, 1, 2))
+    connection = socket(AF_UNIX, SOCK_STREAM)
+    try:
+        connection.connect(address)
+        connection.sendmsg([len(request).to_bytes(4, "big")], [(SOL_SOCKET, SCM_RIGHTS, files)])
+        connection.sendall(request)
+        if connection.recv(1) != TAKEN:
+            return None
+    except OSError:  # the worker has ended
+        return None
+    # The connection stays open until this process ends, which the worker sees by it: it then ends the script.
+    status = connection.recv(1)
+    if not status:
+        print(f"{script}: the worker that ran it was killed", file=sys.stderr)
+        return 1
+    return status[0]
+
+
+def main() -> None:
+    """Run the script that the command line names and exit with its status."""
+    command = sys.argv[1:]
+    address = os.environ.get(WORKER)
+    if address and command[0] == sys.executable and len(command) == 2 and os.environ.get("OMP_NUM_THREADS") == "1":
+        ended = served(command[1], address)
+        if ended is not None:
+            os._exit(ended)
+    os.execvp(command[0], command)
+
+
+if __name__ == "__main__":
+    main()
