@@ -34,7 +34,8 @@ def test_store_accepts_concurrent_publishing_of_the_same_content(make_experts, t
     assert len(list(store.iterdir())) == 1
 
 
-def test_store_removes_unused_adapters(make_experts, tmp_path):
+def test_store_removes_unused_adapters(make_experts, tmp_path, monkeypatch):
+    monkeypatch.setattr("genome.lora.store.LOOK_SECONDS", 0)
     experts = make_experts(2)
     old, locked, asked, kept = (Genotype((share, 1 - share)) for share in (0.1, 0.2, 0.3, 0.4))
     folders = store_genotypes([old, locked, asked], experts, tmp_path / "store")
@@ -49,6 +50,17 @@ def test_store_removes_unused_adapters(make_experts, tmp_path):
     assert store_genotypes([locked], experts, tmp_path / "store") == folders[1:2]  # requested again, removed or not
     assert (folders[1] / WEIGHTS).is_file()
     assert not list((tmp_path / "store").glob(".*"))
+
+
+def test_store_does_not_look_for_unused_adapters_each_time(make_experts, tmp_path):
+    store = tmp_path / "store"
+    [folder] = store_genotypes([expert(0, 2)], make_experts(2), store)
+    os.utime(folder, (0, 0))
+    store_genotypes([expert(1, 2)], make_experts(2), store)
+    assert folder.exists()
+    os.utime(tmp_path / "store.looked", (0, 0))
+    store_genotypes([expert(1, 2)], make_experts(2), store)
+    assert not folder.exists()
 
 
 def test_store_reports_a_full_disk_in_one_line(make_experts, tmp_path):

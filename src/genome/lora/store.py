@@ -22,6 +22,10 @@ UNUSED_SECONDS = 3600
 """How long an adapter that no job requests stays in the store."""
 
 
+LOOK_SECONDS = 60
+"""How often unused adapters are looked for."""
+
+
 def store_genotypes(
     genotypes: Sequence[Genotype],
     experts: Sequence[Expert],
@@ -54,7 +58,15 @@ def _publish(folder: Path, target: Path) -> Path:
 
 
 def _prune(store: Path) -> None:
-    """Remove adapters that were not requested lately and that no job uses."""
+    """Remove adapters that were not requested lately and that no job uses, unless a job has just done so.
+
+    A run makes tens of thousands of adapters an hour, and looking at all of them takes longer than making some.
+    """
+    looked = store.with_name(f"{store.name}.looked")
+    if looked.exists() and time.time() - looked.stat().st_mtime < LOOK_SECONDS:
+        return
+    with writing(store):
+        looked.touch()
     for folder in store.iterdir():
         with suppress(OSError):  # in use, removed by another job, or on a file system without locks
             if folder.stat().st_mtime > time.time() - UNUSED_SECONDS:
