@@ -26,7 +26,9 @@ class FakeEngine:
 
     def complete(self, requests: list[Request]):
         self.requests.append(requests)
-        self.usage["samples"] += sum(len(request.prompts) for request in requests)
+        prompts = [prompt for request in requests for prompt in request.prompts]
+        counts = (len(prompts), sum(map(len, prompts)), 2 * len(prompts))
+        self.usage = {name: self.usage[name] + count for name, count in zip(USAGE, counts, strict=True)}
         return [[f"Answer: {self.sign(request.model)}" for _ in request.prompts] for request in requests]
 
     def fuse(self, models, prompts, max_tokens, tau, stop):

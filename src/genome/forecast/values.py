@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from genome.forecast.rates import Rate
@@ -103,6 +103,18 @@ class Cost:
             self.unmeasured | other.unmeasured,
             self.bounded | other.bounded,
             self.untimed | other.untimed,
+        )
+
+    def __mul__(self, share: float) -> "Cost":
+        """Return the cost of a share of the evaluations of the same jobs."""
+        return replace(
+            self,
+            evaluations=self.evaluations * share,
+            samples=self.samples * share,
+            prompt_tokens=self.prompt_tokens * share,
+            response_tokens=self.response_tokens * share,
+            file_bytes=self.file_bytes * share,
+            engine_seconds=self.engine_seconds * share,
         )
 
     @property

@@ -174,6 +174,16 @@ class EvolvingObjective(Objective):
         "Whether every generation draws its own `samples`, and scores again what it continues from.",
         only={"samples": _is_given},
     )
+    budget: str | None = setting(
+        None,
+        "What a run may spend at most, such as `5000 samples` or `2 M tokens`: generation 0, generations, finalists, "
+        "and the scores of the experts if it uses these. null: it ends with its last generation.",
+    )
+    until_done: bool = setting(
+        False,
+        "Whether a run ends when its best has the highest possible fitness, or when its method has converged by the "
+        "criteria of its library (CMA-ES).",
+    )
 
 
 def measure_of(settings: Any) -> Measure:
