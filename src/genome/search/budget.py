@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Literal
 
 from genome.errors import GenomeError
+from genome.search.method import setting
 
 Unit = Literal["samples", "tokens"]
 
@@ -52,6 +53,24 @@ def read_budget(text: str) -> Budget:
             f"found {text!r}"
         )
     return Budget(int(amount), "samples" if found["unit"].startswith("sample") else "tokens")
+
+
+def budget() -> str | None:
+    """Return the field of a run's budget."""
+    return setting(
+        None,
+        "What a run may spend at most, such as `5000 samples` or `2 M tokens`: generation 0, generations, finalists, "
+        "and the scores of the experts if it uses these. null: it ends with its last generation.",
+    )
+
+
+def until_done() -> bool:
+    """Return the field that tells whether a run ends when it can hardly improve."""
+    return setting(
+        False,
+        "Whether a run ends when its best has the highest possible fitness, or when its method has converged by the "
+        "criteria of its library (CMA-ES).",
+    )
 
 
 @dataclass(frozen=True)
