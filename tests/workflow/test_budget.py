@@ -51,7 +51,7 @@ def test_a_run_ends_with_its_budget_and_continues_when_that_is_raised(fresh):
     assert population(fresh, FREE, 3).samples == 480
     for number in (1, 2):
         free, short = (fresh.files(f"{place(variant, number)}/**/*") for variant in (FREE, SHORT))
-        assert [*free.values()] == [*short.values()], "the budget is no part of generations that it does not end"
+        assert [*free.values()] == [*short.values()], "generations that a budget does not end do not depend on it"
     rows = (fresh.folder / TABLE).read_text().splitlines()
     samples = rows[0].split(",").index("samples")
     assert [float(row.split(",")[samples]) for row in rows[1:]] == [480, 360]
