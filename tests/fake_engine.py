@@ -27,8 +27,9 @@ class FakeEngine:
     def complete(self, requests: list[Request]):
         self.requests.append(requests)
         prompts = [prompt for request in requests for prompt in request.prompts]
-        counts = (len(prompts), sum(map(len, prompts)), 2 * len(prompts))
-        self.usage = {name: self.usage[name] + count for name, count in zip(USAGE, counts, strict=True)}
+        self.usage["samples"] += len(prompts)
+        self.usage["prompt_tokens"] += sum(map(len, prompts))
+        self.usage["response_tokens"] += 2 * len(prompts)
         return [[f"Answer: {self.sign(request.model)}" for _ in request.prompts] for request in requests]
 
     def fuse(self, models, prompts, max_tokens, tau, stop):
