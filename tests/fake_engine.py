@@ -26,7 +26,10 @@ class FakeEngine:
 
     def complete(self, requests: list[Request]):
         self.requests.append(requests)
-        self.usage["samples"] += sum(len(request.prompts) for request in requests)
+        prompts = [prompt for request in requests for prompt in request.prompts]
+        self.usage["samples"] += len(prompts)
+        self.usage["prompt_tokens"] += sum(map(len, prompts))
+        self.usage["response_tokens"] += 2 * len(prompts)
         return [[f"Answer: {self.sign(request.model)}" for _ in request.prompts] for request in requests]
 
     def fuse(self, models, prompts, max_tokens, tau, stop):

@@ -89,3 +89,24 @@ def test_bounds_of_cma_es_rise(refused):
     line = "config.methods.cma_es.bounds: expected rising numbers, found [1.5, -1.5]"
     assert refused({"methods": {"cma_es": {"bounds": [1.5, -1.5]}}}) == [line]
     assert read({"methods": {"cma_es": {"bounds": None}}}).variants["cma_es"].settings.bounds is None
+
+
+@pytest.mark.parametrize("text", ["5000", 5000, 0.5, "5 thousand samples", "-1 tokens", "0.5 samples"])
+def test_budgets_are_numbers_of_samples_or_tokens(refused, text):
+    expected = "a whole number of samples or tokens, such as `5000 samples` or `2 M tokens` (k, M, G)"
+    line = f"budget: expected {expected}, found '{text}'"
+    assert refused({"variants": {"mine": {"method": "genome", "budget": text}}}) == [f"config.variants.mine.{line}"]
+    assert refused({"methods": {"cma_es": {"budget": text}}}) == [f"config.methods.cma_es.{line}"]
+
+
+def test_budgets_of_other_types_and_of_methods_of_one_job_are_refused(refused):
+    [line] = refused({"methods": {"cma_es": {"budget": True}}})
+    assert line.startswith("config.methods.cma_es.budget: expected text, or null, found true")
+    [line] = refused({"methods": {"lorahub": {"budget": "5000 samples"}}})
+    assert line.startswith("config.methods.lorahub: unknown key 'budget'")
+
+
+def test_a_variant_with_a_budget_says_so():
+    assert variant({"method": "genome", "budget": "2 M tokens"}).has_budget
+    assert not variant({"method": "genome"}).has_budget
+    assert not variant({"method": "lorahub"}).has_budget

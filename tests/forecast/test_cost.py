@@ -296,3 +296,26 @@ def test_forecast_counts_jobs_without_engine_by_stage():
     result = forecast([job("split", task="sums"), job("split", task="facts"), job("compare")], SETTING, NOTHING)
     assert (result.total.jobs, result.total.samples, result.others) == (3, 0, {"split": 2, "compare": 1})
     assert result.untimed == result.others
+
+
+def test_samples_of_a_plan_are_the_smaller_of_those_of_the_budget_and_of_the_generations():
+    """Model Swarms scores ten particles on 20 samples in each of five generations, after the ten experts."""
+
+    def samples(budget, **changes):
+        jobs = [generation("model_swarms", number, budget=budget, **changes) for number in range(1, 6)]
+        return cost(*jobs).samples
+
+    assert samples(None) == samples("9 k samples") == 5 * 200
+    assert samples("900 samples") == 900 - 200
+    assert samples("100 samples") == 0
+    assert samples("900 samples", reserved=2) == 900 - 200 - 2 * 20
+    assert samples("900 samples", initialisation="pairs", reserved=2) == 900 - 200 - 2 * 20 - 200
+    assert cost(generation("model_swarms", 4, budget="900 samples")).evaluations == 5
+    assert cost(generation("model_swarms", 5, budget="900 samples")).jobs == 1
+
+
+def test_a_budget_in_tokens_limits_a_plan_once_the_length_of_prompts_is_known():
+    """A sample has ten tokens and an answer of two."""
+    jobs = [generation("model_swarms", number, budget="12 k tokens") for number in range(1, 6)]
+    assert cost(*jobs).samples == 5 * 200
+    assert cost(*jobs, measured=timed()).samples == pytest.approx(1000 - 200)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from builders import ENGINE, paper_settings, write_expert, write_manifest
+from builders import ENGINE, make_task, paper_settings, write_expert, write_manifest
 from fake_engine import FakeEngine
 from genome.errors import GenomeError
 from genome.files import read_json, read_jsonl, write_json, write_jsonl
@@ -14,6 +14,7 @@ from genome.jobs.baselines import baseline
 from genome.jobs.evaluation import answer_test, score_test
 from genome.jobs.evolution import generation, initial_population, score_experts
 from genome.jobs.site import Outputs, Site
+from genome.jobs.spending import most_tokens_of
 from genome.lora.shared import write_basis
 from genome.scoring.usage import read_usage
 from genome.search.records import read_population
@@ -62,12 +63,12 @@ class Project:
         scored = f"{EXPERTS}/population.json"
         initial_population(self.site, settings, ["validation.jsonl"], scored, 4, 1, self.files(START))
 
-    def generation(self, number=1, racing=None, **changes):
+    def generation(self, number=1, racing=None, records=(), **changes):
         settings = json.dumps({**FITNESS, **paper_settings("genome", **changes), "racing": racing})
         place, previous = f"{RUN}/generation_{number}", f"{RUN}/generation_{number - 1}"
         out = self.files(place)
         previous = f"{START if number == 1 else previous}/population.json"
-        generation(self.site, settings, ["validation.jsonl"], previous, 1, False, f"{place}/adapters", out)
+        generation(self.site, settings, ["validation.jsonl"], previous, records, 1, False, f"{place}/adapters", out)
         return read_population(out.population)
 
     def answer(self, members=2, **more):
@@ -283,3 +284,65 @@ def test_stages_record_what_they_asked_the_engine(project):
         assert json.loads(usage.engine) == ENGINE
         assert 0 <= usage.asking_seconds <= read_json(path)["seconds"]
         assert usage.samples > 0
+
+
+BUSY = {"crossover_rate": 1, "individual_mutation_rate": 1.0}
+"""Rates with which a population of four has two children and six mutants."""
+
+
+def test_a_generation_that_the_budget_does_not_pay_for_passes_its_population_on_and_asks_nothing(project):
+    assert read_population(f"{START}/population.json").samples == 4 * 4
+    first = project.generation(**BUSY, budget="50 samples")
+    assert (first.samples, first.ended) == (16 + 8 * 4, "")
+    second = project.generation(2, **BUSY, budget="50 samples")
+    assert second.ended == "budget of 50 samples: 48 are spent, and the next batch may need 24"
+    assert (second.samples, second.members, second.best) == (48, first.members, first.best)
+    assert read_jsonl(f"{RUN}/generation_2/evaluations.jsonl") == []
+    record = read_json(f"{RUN}/generation_2/record.json")
+    assert (record["machine"], record["samples"], record["evaluations"]) == (None, 0, 0)
+    other = project.generation(2, **BUSY, budget="72 samples")
+    assert (other.samples, other.ended) == (72, "")
+    assert read_population(f"{RUN}/generation_1/population.json") == first
+
+
+def test_populations_of_runs_without_a_budget_have_no_part_of_one(project):
+    project.generation(**BUSY, budget="50 samples")
+    with_budget = Path(f"{RUN}/generation_1/population.json").read_bytes()
+    project.generation(**BUSY)
+    assert Path(f"{RUN}/generation_1/population.json").read_bytes() == with_budget
+
+
+def test_finalists_and_the_scores_of_experts_are_kept_from_a_budget(project):
+    """Two finalists and three experts on four samples."""
+    kept = (2 + 3) * 4
+    assert not project.generation(**BUSY, budget=f"{16 + 32 + kept} samples", reserved=2).ended
+    ended = project.generation(**BUSY, budget=f"{16 + 32 + kept - 1} samples", reserved=2).ended
+    assert "16 are spent, 20 are reserved for finalists, and the next batch may need 32" in ended
+    refused(
+        lambda: project.generation(budget="30 samples", reserved=2),
+        "budget of 30 samples: generation 0 has spent 16 and 20 are reserved for finalists; raise `budget`",
+    )
+
+
+def test_a_budget_in_tokens_counts_what_the_engine_has_read_and_generated(project):
+    """Prompts have two tokens, and so have the responses, of at most 512; records have what is spent before."""
+    write_json("spent.json", {"machine": None, "prompt_tokens": 100, "response_tokens": 20})
+    project.engine, most = FakeEngine(), 8 * 4 * (2 + 512)
+    first = project.generation(**BUSY, budget=f"{120 + most} tokens", records=["spent.json"])
+    assert (first.tokens, first.ended) == (120 + 8 * 4 * (2 + 2), "")
+    second = project.generation(2, **BUSY, budget=f"{first.tokens} tokens")
+    assert second.tokens == first.tokens
+    assert f"{first.tokens} are spent, and the next batch may need {most * 6 // 8:,}" in second.ended
+
+
+@pytest.mark.parametrize(("backend", "most"), [("transformers", 3 + 5), ("vllm", 2 * 3 + 5)])
+def test_a_prompt_with_options_is_read_once_or_with_each_of_them(project, backend, most):
+    """By likelihood, nothing is generated: one prompt of three tokens and two options of two and three."""
+    options = [{"option": name, "tokens": tokens} for name, tokens in (("A", [1, 2]), ("B", [1, 2, 3]))]
+    task = make_task("choice", answer_by="likelihood")
+    samples = [{"id": "x", "tokens": [1, 2, 3], "continuations": options}]
+    assert most_tokens_of([(task, samples)], once=backend == "transformers", likelihood=True) == most
+    worked = [{"id": "x", "tokens": [1, 2, 3], "expected": "A"}]
+    task = make_task("number", max_tokens=10)
+    assert most_tokens_of([(task, worked)], once=True, likelihood=True) == 2 * (3 + 10)
+    assert most_tokens_of([(task, worked)], once=True, likelihood=False) == 3 + 10

@@ -49,7 +49,7 @@ class SearchedProject(Project):
         previous = f"{START if number == 1 else f'{RUN}/generation_{number - 1}'}/population.json"
         out = self.files(f"{RUN}/generation_{number}")
         adapters = f"{RUN}/generation_{number}/adapters"
-        generation(self.site, settings, ["likelihood.jsonl"], previous, 1, False, adapters, out)
+        generation(self.site, settings, ["likelihood.jsonl"], previous, [], 1, False, adapters, out)
         return read_population(out.population)
 
     def decide(self, measure=LIKELY, **changes):

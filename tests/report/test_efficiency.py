@@ -80,6 +80,17 @@ def test_curve_starts_with_the_last_run_and_keeps_final_values():
     assert shown["median"].tolist() == pytest.approx([40, 40, 50])
 
 
+def test_a_run_that_has_ended_spends_nothing_more_and_keeps_its_fitness():
+    ended = run("ended", 1, (0.4, 0.6, 0.6, 0.6), 0.5, samples=(10, 30, 30, 30))
+    assert (ended.at(30), ended.at(1000), ended.to_reach(0.6)) == (0.6, 0.6, 30)
+    reference = run("whole", 1, (0.4, 0.5, 0.6, 0.7), 0.5, samples=(10, 30, 50, 70))
+    [row] = efficiency([ended, reference], ["ended"], "whole").to_dict("records")
+    assert (row["samples"], row["reached"]) == (30, 0)
+    [row] = efficiency([ended, reference], ["whole"], "ended").to_dict("records")
+    assert row["relative"] == 50 / 30, "of what the ended run has spent"
+    assert curves([ended, reference], ["ended"], points=7)["samples"].tolist() == [10, 20, 30]
+
+
 def test_a_method_of_one_stage_is_one_point():
     once = run("once", 1, (0.4,), 0.4, samples=(50,))
     assert curves([*SLOW, once], ["once"])["samples"].tolist() == [50]

@@ -59,6 +59,7 @@ rule generation:
         experts=inputs.manifest,
         basis=inputs.merged_basis,
         previous=inputs.previous,
+        records=inputs.spent_records,
         prompts=inputs.searched_prompts,
     output:
         population="results/runs/{tasks}/{variant}/n{n}/seed{seed}/generation_{generation}/population.json",
@@ -75,7 +76,7 @@ rule generation:
     conda:
         "../../envs/genome.yaml"
     params:
-        settings=settings.search,
+        settings=settings.generation,
     message:
         "{wildcards.tasks}, {wildcards.variant}, n{wildcards.n}, seed {wildcards.seed}: generation {wildcards.generation}"
     script:

@@ -11,6 +11,7 @@ with job(snakemake.log[0]):
         settings=snakemake.params.settings,
         prompts=snakemake.input.prompts,
         previous=snakemake.input.previous,
+        records=snakemake.input.records,
         seed=int(snakemake.wildcards.seed),
         keep_adapters=snakemake.config["adapters"] == "all" or (snakemake.config["adapters"] == "final" and last),
         adapters=snakemake.output.adapters,

@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import ValidationError, create_model
 
 from genome.config.values import overlay
-from genome.errors import nearest
+from genome.errors import GenomeError, nearest
+from genome.search.budget import read_budget
 from genome.search.method import Method, wrong_numbers
 from genome.search.methods import METHODS
 from genome.validation.explain import explained
@@ -34,6 +35,8 @@ def read_settings(method: Method, *changes: Mapping[str, Any], place: str = "con
     given = asdict(defaults)
     for each in changes:
         given = overlay(given, each)
+    if wrong := _wrong_budget(given.get("budget"), place) if hasattr(defaults, "budget") else []:
+        return defaults, wrong
     try:
         read = model_of(method.settings).model_validate_json(json.dumps({"settings": given}))
     except ValidationError as error:
@@ -41,6 +44,20 @@ def read_settings(method: Method, *changes: Mapping[str, Any], place: str = "con
     settings = dict(read)["settings"]
     problems = wrong_numbers(settings, place)
     return (defaults if problems else settings), problems
+
+
+def _wrong_budget(budget: Any, place: str) -> list[str]:
+    """Return what is wrong with a budget; nothing if it is null, or of a type that the settings' own rules refuse.
+
+    A number without a unit is refused here: the rules would advise to put it in quotes.
+    """
+    if isinstance(budget, bool) or not isinstance(budget, str | int | float):
+        return []
+    try:
+        read_budget(str(budget))
+    except GenomeError as error:
+        return [f"{place}.budget: {error}"]
+    return []
 
 
 def method_problems(methods: Any) -> list[str]:

@@ -56,6 +56,11 @@ class Variant:
         return self.result == BEST_OF or measure_of(self.settings) != OF_PAPER
 
     @property
+    def has_budget(self) -> bool:
+        """Whether its runs end when they have spent a number of samples or tokens."""
+        return getattr(self.settings, "budget", None) is not None
+
+    @property
     def _ensemble(self) -> Ensemble | None:
         return getattr(self.settings, "ensemble", None) or None
 

@@ -11,6 +11,7 @@ from typing import Any
 from genome.forecast.times import side_by_side
 from genome.forecast.values import NO_TASKS, Cost, Forecast, Job, Measured, Setting
 from genome.genotype import FACTORS
+from genome.search.budget import read_budget
 from genome.search.method import Method
 from genome.search.methods import read_method
 from genome.search.methods.controls import ValidationLoraSettings
@@ -179,7 +180,31 @@ def _cost(job: Job, setting: Setting, measured: Measured) -> Cost:
     individuals = evaluations + size
     cost += Cost(evaluations=evaluations, file_bytes=individuals * INDIVIDUAL_BYTES)
     kept = _kept(job, size, evaluations, setting)
+    if job.stage == "generation" and settings.get("budget"):
+        cost = _within_budget(cost, job, setting, measured)
     return replace(cost, adapters=Counter({job.space: kept} if kept else {}))
+
+
+def _within_budget(cost: Cost, job: Job, setting: Setting, measured: Measured) -> Cost:
+    """Return the cost of a generation, or the part of it that its run's budget still pays for after those before.
+
+    A token of any stage answers as many samples as one of this generation; a budget in tokens that are not known does
+    not end anything.
+    """
+    settings = _parsed(job.settings)
+    budget = read_budget(settings["budget"])
+    if not cost.samples or (budget.unit == "tokens" and cost.unmeasured):
+        return cost
+    tokens = cost.prompt_tokens + cost.response_tokens
+    amount = budget.amount * (cost.samples / tokens if budget.unit == "tokens" else 1)
+    numbers = [_validation_samples(task, setting, measured) for task in tasks_of(job)]
+    each = sum(min(settings.get("samples") or number, number) for number in numbers)
+    size, experts = int(job.parts["n"]), _experts(job, setting)
+    kept, from_experts = settings.get("reserved", 0), settings.get("initialisation") in FROM_EXPERTS
+    first = max(0, size - experts) * each if from_experts else size * each
+    first += (kept + (experts if kept or from_experts else 0)) * sum(numbers)
+    left = amount - first - (int(job.parts["generation"]) - 1) * cost.samples
+    return cost * min(1, max(0, left) / cost.samples)
 
 
 def tasks_of(job: Job) -> list[str]:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from genome.forecast.rates import Rate
@@ -104,6 +104,12 @@ class Cost:
             self.bounded | other.bounded,
             self.untimed | other.untimed,
         )
+
+    def __mul__(self, share: float) -> "Cost":
+        """Return the cost of a share of the evaluations of the same jobs, whose own time and adapters stay."""
+        numbers = {each.name: getattr(self, each.name) for each in fields(self)}
+        scaled = {name: value * share for name, value in numbers.items() if isinstance(value, int | float)}
+        return replace(self, **{**scaled, "jobs": self.jobs, "own_seconds": self.own_seconds})
 
     @property
     def seconds(self) -> float:

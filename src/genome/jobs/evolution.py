@@ -9,8 +9,10 @@ from genome.engine.state import STORE
 from genome.errors import GenomeError
 from genome.experts.expert import is_mixed
 from genome.files import replacing_directory
+from genome.jobs import log
 from genome.jobs.checks import check_answers, check_objectives
 from genome.jobs.site import Outputs, Site
+from genome.jobs.spending import allowance_of
 from genome.lora.store import link_adapter, store_genotypes
 from genome.search import driver
 from genome.search.methods import read_method
@@ -53,12 +55,16 @@ def generation(
     settings: str,
     prompts: Sequence[str],
     previous: str,
+    records: Sequence[str],
     seed: int,
     keep_adapters: bool,
     adapters: str,
     out: Outputs,
 ) -> None:
-    """Advance a run by one generation; with `keep_adapters`, keep its members as PEFT folders."""
+    """Advance a run by one generation; with `keep_adapters`, keep its members as PEFT folders.
+
+    `records` are those of the stages before generation 1, if the run has a budget in tokens.
+    """
     started = time.perf_counter()
     experts, params = site.experts(), json.loads(settings)
     method, given = read_method(params)
@@ -70,7 +76,12 @@ def generation(
     course = evaluator.course(seed)
     if course is not None and not all(map(course.fits, before.state.get(TRIALS, {}).values())):
         raise GenomeError(f"{previous}: raced on other samples than these; delete the file to have it made again")
-    following = driver.next_generation(before, method, chosen, seed, experts, evaluator, course)
+    allowance = allowance_of(site, params, prompts, records, before, experts, evaluator)
+    following = driver.next_generation(before, method, chosen, seed, experts, evaluator, course, allowance)
+    if allowance is not None and allowance.budget.unit == "tokens":
+        following = replace(following, tokens=allowance.spent())
+    if following.ended and not before.ended:
+        log.info("the run has ended: %s", following.ended)
     with replacing_directory(adapters) as folder:
         if keep_adapters:
             kept = following.members

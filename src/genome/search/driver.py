@@ -12,14 +12,19 @@ from genome.genotype import FACTORS, expert, identity, is_finite
 from genome.lora.layers import factor_names, layer_groups, union_of
 from genome.search import racing
 from genome.search.asking import Contest, Scored, Search
+from genome.search.budget import Allowance
 from genome.search.method import Method
 from genome.search.operators import initialise, populate, take_experts
-from genome.search.population import Fitness, Individual, Population, fittest, individuals_in, new_population
+from genome.search.population import Fitness, Individual, Population, fittest, individuals_in, new_population, track
 from genome.search.racing import RACED_AS, TRIALS, Course, Known, Races, Trial, places, race, standing
 from genome.search.settings import FROM_EXPERTS, InitialSettings, measure_of, space_of
 
 Evaluate = Callable[[Sequence[Individual]], list[Fitness]]
 """Scores individuals of distinct genotypes on validation data, in their order."""
+
+
+class OverBudgetError(Exception):
+    """A batch of candidates cannot be paid for; the text says why."""
 
 
 def _layer_groups(experts: Sequence[Expert], evaluate: Any) -> int:
@@ -43,7 +48,9 @@ class Scoreboard:
     """What a run knows of its genotypes: the fitness of those scored in full, and the trials of its races.
 
     `digests` are the SHA-256 of the experts. `scored` maps identities to the fitness known so far. With `races`,
-    contests are races; without, all individuals of a contest are scored in full.
+    contests are races; without, all individuals of a contest are scored in full. With an `allowance`, a batch that
+    it does not pay for raises OverBudgetError before anything of it is evaluated. `finished` are all individuals that
+    have been returned with their fitness.
     """
 
     def __init__(
@@ -52,6 +59,7 @@ class Scoreboard:
         digests: Sequence[str],
         evaluate: Evaluate,
         races: Races | None = None,
+        allowance: Allowance | None = None,
     ):
         self.scored = dict(scored)
         self.trials: dict[str, Trial] = dict(races.trials) if races else {}
@@ -60,13 +68,20 @@ class Scoreboard:
         self._digests = list(digests)
         self._evaluate = evaluate
         self._races = races
+        self._allowance = allowance
+        self.finished: list[Individual] = []
 
     def score(self, request: Sequence[Individual] | Contest) -> Scored:
-        """Return the requested individuals with their fitness; only genotypes without one are evaluated."""
+        """Return the requested individuals with their fitness; only genotypes without one are evaluated.
+
+        OverBudgetError if they cannot be paid for.
+        """
         individuals = request.individuals if isinstance(request, Contest) else request
         _check_finite(individuals)
         named = [(self.identity(each), each) for each in individuals]
         new = {name: each for name, each in named if name not in self.scored}
+        if new and self._allowance and (refusal := self._allowance.refusal(len(new))):
+            raise OverBudgetError(refusal)
         if new and self._races and isinstance(request, Contest):
             rivals = [self.identity(each) for each in request.rivals]
             known = [name for name, _ in named if name in self.scored]
@@ -74,6 +89,7 @@ class Scoreboard:
         elif new:
             self.scored.update(zip(new, self._evaluate(list(new.values())), strict=True))
         finished = [replace(each, fitness=self.scored[name]) for name, each in named if name in self.scored]
+        self.finished += finished
         if not self._races:
             return Scored(finished)
         course = self._races.course
@@ -182,26 +198,56 @@ def next_generation(
     experts: Sequence[Expert],
     evaluate: Evaluate,
     course: Course | None = None,
+    allowance: Allowance | None = None,
 ) -> Population:
     """Return the population after one more generation of a method with its settings.
 
     If the settings have `racing`, contests are races on `course`, unless the tasks do not allow any (None). A run
     returns its population as it is if it has not improved for `patience` generations and, with races, if its best
     individual scores 100 %, since no candidate can be better. If it draws other samples, all individuals that it
-    continues from are scored again first.
+    continues from are scored again first. A run that has `ended` stays as it is: with `until_done`, when it is done,
+    and when the `allowance` does not pay for the next batch. Batches of the same generation before that one count: the
+    best of them may be the best of the run, but the members stay.
     """
+    stopped = replace(population, generation=population.generation + 1, created=())
+    if population.ended:
+        return stopped
     rules = getattr(settings, "racing", None)  # not all methods race
     won = rules is not None and course is not None and population.best.score == 1.0
     if won or (settings.patience is not None and population.stalled >= settings.patience):
-        return replace(population, generation=population.generation + 1, created=())
+        return stopped
+    if settings.until_done and (why := _done(population, method, settings, seed, experts, evaluate)):
+        return replace(stopped, ended=why)
     if getattr(settings, "redraw", False):
-        population = _rescored(population, experts, evaluate)
+        try:
+            population = _rescored(population, experts, evaluate, allowance)
+        except OverBudgetError as spent:
+            return replace(stopped, ended=str(spent))
     state = population.state
     races = Races(rules, course, state.get(TRIALS, {}), state.get(RACED_AS, {})) if rules and course else None
     search = _search(method, population, settings, seed, experts, evaluate)
-    following = drive(search, Scoreboard(population.scored, sha256_of(experts), evaluate, races))
+    board = Scoreboard(population.scored, sha256_of(experts), evaluate, races, allowance)
+    try:
+        following = drive(search, board)
+    except OverBudgetError as spent:
+        begun = replace(population, generation=stopped.generation, created=(), ended=str(spent))
+        following = board.record(track(begun, board.finished))
     improved = following.best.score > population.best.score
     return replace(following, stalled=0 if improved else population.stalled + 1)
+
+
+def _done(
+    population: Population, method: Method, settings: Any, seed: int, experts: Sequence[Expert], evaluate: Evaluate
+) -> str:
+    """Return why a run can hardly find anything better; nothing if it can.
+
+    A fitness of 1 says nothing about the samples that the next generation draws.
+    """
+    if population.best.score == 1.0 and not getattr(settings, "redraw", False):
+        return "the best has the highest possible fitness"
+    if method.converged and method.converged(population, settings, seed, **_needs(method, experts, evaluate)):
+        return f"{method.name} has converged"
+    return ""
 
 
 def run_baseline(
@@ -214,15 +260,18 @@ def run_baseline(
     return replace(drive(search, Scoreboard(known, sha256_of(experts), evaluate)), measure=measure)
 
 
-def _rescored(population: Population, experts: Sequence[Expert], evaluate: Evaluate) -> Population:
+def _rescored(
+    population: Population, experts: Sequence[Expert], evaluate: Evaluate, allowance: Allowance | None
+) -> Population:
     """Return a population with the fitness of all that it continues from on other samples, and nothing else known.
 
-    The best and the worst are those on these samples. The trials of its races were on others.
+    The best and the worst are those on these samples. The trials of its races were on others. OverBudgetError if the
+    `allowance` does not pay for it.
     """
     kept = _without_races(population.state)
     in_state = {key: individuals_in(part) for key, part in kept.items()}
     continuing = [population.best, *population.members, population.worst, *chain(*in_state.values())]
-    board = Scoreboard({}, sha256_of(experts), evaluate)
+    board = Scoreboard({}, sha256_of(experts), evaluate, allowance=allowance)
     scored = iter(board.score(continuing).finished)
     best, members, worst = next(scored), tuple(islice(scored, len(population.members))), next(scored)
     state = {key: tuple(islice(scored, len(in_state[key]))) if in_state[key] else part for key, part in kept.items()}
@@ -249,8 +298,11 @@ def _search(
     """Return the search of a method, with what it needs."""
     if method.run is None:
         raise GenomeError(f"{method.name}: this method does not search")
-    needs = {name: NEEDS[name](experts, evaluate) for name in method.needs}
-    return method.run(start, settings, seed, **needs)
+    return method.run(start, settings, seed, **_needs(method, experts, evaluate))
+
+
+def _needs(method: Method, experts: Sequence[Expert], evaluate: Any) -> dict[str, Any]:
+    return {name: NEEDS[name](experts, evaluate) for name in method.needs}
 
 
 def _check_finite(individuals: Sequence[Individual]) -> None:

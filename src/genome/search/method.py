@@ -34,8 +34,9 @@ Group = Literal["control", "paper", "beyond"]
 Conditions = Mapping[str, Any]
 """Values of other settings by their names: each is one value, or a function that tells whether a value is meant."""
 
-NOT_SETTINGS = ("method", "version", "stage", "races", "likelihood", "tasks")
-"""Other keys in the params of a stage: its method, versions (of fitness, the method, races, likelihood), and tasks."""
+NOT_SETTINGS = ("method", "version", "stage", "races", "likelihood", "tasks", "reserved")
+"""Other keys in the params of a stage: its method, versions (of fitness, the method, races, likelihood), tasks, and the
+evaluations that a budget keeps for finalists."""
 
 Settings = TypeVar("Settings")
 
@@ -158,6 +159,13 @@ ReadState = Callable[[Any, Reader], Any]
 """Returns a part of a state from its JSON value; UnexpectedError (`genome.fields`) describes what is wrong in it."""
 
 
+Most = Callable[[Any, int, int, int], int]
+"""Returns the most genotypes that a generation scores, from settings, population size, seed, and its number."""
+
+Converged = Callable[..., bool]
+"""Tells by a criterion of the method's library whether a run can hardly improve; called like `Method.run`."""
+
+
 def no_cost(settings: Any, size: int, experts: int) -> float:
     """Return the cost of a method that evaluates nothing."""
     return 0
@@ -170,7 +178,9 @@ class Method:
     `run(start, settings, seed, **needs)` is a search (`genome.search.asking`): of a generation from the population
     before, of a baseline from the scored experts. `needs` names what the driver computes for it (`driver.NEEDS`).
     `cost(settings, size, experts)` returns how many genotypes one job scores, in expectation, from the sizes of the
-    population and of the set of experts; `reads` returns for how many the engine only reads the prompts.
+    population and of the set of experts; `reads` returns for how many the engine only reads the prompts. `most` returns
+    the most that a generation can score: if it is given, a larger budget leaves the generations before its end valid.
+    `converged` ends runs that have `until_done`.
     `version` is raised when results change. `seeded` methods run once per seed. `operators` maps its own operators to
     their markers; those in `genome.search.operators.MARKERS` are shared. `state` reads what it keeps in a population's
     `state`, by key. A state is written as it is: JSON values, tuples and individuals.
@@ -184,6 +194,8 @@ class Method:
     run: Callable[..., Search] | None = None
     cost: Callable[[Any, int, int], float] = no_cost
     reads: Callable[[Any, int, int], float] = no_cost
+    most: Most | None = None
+    converged: Converged | None = None
     group: Group = "paper"
     seeded: bool = False
     operators: Mapping[str, Marker] = field(default_factory=dict[str, Marker])

@@ -56,7 +56,9 @@ class Population:
     and its races (`genome.search.racing.STATE`). `engine` is the fingerprint of the engine that answered: answers of
     different engines are not comparable. `measure` says what all fitness measures. `earlier`
     counts the genotypes that have answered samples and are not in `scored`: a race has stopped them, or each generation
-    draws its own samples and `scored` has those of the last draw only.
+    draws its own samples and `scored` has those of the last draw only. `ended` says why the run has ended before its
+    last generation, if a budget or `until_done` has ended it. `tokens` counts what it has spent, if it has a budget in
+    tokens.
     """
 
     generation: int
@@ -71,6 +73,8 @@ class Population:
     engine: Fingerprint | None = None
     measure: Measure = field(default_factory=Measure)
     earlier: int = 0
+    ended: str = ""
+    tokens: int = 0
 
     @property
     def evaluations(self) -> int:

@@ -94,6 +94,8 @@ def write_population(path: Path | str, population: Population, experts: Sequence
         "generation": population.generation,
         "evaluations": population.evaluations,
         "samples": population.samples,
+        **({"tokens": population.tokens} if population.tokens else {}),
+        **({"ended": population.ended} if population.ended else {}),
         "stalled": population.stalled,
         **parts,
         **state,
@@ -236,6 +238,8 @@ def _population(value: Any, path: Path | str) -> Population:
             engine=value["engine"] and fields.mapping(value["engine"], "engine"),
             measure=_measure(value.get("measure", {})),
             earlier=fields.whole(value["evaluations"], "evaluations", len(scored)) - len(scored),
+            ended=fields.text(value["ended"], "ended") if "ended" in value else "",
+            tokens=fields.whole(value.get("tokens", 0), "tokens"),
         )
         if population.generation != _generation_of(path, population.generation):
             raise fields.UnexpectedError(f"generation {population.generation} in the folder of another")

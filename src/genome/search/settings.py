@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 
 from genome.errors import GenomeError
 from genome.genotype import FACTORS, PRODUCT, shared, shared_rank
+from genome.search.budget import budget, until_done
 from genome.search.measure import LIKELIHOOD, METRIC, OF_PAPER, Measure, ObjectiveName, measure_name
 from genome.search.method import NOT_SETTINGS, Group, Number, read_settings, setting
 
@@ -40,7 +41,6 @@ OTHER_SETS: tuple[ExpertSet, ...] = (RANDOM, WITH_VALIDATION_LORA)
 """Sets of experts that are made from the given ones: controls of what a search on these finds."""
 
 Settings = TypeVar("Settings")
-
 
 FROM_EXPERTS: tuple[Initialisation, ...] = ("experts", "populated")
 """Ways to make a generation 0 that contain the experts themselves, whose fitness may be known."""
@@ -161,10 +161,6 @@ class Objective:
         return Measure(self.objective, self.samples, likely and self.calibrated)
 
 
-def _is_given(value: Any) -> bool:
-    return value is not None
-
-
 @dataclass(frozen=True)
 class EvolvingObjective(Objective):
     """The objective of a search in generations."""
@@ -172,8 +168,10 @@ class EvolvingObjective(Objective):
     redraw: bool = setting(
         False,
         "Whether every generation draws its own `samples`, and scores again what it continues from.",
-        only={"samples": _is_given},
+        only={"samples": bool},
     )
+    budget: str | None = budget()
+    until_done: bool = until_done()
 
 
 def measure_of(settings: Any) -> Measure:

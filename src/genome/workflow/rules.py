@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from genome.config import names, paths
 from genome.search.method import Stage
 from genome.search.settings import measure_of, named_scheme
-from genome.workflow import evaluation, results, runs, settings, sources, study, tables
+from genome.workflow import budget, evaluation, results, runs, settings, sources, study, tables
 from genome.workflow.figures import EFFICIENCY, FIGURES, PORTRAITS
 from genome.workflow.names import RunName, TestName, whole_of
 from genome.workflow.plan import Plan, canonical
@@ -174,6 +174,10 @@ class Inputs:
         """Return the population that a generation starts from."""
         return runs.previous_of(self.plan, evolving_run_of(wildcards), int(wildcards.generation))
 
+    def spent_records(self, wildcards: Wildcards) -> list[str]:
+        """Return what a generation needs to know of a budget's tokens that were spent before it."""
+        return budget.spent_records(self.plan, evolving_run_of(wildcards), int(wildcards.generation))
+
     def populations(self, wildcards: Wildcards) -> list[str]:
         """Return the populations of a run, from the shared generation 0 to the last."""
         return runs.populations_of(self.plan, evolving_run_of(wildcards))
@@ -291,8 +295,12 @@ class Settings:
         return canonical(settings.of_initial(self.plan, tasks_of(wildcards), wildcards.scheme))
 
     def search(self, wildcards: Wildcards) -> str:
-        """Return the settings of a generation, or of a method of one stage."""
+        """Return the settings of a method of one stage."""
         return settings.search_text(self.plan, tasks_of(wildcards), wildcards.variant)
+
+    def generation(self, wildcards: Wildcards) -> str:
+        """Return the settings of a generation."""
+        return settings.generation_text(self.plan, evolving_run_of(wildcards), int(wildcards.generation))
 
     def finalists(self, wildcards: Wildcards) -> str:
         """Return the settings of the choice among a run's finalists."""

@@ -26,7 +26,7 @@ from genome.tasks.chat import PLAIN, template_text
 from genome.tasks.chat_settings import laid_over
 from genome.tasks.lengths import most_tokens
 from genome.tasks.likelihood import OPTION
-from genome.workflow import sources
+from genome.workflow import budget, sources
 from genome.workflow.evaluation import asked_members, is_team, members_of, model_of
 from genome.workflow.names import RunName, TestName, part_of, whole_of
 from genome.workflow.plan import JSON, Plan, canonical
@@ -216,6 +216,14 @@ def of_search(plan: Plan, tasks: tuple[str, ...], variant: str) -> Mapping[str, 
 def search_text(plan: Plan, tasks: tuple[str, ...], variant: str) -> str:
     """Return what a run's populations depend on as one text: the generations of all seeds ask for the same."""
     return canonical(of_search(plan, tasks, variant))
+
+
+def generation_text(plan: Plan, run: RunName, generation: int) -> str:
+    """Return what a generation depends on as one text: on its run's budget only if this may end the run before it."""
+    if not plan.variant(run.variant).has_budget:
+        return search_text(plan, run.tasks, run.variant)
+    searched = {key: value for key, value in of_search(plan, run.tasks, run.variant).items() if key != "budget"}
+    return canonical({**searched, **budget.of_generation(plan, run, generation)})
 
 
 def of_validation_lora(plan: Plan, tasks: tuple[str, ...], variant: str) -> Mapping[str, JSON]:

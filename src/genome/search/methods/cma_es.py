@@ -97,8 +97,28 @@ def generation(population: Population, settings: CmaEsSettings, seed: int, layer
     `layer_groups` is the number of groups of layers of the adapters (`coefficients: layer_group`).
     """
     now, size = population.generation + 1, len(population.members)
-    count = points_of(size)
-    best = population.best
+    optimizer, history = _optimizer(population, settings, layer_groups)
+    optimizer.reseed_rng(int(stream(seed, "cma_es", now).integers(2**32)))
+
+    proposed = [mixture(optimizer.ask(), space_of(settings.merge_space)) for _ in range(points_of(size))]
+    individuals = [Individual(f"g{now:02}-point{i}", point, "cma_es") for i, point in enumerate(proposed)]
+    scored = yield Contest(individuals, (), size)
+    reported = {each.name: each.score for each in scored.finished}
+    reported |= {each.name: STOPPED - place for place, each in enumerate(scored.stopped)}
+    history = (*history, *((each.genotype.coefficients, reported[each.name]) for each in individuals))
+    members = tuple(fittest([*population.members, *scored.finished])[:size])
+    state = {**population.state, HISTORY: history}
+    return track(replace(population, generation=now, members=members, created=(), state=state), scored.finished)
+
+
+def converged(population: Population, settings: CmaEsSettings, seed: int, layer_groups: int) -> bool:
+    """Tell whether `cmaes` would stop: by its tolerances of fitness and of steps, or since its numbers degenerate."""
+    return bool(_optimizer(population, settings, layer_groups)[0].should_stop())
+
+
+def _optimizer(population: Population, settings: CmaEsSettings, layer_groups: int) -> tuple[Any, History]:
+    """Return an optimiser that has received all points of a run, and these points."""
+    count, best = points_of(len(population.members)), population.best
     history: History = population.state.get(HISTORY) or ((best.genotype.coefficients, best.score),)
     start, *points = history
     groups = layer_groups if settings.coefficients == "layer_group" else 1
@@ -111,17 +131,7 @@ def generation(population: Population, settings: CmaEsSettings, seed: int, layer
     optimizer = _library().CMA(mean=mean, sigma=settings.step, bounds=bounds, population_size=count, seed=0)
     for first in range(0, len(points), count):
         optimizer.tell([(np.array(point), -fitness) for point, fitness in points[first : first + count]])
-    optimizer.reseed_rng(int(stream(seed, "cma_es", now).integers(2**32)))
-
-    proposed = [mixture(optimizer.ask(), space_of(settings.merge_space)) for _ in range(count)]
-    individuals = [Individual(f"g{now:02}-point{i}", point, "cma_es") for i, point in enumerate(proposed)]
-    scored = yield Contest(individuals, (), size)
-    reported = {each.name: each.score for each in scored.finished}
-    reported |= {each.name: STOPPED - place for place, each in enumerate(scored.stopped)}
-    history = (*history, *((each.genotype.coefficients, reported[each.name]) for each in individuals))
-    members = tuple(fittest([*population.members, *scored.finished])[:size])
-    state = {**population.state, HISTORY: history}
-    return track(replace(population, generation=now, members=members, created=(), state=state), scored.finished)
+    return optimizer, history
 
 
 def points_of(size: int) -> int:
@@ -176,6 +186,8 @@ METHOD = Method(
     version=2,  # stopped points are ranked in their order
     run=generation,
     cost=lambda settings, size, experts: points_of(size),
+    most=lambda settings, size, seed, generation: points_of(size),
+    converged=converged,
     group="beyond",
     seeded=True,
     operators={"cma_es": ("h", 22, 0.0)},

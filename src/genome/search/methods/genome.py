@@ -25,6 +25,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from genome.genotype import FACTORS
+from genome.rng import stream
 from genome.search.asking import Contest, Search
 from genome.search.method import Method, Number, setting
 from genome.search.operators import (
@@ -179,6 +180,15 @@ def evaluations(settings: GenomeSettings, size: int, experts: int) -> float:
     return children + mutated + (size if settings.succession else 0)
 
 
+def most(settings: GenomeSettings, size: int, seed: int, generation: int) -> int:
+    """Return how many genotypes a generation scores if none is a copy: whether a trial has a child is drawn alone."""
+    trials = [stream(seed, "crossover", generation, trial).random() for trial in range(size // 2)]
+    children = sum(drawn < settings.crossover_rate for drawn in trials)
+    draws = [stream(seed, "mutation", generation, i).random() for i in range(size + children)]
+    mutated = sum(drawn < settings.individual_mutation_rate for drawn in draws)
+    return children + mutated + (size if settings.succession else 0)
+
+
 GENOME = Method(
     "genome",
     "GENOME",
@@ -186,6 +196,7 @@ GENOME = Method(
     settings=GenomeSettings,
     run=generation,
     cost=evaluations,
+    most=most,
     seeded=True,
     operators=MARKERS,
 )

@@ -160,6 +160,7 @@ METHOD = Method(
     version=2,  # the experts as the first swarm, restarts, and a floor of the step
     run=generation,
     cost=lambda settings, size, experts: size,
+    most=lambda settings, size, seed, generation: size,
     seeded=True,
     operators={"swarm": ("o", 20, 0.0)},
     state={PERSONAL_BESTS: read_personal_bests, IMPROVED: read_improved},
