@@ -137,7 +137,9 @@ def test_completion_has_the_form_of_openai(call):
     assert [choice["index"] for choice in body["choices"]] == [0, 1]
     assert all(choice["finish_reason"] in ("stop", "length") for choice in body["choices"])
     words = sum(len(choice["text"].split()) + (choice["finish_reason"] == "stop") for choice in body["choices"])
-    assert body["usage"] == {"prompt_tokens": 5, "completion_tokens": words, "total_tokens": 5 + words}
+    longest = max(len(choice["text"].split()) + (choice["finish_reason"] == "stop") for choice in body["choices"])
+    counted = {"batches": 1, "steps": longest}
+    assert body["usage"] == {"prompt_tokens": 5, "completion_tokens": words, "total_tokens": 5 + words, **counted}
 
 
 def test_prompt_logprobs_have_the_form_of_vllm(call):
@@ -154,7 +156,7 @@ def test_continuations_have_one_choice_per_prompt(call):
     assert [choice["index"] for choice in body["choices"]] == [0, 1]
     assert [[len(row) for row in choice["logprobs"]] for choice in body["choices"]] == [[1, 2], [1]]
     assert all(value < 0 for choice in body["choices"] for row in choice["logprobs"] for value in row)
-    assert body["usage"] == {"prompt_tokens": 9, "completion_tokens": 0, "total_tokens": 9}
+    assert body["usage"] == {"prompt_tokens": 9, "completion_tokens": 0, "total_tokens": 9, "batches": 0, "steps": 0}
 
 
 def test_continuations_are_those_of_the_prompts_log_probabilities(call):

@@ -31,6 +31,7 @@ import urllib3
 from genome.engine.fingerprint import Fingerprint, difference
 from genome.engine.kept import Kept
 from genome.engine.logs import log_end
+from genome.engine.usage import USAGE, used
 from genome.engine.waiting import Watch
 from genome.errors import GenomeError
 from genome.progress import Progress
@@ -38,14 +39,14 @@ from genome.progress import Progress
 BASE = "base"
 """The name of the plain base model in requests of callers."""
 
-USAGE = ("samples", "prompt_tokens", "response_tokens")
-"""Counts of answered prompts and of tokens, as the server reports them; a scored continuation is part of the prompt."""
-
 COMPLETIONS, CONTINUATIONS, FUSED = "/v1/completions", "/v1/continuations", "/v1/fused"
 """Addresses of texts, of the log-probabilities of continuations, and of texts by several adapters together.
 
 Only the built-in server has the second and the third.
 """
+
+BATCH_SIZE, BATCH_TOKENS = 256, 32768
+"""Prompts per request, and most tokens of a batch of the built-in server, with padding and answers, by default."""
 
 BUILT_IN = "transformers"
 """The backend in the fingerprint of the built-in server."""
@@ -104,7 +105,7 @@ class Engine:
     """A connection to an engine, safe to share between threads.
 
     `find` returns the address of a live engine and may start one; it is called again after a crash. `usage` counts
-    answered prompts, their tokens and the tokens of the responses. `timeout` is the number of seconds that an engine
+    what answers have cost (`genome.engine.usage`). `timeout` is the number of seconds that an engine
     may make no progress while a request waits. `kept` is the file in which the answers of a stage are kept until it has
     finished; `progress` counts its prompts.
     """
@@ -113,7 +114,7 @@ class Engine:
         self,
         find: Callable[[], Address],
         *,
-        batch_size: int = 256,
+        batch_size: int = BATCH_SIZE,
         timeout: float = 600,
         concurrency: int = 64,
         model_name: str = BASE,
@@ -334,10 +335,7 @@ class Engine:
 
     def _count(self, answers: list[dict]) -> None:
         with self._lock:
-            for answer in answers:
-                self.usage["samples"] += len(answer["choices"])
-                self.usage["prompt_tokens"] += answer["usage"]["prompt_tokens"]
-                self.usage["response_tokens"] += answer["usage"]["completion_tokens"]
+            self.usage.update(used(answers))
 
     def _load(self, name: str) -> None:
         self._post(LOAD, {"lora_name": name, "lora_path": self._adapters[name]})

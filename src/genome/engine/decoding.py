@@ -17,10 +17,19 @@ Stops = Callable[[Sequence[int]], bool] | None
 
 @dataclass(frozen=True)
 class Completion:
-    """The tokens of one answer without its end-of-sequence token, and whether that token was reached."""
+    """The tokens of one answer without its end-of-sequence token, and whether that token was reached.
+
+    `batch` is the number of the batch, of those of its request, in which it was decoded.
+    """
 
     tokens: list[int]
     stopped: bool
+    batch: int = 0
+
+    @property
+    def steps(self) -> int:
+        """In how many steps it was decoded; the end token counts, as in vLLM."""
+        return len(self.tokens) + self.stopped
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import inspect
 import math
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -29,6 +30,7 @@ from transformers.utils.logging import disable_progress_bar
 from genome.engine import batches
 from genome.engine.adapter import Adapter, read_adapter
 from genome.engine.cache import shapes
+from genome.engine.client import BATCH_TOKENS
 from genome.engine.decoding import Completion, Part, Stops, decode
 from genome.engine.fusion import optimised, similar
 from genome.engine.loading import LOADING_ERRORS, end_tokens, load_network, positions
@@ -40,9 +42,6 @@ from genome.tasks.chat import load_tokenizer
 
 UNPADDED_TOKENS = 2048
 """Most prompt tokens of a batch that is not padded."""
-
-BATCH_TOKENS = 32768
-"""Most tokens of a batch by default, with padding and with the longest possible answers."""
 
 LOGITS_AT_ONCE = 2**26
 """Most logits (tokens x vocabulary) that are computed at a time: 256 MB in float32."""
@@ -134,7 +133,8 @@ class Model:
             return self._generate(prompts, max_tokens, stops)
         completions: list[Completion] = [Completion([], False)] * len(prompts)
         shared = reader.shared(prompts)
-        for places in batches.by_length(prompts, self.batch_tokens, max_tokens, self._predictions_at_once()):
+        cut = batches.by_length(prompts, self.batch_tokens, max_tokens, self._predictions_at_once())
+        for number, places in enumerate(cut):
             batch = [prompts[place] for place in places]
             answers = decode(
                 reader,
@@ -146,7 +146,7 @@ class Model:
                 self._refuse_nan,
             )
             for place, answer in zip(places, answers, strict=True):
-                completions[place] = answer
+                completions[place] = replace(answer, batch=number)
         return completions
 
     @torch.inference_mode()
@@ -173,7 +173,8 @@ class Model:
         weights = self._optimised(adapters, prompts) if tau is None else self._similar(adapters, prompts, tau)
         completions: list[Completion] = [Completion([], False)] * len(prompts)
         most = max(1, self.batch_tokens // len(adapters))
-        for places in batches.by_length(prompts, most, max_tokens, self._predictions_at_once()):
+        cut = batches.by_length(prompts, most, max_tokens, self._predictions_at_once())
+        for number, places in enumerate(cut):
             batch, parts = [prompts[place] for place in places], []
             for adapter, each in zip(adapters, weights[:, places], strict=True):
                 self.use(adapter)
@@ -181,7 +182,7 @@ class Model:
                 parts.append(Part(partial(self.use, adapter), store, each))
             answers = decode(reader, batch, parts, max_tokens, self._end_tokens, stops, self._refuse_nan)
             for place, answer in zip(places, answers, strict=True):
-                completions[place] = answer
+                completions[place] = replace(answer, batch=number)
         return completions
 
     def _similar(
@@ -212,7 +213,7 @@ class Model:
     def _generate(self, prompts: Sequence[Sequence[int]], max_tokens: int, stops: Stops = None) -> list[Completion]:
         """Return the same as `complete`, computed by transformers' `generate` on prompts of one length at a time."""
         completions: list[Completion] = [Completion([], False)] * len(prompts)
-        for places in batches.equal_lengths(prompts, self._unpadded_tokens(), max_tokens):
+        for number, places in enumerate(batches.equal_lengths(prompts, self._unpadded_tokens(), max_tokens)):
             tokens = torch.tensor([list(prompts[place]) for place in places])
             width = tokens.shape[1]
 
@@ -236,7 +237,8 @@ class Model:
             ends = pad(torch.isin(rows, self._end_tokens), (0, 1), value=True).int().argmax(-1).tolist()
             for place, row, end in zip(places, rows.tolist(), ends, strict=True):
                 # A row that a stop text has ended is padded with an end token.
-                completions[place] = Completion(row[:end], end < len(row) and not (stops and stops(row[:end])))
+                stopped = end < len(row) and not (stops and stops(row[:end]))
+                completions[place] = Completion(row[:end], stopped, number)
         return completions
 
     @torch.inference_mode()

@@ -239,9 +239,11 @@ class Engine:
         """Return the answer to a request for texts; each of `adapters` has read all prompts."""
         whole = self.tokenizer.batch_decode([c.tokens for c in completions], skip_special_tokens=True)
         texts = [cut(text, stops) for text in whole]
-        # The end token counts, as in vLLM.
-        generated = sum(len(c.tokens) + c.stopped for c in completions)
+        generated = sum(c.steps for c in completions)
         given = adapters * sum(map(len, prompts))
+        longest: dict[int, int] = {}
+        for completion in completions:
+            longest[completion.batch] = max(longest.get(completion.batch, 0), completion.steps)
         return {
             "id": f"cmpl-{secrets.token_hex(8)}",
             "object": "text_completion",
@@ -263,6 +265,9 @@ class Engine:
                 "prompt_tokens": given,
                 "completion_tokens": generated,
                 "total_tokens": given + generated,
+                # Ours: batches of responses, and steps, each of which added a token to all responses of a batch.
+                "batches": adapters * len(longest),
+                "steps": adapters * sum(longest.values()),
             },
         }
 
@@ -284,7 +289,13 @@ class Engine:
         read = sum(map(len, prompts)) + sum(len(each) for given in continuations for each in given)
         return {
             "choices": [{"index": index, "logprobs": rows} for index, rows in enumerate(scores)],
-            "usage": {"prompt_tokens": read, "completion_tokens": 0, "total_tokens": read},
+            "usage": {
+                "prompt_tokens": read,
+                "completion_tokens": 0,
+                "total_tokens": read,
+                "batches": 0,
+                "steps": 0,
+            },
         }
 
     def _named(self, request: dict) -> tuple[str, str | None]:
