@@ -18,7 +18,7 @@ As many times fewer may be written at a time.
 """
 
 TOKENS_OF_A_STEP = 50
-"""A step costs about as much as the reading of so many tokens, in addition to its own: 20 on a CPU, 100 on a GPU."""
+"""A step costs about as much as reading this many tokens, in addition to its own: 20 on a CPU, 100 on a GPU."""
 
 SLIGHT = 0.01
 """How much the fit weighs what is assumed, so that it decides only where records cannot."""
