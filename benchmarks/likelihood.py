@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import genome
-from genome.engine.client import BASE
 from genome.engine.launcher import connect
+from genome.engine.messages import BASE
 from genome.engine.owner import current_owner
 from genome.engine.state import stop
 from genome.scoring.fitness import compare

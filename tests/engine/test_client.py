@@ -21,8 +21,9 @@ from transformers import AutoModelForCausalLM
 
 from engine.tiny_models import tokenizer
 from genome.engine import local, machine
-from genome.engine.client import Address, Engine, Request, ScoreRequest
+from genome.engine.client import Engine
 from genome.engine.launcher import connect
+from genome.engine.messages import Address, Request, ScoreRequest
 from genome.engine.model import Model
 from genome.engine.owner import current_owner
 from genome.engine.state import FOLDER, stop

@@ -15,8 +15,9 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from engine.real_vllm import MARKS, WIDE, greedy_tokens, server_pid, serving, worker_pid
 from engine.tiny_models import SHAPE, save_adapter, tokenizer
-from genome.engine.client import BASE, Engine, Request
+from genome.engine.client import Engine
 from genome.engine.launcher import connect
+from genome.engine.messages import BASE, Request
 from genome.engine.owner import current_owner
 from genome.engine.probe import progress
 from genome.engine.state import stop

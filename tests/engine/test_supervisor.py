@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from genome.engine import local, machine
-from genome.engine.client import Request
 from genome.engine.launcher import connect
+from genome.engine.messages import Request
 from genome.engine.owner import current_owner, start_time
 from genome.engine.probe import get
 from genome.engine.program import KEY_VARIABLE

@@ -8,7 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from builders import initial_population, make_task, next_generation, paper_settings
-from genome.engine.client import Address, Engine
+from genome.engine.client import Engine
+from genome.engine.messages import Address
 from genome.scoring.fitness import Evaluator, Objective
 from genome.search import driver
 

@@ -1,7 +1,7 @@
 """Greedy decoding of a batch of prompts, by one adapter or by the weighted sum of the logits of several."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -19,12 +19,12 @@ Stops = Callable[[Sequence[int]], bool] | None
 class Completion:
     """The tokens of one answer without its end-of-sequence token, and whether that token was reached.
 
-    `batch` is the number of the batch, of those of its request, in which it was decoded.
+    `batch` is the number of the batch of its request in which it was decoded; equal answers may have different ones.
     """
 
     tokens: list[int]
     stopped: bool
-    batch: int = 0
+    batch: int = field(default=0, compare=False)
 
     @property
     def steps(self) -> int:

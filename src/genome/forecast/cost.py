@@ -8,7 +8,7 @@ from functools import cache
 from math import ceil, inf
 from typing import Any
 
-from genome.engine.client import BATCH_SIZE, BATCH_TOKENS, BUILT_IN
+from genome.engine.messages import BATCH_SIZE, BATCH_TOKENS, BUILT_IN
 from genome.engine.usage import AT_ONCE
 from genome.forecast.rates import Work
 from genome.forecast.times import side_by_side

@@ -8,8 +8,8 @@ from math import inf
 from pathlib import Path
 from statistics import fmean, median
 
-from genome.engine.client import BUILT_IN
 from genome.engine.fingerprint import of_base
+from genome.engine.messages import BUILT_IN
 from genome.errors import GenomeError
 from genome.files import REMAKE, canonical_json
 from genome.forecast.cost import STAGES

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from genome.engine.client import BASE, Engine, Request
+from genome.engine.client import Engine
 from genome.engine.launcher import connect
+from genome.engine.messages import BASE, Request
 from genome.engine.usage import USAGE
 from genome.files import write_json
 from genome.jobs import log

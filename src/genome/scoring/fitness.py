@@ -11,7 +11,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from genome.engine.client import Engine, Request, ScoreRequest
+from genome.engine.client import Engine
+from genome.engine.messages import Request, ScoreRequest
 from genome.experts.expert import Expert
 from genome.genotype import expert
 from genome.lora.store import store_genotypes
