@@ -42,7 +42,7 @@ from genome.engine.state import stop
 from genome.files import read_jsonl
 from genome.report.markdown import pipe_table
 from genome.rng import stream
-from genome.scoring.fitness import respond
+from genome.scoring.asking import respond
 from genome.scoring.intervals import of_difference, of_score
 from genome.scoring.manifest import read_manifest
 from genome.scoring.results import read_scored_task

@@ -22,7 +22,7 @@ from genome.engine.owner import current_owner
 from genome.engine.probe import progress
 from genome.engine.state import stop
 from genome.errors import GenomeError
-from genome.scoring.fitness import compare
+from genome.scoring.asking import compare
 from genome.tasks.chat import Chat
 from genome.tasks.file import check_task
 from genome.tasks.likelihood import best, option_scores, read
