@@ -18,7 +18,10 @@ As many times fewer may be written at a time.
 """
 
 TOKENS_OF_A_STEP = 50
-"""A step costs about as much as reading this many tokens, in addition to its own: 20 on a CPU, 100 on a GPU."""
+"""What a step is assumed to cost, in prompt tokens, in addition to its response tokens.
+
+A step reads all weights from memory, which takes as long as computing tens of tokens on processors, and more on GPUs.
+"""
 
 SLIGHT = 0.01
 """How much the fit weighs what is assumed, so that it decides only where records cannot."""
