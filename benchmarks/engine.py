@@ -33,8 +33,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import Gemma2Config, Gemma2ForCausalLM, PreTrainedTokenizerFast
 
 from genome.engine import local
-from genome.engine.client import BASE, Engine, Request
+from genome.engine.client import Engine
 from genome.engine.launcher import BACKENDS
+from genome.engine.messages import BASE, Request
 from genome.experts.adapter_files import CONFIG, WEIGHTS
 from genome.experts.tensors import STORAGE, from_float32, header_bytes, read_header
 from genome.files import write_json

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import genome
-from genome.engine.client import BASE
 from genome.engine.launcher import connect
+from genome.engine.messages import BASE
 from genome.engine.owner import current_owner
 from genome.engine.state import stop
-from genome.scoring.fitness import compare
+from genome.scoring.asking import compare
 from genome.tasks.chat import Chat
 from genome.tasks.file import check_task
 from genome.tasks.likelihood import best, option_scores, read

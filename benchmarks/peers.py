@@ -42,9 +42,10 @@ from genome.engine.state import stop
 from genome.files import read_jsonl
 from genome.report.markdown import pipe_table
 from genome.rng import stream
-from genome.scoring.fitness import respond
+from genome.scoring.asking import respond
 from genome.scoring.intervals import of_difference, of_score
-from genome.scoring.results import read_manifest, read_scored_task
+from genome.scoring.manifest import read_manifest
+from genome.scoring.results import read_scored_task
 from genome.scoring.statistics import Answered, of_answers, read_answers
 from genome.tasks import Task
 from genome.tasks.scoring import extract, judge

@@ -3,7 +3,8 @@
 from contextlib import nullcontext
 
 from builders import ENGINE
-from genome.engine.client import USAGE, Request
+from genome.engine.messages import Request
+from genome.engine.usage import USAGE
 from genome.experts.tensors import open_tensors
 from genome.progress import Progress
 

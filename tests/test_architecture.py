@@ -27,14 +27,16 @@ LAYERS = (
 FENCED = {"torch", "transformers", "peft"}
 BEHIND_THE_FENCE = {
     "engine/adapter.py",
+    "engine/answering.py",
     "engine/batches.py",
     "engine/cache.py",
+    "engine/continuing.py",
     "engine/decoding.py",
     "engine/fusion.py",
     "engine/loading.py",
+    "engine/merged.py",
     "engine/model.py",
     "engine/reading.py",
-    "engine/server.py",
     "engine/weights.py",
     "experts/deltas.py",
     "experts/gguf_base.py",

@@ -21,8 +21,9 @@ from transformers import AutoModelForCausalLM
 
 from engine.tiny_models import tokenizer
 from genome.engine import local, machine
-from genome.engine.client import Address, Engine, Request, ScoreRequest
+from genome.engine.client import Engine
 from genome.engine.launcher import connect
+from genome.engine.messages import Address, Request, ScoreRequest
 from genome.engine.model import Model
 from genome.engine.owner import current_owner
 from genome.engine.state import FOLDER, stop
@@ -91,10 +92,13 @@ def test_usage_counts_answers_and_tokens(workflow, gemma, prompts):
     model = Model(gemma[0])
     answers = [model.complete([prompt], 6)[0] for prompt in prompts]
     tokens = [len(answer.tokens) + answer.stopped for answer in answers]  # with the end token, as in vLLM
+    chunks = engine._chunks(prompts)
     assert engine.usage == {
         "samples": len(prompts) + 2,
         "prompt_tokens": sum(map(len, prompts)) + sum(map(len, prompts[:2])),
         "response_tokens": sum(tokens) + sum(tokens[:2]),
+        "batches": len(chunks) + 1,
+        "steps": sum(max(tokens[place] for place in chunk) for chunk in chunks) + max(tokens[:2]),
     }
 
 
@@ -152,6 +156,8 @@ def test_score_equals_the_log_softmax_of_transformers(engine, gemma, prompts, ba
         "samples": 2 * 3,
         "prompt_tokens": 2 * (sum(read) if backend == "transformers" else several + read[1]),
         "response_tokens": 0,
+        "batches": 0,
+        "steps": 0,
     }
 
 

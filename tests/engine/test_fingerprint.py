@@ -11,8 +11,8 @@ import torch
 import transformers
 
 from genome.engine import fingerprint
-from genome.engine.client import Request
 from genome.engine.launcher import connect
+from genome.engine.messages import Request
 from genome.engine.state import FOLDER, read_state
 from genome.errors import GenomeError
 

@@ -13,8 +13,9 @@ from typing import ClassVar
 
 import pytest
 
-from genome.engine.client import Address, Engine, Request
+from genome.engine.client import Engine
 from genome.engine.kept import Kept
+from genome.engine.messages import Address, Request
 from genome.errors import GenomeError
 
 ENGINE = {"backend": "transformers", "dtype": "float32"}
@@ -194,7 +195,8 @@ def test_answer_reaches_the_file_before_the_others_have_come(server, tmp_path):
 STAGE = """
 import sys
 from pathlib import Path
-from genome.engine.client import Address, Engine, Request
+from genome.engine.client import Engine
+from genome.engine.messages import Address, Request
 address = Address(sys.argv[1], "key", None, "here", {"backend": "transformers", "dtype": "float32"})
 engine = Engine(lambda: address, batch_size=2, concurrency=2, kept=Path(sys.argv[2]))
 print(engine.complete([Request("base", [[number] for number in range(2, 82)], 1)])[0])

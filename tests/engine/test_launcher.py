@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from genome.engine import local
-from genome.engine.client import Request
 from genome.engine.launcher import connect
+from genome.engine.messages import Request
 from genome.engine.owner import HOST, current_owner, started
 from genome.engine.state import FOLDER, STORE, Starting, State, stop, write_state
 from genome.errors import GenomeError

@@ -8,7 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from genome.engine.model import Model
-from genome.scoring.fitness import compare
+from genome.scoring.asking import compare
 from genome.tasks import parse_task
 from genome.tasks.chat import Chat
 from genome.tasks.likelihood import read

@@ -12,7 +12,8 @@ from engine import tiny_models
 from engine.tiny_models import ARCHITECTURES, FAMILIES, save_adapter
 from genome.engine import loading
 from genome.engine.adapter import _module
-from genome.engine.model import Model, write_merged
+from genome.engine.merged import write_merged
+from genome.engine.model import Model
 from genome.errors import GenomeError
 
 # PEFT uses a deprecated name of transformers.

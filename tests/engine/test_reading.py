@@ -4,6 +4,7 @@ import itertools
 import json
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 import torch
@@ -121,6 +122,7 @@ def test_batches_are_bounded_by_tokens(gemma, batch_tokens):
     answers = served.complete(PROMPTS, 8)
     rows = max(rows for rows, columns in shapes if columns == 1)
     assert rows == 1 or rows * (min(map(len, PROMPTS)) + 8) <= batch_tokens
+    assert max(Counter(answer.batch for answer in answers).values()) == rows
     assert answers == Model(gemma[0]).complete(PROMPTS, 8)
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from engine import tiny_models
-from genome.engine import client, server
+from genome.engine import answering, client, connections, fields, messages
 from genome.errors import GenomeError
 
 
@@ -23,8 +23,8 @@ def serve():
     running = []
 
     def start(base, workers=1):
-        engine = server.Engine(str(base), threads=1, workers=workers)
-        http = server.Server(("127.0.0.1", 0), server.handler(engine, "secret"))
+        engine = answering.Engine(str(base), threads=1, workers=workers)
+        http = connections.Server(("127.0.0.1", 0), connections.handler(engine, "secret"))
         running.append(http)
         threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
         return http.server_port
@@ -107,7 +107,7 @@ def test_health_needs_no_key_and_counts_steps(call):
 
 @pytest.mark.skipif(not hasattr(time, "pthread_getcpuclockid"), reason="macOS does not report the time of a thread")
 def test_health_changes_within_a_long_step_and_not_while_a_worker_hangs(gemma):
-    engine = server.Engine(str(gemma[0]), threads=1, workers=1)
+    engine = answering.Engine(str(gemma[0]), threads=1, workers=1)
     engine._workers.submit(int).result()
 
     def compute():
@@ -137,7 +137,9 @@ def test_completion_has_the_form_of_openai(call):
     assert [choice["index"] for choice in body["choices"]] == [0, 1]
     assert all(choice["finish_reason"] in ("stop", "length") for choice in body["choices"])
     words = sum(len(choice["text"].split()) + (choice["finish_reason"] == "stop") for choice in body["choices"])
-    assert body["usage"] == {"prompt_tokens": 5, "completion_tokens": words, "total_tokens": 5 + words}
+    longest = max(len(choice["text"].split()) + (choice["finish_reason"] == "stop") for choice in body["choices"])
+    counted = {"batches": 1, "steps": longest}
+    assert body["usage"] == {"prompt_tokens": 5, "completion_tokens": words, "total_tokens": 5 + words, **counted}
 
 
 def test_prompt_logprobs_have_the_form_of_vllm(call):
@@ -154,7 +156,7 @@ def test_continuations_have_one_choice_per_prompt(call):
     assert [choice["index"] for choice in body["choices"]] == [0, 1]
     assert [[len(row) for row in choice["logprobs"]] for choice in body["choices"]] == [[1, 2], [1]]
     assert all(value < 0 for choice in body["choices"] for row in choice["logprobs"] for value in row)
-    assert body["usage"] == {"prompt_tokens": 9, "completion_tokens": 0, "total_tokens": 9}
+    assert body["usage"] == {"prompt_tokens": 9, "completion_tokens": 0, "total_tokens": 9, "batches": 0, "steps": 0}
 
 
 def test_continuations_are_those_of_the_prompts_log_probabilities(call):
@@ -179,7 +181,7 @@ def test_adapters_are_loaded_listed_and_unloaded(call, gemma):
 
 
 def test_adapter_dropped_from_memory_is_read_again(call, gemma, monkeypatch):
-    monkeypatch.setattr(server, "ADAPTERS_IN_MEMORY", 1)
+    monkeypatch.setattr(answering, "ADAPTERS_IN_MEMORY", 1)
     names = ["one", "two", "three"]
     for name, path in zip(names, gemma[1], strict=True):
         assert call("/v1/load_lora_adapter", {"lora_name": name, "lora_path": str(path)})[0] == 200
@@ -259,7 +261,7 @@ REFUSED = {
     "a negative token": (completion(prompt=[[-1]]), "-1 is not a token id"),
     "a huge token": (completion(prompt=[[10**4000]]), "is not a token id"),
     "tokens without a list": (completion(prompt=[2, 7]), "expected a list of non-empty lists"),
-    "too many prompts": (completion(prompt=[[2]] * (server.PROMPTS + 1)), "prompts, expected at most"),
+    "too many prompts": (completion(prompt=[[2]] * (fields.PROMPTS + 1)), "prompts, expected at most"),
     "huge max_tokens": (completion(max_tokens=10**4000), "positions; the base model has 128"),
     "max_tokens is not an integer": (completion(max_tokens=3.0), "max_tokens: expected int"),
     "max_tokens is true": (completion(max_tokens=True), "max_tokens: expected int"),
@@ -292,7 +294,7 @@ REFUSED_CONTINUATIONS = {
     "a token": (continuing(continuations=[[[96]], [[4]]]), "continuations: 96 is not a token id"),
     "a token that is true": (continuing(continuations=[[[True]], [[4]]]), "continuations: True is not a token id"),
     "a text": (continuing(continuations="fur"), "continuations: expected list, got 'fur'"),
-    "too many": (continuing(continuations=[[[5]] * server.PROMPTS, [[4]]]), "continuations: 65537, expected at most"),
+    "too many": (continuing(continuations=[[[5]] * fields.PROMPTS, [[4]]]), "continuations: 65537, expected at most"),
     "too long": (continuing(continuations=[[[5]], [[4] * 127]]), "need 129 positions; the base model has 128"),
     "no prompts": (continuing(prompt=[]), "prompt: expected a list of non-empty lists"),
     "model": (continuing(model=3), "model: expected str"),
@@ -464,8 +466,8 @@ def test_truncated_body_is_refused(raw):
     ids=["head", "headers", "body"],
 )
 def test_slow_sender_is_cut_off_while_others_are_answered(port, call, monkeypatch, parts):
-    monkeypatch.setattr(server, "REQUEST_SECONDS", 0.3)
-    monkeypatch.setattr(server, "LINGER_SECONDS", 0.1)
+    monkeypatch.setattr(connections, "REQUEST_SECONDS", 0.3)
+    monkeypatch.setattr(connections, "LINGER_SECONDS", 0.1)
     start = time.monotonic()
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
 
@@ -486,7 +488,7 @@ def test_slow_sender_is_cut_off_while_others_are_answered(port, call, monkeypatc
 
 
 def test_silent_connection_is_closed(port, monkeypatch):
-    monkeypatch.setattr(server, "REQUEST_SECONDS", 0.2)
+    monkeypatch.setattr(connections, "REQUEST_SECONDS", 0.2)
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         assert connection.recv(1) == b""
 
@@ -505,9 +507,9 @@ def test_large_request_of_our_client_is_answered(serve, tmp_path):
     LlamaForCausalLM(LlamaConfig(**tiny_models.SHAPE | {"max_position_embeddings": 8192})).save_pretrained(tmp_path)
     tiny_models.tokenizer().save_pretrained(tmp_path)
     taken = []
-    engine = server.Engine(str(tmp_path), threads=1, workers=1)
+    engine = answering.Engine(str(tmp_path), threads=1, workers=1)
     engine._complete = lambda name, path, prompts, *_: taken.append(prompts) or ([], [])
-    with server.Server(("127.0.0.1", 0), server.handler(engine, "secret")) as http:
+    with connections.Server(("127.0.0.1", 0), connections.handler(engine, "secret")) as http:
         threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
         prompts = [[95] * 4000] * 256
         response = urllib3.request(
@@ -531,12 +533,12 @@ def test_nan_error_reaches_the_user_in_one_line(serve, tmp_path):
         tmp_path / "expert/adapter_model.safetensors",
     )
     (tmp_path / "expert/adapter_config.json").write_text('{"r": 1, "lora_alpha": 1}')
-    address = client.Address(f"http://127.0.0.1:{serve(tmp_path / 'base')}", "secret", None, "here")
+    address = messages.Address(f"http://127.0.0.1:{serve(tmp_path / 'base')}", "secret", None, "here")
     engine = client.Engine(lambda: address)
     engine.load("expert", tmp_path / "expert")
-    assert engine.complete([client.Request("base", [[3, 4]], 2)])
+    assert engine.complete([messages.Request("base", [[3, 4]], 2)])
     for ask in (
-        lambda: engine.complete([client.Request("expert", [[3, 4]], 2)]),
+        lambda: engine.complete([messages.Request("expert", [[3, 4]], 2)]),
         lambda: engine.negative_log_likelihood("expert", [[3, 4]]),
     ):
         with pytest.raises(GenomeError, match=r"refused: .*NaN or infinite logits.*; use bfloat16") as caught:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from genome.engine import lifetime, slurm
-from genome.engine.client import Request
 from genome.engine.launcher import connect
+from genome.engine.messages import Request
 from genome.engine.owner import HOST, current_owner, start_time
 from genome.engine.program import KEY_VARIABLE
 from genome.engine.state import FOLDER, STORE, read_state, stop

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from genome.engine import local, machine
-from genome.engine.client import Request
 from genome.engine.launcher import connect
+from genome.engine.messages import Request
 from genome.engine.owner import current_owner, start_time
 from genome.engine.probe import get
 from genome.engine.program import KEY_VARIABLE
@@ -269,7 +269,7 @@ def test_url_backend_uses_an_external_server(running, base, adapters, monkeypatc
     assert engine.machine == "127.0.0.1", "all that is known of it"
     with engine.serving(adapters):
         assert ask(engine, adapters) == EXPECTED
-    assert engine.usage == {"samples": 6, "prompt_tokens": 12, "response_tokens": 6}
+    assert engine.usage == {"samples": 6, "prompt_tokens": 12, "response_tokens": 6, "batches": 1, "steps": 1}
     monkeypatch.setenv("MINE", running.key)
     connect(URL | {"url": running.url, "key_variable": "MINE"}, base)
 

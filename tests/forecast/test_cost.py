@@ -225,7 +225,7 @@ def test_adapters_have_the_size_of_their_space():
 
 def timed(shortest=1.0, longest=4.0, **own):
     """Return what is measured where a prompt token takes 1 ms and a response token 10 ms."""
-    rate = Rate(0.001, 0.01, "measured", shortest, longest)
+    rate = Rate(0.001, 0.01, 0, "measured", shortest, longest)
     return Measured(prompt_tokens={"sums": 10.0}, response_tokens={"sums": 2.0}, rate=rate, **own)
 
 
@@ -235,6 +235,39 @@ def test_seconds_are_those_of_tokens_and_of_the_jobs_themselves():
     measured = timed(own_seconds={"score_experts": 0.5, "split": 3.0}, start_seconds=4)
     # 200 samples of 10 and 2 tokens
     assert forecast(jobs, SETTING, measured).seconds == pytest.approx(4 + 3 + 0.5 + 200 * (0.01 + 0.02))
+
+
+@pytest.mark.parametrize(
+    ("engine", "steps"),
+    [
+        ({}, 10 * 3),
+        ({"batch_size": 8}, 10 * 3 * 3),
+        ({"batch_tokens": 70}, 10 * 4 * 3),  # five rows of 10 + 4 tokens
+        ({"batch_tokens": 5, "batch_size": 8}, 10 * 3 * 7 * 3),
+        ({"backend": "vllm", "batch_size": 8}, 3),
+    ],
+    ids=str,
+)
+def test_steps_are_those_of_the_longest_response_of_each_batch(engine, steps):
+    measured = replace(timed(longest_tokens={"sums": 3.0}), rate=Rate(0, 0, 1, "measured", 1, 4))
+    setting = replace(SETTING, engine=engine)
+    assert forecast([job("score_experts", tasks="sums")], setting, measured).seconds == steps
+
+
+def test_steps_of_a_part_of_the_samples_are_as_many_for_fewer_responses():
+    measured = replace(timed(longest_tokens={"sums": 3.0}), rate=Rate(0, 0, 1, "measured", 1, 4, narrowest=6))
+    assert forecast([generation("model_swarms")], SETTING, measured).seconds == 10 * 3
+    assert forecast([generation("model_swarms", samples=5)], SETTING, measured).seconds == 10 * 3
+    assert forecast([generation("model_swarms", samples=4)], SETTING, measured).total.untimed == {"sums"}
+
+
+def test_an_engine_that_answers_together_shares_its_steps_among_jobs():
+    jobs, measured = [job("score_experts", tasks="sums") for _ in range(4)], timed(longest_tokens={"sums": 100.0})
+    rate = replace(measured.rate, per_step=1)
+    alone, shared = (replace(SETTING, engine={"backend": backend}) for backend in ("transformers", "vllm"))
+    for setting, faster in ((alone, 1), (shared, 2)):
+        one, two = (forecast(jobs, setting, replace(measured, rate=rate), cores).seconds for cores in (1, 2))
+        assert one / two == pytest.approx(faster, rel=0.2)
 
 
 def test_seconds_are_unknown_for_answers_of_another_length():
@@ -261,7 +294,7 @@ def test_the_command_measures_what_is_unknown_with_the_same_config():
 
 
 def test_with_a_given_rate_only_prompts_are_needed():
-    measured = Measured(rate=Rate(0.001, 0.01, "as given"))
+    measured = Measured(rate=Rate(0.001, 0.01, 0, "as given"))
     remedy = forecast([job("score_experts", tasks="sums")], SETTING, measured).remedy
     assert remedy == "prepare its prompts: snakemake --cores 1 results/prompts/micro/sums/validation.jsonl"
 

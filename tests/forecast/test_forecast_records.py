@@ -10,13 +10,13 @@ from builders import ENGINE
 from genome.errors import GenomeError
 from genome.files import write_json, write_text
 from genome.forecast import records
-from genome.forecast.records import find, own_seconds, shares, training_seconds, trainings
+from genome.forecast.records import Tokens, find, own_seconds, shares, training_seconds, trainings
 
 SETTINGS = {"backend": "transformers", "batch_size": 256}
 NOWHERE = Path("resources/models/micro")
 
 
-def record(asked=((0, 2),), samples=40, prompt=10, response=2, **changes):
+def record(asked=((0, 2),), samples=40, prompt=10, response=2, batches=1, **changes):
     return {
         "seconds": 3.0,
         "scoring_seconds": 2.0,
@@ -30,6 +30,8 @@ def record(asked=((0, 2),), samples=40, prompt=10, response=2, **changes):
         "samples": samples,
         "prompt_tokens": samples * prompt,
         "response_tokens": samples * response,
+        "batches": batches,
+        "steps": batches * 2 * response,
     } | changes
 
 
@@ -57,6 +59,12 @@ def test_the_engine_works_for_the_job_that_is_answered_first():
     assert shares([[(0, 6)], [(0, 2)], [(1, 4)], [(7, 8)]]) == [2, 2, 2, 1]
     assert shares([[(0, 0)], []]) == [0, 0]
     assert shares([]) == []
+
+
+def test_an_engine_that_answers_together_works_for_all_that_wait():
+    assert shares([[(0, 2), (5, 6)], [(1, 4)]], equal=True) == [2.5, 2.5]
+    assert shares([[(0, 6)], [(0, 6)], [(0, 6)]], equal=True) == [2, 2, 2]
+    assert shares([[(0, 0)], []], equal=True) == [0, 0]
 
 
 def test_shares_add_up_to_the_time_in_which_the_engine_was_asked():
@@ -111,7 +119,7 @@ def test_the_engine_and_machine_that_ran_last_are_used(results):
 
 
 def test_records_of_earlier_releases_and_of_jobs_without_an_engine_are_ignored(results):
-    old = {"machine": "laptop", "seconds": 3.0, "scoring_seconds": 2.0, "samples": 400}
+    old = {"machine": "laptop", "seconds": 3.0, "scoring_seconds": 2.0, "samples": 400, "asked": [[0, 2]]}
     without = record([], machine=None, engine=None, samples=0)
     assert found(results(old, without)) is None
     assert len(found(results(old, without, record())).jobs) == 1
@@ -122,16 +130,36 @@ def test_tests_and_measured_rates_count_as_well(results):
     write_json(results() / "benchmarks/rates/sums.json", {"requests": [record(response=1, tasks=[]), record()]})
     here = found(results())
     assert (len(here.jobs), len(here.measured)) == (1, 2)
-    assert here.tokens() == {"sums": (10, 2)}
+    assert here.tokens() == {"sums": Tokens(10, 2, 4)}
 
 
 def test_lengths_of_a_task_come_from_jobs_on_it_alone(results):
     rows = record(), record(response=30, tasks=["sums", "facts"]), record(response=4)
-    assert found(results(*rows)).tokens() == {"sums": (10, 3), "facts": (10, 30)}
+    assert found(results(*rows)).tokens() == {"sums": Tokens(10, 3, 6), "facts": Tokens(10, 30, 60)}
 
 
-def test_the_start_of_an_engine_is_how_long_the_first_job_waited(results):
+def test_the_longest_response_is_that_of_a_batch(results):
+    rows = record(batches=3), record(batches=1, response=4)
+    assert found(results(*rows)).tokens()["sums"].longest == (3 * 4 + 8) / 4
+
+
+def test_prompts_that_were_only_read_have_no_responses(results):
+    assert found(results(record(batches=0, response=0))).tokens()["sums"] == Tokens(10, 0, 0)
+
+
+def test_the_start_of_an_engine_is_how_long_jobs_waited_for_it(results):
     assert found(results(record(), record(), record(connecting_seconds=6.0))).start_seconds() == 6
+    waited = [record(connecting_seconds=seconds) for seconds in (36.0, 15.0, 15.0, 0.9)]
+    assert found(results(*waited)).start_seconds() == 15
+    assert found(results(*map(record, [[(0, 1)]] * 5))).start_seconds() == 0
+
+
+def test_steps_in_which_an_engine_answers_several_jobs_are_not_counted_twice(results):
+    settings = {**SETTINGS, "backend": "vllm"}
+    rows = [record([(0, 4)], engine_settings=settings) for _ in range(2)]
+    assert [(each.steps, each.seconds) for each in found(results(*rows), settings).observations()] == [(2, 2)] * 2
+    alone = found(results(*map(record, [[(0, 4)], [(0, 4)]]))).observations()
+    assert [each.steps for each in alone] == [4, 4]
 
 
 def test_only_the_newest_records_are_read(results, monkeypatch):
@@ -144,7 +172,7 @@ def test_only_the_newest_records_are_read(results, monkeypatch):
     ("folder", "content"),
     [
         ("runs", {}),
-        ("runs", {"machine": "x", "seconds": 1, "samples": 3, "asked": [[0, 1]]}),
+        ("runs", {"machine": "x", "seconds": 1, "samples": 3, "asked": [[0, 1]], "steps": 3}),
         ("runs", record(asked=[(2, 1)])),
         ("runs", record(asked=[(1, 2, 3)])),
         ("rates", {"requests": [1]}),

@@ -23,7 +23,8 @@ KNOWN = Measured(
     {"sums": 2.0},
     {"sums": 100.0},
     {"": 5000},
-    Rate(0.002, 0.01, "measured here on laptop", 1, 4),
+    {"sums": 3.0},
+    Rate(0.002, 0.01, 0.05, "measured here on laptop", 1, 4),
     own_seconds={"score_experts": 0.5, "answer_test": 0.7},
 )
 
@@ -45,8 +46,8 @@ def test_headline_gives_totals_when_everything_is_measured():
     assert headline(forecast(JOBS, SETTING, KNOWN)) == (
         "Plan: 3 jobs, 2 evaluations, 100 samples, 1.0 k tokens of prompts, about 200 of responses.\n"
         "Disk: about 13 kB of responses and populations. "
-        "Time: about 5.2 s, one job after another (4.0 s of the engine and 1.2 s of the jobs themselves, "
-        "2 ms a prompt token, 10 ms a response token, measured here on laptop).\n"
+        "Time: about 5.7 s, one job after another (4.5 s of the engine and 1.2 s of the jobs themselves, "
+        "2 ms a prompt token, 10 ms a response token, 50 ms a step of a batch, measured here on laptop).\n"
         "The time does not include the training of 1 adapter."
     )
 
@@ -69,7 +70,7 @@ def test_time_of_the_rest_is_given_if_that_of_a_task_is_unknown():
     assert f"{unknown} for the rest at most " in text
     assert ", 2 jobs side by side (" in text
     lines = text.splitlines()
-    assert [line.rsplit("  ", 1)[1].strip() for line in lines[2:4]] == ["unknown", "3.1 s"]
+    assert [line.rsplit("  ", 1)[1].strip() for line in lines[2:4]] == ["unknown", "3.2 s"]
     assert lines[6].endswith("unknown")
     assert "counted with `max_tokens` until some are measured: essays" in text
 

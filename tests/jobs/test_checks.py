@@ -5,7 +5,7 @@ import pytest
 from builders import make_task
 from genome.errors import GenomeError
 from genome.jobs.checks import check_answers, check_objectives
-from genome.scoring.fitness import Objective
+from genome.scoring.objective import Objective
 
 
 def objective(samples=(), **changes):

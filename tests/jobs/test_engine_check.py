@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from genome.engine import model
+from genome.engine import merged
 from genome.errors import GenomeError
 from genome.files import write_jsonl
 from genome.jobs.engine_check import engine_check
@@ -46,7 +46,7 @@ def check(make_experts, tmp_path, monkeypatch):
         names = ["base" if adapter is None else adapter.name for adapter in adapters]
         return [([f"{name} {prompt[1]}" for prompt in prompts], 2.7182) for name in names]
 
-    monkeypatch.setattr(model, "reference", reference)
+    monkeypatch.setattr(merged, "reference", reference)
 
     @dataclass
     class Site:

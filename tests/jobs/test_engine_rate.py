@@ -6,22 +6,22 @@ from collections import Counter
 import pytest
 
 from builders import ENGINE
-from genome.engine.client import USAGE
+from genome.engine.usage import USAGE
 from genome.files import read_json, write_jsonl
 from genome.forecast.rates import fitted
-from genome.forecast.records import find
+from genome.forecast.records import Tokens, find
 from genome.jobs import engine_rate as rates
 
 PROMPTS = [[2, 100 + number, *range(number, number + 18)] for number in range(60)]
 
 
 class FakeEngine:
-    """Takes `prompt` and `response` seconds per token, by a clock that only requests move."""
+    """Takes `prompt` and `response` seconds per token and `step` for a token of all, by a clock that requests move."""
 
     machine, fingerprint, earlier_seconds = "1 x Abacus", {**ENGINE, "base": None}, 0.0
 
-    def __init__(self, prompt, response):
-        self.costs, self.now = (prompt, response), 1000.0
+    def __init__(self, prompt, response, step=0.0):
+        self.costs, self.now = (prompt, response, step), 1000.0
         self.usage, self.requests = Counter(dict.fromkeys(USAGE, 0)), []
 
     def time(self):
@@ -32,10 +32,11 @@ class FakeEngine:
     def complete(self, requests):
         [request] = requests
         self.requests.append(request)
-        prompt, response = self.costs
+        prompt, response, step = self.costs
         read, written = sum(map(len, request.prompts)), len(request.prompts) * request.max_tokens
-        self.now += prompt * read + response * written
+        self.now += prompt * read + response * written + step * request.max_tokens
         self.usage.update(samples=len(request.prompts), prompt_tokens=read, response_tokens=written)
+        self.usage.update(batches=1, steps=request.max_tokens)
 
 
 @pytest.fixture
@@ -55,30 +56,30 @@ def measure(tmp_path, monkeypatch):
     return measure
 
 
-@pytest.mark.parametrize("costs", [(0.0001, 0.001), (0.002, 0.01), (0.05, 0.3)])
-def test_both_costs_are_found_in_a_minute(measure, tmp_path, costs):
+@pytest.mark.parametrize("costs", [(0.0001, 0.001, 0.02), (0.002, 0.01, 0.05), (0.003, 0.01, 0.1)])
+def test_all_costs_are_found_in_a_minute(measure, tmp_path, costs):
     engine = FakeEngine(*costs)
     measure(engine, 64)
     found = find(tmp_path / "results", "micro", {"backend": "transformers"}, tmp_path)
     rate = fitted(found.observations(), "")
-    assert (rate.per_prompt_token, rate.per_response_token) == pytest.approx(costs, rel=0.01)
+    assert (rate.per_prompt_token, rate.per_response_token, rate.per_step) == pytest.approx(costs, rel=0.05)
     assert engine.now - 1000 <= 60
-    assert found.tokens().get("sums", (20, 64)) == (20, 64)
+    assert found.tokens()["sums"] == Tokens(20, 64, 64)
 
 
 def test_as_many_prompts_are_asked_at_once_as_there_is_time_for(measure):
-    numbers = [measure(FakeEngine(*costs), 64)[1]["samples"] for costs in ((1e-5, 1e-5), (0.002, 0.01), (0.05, 0.3))]
-    assert numbers == [rates.MOST, 16, rates.FIRST]
+    numbers = [measure(FakeEngine(*costs), 64)[-1]["samples"] for costs in ((1e-5, 1e-5), (0.002, 0.01), (0.05, 0.3))]
+    assert numbers == [rates.MOST, 32, rates.FIRST]
 
 
 def test_a_slow_engine_is_measured_with_shorter_answers(measure):
     records = measure(FakeEngine(0.05, 0.3), 512)
-    assert records[1]["response_tokens"] < 512 * records[1]["samples"]
-    assert records[1]["tasks"] == [], "cut answers tell nothing of their length"
+    assert records[-1]["response_tokens"] < 512 * records[-1]["samples"]
+    assert {(*record["tasks"],) for record in records} == {()}, "cut answers tell nothing of their length"
 
 
 def test_answers_that_are_compared_are_measured_by_short_ones(measure):
-    assert measure(FakeEngine(1e-4, 1e-4), 0)[1]["response_tokens"] == rates.MOST * rates.READING
+    assert measure(FakeEngine(1e-4, 1e-4), 0)[-1]["response_tokens"] == rates.MOST * rates.READING
 
 
 def test_no_prompt_is_read_from_a_cache(measure):

@@ -14,7 +14,7 @@ from genome.jobs.evolution import initial_population, score_experts
 from genome.jobs.expert_sets import random_experts, with_validation_lora
 from genome.jobs.rebuild import rebuild
 from genome.jobs.site import Site
-from genome.scoring.results import read_experts, read_manifest
+from genome.scoring.manifest import read_experts, read_manifest
 from genome.search.finalists import VALIDATION_LORA
 from genome.search.records import read_population
 from jobs.test_evolution import EXPERTS, FITNESS, Project

@@ -14,7 +14,7 @@ from genome.files import read_json, sha256
 from genome.genotype import expert
 from genome.jobs.experts import check_experts, compare_experts, import_adapter, shared_basis
 from genome.lora.materialise import materialise
-from genome.scoring.results import read_experts, read_manifest
+from genome.scoring.manifest import read_experts, read_manifest
 
 MANIFEST = "manifest.json"
 SETTINGS = json.dumps({"version": 2, "base_name": "owner/tiny"})

@@ -8,8 +8,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from builders import initial_population, make_task, next_generation, paper_settings
-from genome.engine.client import Address, Engine
-from genome.scoring.fitness import Evaluator, Objective
+from genome.engine.client import Engine
+from genome.engine.messages import Address
+from genome.scoring.fitness import Evaluator
+from genome.scoring.objective import Objective
 from genome.search import driver
 
 STEPS, STEP_SECONDS = 20, 0.02

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from genome.errors import GenomeError
-from genome.workflow import rules
-from genome.workflow.rules import Captions, Inputs, Patterns, Settings
+from genome.workflow import patterns
+from genome.workflow.captions import Captions
+from genome.workflow.patterns import Patterns
+from genome.workflow.rules import Inputs, Settings
 from genome.workflow.tables import TABLES
 from plan.plans import PROJECT, plan_of, wildcards
 
@@ -131,12 +133,12 @@ def test_pattern_of_study_points_matches_nothing_without_a_study():
 
 
 def test_empty_pattern_matches_nothing():
-    assert not re.fullmatch(rules.one_of([]), "")
+    assert not re.fullmatch(patterns.one_of([]), "")
 
 
 def test_pattern_matches_names_literally():
-    assert re.fullmatch(rules.one_of(["a.b"]), "a.b")
-    assert not re.fullmatch(rules.one_of(["a.b"]), "axb")
+    assert re.fullmatch(patterns.one_of(["a.b"]), "a.b")
+    assert not re.fullmatch(patterns.one_of(["a.b"]), "axb")
 
 
 def test_every_table_has_a_section_and_a_caption():

@@ -9,7 +9,9 @@ from builders import make_task
 from fake_engine import FakeEngine
 from genome.experts.tensors import open_tensors
 from genome.genotype import Genotype, expert
-from genome.scoring.fitness import Evaluator, Objective, compare
+from genome.scoring.asking import compare
+from genome.scoring.fitness import Evaluator
+from genome.scoring.objective import Objective
 from genome.search.measure import Measure
 from genome.search.population import Individual
 from genome.tasks.likelihood import read

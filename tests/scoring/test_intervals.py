@@ -94,6 +94,26 @@ def test_seeds_that_move_both_methods_equally_add_nothing_to_their_difference():
     assert of_score(own).interval.high - of_score(own).interval.low > 0.5
 
 
+def test_a_method_that_gives_all_seeds_the_same_result_has_one_run():
+    once = [accuracy([1, 0, 1, 1] * 20)]
+    other = [accuracy([1, 0] * 40), accuracy([1, 1, 0, 0] * 20)]
+    for same, one in (
+        (of_score(once * 3), of_score(once)),
+        (of_difference(once * 2, once * 2), of_difference(once, once)),
+        (of_difference(once * 2, other), of_difference(once, other)),
+    ):
+        assert same == one
+    assert of_score(once * 3).interval.over == "samples"
+    assert of_difference(once * 2, other).interval.over == "samples and seeds"
+
+
+def test_interval_of_a_difference_stays_within_100_points():
+    """Two seeds far apart have an interval of more than a hundred points to each side."""
+    found = of_difference([constant(0.9), constant(0.4)], [constant(0.1), constant(0.2)]).interval
+    assert (found.low, found.high) == (-1, 1)
+    assert of_score([constant(0.9), constant(0.4)]).interval.low == 0
+
+
 def test_variation_of_single_answers_does_not_count_as_seeds():
     """Runs of equal accuracy that answer different samples correctly: V2 is 0, V12 is not."""
     own = [accuracy([1, 0] * 50), accuracy([0, 1] * 50)]

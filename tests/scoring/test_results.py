@@ -8,10 +8,10 @@ import pytest
 from builders import ENGINE
 from genome.errors import GenomeError
 from genome.files import write_json, write_jsonl
+from genome.scoring.manifest import read_manifest
 from genome.scoring.results import (
     read_answers,
     read_evaluations,
-    read_manifest,
     read_names,
     read_origin,
     read_record,

@@ -5,7 +5,8 @@ import pytest
 from builders import make_task
 from fake_engine import FakeEngine
 from genome.genotype import Genotype
-from genome.scoring.fitness import Evaluator, Objective
+from genome.scoring.fitness import Evaluator
+from genome.scoring.objective import Objective
 from genome.scoring.working import placed, working_of
 from genome.search.measure import Measure
 from genome.search.population import Individual

@@ -30,8 +30,8 @@ from engine.real_vllm import (
 )
 from engine.tiny_models import SHAPE, tokenizer
 from genome.engine import local
-from genome.engine.client import Request
-from genome.engine.model import reference
+from genome.engine.merged import reference
+from genome.engine.messages import Request
 from genome.engine.probe import get
 from genome.engine.state import STORE
 from genome.engine.vllm import allowed_rank

@@ -4,8 +4,10 @@
 from snakemake.exceptions import WorkflowError
 
 from genome.errors import GenomeError
+from genome.workflow.captions import Captions
+from genome.workflow.patterns import Patterns
 from genome.workflow.reading import read_plan
-from genome.workflow.rules import Captions, Inputs, Patterns, Settings
+from genome.workflow.rules import Inputs, Settings
 
 
 def refusing(call, *arguments, **options):

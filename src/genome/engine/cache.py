@@ -10,10 +10,13 @@ from typing import Any
 
 import torch
 from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 Shapes = Sequence[tuple[tuple[int, int], tuple[int, int]]]
 """Heads and width of the keys and of the values of each layer."""
+
+PLAIN_LAYERS = (DynamicLayer, DynamicSlidingWindowLayer)
+"""Caches of attention to all tokens, or to a window or chunk, that contain only keys and values."""
 
 
 class Read(Exception):  # noqa: N818
@@ -113,3 +116,12 @@ class _Layer(DynamicLayer):
         if self.end_early:
             raise Read
         return self._all_keys[:, :, : self._filled], self._all_values[:, :, : self._filled]
+
+
+def only_attention(cache: Any, config: Any) -> bool:
+    """Return whether a cache of one token has only keys and values of attention for each layer."""
+    if type(cache) is not DynamicCache:
+        return False
+    layers: Any = cache.layers
+    plain = all(type(layer) in PLAIN_LAYERS and layer.get_seq_length() == 1 for layer in layers)
+    return plain and len(layers) == config.num_hidden_layers

@@ -22,36 +22,20 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import urllib3
 
+from genome.engine import messages
 from genome.engine.fingerprint import Fingerprint, difference
 from genome.engine.kept import Kept
 from genome.engine.logs import log_end
+from genome.engine.messages import BASE, BATCH_SIZE, Address, Request, ScoreRequest, greedy, in_order, log_probabilities
+from genome.engine.usage import USAGE, used
 from genome.engine.waiting import Watch
 from genome.errors import GenomeError
 from genome.progress import Progress
-
-BASE = "base"
-"""The name of the plain base model in requests of callers."""
-
-USAGE = ("samples", "prompt_tokens", "response_tokens")
-"""Counts of answered prompts and of tokens, as the server reports them; a scored continuation is part of the prompt."""
-
-COMPLETIONS, CONTINUATIONS, FUSED = "/v1/completions", "/v1/continuations", "/v1/fused"
-"""Addresses of texts, of the log-probabilities of continuations, and of texts by several adapters together.
-
-Only the built-in server has the second and the third.
-"""
-
-BUILT_IN = "transformers"
-"""The backend in the fingerprint of the built-in server."""
-
-LOAD = "/v1/load_lora_adapter"
-"""The address at which an adapter gets a name."""
 
 ATTEMPTS = 5
 """How often a request may fail before giving up; a crash uses two (lost connection, then unknown adapter).
@@ -60,60 +44,24 @@ Lost connections do not count if other requests have been answered meanwhile: a 
 lives, as under SLURM's time limits.
 """
 
-TOO_SLOW = 408
-"""The status with which a server refuses a request that arrived too slowly: this process was stopped for a while."""
-
 UNLOAD_SECONDS = 10
 """How long unloading an adapter may take; a job that needs the adapter again waits for it."""
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where an engine listens, its key, its log (None: not accessible), its machine and its fingerprint."""
-
-    url: str
-    key: str
-    log: Path | None
-    machine: str
-    fingerprint: Fingerprint = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Request:
-    """Prompts (token ids) for one model (an adapter's name, or "base"), with answers of at most `max_tokens` each.
-
-    An answer is cut before the text in `stop` that is complete first.
-    """
-
-    model: str
-    prompts: Sequence[Sequence[int]]
-    max_tokens: int
-    stop: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class ScoreRequest:
-    """Prompts (token ids) for one model, each with its continuations (token ids) whose log-probabilities are wanted."""
-
-    model: str
-    prompts: Sequence[Sequence[int]]
-    continuations: Sequence[Sequence[Sequence[int]]]
 
 
 class Engine:
     """A connection to an engine, safe to share between threads.
 
     `find` returns the address of a live engine and may start one; it is called again after a crash. `usage` counts
-    answered prompts, their tokens and the tokens of the responses. `timeout` is the number of seconds that an engine
-    may make no progress while a request waits. `kept` is the file in which the answers of a stage are kept until it has
-    finished; `progress` counts its prompts.
+    what answers have cost (`genome.engine.usage`). `timeout` is the number of seconds that an engine may make no
+    progress while a request waits. `kept` is the file in which the answers of a stage are kept until it has finished;
+    `progress` counts its prompts.
     """
 
     def __init__(
         self,
         find: Callable[[], Address],
         *,
-        batch_size: int = 256,
+        batch_size: int = BATCH_SIZE,
         timeout: float = 600,
         concurrency: int = 64,
         model_name: str = BASE,
@@ -179,7 +127,7 @@ class Engine:
         """Return the greedy answers to each request's prompts, in order; all requests are sent at once."""
         chunks = [(index, chunk) for index, request in enumerate(requests) for chunk in self._chunks(request.prompts)]
         bodies = [
-            self._body(request.model, [request.prompts[i] for i in chunk], request.max_tokens)
+            greedy(self._model(request.model), [request.prompts[i] for i in chunk], request.max_tokens)
             # vLLM cuts an answer before the first in this list of the stop texts that a token completes.
             | ({"stop": sorted(request.stop, key=len, reverse=True)} if request.stop else {})
             for index, chunk in chunks
@@ -208,7 +156,7 @@ class Engine:
         common = {"models": list(models), "max_tokens": max_tokens}
         common |= ({"stop": list(stop)} if stop else {}) | ({} if tau is None else {"tau": tau})
         bodies = [common | {"prompt": [list(prompts[i]) for i in chunk]} for chunk in chunks]
-        for chunk, choices in zip(chunks, self._choices(bodies, FUSED), strict=True):
+        for chunk, choices in zip(chunks, self._choices(bodies, messages.FUSED), strict=True):
             for position, choice in zip(chunk, choices, strict=True):
                 answers[position] = choice["text"]
         return answers
@@ -219,7 +167,7 @@ class Engine:
         All requests are sent at once. The built-in server reads a prompt once for all of its continuations. Any other
         server gets each prompt with each continuation; its answers contain the log-probabilities of all their tokens.
         """
-        if self.fingerprint.get("backend") == BUILT_IN:
+        if self.fingerprint.get("backend") == messages.BUILT_IN:
             return self._score_together(requests)
         return self._score_apart(requests)
 
@@ -234,10 +182,11 @@ class Engine:
             for index, chunk in chunks
         ]
         scores: list[list[list[list[float]]]] = [[[]] * len(request.prompts) for request in requests]
-        answers = self._together(CONTINUATIONS, bodies)
-        self._count(answers)
+        answers = self._together(messages.CONTINUATIONS, bodies)
+        with self._lock:
+            self.usage.update(used(answers))
         for (index, chunk), answer in zip(chunks, answers, strict=True):
-            for position, choice in zip(chunk, _in_order(answer), strict=True):
+            for position, choice in zip(chunk, in_order(answer), strict=True):
                 scores[index][position] = choice["logprobs"]
         return scores
 
@@ -251,11 +200,12 @@ class Engine:
             texts = [[*request.prompts[i], *request.continuations[i][j]] for i, j in pairs]
             for chunk in self._chunks(texts):
                 chunks.append((index, [(*pairs[place], texts[place]) for place in chunk]))
-                bodies.append(self._body(request.model, [texts[place] for place in chunk], 1) | {"prompt_logprobs": 0})
-        answers = self._together(COMPLETIONS, bodies)
+                asked = [texts[place] for place in chunk]
+                bodies.append(greedy(self._model(request.model), asked, 1, prompt_logprobs=0))
+        answers = self._together(messages.COMPLETIONS, bodies)
         for (index, chunk), answer in zip(chunks, answers, strict=True):
-            for (i, j, tokens), choice in zip(chunk, _in_order(answer), strict=True):
-                scores[index][i][j] = _log_probabilities(tokens, choice)[-len(requests[index].continuations[i][j]) :]
+            for (i, j, tokens), choice in zip(chunk, in_order(answer), strict=True):
+                scores[index][i][j] = log_probabilities(tokens, choice)[-len(requests[index].continuations[i][j]) :]
         with self._lock:
             self.usage["samples"] += sum(len(request.prompts) for request in requests)
             self.usage["prompt_tokens"] += sum(answer["usage"]["prompt_tokens"] for answer in answers)
@@ -267,29 +217,17 @@ class Engine:
         The first token of a prompt has no context and is left out; exp(sum / number) is the perplexity.
         """
         chunks = self._chunks(prompts)
-        bodies = [self._body(model, [prompts[i] for i in chunk], 1) | {"prompt_logprobs": 0} for chunk in chunks]
+        bodies = [greedy(self._model(model), [prompts[i] for i in chunk], 1, prompt_logprobs=0) for chunk in chunks]
         values = [
             value
             for chunk, choices in zip(chunks, self._choices(bodies), strict=True)
             for position, choice in zip(chunk, choices, strict=True)
-            for value in _log_probabilities(prompts[position], choice)
+            for value in log_probabilities(prompts[position], choice)
         ]
         return -math.fsum(values), len(values)
 
     def _model(self, name: str) -> str:
         return self._base if name == BASE else name
-
-    def _body(self, model: str, prompts: Sequence[Sequence[int]], max_tokens: int) -> dict[str, Any]:
-        return {
-            "model": self._model(model),
-            "prompt": [list(prompt) for prompt in prompts],
-            "max_tokens": max_tokens,
-            "temperature": 0,
-            # vLLM's defaults come from the model's generation_config.json, which is not greedy decoding.
-            "repetition_penalty": 1.0,
-            "presence_penalty": 0.0,
-            "frequency_penalty": 0.0,
-        }
 
     def _chunks(self, prompts: Sequence[Sequence[int]]) -> list[list[int]]:
         """Cut prompts, sorted by length, into chunks of nearly equal size; return their positions."""
@@ -298,11 +236,12 @@ class Engine:
         bounds = [len(order) * i // number for i in range(number + 1)] if number else [0]
         return [order[start:end] for start, end in itertools.pairwise(bounds)]
 
-    def _choices(self, bodies: list[dict], path: str = COMPLETIONS) -> list[list[dict]]:
+    def _choices(self, bodies: list[dict], path: str = messages.COMPLETIONS) -> list[list[dict]]:
         """Send requests for texts together; return their choices in order, and count them."""
         answers = self._together(path, bodies)
-        self._count(answers)
-        return [_in_order(answer) for answer in answers]
+        with self._lock:
+            self.usage.update(used(answers))
+        return [in_order(answer) for answer in answers]
 
     def _together(self, path: str, bodies: list[dict]) -> list[dict]:
         """Send requests to one address together; return their answers in order. The first failure cancels the rest.
@@ -332,15 +271,8 @@ class Engine:
         self.progress.add(len(body["prompt"]))
         return answer
 
-    def _count(self, answers: list[dict]) -> None:
-        with self._lock:
-            for answer in answers:
-                self.usage["samples"] += len(answer["choices"])
-                self.usage["prompt_tokens"] += answer["usage"]["prompt_tokens"]
-                self.usage["response_tokens"] += answer["usage"]["completion_tokens"]
-
     def _load(self, name: str) -> None:
-        self._post(LOAD, {"lora_name": name, "lora_path": self._adapters[name]})
+        self._post(messages.LOAD, {"lora_name": name, "lora_path": self._adapters[name]})
 
     def _leave(self, name: str, lease: int) -> None:
         """Release a lease; the last job to do so unloads the adapter. A failure wastes memory but changes no answer."""
@@ -351,7 +283,7 @@ class Engine:
                 "POST",
                 f"{address.url}/v1/unload_lora_adapter",
                 body=json.dumps({"lora_name": name}),
-                headers=_headers(address),
+                headers=messages.headers(address),
                 timeout=UNLOAD_SECONDS,
             )
         except (OSError, urllib3.exceptions.HTTPError):
@@ -365,7 +297,7 @@ class Engine:
         while failures < ATTEMPTS:
             address = self._address
             try:
-                response = self._http.request("POST", address.url + path, body=data, headers=_headers(address))
+                response = self._http.request("POST", address.url + path, body=data, headers=messages.headers(address))
             except urllib3.exceptions.HTTPError as error:
                 if self._watch.failure:
                     raise self._watch.failure from error
@@ -376,12 +308,12 @@ class Engine:
                 continue
             self._watch.responses += 1
             if response.status < 400:
-                if path not in (COMPLETIONS, CONTINUATIONS, FUSED):
+                if path not in (messages.COMPLETIONS, messages.CONTINUATIONS, messages.FUSED):
                     return None
-                if answer := _whole_answer(path, response, body):
+                if answer := messages.whole_answer(path, response, body):
                     return answer
-            problem = _message(response)
-            if path == LOAD and response.status == 400 and "already been loaded" in problem:
+            problem = messages.message(response)
+            if path == messages.LOAD and response.status == 400 and "already been loaded" in problem:
                 return None
             if "greater than max_lora_rank" in problem:
                 raise GenomeError(f"engine: {path} refused: {problem}; raise engine.max_lora_rank")
@@ -389,7 +321,7 @@ class Engine:
             if response.status == 404 and unknown:
                 for name in unknown:
                     self._load(name)
-            elif response.status >= 500 or response.status < 400 or response.status == TOO_SLOW:
+            elif response.status >= 500 or response.status < 400 or response.status == messages.TOO_SLOW:
                 time.sleep(0.2 * failures)
                 self._recover(address)
             else:
@@ -416,39 +348,3 @@ class Engine:
             except GenomeError as error:
                 self._watch.failure = error
                 raise
-
-
-def _headers(address: Address) -> dict[str, str]:
-    return {"Authorization": f"Bearer {address.key}", "Content-Type": "application/json"}
-
-
-def _whole_answer(path: str, response: urllib3.BaseHTTPResponse, body: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the answer to a request; None if the server stopped in the middle, as vLLM may."""
-    try:
-        answer = json.loads(response.data)
-        choices = answer["choices"]
-        ended = path == CONTINUATIONS or {choice["finish_reason"] for choice in choices} <= {"stop", "length"}
-    except (ValueError, KeyError, TypeError):
-        return None
-    return answer if ended and len(choices) == len(body["prompt"]) else None
-
-
-def _in_order(answer: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the choices of an answer in the order of its prompts."""
-    return sorted(answer["choices"], key=lambda choice: choice["index"])
-
-
-def _log_probabilities(tokens: Sequence[int], choice: dict[str, Any]) -> list[float]:
-    """Return the log-probabilities of a prompt's tokens, except the first, which has no context."""
-    found = zip(tokens[1:], choice["prompt_logprobs"][1:], strict=True)
-    return [scores[str(token)]["logprob"] for token, scores in found]
-
-
-def _message(response: urllib3.BaseHTTPResponse) -> str:
-    """Return the message of OpenAI's error object, or the start of a response of another form."""
-    text = response.data.decode(errors="replace")
-    try:
-        body = json.loads(text)
-        return (body.get("error") or body)["message"]
-    except (ValueError, KeyError, AttributeError, TypeError):
-        return f"HTTP {response.status}: {' '.join(text.split())[:200]}"

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from genome.engine import slurm
-from genome.engine.client import Address
 from genome.engine.logs import log_size
+from genome.engine.messages import Address
 from genome.engine.owner import HOST, POLL_SECONDS, current_owner, orphaned
 from genome.engine.probe import HEALTH_SECONDS, healthy
 from genome.engine.program import KEY_VARIABLE, Program, command, start_limit

@@ -1,7 +1,7 @@
 """Greedy decoding of a batch of prompts, by one adapter or by the weighted sum of the logits of several."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -17,10 +17,19 @@ Stops = Callable[[Sequence[int]], bool] | None
 
 @dataclass(frozen=True)
 class Completion:
-    """The tokens of one answer without its end-of-sequence token, and whether that token was reached."""
+    """The tokens of one answer without its end-of-sequence token, and whether that token was reached.
+
+    `batch` is the number of the batch of its request in which it was decoded; equal answers may have different ones.
+    """
 
     tokens: list[int]
     stopped: bool
+    batch: int = field(default=0, compare=False)
+
+    @property
+    def steps(self) -> int:
+        """In how many steps it was decoded; the end token counts, as in vLLM."""
+        return len(self.tokens) + self.stopped
 
 
 @dataclass(frozen=True)

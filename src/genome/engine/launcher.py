@@ -10,10 +10,11 @@ from typing import Any
 from urllib3.util import parse_url
 
 from genome.engine import slurm, vllm
-from genome.engine.client import BASE, Address, Engine
+from genome.engine.client import Engine
 from genome.engine.cluster import slurm_server
 from genome.engine.fingerprint import of_url
 from genome.engine.local import local_server
+from genome.engine.messages import BASE, Address
 from genome.engine.probe import get, get_json
 from genome.engine.program import Program
 from genome.errors import GenomeError

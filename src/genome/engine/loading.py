@@ -177,3 +177,11 @@ def _check_generation(base: Path) -> None:
         GenerationConfig.from_pretrained(base)
     except LOADING_ERRORS as error:
         raise GenomeError(f"{file}: transformers cannot use it ({one_line(error)}); correct or remove it") from error
+
+
+def rope_switch(config: Any) -> int | None:
+    """Return the length above which the longest row changes the rotary positions of its whole batch (LongRoPE)."""
+    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    if rope.get("rope_type", rope.get("type")) != "longrope":
+        return None
+    return rope.get("original_max_position_embeddings") or getattr(config, "original_max_position_embeddings", 0)

@@ -13,8 +13,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from genome.engine.client import Address
 from genome.engine.logs import log_end, log_size
+from genome.engine.messages import Address
 from genome.engine.owner import HOST, Owner, current_owner, orphaned, started, this_process
 from genome.engine.probe import healthy
 from genome.engine.program import KEY_VARIABLE, Program, command, start_limit

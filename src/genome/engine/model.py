@@ -12,9 +12,9 @@ is not a cache of transformers.
 """
 
 import inspect
-import math
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -22,64 +22,27 @@ from typing import Any
 
 import torch
 from torch.nn.functional import pad
-from transformers import DynamicCache, GenerationConfig, LogitsProcessorList, StoppingCriteriaList
-from transformers.cache_utils import Cache, DynamicLayer, DynamicSlidingWindowLayer
-from transformers.utils.logging import disable_progress_bar
+from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
+from transformers.cache_utils import Cache, DynamicLayer
 
 from genome.engine import batches
 from genome.engine.adapter import Adapter, read_adapter
-from genome.engine.cache import shapes
+from genome.engine.cache import only_attention, shapes
+from genome.engine.continuing import Continuations
 from genome.engine.decoding import Completion, Part, Stops, decode
 from genome.engine.fusion import optimised, similar
-from genome.engine.loading import LOADING_ERRORS, end_tokens, load_network, positions
-from genome.engine.reading import Reader, Shared, Wanted
+from genome.engine.loading import LOADING_ERRORS, end_tokens, load_network, positions, rope_switch
+from genome.engine.messages import BATCH_TOKENS
+from genome.engine.reading import Reader, Wanted
 from genome.engine.weights import Weights
 from genome.errors import GenomeError, one_line
-from genome.files import replacing_directory
 from genome.tasks.chat import load_tokenizer
 
 UNPADDED_TOKENS = 2048
 """Most prompt tokens of a batch that is not padded."""
 
-BATCH_TOKENS = 32768
-"""Most tokens of a batch by default, with padding and with the longest possible answers."""
-
 LOGITS_AT_ONCE = 2**26
 """Most logits (tokens x vocabulary) that are computed at a time: 256 MB in float32."""
-
-PLAIN_LAYERS = (DynamicLayer, DynamicSlidingWindowLayer)
-"""Caches of attention to all tokens, or to a window or chunk, that contain only keys and values."""
-
-WEIGHTS = (".safetensors", ".index.json", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack", ".onnx")
-"""Name endings of a base model's weights in any format; such files must not be copied next to merged weights."""
-
-
-def reference(
-    base: Path | str, adapters: Sequence[Path | None], prompts: Sequence[Sequence[int]], max_tokens: int
-) -> list[tuple[list[str], float]]:
-    """Return each adapter's (None: the base's) greedy texts and its perplexity on the prompts."""
-    disable_progress_bar()
-    model = Model(base)
-    answers = []
-    for adapter in adapters:
-        model.use(None if adapter is None else model.read_adapter(adapter))
-        completions = model.complete(prompts, max_tokens)
-        texts = model.tokenizer.batch_decode([c.tokens for c in completions], skip_special_tokens=True)
-        values = [value for row in model.score(prompts)[0] for value in row]
-        answers.append((texts, math.exp(-math.fsum(values) / len(values))))
-    return answers
-
-
-def write_merged(base: Path | str, adapter: Path | str, out: Path | str) -> None:
-    """Write the base with a PEFT folder merged into it, as `Model` serves it, in transformers' format."""
-    model = Model(base)
-    model.use(model.read_adapter(adapter))
-    with replacing_directory(out) as folder:
-        model.save(folder)
-        for file in sorted(Path(base).iterdir()):  # the tokenizer, the chat template
-            written = (folder / file.name).exists() or file.name.endswith(WEIGHTS)
-            if file.is_file() and not (written or file.name.startswith(".")):
-                shutil.copyfile(file, folder / file.name)
 
 
 class Model:
@@ -109,7 +72,7 @@ class Model:
         self._cache_name = "past_key_values" if "past_key_values" in self._arguments else "cache"
         cache = self._cache_of_one_token()
         self._together = isinstance(cache, Cache)
-        self._rope_switch = _rope_switch(config)
+        self._rope_switch = rope_switch(config)
         self._weights = Weights(self.network)
         self.linear = self._weights.linear
         self._reader = self._make_reader(cache, config)
@@ -134,19 +97,14 @@ class Model:
             return self._generate(prompts, max_tokens, stops)
         completions: list[Completion] = [Completion([], False)] * len(prompts)
         shared = reader.shared(prompts)
-        for places in batches.by_length(prompts, self.batch_tokens, max_tokens, self._predictions_at_once()):
+        cut = batches.by_length(prompts, self.batch_tokens, max_tokens, self._predictions_at_once())
+        for number, places in enumerate(cut):
             batch = [prompts[place] for place in places]
-            answers = decode(
-                reader,
-                batch,
-                [Part(lambda: None, reader.read(batch, shared, room=max_tokens - 1, leave=1))],
-                max_tokens,
-                self._end_tokens,
-                stops,
-                self._refuse_nan,
-            )
+            parts = [Part(lambda: None, reader.read(batch, shared, room=max_tokens - 1, leave=1))]
+            answers = decode(reader, batch, parts, max_tokens, self._end_tokens, stops, self._refuse_nan)
+            del parts  # its memory is needed to read the next batch
             for place, answer in zip(places, answers, strict=True):
-                completions[place] = answer
+                completions[place] = replace(answer, batch=number)
         return completions
 
     @torch.inference_mode()
@@ -173,7 +131,8 @@ class Model:
         weights = self._optimised(adapters, prompts) if tau is None else self._similar(adapters, prompts, tau)
         completions: list[Completion] = [Completion([], False)] * len(prompts)
         most = max(1, self.batch_tokens // len(adapters))
-        for places in batches.by_length(prompts, most, max_tokens, self._predictions_at_once()):
+        cut = batches.by_length(prompts, most, max_tokens, self._predictions_at_once())
+        for number, places in enumerate(cut):
             batch, parts = [prompts[place] for place in places], []
             for adapter, each in zip(adapters, weights[:, places], strict=True):
                 self.use(adapter)
@@ -181,7 +140,7 @@ class Model:
                 parts.append(Part(partial(self.use, adapter), store, each))
             answers = decode(reader, batch, parts, max_tokens, self._end_tokens, stops, self._refuse_nan)
             for place, answer in zip(places, answers, strict=True):
-                completions[place] = answer
+                completions[place] = replace(answer, batch=number)
         return completions
 
     def _similar(
@@ -212,7 +171,7 @@ class Model:
     def _generate(self, prompts: Sequence[Sequence[int]], max_tokens: int, stops: Stops = None) -> list[Completion]:
         """Return the same as `complete`, computed by transformers' `generate` on prompts of one length at a time."""
         completions: list[Completion] = [Completion([], False)] * len(prompts)
-        for places in batches.equal_lengths(prompts, self._unpadded_tokens(), max_tokens):
+        for number, places in enumerate(batches.equal_lengths(prompts, self._unpadded_tokens(), max_tokens)):
             tokens = torch.tensor([list(prompts[place]) for place in places])
             width = tokens.shape[1]
 
@@ -236,7 +195,8 @@ class Model:
             ends = pad(torch.isin(rows, self._end_tokens), (0, 1), value=True).int().argmax(-1).tolist()
             for place, row, end in zip(places, rows.tolist(), ends, strict=True):
                 # A row that a stop text has ended is padded with an end token.
-                completions[place] = Completion(row[:end], end < len(row) and not (stops and stops(row[:end])))
+                stopped = end < len(row) and not (stops and stops(row[:end]))
+                completions[place] = Completion(row[:end], stopped, number)
         return completions
 
     @torch.inference_mode()
@@ -288,109 +248,18 @@ class Model:
     def continuations(
         self, prompts: Sequence[Sequence[int]], continuations: Sequence[Sequence[Sequence[int]]]
     ) -> list[list[list[float]]]:
-        """Return the log-probabilities (nats) of the tokens of each prompt's continuations.
-
-        Each prompt is read once. Its last token predicts the first tokens of all its continuations, and only those of
-        several tokens are read: side by side in one row after the prompt, or each after a copy of its keys and values.
-        """
-        scores = [[[0.0] * len(tokens) for tokens in each] for each in continuations]
+        """Return the log-probabilities (nats) of the tokens of each prompt's continuations (`engine.continuing`)."""
         longest = max(map(len, prompts)) + max((len(tokens) for each in continuations for tokens in each), default=0)
         reader = self._padded(longest)
         if reader is None:
-            return self._continue_unpadded(prompts, continuations)
-        shared = reader.shared(prompts)
-        if self._side_by_side:
-            tokens = self.batch_tokens
-            room = max((sum(len(each[1:]) for each in of_prompt) for of_prompt in continuations), default=0)
-        else:  # one half for the prompts, the other for their copies
-            tokens, room = self.batch_tokens // 2, 0
-        for places in batches.by_length(prompts, tokens, room):
-            self._continue(reader, shared, places, prompts, continuations, scores, room)
-        return scores
-
-    def _continue(
-        self,
-        reader: Reader,
-        shared: Shared,
-        places: Sequence[int],
-        prompts: Sequence[Sequence[int]],
-        continuations: Sequence[Sequence[Sequence[int]]],
-        scores: list[list[list[float]]],
-        room: int,
-    ) -> None:
-        """Fill in the scores of the continuations of a batch of prompts at `places`, shortest first.
-
-        A prompt has `room` tokens for its continuations side by side; 0: they follow copies of it.
-        """
-        batch, most = [prompts[place] for place in places], self._predictions_at_once()
-        lengths = [len(prompt) for prompt in batch]
-
-        def keep(tokens: Sequence[tuple[int, int, int, int]], logits: torch.Tensor) -> None:
-            """Keep the scores of (row of logits, prompt, continuation, place of the token in it)."""
-            totals = self._totals(logits)
-            given = torch.tensor(
-                [continuations[prompt][index][at] for _, prompt, index, at in tokens], dtype=torch.long
-            )
-            rows = torch.tensor([row for row, *_ in tokens], dtype=torch.long)
-            values = (logits[rows, given] - totals[rows]).tolist()
-            for (_, prompt, index, at), value in zip(tokens, values, strict=True):
-                scores[prompt][index][at] = value
-
-        def keep_first(pairs: Sequence[tuple[int, int]], logits: torch.Tensor) -> None:
-            first = [
-                (line, places[row], index, 0)
-                for line, (row, _) in enumerate(pairs)
-                for index, tokens in enumerate(continuations[places[row]])
-                if tokens
-            ]
-            keep(first, logits)
-
-        last = Wanted(lambda row: range(lengths[row] - 1, lengths[row]), keep_first, most)
-        store = reader.read(batch, shared, room=room, wanted=last)
-        if room:
-            texts = [[tokens[:-1] for tokens in continuations[place]] for place in places]
-            limit = max(1, min(reader.tokens_at_once, most) // room)
-            for start in range(0, len(texts), limit):
-                part = slice(start, start + limit)
-                if any(map(any, texts[part])):
-                    found, logits = reader.read_side_by_side(store, lengths[-1], start, lengths[part], texts[part])
-                    keep([(line, places[start + row], i, at + 1) for line, (row, i, at) in enumerate(found)], logits)
-            return
-        further = sorted(
-            (len(tokens) - 1, row, index)
-            for row, place in enumerate(places)
-            for index, tokens in enumerate(continuations[place])
-            if len(tokens) > 1
-        )
-        width, start = lengths[-1], 0
-        for end in range(1, len(further) + 1):
-            rows = end + 1 - start
-            longest = further[end][0] if end < len(further) else 0
-            fits = rows * (width + longest) <= self.batch_tokens // 2 and rows * longest <= most
-            if end < len(further) and fits:
-                continue
-            group, start = further[start:end], end
-            ahead = [list(continuations[places[row]][index]) for _, row, index in group]
-            logits = reader.read_copies(store, lengths, [row for _, row, _ in group], [tokens[:-1] for tokens in ahead])
-            keep(
-                [
-                    (line, places[row], index, at)
-                    for line, (row, index, at) in enumerate(
-                        (row, index, at + 1) for count, row, index in group for at in range(count)
-                    )
-                ],
-                logits,
-            )
-
-    def _continue_unpadded(
-        self, prompts: Sequence[Sequence[int]], continuations: Sequence[Sequence[Sequence[int]]]
-    ) -> list[list[list[float]]]:
-        """Return the same as `continuations`, with each prompt read once for each of its continuations."""
-        whole = [[*prompt, *tokens] for prompt, each in zip(prompts, continuations, strict=True) for tokens in each]
-        scores = iter(self.score(whole)[0] if whole else [])
-        return [
-            [next(scores)[len(prompt) - 1 :] for _ in each] for prompt, each in zip(prompts, continuations, strict=True)
-        ]
+            # Each prompt is read once for each of its continuations.
+            given = list(zip(prompts, continuations, strict=True))
+            whole = [[*prompt, *tokens] for prompt, each in given for tokens in each]
+            rows = iter(self.score(whole)[0] if whole else [])
+            return [[next(rows)[len(prompt) - 1 :] for _ in each] for prompt, each in given]
+        most, side_by_side = self._predictions_at_once(), self._side_by_side
+        asked = Continuations(reader, prompts, continuations, self.batch_tokens, most, self._totals, side_by_side)
+        return asked.scores()
 
     def _predictions_at_once(self) -> int:
         """Return behind how many tokens the next one may be predicted at a time."""
@@ -436,7 +305,7 @@ class Model:
     def _make_reader(self, cache: Any, config: Any) -> Reader | None:
         """Return a reader, with large weights packed; None if the model's state is more than keys and values."""
         needed = {self._cache_name, "attention_mask", "position_ids", "logits_to_keep"}
-        if not _only_attention(cache, config) or not self._arguments >= needed:
+        if not only_attention(cache, config) or not self._arguments >= needed:
             return None
         self._weights.pack()
         try:
@@ -476,20 +345,3 @@ class Model:
             "(engine.dtype)"
             + (", or fetch the base model again and make the adapter again" if kind != "float16" else "")
         )
-
-
-def _only_attention(cache: Any, config: Any) -> bool:
-    """Return whether a cache of one token has only keys and values of attention for each layer."""
-    if type(cache) is not DynamicCache:
-        return False
-    layers: Any = cache.layers
-    plain = all(type(layer) in PLAIN_LAYERS and layer.get_seq_length() == 1 for layer in layers)
-    return plain and len(layers) == config.num_hidden_layers
-
-
-def _rope_switch(config: Any) -> int | None:
-    """Return the length above which the longest row changes the rotary positions of its whole batch (LongRoPE)."""
-    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
-    if rope.get("rope_type", rope.get("type")) != "longrope":
-        return None
-    return rope.get("original_max_position_embeddings") or getattr(config, "original_max_position_embeddings", 0)

@@ -143,11 +143,11 @@ class Reader:
         text -= 1
         wanted: list[tuple[int, int, int]] = []
         for row, each in enumerate(texts):
-            found = [(index, at) for index, one in enumerate(each) for at in range(len(one))]
-            if found:
-                tokens[row, : len(found)] = torch.tensor([token for one in each for token in one])
-                text[row, : len(found)], place[row, : len(found)] = torch.tensor(found).T
-            wanted += [(row, *one) for one in found]
+            listed = [(token, index, at) for index, one in enumerate(each) for at, token in enumerate(one)]
+            if listed:
+                columns = slice(len(listed))
+                tokens[row, columns], text[row, columns], place[row, columns] = torch.tensor(listed).T
+            wanted += [(row, index, at) for _, index, at in listed]
         sees = (text[:, :, None] == text[:, None, :]) & (place[:, None, :] <= place[:, :, None])
         sees = torch.cat([known.bool()[:, None].expand(-1, total, -1), sees], -1)[:, None]
         hidden = torch.finfo(self._network.dtype).min

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genome.engine import slurm
-from genome.engine.client import Address
+from genome.engine.messages import Address
 from genome.engine.owner import HOST, start_time
 from genome.engine.probe import healthy
 from genome.engine.records import FOLDER, read_record, remove, write_record

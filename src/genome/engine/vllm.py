@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from genome.engine.client import BASE
+from genome.engine.messages import BASE
 from genome.errors import GenomeError
 
 SERVER = "vllm.entrypoints.openai.api_server"

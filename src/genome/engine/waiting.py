@@ -19,7 +19,7 @@ from genome.engine.probe import get, progress
 from genome.errors import GenomeError
 
 if TYPE_CHECKING:
-    from genome.engine.client import Address
+    from genome.engine.messages import Address
 
 LOOK_SECONDS = 5
 """Seconds between looks at an engine while requests wait for it."""

@@ -5,9 +5,12 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from math import inf
+from math import ceil, inf
 from typing import Any
 
+from genome.engine.messages import BATCH_SIZE, BATCH_TOKENS, BUILT_IN
+from genome.engine.usage import AT_ONCE
+from genome.forecast.rates import Work
 from genome.forecast.times import side_by_side
 from genome.forecast.values import NO_TASKS, Cost, Forecast, Job, Measured, Setting
 from genome.genotype import FACTORS
@@ -127,9 +130,10 @@ def _seconds(
     total = sum((cost for _, cost in asking), Cost())
     own_engine = setting.engine.get("per_job")
     start = measured.start_seconds * (len(asking) / cores if own_engine else bool(total.samples))
-    engine, own = (0.0, total.seconds) if own_engine else (total.engine_seconds, total.own_seconds)
+    alone = total.seconds if own_engine else total.own_seconds + total.shared_seconds
+    engine = total.seconds - alone
     around = max(sum(others) / cores, max(others, default=0))
-    return start + around + max(side_by_side(len(asking), engine, own, cores), *runs.values(), 0)
+    return start + around + max(side_by_side(len(asking), engine, alone, cores), *runs.values(), 0)
 
 
 def _other_seconds(job: Job, measured: Measured) -> float | None:
@@ -172,7 +176,7 @@ def _cost(job: Job, setting: Setting, measured: Measured) -> Cost:
         looked_at = min(unseen, (settings.get("samples") or number) / number)
         # Likelihoods need no response, unless it has the working before the answer.
         generated = settings.get("objective") != LIKELIHOOD or _may_have_working(setting.tasks[task])
-        cost += _asked(task, "validation", evaluations * looked_at, setting, measured, generated=generated)
+        cost += _asked(task, "validation", evaluations, setting, measured, part=looked_at, generated=generated)
     for task in tasks:
         # Perplexities on the same prompts: the engine reads them and answers nothing.
         cost += _asked(task, "validation", _reads(job, setting), setting, measured, answered=False)
@@ -233,24 +237,34 @@ def _asked(
     setting: Setting,
     measured: Measured,
     *,
+    part: float = 1,
     answered: bool = True,
     generated: bool = True,
 ) -> Cost:
-    """Return what it costs if `models` answer all samples of a side, or only read them; answers may need no tokens."""
+    """Return what it costs if `models` answer the samples of a side, or a part of them, or only read them.
+
+    Answers may need no tokens.
+    """
     generated = generated and answered
     if side == "test":
         number = _test_samples(task, setting, measured) or REST
     else:
         number = _validation_samples(task, setting, measured)
-    samples = models * number
+    samples = models * number * part
     if not samples:
         return Cost()
     limit = most_tokens(setting.tasks[task])
     response, prompt = _measured(measured.response_tokens, task), _measured(measured.prompt_tokens, task)
     length = min(limit, limit if response is None else response) if generated else 0
     prompt_tokens = samples * (prompt or 0)
-    known, row = prompt is not None, _measured(measured.row_bytes, task)
-    seconds = measured.rate.seconds(samples, prompt_tokens, samples * length) if measured.rate and known else None
+    known, row, rate = prompt is not None, _measured(measured.row_bytes, task), measured.rate
+    longest = min(limit, _measured(measured.longest_tokens, task) or limit) if generated else 0
+    together = setting.engine.get("backend", BUILT_IN) != BUILT_IN
+    if together:
+        steps = max(longest, samples * length / AT_ONCE)
+    else:
+        steps = longest * models * _batches(number * part, (prompt or 0) + limit, setting.engine)
+    seconds = rate.seconds(Work(samples, prompt_tokens, samples * length, steps)) if rate and known else None
     this = frozenset({whole_of(task)})
     return Cost(
         samples=samples,
@@ -258,10 +272,18 @@ def _asked(
         response_tokens=samples * length,
         file_bytes=samples * (ROW_BYTES + TOKEN_BYTES * limit if row is None else row) if answered else 0,
         engine_seconds=seconds or 0,
+        shared_seconds=steps * rate.per_step if together and rate and seconds else 0,
         unmeasured=NO_TASKS if known else this,
         bounded=this if generated and limit and response is None else NO_TASKS,
         untimed=this if seconds is None else NO_TASKS,
     )
+
+
+def _batches(samples: float, tokens: float, engine: Mapping[str, Any]) -> int:
+    """Return in how many batches the built-in engine answers these samples of a model, each of at most `tokens`."""
+    requests = ceil(samples / engine.get("batch_size", BATCH_SIZE))
+    rows = max(1, engine.get("batch_tokens", BATCH_TOKENS) // max(1, tokens))
+    return requests * ceil(samples / requests / rows)
 
 
 def _measured(values: Mapping[str, float], task: str) -> float | None:

@@ -42,8 +42,9 @@ def measure(jobs: Sequence[Job], setting: Setting, folder: Path = Path()) -> Mea
     asked = found.tokens() if found else {}
     return Measured(
         samples=samples,
-        prompt_tokens=prompt_tokens | {task: prompt for task, (prompt, _) in asked.items()},
-        response_tokens={task: response for task, (_, response) in asked.items()},
+        prompt_tokens=prompt_tokens | {task: tokens.prompt for task, tokens in asked.items()},
+        response_tokens={task: tokens.response for task, tokens in asked.items()},
+        longest_tokens={task: tokens.longest for task, tokens in asked.items()},
         row_bytes=row_bytes,
         adapter_bytes=_adapter_bytes(jobs, setting, folder),
         rate=fitted(found.observations(), f"measured here on {found.machine}") if found else None,

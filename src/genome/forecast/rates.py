@@ -1,7 +1,8 @@
-"""How fast an engine is: seconds = a * prompt tokens + b * response tokens, fitted to what was measured.
+"""How fast an engine is: seconds = a * prompt tokens + b * response tokens + c * steps, fitted to what was measured.
 
-A rate is used only about where it was measured. Reading a prompt and writing a response cost differently, and how much
-depends on how many responses are written at once, so a rate of one letter says nothing about a page.
+A step adds a token to each response of a batch, and costs c + b * width: a few responses at once cost more per token
+than many. A rate is used only about where it was measured: one of a letter says nothing about a page, and one of many
+responses at once nothing about a few, because it hardly shows what a step costs.
 """
 
 from collections.abc import Sequence
@@ -11,54 +12,82 @@ from math import inf
 from genome.errors import GenomeError
 
 REACH = 2.0
-"""Responses may be this many times longer or shorter, on average, than those that a rate was fitted to."""
+"""Responses may be this many times longer or shorter, on average, than those that a rate was fitted to.
+
+As many times fewer may be written at a time.
+"""
+
+TOKENS_OF_A_STEP = 50
+"""What a step is assumed to cost, in prompt tokens, in addition to its response tokens.
+
+A step reads all weights from memory, which takes as long as computing tens of tokens on processors, and more on GPUs.
+"""
+
+SLIGHT = 0.01
+"""How much the fit weighs what is assumed, so that it decides only where records cannot."""
 
 
 @dataclass(frozen=True)
-class Observation:
-    """What an engine did in `seconds` of its time."""
+class Work:
+    """What an engine is asked for: samples, their tokens, and the steps in which responses are written."""
 
     samples: float
     prompt_tokens: float
     response_tokens: float
-    seconds: float
+    steps: float
 
     @property
     def length(self) -> float:
         """Response tokens per sample. A prompt that is only read takes a step, as a response of one token does."""
-        return response_length(self.samples, self.response_tokens)
+        return max(1, self.response_tokens / self.samples)
+
+    @property
+    def width(self) -> float | None:
+        """How many responses are written at a time, on average; None if none are written."""
+        return self.response_tokens / self.steps if self.response_tokens and self.steps else None
+
+
+@dataclass(frozen=True)
+class Observation(Work):
+    """What an engine did in `seconds` of its time."""
+
+    seconds: float
 
 
 @dataclass(frozen=True)
 class Rate:
-    """Seconds per prompt token and per response token, for responses of `shortest` to `longest` tokens on average."""
+    """Seconds per prompt token, response token and step.
+
+    It was measured with responses of `shortest` to `longest` tokens on average, `narrowest` or more of them at a time.
+    """
 
     per_prompt_token: float
     per_response_token: float
+    per_step: float
     source: str
     shortest: float = 0
     longest: float = inf
+    narrowest: float = 0
 
-    def seconds(self, samples: float, prompt_tokens: float, response_tokens: float) -> float | None:
-        """Return how long the engine needs; None if such lengths of responses have not been measured."""
-        if not samples:
+    def seconds(self, work: Work) -> float | None:
+        """Return how long the engine needs; None if nothing like it has been measured."""
+        if not work.samples:
             return 0
-        length = response_length(samples, response_tokens)
-        if not self.shortest / REACH <= length <= self.longest * REACH:
+        if not self.shortest / REACH <= work.length <= self.longest * REACH:
             return None
-        return prompt_tokens * self.per_prompt_token + response_tokens * self.per_response_token
-
-
-def response_length(samples: float, response_tokens: float) -> float:
-    """Return the mean number of response tokens of a sample, at least one."""
-    return max(1, response_tokens / samples)
+        if work.width is not None and work.width < self.narrowest / REACH:
+            return None
+        of_tokens = work.prompt_tokens * self.per_prompt_token + work.response_tokens * self.per_response_token
+        return of_tokens + work.steps * self.per_step
 
 
 def fitted(observations: Sequence[Observation], source: str) -> Rate | None:
     """Return the rate of observations; None if there are none.
 
-    Coefficients are fitted by non-negative least squares. Squared residuals are divided by the number of tokens: the
-    residuals then sum up to zero, so that the total time of the observations is met.
+    Coefficients are fitted by non-negative least squares. The network computes a response token as it does a prompt
+    token, so that b is a or more. Records of one kind of work cannot tell coefficients apart: b is then a, and c as
+    many times a as TOKENS_OF_A_STEP. Residuals are divided by the number of tokens, so that large jobs do not decide
+    alone, and the coefficients then multiplied by what makes the total time of the observations right.
     """
     used = [each for each in observations if each.prompt_tokens and each.seconds]
     if not used:
@@ -67,11 +96,18 @@ def fitted(observations: Sequence[Observation], source: str) -> Rate | None:
     import numpy as np
     from scipy.optimize import nnls
 
-    tokens = np.array([(each.prompt_tokens, each.response_tokens) for each in used], dtype=float)
-    weights = 1 / np.sqrt(tokens.sum(axis=1))
-    coefficients, _ = nnls(weights[:, None] * tokens, weights * [each.seconds for each in used])
+    tokens = np.array([each.prompt_tokens + each.response_tokens for each in used])
+    more = np.array([each.response_tokens for each in used])
+    work = np.stack([tokens, more, [each.steps for each in used]], axis=1)
+    seconds = np.array([each.seconds for each in used])
+    relative = work / tokens[:, None]
+    _, of_more, of_steps = SLIGHT * np.linalg.norm(relative, axis=0)
+    assumed = [0, of_more, 0], [-TOKENS_OF_A_STEP * of_steps, 0, of_steps]
+    found, _ = nnls(np.vstack([relative, assumed]), [*(seconds / tokens), 0, 0])
+    read, added, step = map(float, found * seconds.sum() / (work @ found).sum())
     lengths = [each.length for each in used]
-    return Rate(float(coefficients[0]), float(coefficients[1]), source, min(lengths), max(lengths))
+    narrowest = min((each.width for each in used if each.width is not None), default=0)
+    return Rate(read, read + added, step, source, min(lengths), max(lengths), narrowest)
 
 
 def given_rate(text: str) -> Rate:
@@ -84,4 +120,4 @@ def given_rate(text: str) -> Rate:
         raise GenomeError(
             f"--tokens-per-second {text}: expected two numbers above 0, of prompt and response tokens, such as 350,100"
         )
-    return Rate(1 / prompt, 1 / response, "as given")
+    return Rate(1 / prompt, 1 / response, 0, "as given")

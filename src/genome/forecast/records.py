@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import fmean, median
 
 from genome.engine.fingerprint import of_base
+from genome.engine.messages import BUILT_IN
 from genome.errors import GenomeError
 from genome.files import REMAKE, canonical_json
 from genome.forecast.cost import STAGES
@@ -28,6 +29,9 @@ from genome.scoring.usage import (
 RECORDS = 2000
 """Number of records that are read, the newest: each start of a run reads them."""
 
+STARTING = 1.0
+"""Jobs that waited for this many seconds waited for an engine to start; a running one is found sooner."""
+
 OWN = 50
 """Number of benchmark files per stage that are read, evenly spaced."""
 
@@ -38,29 +42,38 @@ class Found:
 
     jobs: what jobs asked it; measured: what `results/benchmarks/rates` has of it
     per_job: whether each job has a separate engine
+    together: whether it answers jobs side by side in the same steps
     """
 
     machine: str
     jobs: Sequence[Usage]
     measured: Sequence[Usage]
     per_job: bool
+    together: bool
 
     def observations(self) -> list[Observation]:
-        """Return what the engine did for each job, in its own time: jobs side by side are not counted twice."""
+        """Return what the engine did for each job, in its own time: jobs side by side are not counted twice.
+
+        Nor are steps in which an engine answers several jobs; how often it did is known on average.
+        """
         alone = [each.asking_seconds for each in self.jobs]
-        times = alone if self.per_job else shares([each.asked for each in self.jobs])
-        measured = [each.asking_seconds for each in self.measured]
+        times = alone if self.per_job else shares([each.asked for each in self.jobs], equal=self.together)
+        own_steps = sum(times) / sum(alone) if self.together and sum(alone) else 1
         return [
-            Observation(each.samples, each.prompt_tokens, each.response_tokens, seconds)
-            for each, seconds in zip([*self.jobs, *self.measured], [*times, *measured], strict=True)
+            Observation(each.samples, each.prompt_tokens, each.response_tokens, each.steps * own, seconds)
+            for usages, own, found in (
+                (self.jobs, own_steps, times),
+                (self.measured, 1, [each.asking_seconds for each in self.measured]),
+            )
+            for each, seconds in zip(usages, found, strict=True)
         ]
 
-    def tokens(self) -> dict[str, tuple[float, float]]:
-        """Return the mean number of prompt and response tokens per sample of each task, from records of it alone.
+    def tokens(self) -> dict[str, "Tokens"]:
+        """Return the mean numbers of tokens of each task, from records of it alone.
 
         A task that was only answered together with others has the means of all of them.
         """
-        found: dict[str, tuple[float, float]] = {}
+        found: dict[str, Tokens] = {}
         for alone in (False, True):
             by_task: dict[str, list[Usage]] = {}
             for each in (*self.jobs, *self.measured):
@@ -70,33 +83,49 @@ class Found:
         return found
 
     def start_seconds(self) -> float:
-        """Return how long the engine takes to start, as the jobs waited that started it; 0 if none did."""
+        """Return how long the engine takes to start, as jobs waited for it; 0 if none did."""
         waited = [each.connecting_seconds for each in (*self.jobs, *self.measured)]
-        return median(seconds for seconds in waited if seconds >= max(waited) / 2) if waited else 0
+        return median([seconds for seconds in waited if seconds >= STARTING] or [0])
 
 
-def _means(usages: Sequence[Usage]) -> tuple[float, float]:
-    samples = sum(each.samples for each in usages)
-    return sum(each.prompt_tokens for each in usages) / samples, sum(each.response_tokens for each in usages) / samples
+@dataclass(frozen=True)
+class Tokens:
+    """Mean numbers of tokens of a task: of a prompt, of a response, and of the longest response of a batch."""
+
+    prompt: float
+    response: float
+    longest: float
 
 
-def shares(asked: Sequence[Sequence[Interval]]) -> list[float]:
+def _means(usages: Sequence[Usage]) -> Tokens:
+    samples, batches = sum(each.samples for each in usages), sum(each.batches for each in usages)
+    response = sum(each.response_tokens for each in usages) / samples
+    longest = sum(each.steps for each in usages) / batches if batches else response
+    return Tokens(sum(each.prompt_tokens for each in usages) / samples, response, longest)
+
+
+def shares(asked: Sequence[Sequence[Interval]], *, equal: bool = False) -> list[float]:
     """Return for how many seconds the engine worked for each job, of jobs that asked it at these times.
 
-    Engines answer in the order of arrival: of the jobs that wait, one worked for the one that gets its answers first.
-    The sum is the time in which the engine had something to do.
+    The built-in engine answers in the order of arrival: of the jobs that wait, it worked for the one that gets its
+    answers first. Others work for all of them: `equal` shares. The sum is the time in which the engine had something to
+    do.
 
     >>> shares([[(0, 4)], [(2, 6)], [(9, 10)]])
     [4.0, 2.0, 1.0]
+    >>> shares([[(0, 4)], [(2, 6)], [(9, 10)]], equal=True)
+    [3.0, 3.0, 1.0]
     """
     starts = sorted((begin, end, job) for job, intervals in enumerate(asked) for begin, end in intervals)
     seconds, waiting, now = [0.0] * len(asked), [], 0.0
     for begin, end, job in [*starts, (inf, inf, -1)]:
         while waiting and now < begin:
-            first, served = waiting[0]
-            seconds[served] += min(first, begin) - now
-            now = min(first, begin)
-            if now == first:
+            until = min(waiting[0][0], begin)
+            served = waiting if equal else waiting[:1]
+            for _, each in served:
+                seconds[each] += (until - now) / len(served)
+            now = until
+            if now == waiting[0][0]:
                 heappop(waiting)
         now = begin
         heappush(waiting, (end, job))
@@ -127,7 +156,8 @@ def find(results: Path, base: str, engine: Mapping[str, object], model: Path) ->
     def alike(usages: Iterable[Usage]) -> list[Usage]:
         return [each for each in usages if (each.engine, each.machine) == (newest.engine, newest.machine)]
 
-    return Found(newest.machine, alike(jobs), alike(measured), bool(engine.get("per_job")))
+    together = engine.get("backend", BUILT_IN) != BUILT_IN
+    return Found(newest.machine, alike(jobs), alike(measured), bool(engine.get("per_job")), together)
 
 
 def _newest(paths: Sequence[Path]) -> list[Path]:

@@ -148,8 +148,10 @@ def _time(forecast: Forecast) -> str:
 
 
 def _speed(rate: Rate) -> str:
-    prompt, response = (f"{1000 * seconds:.2g} ms" for seconds in (rate.per_prompt_token, rate.per_response_token))
-    return f"{prompt} a prompt token, {response} a response token"
+    costs = rate.per_prompt_token, rate.per_response_token, rate.per_step
+    prompt, response, step = (f"{1000 * seconds:.2g} ms" for seconds in costs)
+    tokens = f"{prompt} a prompt token, {response} a response token"
+    return f"{tokens}, {step} a step of a batch" if rate.per_step else tokens
 
 
 def _left_out(forecast: Forecast) -> str:

@@ -48,6 +48,7 @@ class Measured:
     samples: validation and test samples per task
     prompt_tokens, response_tokens: means per sample; row_bytes: mean per kept response
     adapter_bytes: size of an adapter, by the space in which experts are merged
+    longest_tokens: mean of the longest response of a batch
     rate: of the engine; start_seconds: how long it takes to start
     own_seconds: of a job by its stage, besides what is forecast in tokens
     training_seconds: of adapters by their names
@@ -58,6 +59,7 @@ class Measured:
     response_tokens: Mapping[str, float] = field(default_factory=dict[str, float])
     row_bytes: Mapping[str, float] = field(default_factory=dict[str, float])
     adapter_bytes: Mapping[str, int] = field(default_factory=dict[str, int])
+    longest_tokens: Mapping[str, float] = field(default_factory=dict[str, float])
     rate: Rate | None = None
     start_seconds: float = 0
     own_seconds: Mapping[str, float] = field(default_factory=dict[str, float])
@@ -72,8 +74,8 @@ class Cost:
     """Expected numbers of genotypes scored, samples answered, tokens, adapters kept, bytes of answers and populations.
 
     `prompt_tokens` do not include `unmeasured` tasks. `response_tokens` are an upper limit for `bounded` tasks.
-    `adapters` are numbers of kept ones by their spaces. `engine_seconds` do not include `untimed` tasks, and
-    `own_seconds` are the jobs' own.
+    `adapters` are numbers of kept ones by their spaces. `engine_seconds` do not include `untimed` tasks; during
+    `shared_seconds` of them the engine may answer other jobs in the same steps. `own_seconds` are the jobs' own.
     """
 
     jobs: int = 0
@@ -83,6 +85,7 @@ class Cost:
     response_tokens: float = 0
     file_bytes: float = 0
     engine_seconds: float = 0
+    shared_seconds: float = 0
     own_seconds: float = 0
     adapters: Counter[str] = field(default_factory=Counter[str])
     unmeasured: frozenset[str] = NO_TASKS
@@ -98,6 +101,7 @@ class Cost:
             self.response_tokens + other.response_tokens,
             self.file_bytes + other.file_bytes,
             self.engine_seconds + other.engine_seconds,
+            self.shared_seconds + other.shared_seconds,
             self.own_seconds + other.own_seconds,
             self.adapters + other.adapters,
             self.unmeasured | other.unmeasured,

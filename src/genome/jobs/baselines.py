@@ -10,7 +10,7 @@ from genome.experts.expert import Expert, is_mixed
 from genome.genotype import FACTORS
 from genome.jobs import log
 from genome.jobs.site import Outputs, Site
-from genome.scoring.results import read_manifest
+from genome.scoring.manifest import read_manifest
 from genome.search.driver import run_baseline
 from genome.search.finalists import compare
 from genome.search.methods import read_method

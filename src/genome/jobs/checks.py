@@ -5,7 +5,7 @@ from typing import Any
 
 from genome.errors import GenomeError
 from genome.jobs import log
-from genome.scoring.fitness import Objective
+from genome.scoring.objective import Objective
 from genome.tasks import KINDS, Task
 from genome.tasks.lengths import check_lengths
 from genome.tasks.references import check_references

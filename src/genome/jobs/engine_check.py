@@ -7,7 +7,8 @@ give wrong scores. This stage finds them before a run, on a few prompts.
 import math
 from collections.abc import Sequence
 
-from genome.engine.client import BASE, Engine, Request
+from genome.engine.client import Engine
+from genome.engine.messages import BASE, Request
 from genome.engine.state import STORE
 from genome.errors import GenomeError
 from genome.files import read_jsonl, write_text
@@ -33,7 +34,7 @@ def engine_check(site: Site, prompts: str, report: str) -> None:
     engine = site.connect()
     folders = store_genotypes([expert(i, len(experts)) for i in range(2)], experts, STORE)
     # Slow to import: it brings torch.
-    from genome.engine.model import reference
+    from genome.engine.merged import reference
 
     labels = [BASE, *(each.name for each in experts[:2])]
     names = [BASE, *(folder.name for folder in folders)]

@@ -1,7 +1,7 @@
 """The stage that measures how fast an engine is, in about a minute, so that `genome plan` can give hours.
 
 Reading a prompt and writing a response cost differently, so the same prompts are asked for answers of two lengths. Few
-prompts at once are slower, per token, than many, so more are asked as long as the minute lasts.
+responses at once are slower, per token, than many, so more are asked as long as the minute lasts.
 """
 
 import itertools
@@ -12,8 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from genome.engine.client import BASE, USAGE, Engine, Request
+from genome.engine.client import Engine
 from genome.engine.launcher import connect
+from genome.engine.messages import BASE, Request
+from genome.engine.usage import USAGE
 from genome.files import write_json
 from genome.jobs import log
 from genome.scoring.results import read_samples
@@ -23,7 +25,7 @@ from genome.tasks.lengths import check_lengths
 SECONDS = 50
 """Longest time of all requests together, without the engine's start, as far as the time of the next can be foreseen."""
 
-FIRST, MOST, STEP = 4, 1024, 4
+FIRST, MOST, STEP = 2, 512, 4
 """Fewest and most prompts at once (a generation has about as many), and by how much requests grow, also in length."""
 
 LEAST, READING = 8, 16
@@ -43,7 +45,7 @@ def engine_rate(base: str, engine: Mapping[str, Any], settings: str, prompts: st
     for each in measured:
         log.info(
             "%d prompts at once: %d prompt tokens and %d response tokens in %.2f s",
-            *(each[name] for name in USAGE),
+            *(each[name] for name in ("samples", "prompt_tokens", "response_tokens")),
             sum(end - begin for begin, end in each["asked"]),
         )
 
@@ -51,7 +53,10 @@ def engine_rate(base: str, engine: Mapping[str, Any], settings: str, prompts: st
 def requests(
     engine: Engine, prompts: Sequence[Sequence[int]], longest: int, task: str, start: Meter
 ) -> list[dict[str, Any]]:
-    """Return the records of two requests: for answers of one token, and of `longest` if a minute is enough for that."""
+    """Return the records of requests: for answers of one token and longer ones, up to `longest`, in a minute.
+
+    The answers of the last request are the longest that a minute is enough for, of as many prompts.
+    """
     begun = time.monotonic()
     salts = salts_of(prompts)
 
@@ -72,16 +77,17 @@ def requests(
         return SECONDS - (time.monotonic() - begun)
 
     number, tokens = FIRST, 1
-    short = long = ask(number, tokens)
-    expected = STEP * short[1]
+    asked = [short := ask(number, tokens)]
+    long, expected = short, STEP * short[1]
     while tokens < longest and expected < left() / 2:
         tokens = min(STEP * tokens, longest)
-        long = ask(number, tokens)
+        asked.append(long := ask(number, tokens))
         expected = long[1] + (long[1] - short[1]) * STEP * tokens / (tokens - 1)
     while number < MOST and STEP * (short[1] + long[1]) < left():
         number *= STEP
-        short, long = ask(number, 1), ask(number, tokens)
-    return [{**short[0], "connecting_seconds": round(start.connecting_seconds, 3)}, long[0]]
+        asked += [short := ask(number, 1), long := ask(number, tokens)]
+    first, *others = [record for record, _ in asked]
+    return [{**first, "connecting_seconds": round(start.connecting_seconds, 3)}, *others]
 
 
 def salts_of(prompts: Sequence[Sequence[int]]) -> Iterator[int]:

@@ -19,9 +19,9 @@ from genome.jobs.constant import answer_always
 from genome.jobs.site import Site
 from genome.lora.store import store_genotypes
 from genome.scoring.answers import answers_by_genotype, read_model_answers
+from genome.scoring.asking import respond
 from genome.scoring.calibration import read_calibrations
 from genome.scoring.ensemble import combine
-from genome.scoring.fitness import respond
 from genome.scoring.likelihood import calibrated_response
 from genome.scoring.results import read_evaluations, read_origin, read_samples, read_scored_task
 from genome.scoring.teams import choose_team

@@ -11,7 +11,7 @@ from genome.files import REMAKE, read_json, writing
 from genome.jobs import log
 from genome.jobs.experts import write_manifest
 from genome.lora.random_experts import random_expert
-from genome.scoring.results import read_experts
+from genome.scoring.manifest import read_experts
 
 
 def random_experts(manifest: str, seed: int, folder: str, out: str) -> None:

@@ -18,7 +18,7 @@ from genome.files import write_json, write_jsonl
 from genome.jobs import log
 from genome.lora.geometry import cosines, write_cosines
 from genome.lora.shared import write_basis, write_losses
-from genome.scoring.results import read_experts
+from genome.scoring.manifest import read_experts
 from genome.scoring.usage import training_record
 from genome.tasks.chat import parse_chat
 

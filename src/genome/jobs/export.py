@@ -16,7 +16,8 @@ from genome.lora.compress import compress, lost
 from genome.lora.materialise import materialise
 from genome.report.card import Export, Losses, Report, card
 from genome.report.run_files import by_task, task_of_test
-from genome.scoring.results import read_experts, read_manifest, read_names, read_scores, read_split
+from genome.scoring.manifest import read_experts, read_manifest
+from genome.scoring.results import read_names, read_scores, read_split
 from genome.scoring.statistics import read_report
 from genome.search.finalists import compare
 from genome.search.population import Individual, Population, described
@@ -135,7 +136,7 @@ def _reported(population: Population, responses: str, k: int) -> list[Individual
 
 def merge_model(base: str, config: str, out: str) -> None:
     """Write the base model with the adapter whose config is given merged into it."""
-    from genome.engine.model import write_merged
+    from genome.engine.merged import write_merged
 
     write_merged(base, Path(config).parent, out)
     log.info("%s: %s merged into %s", out, Path(config).parent, base)

@@ -13,7 +13,7 @@ from genome.genotype import Genotype, expert, shared_rank
 from genome.lora.compress import check_rank, compress
 from genome.lora.materialise import materialise
 from genome.lora.shared import read_basis
-from genome.scoring.results import read_manifest
+from genome.scoring.manifest import read_manifest
 from genome.search.records import check_numpy, experts_of, read_individuals
 
 

@@ -17,8 +17,10 @@ from genome.experts.expert import Expert
 from genome.files import write_json, write_jsonl
 from genome.genotype import FACTORS, PRODUCT, shared_rank
 from genome.jobs import answers_file, log
-from genome.scoring.fitness import Evaluator, Objective
-from genome.scoring.results import Manifest, read_experts, read_manifest, read_scored_task
+from genome.scoring.fitness import Evaluator
+from genome.scoring.manifest import Manifest, read_experts, read_manifest
+from genome.scoring.objective import Objective
+from genome.scoring.results import read_scored_task
 from genome.scoring.usage import Meter, speed_settings
 from genome.search.measure import OF_PAPER, Measure
 from genome.search.population import Population

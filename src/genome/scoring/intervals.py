@@ -52,7 +52,7 @@ class Estimate:
     within: the part of it that the variation of single answers explains (V12)
     freedom: the degrees of freedom of `between`; infinite if nothing but samples varies
     over: what the interval is over
-    score: whether it is a score, which cannot leave [0, 1]
+    score: whether it is a score, which cannot leave [0, 1]; a difference cannot leave [-1, 1]
     """
 
     value: float
@@ -78,7 +78,7 @@ class Estimate:
         """The 95 % interval."""
         seeds = _quantile(_Z, self.freedom) * math.sqrt(self.added)
         low, high = self.value - math.hypot(self.below, seeds), self.value + math.hypot(self.above, seeds)
-        return Interval(max(low, 0.0), min(high, 1.0), self.over) if self.score else Interval(low, high, self.over)
+        return Interval(max(low, 0.0 if self.score else -1.0), min(high, 1.0), self.over)
 
     @property
     def p(self) -> float:
@@ -178,9 +178,12 @@ def wilson(share: float, n: float) -> Interval:
 
 
 def _between_seeds(scores: np.ndarray) -> tuple[float, float, float, str]:
-    """Return V2, V12, the degrees of freedom and what the interval is over; scores have shape (seeds, samples)."""
+    """Return V2, V12, the degrees of freedom and what the interval is over; scores have shape (seeds, samples).
+
+    Seeds with the same scores on all samples are one run: only samples vary.
+    """
     seeds, n = scores.shape
-    if seeds == 1:
+    if np.all(scores == scores[0]):
         return 0.0, 0.0, math.inf, SAMPLES
     by_seed, by_sample = scores.mean(axis=1, keepdims=True), scores.mean(axis=0, keepdims=True)
     rest = scores - by_seed - by_sample + scores.mean()

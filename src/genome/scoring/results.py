@@ -5,12 +5,9 @@ the problem and the remedy. Populations have a separate reader (`genome.search.p
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from genome.errors import GenomeError
-from genome.experts.expert import Expert, read_expert
 from genome.fields import UnexpectedError, mapping, number, reading, sequence, share, shown, text, whole
 from genome.files import REMAKE, read_json, read_jsonl
 from genome.search.finalists import KINDS
@@ -35,77 +32,6 @@ COUNTS = ("evaluations", "samples")
 """The counts in a record; its other numbers are measured."""
 
 
-@dataclass(frozen=True)
-class Manifest:
-    """The checked experts of a base model, in their order.
-
-    files: their files, each with its SHA-256
-    ranks: the highest rank of a layer of each
-    mixed: whether ranks differ between experts (`genome.experts.expert.is_mixed`)
-    unseen: of each task, the names of the validation samples that no expert was trained on; None if none was trained on
-        any of them
-    """
-
-    files: tuple[tuple[str, str], ...]
-    ranks: tuple[int, ...]
-    mixed: bool
-    unseen: Mapping[str, Sequence[Any]] | None = None
-
-    @property
-    def rank(self) -> int:
-        """The highest rank of an expert."""
-        return max(self.ranks)
-
-    def with_rank(self, rank: int) -> "Manifest":
-        """Return what is known of these experts and one more of `rank`, which has not been made yet."""
-        return replace(self, ranks=(*self.ranks, rank), mixed=self.mixed or {*self.ranks} != {rank})
-
-    def unseen_of(self, task: str, samples: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return the validation samples of a task that no expert was trained on, in their order."""
-        if self.unseen is None:
-            return [*samples]
-        names = {*self.unseen.get(task, ())}
-        kept = [each for each in samples if each["id"] in names]
-        if not kept or len(kept) < len(names):
-            raise GenomeError(
-                f"task {task}: {len(names) - len(kept)} of {len(names)} samples that were held out for these experts "
-                "are not among its validation samples; train the Validation LoRA again"
-            )
-        return kept
-
-
-def read_manifest(path: Path | str) -> Manifest:
-    """Return the checked experts of a base model."""
-    value = read_json(path, REMAKE)
-    with reading(path):
-        entries = [
-            mapping(entry, "experts, entry") for entry in sequence(mapping(value, "it")["experts"], "experts", 1)
-        ]
-        if not isinstance(value["mixed"], bool):
-            raise UnexpectedError(f"mixed: expected true or false, found {shown(value['mixed'])}")
-        return Manifest(
-            tuple(
-                (text(entry["path"], "experts, path"), text(entry["sha256"], "experts, sha256")) for entry in entries
-            ),
-            tuple(whole(entry["rank"], "experts, rank", 1) for entry in entries),
-            value["mixed"],
-            _unseen(value["unseen"]) if "unseen" in value else None,
-        )
-
-
-def _unseen(value: Any) -> Mapping[str, Sequence[Any]]:
-    tasks = mapping(value, "unseen")
-    return {
-        task: [_name(each, f"unseen, {task}") for each in sequence(samples, f"unseen, {task}", 1)]
-        for task, samples in tasks.items()
-    }
-
-
-def read_experts(manifest: Path | str) -> list[Expert]:
-    """Return the experts that a manifest lists, in its order; their files are not hashed again."""
-    return [read_expert(file, digest) for file, digest in read_manifest(manifest).files]
-
-
 def read_split(path: Path | str, *others: str) -> Row:
     """Return a split's provenance; `others` are fields that it must have in addition to the sizes of both sides."""
     value = read_json(path, REMAKE)
@@ -124,7 +50,7 @@ def read_samples(path: Path | str, asked: bool = False) -> list[dict[str, Any]]:
         sequence(samples, "its rows", 1)
         for index, sample in enumerate(samples):
             mapping(sample, f"row {index + 1}")
-            _name(sample["id"], f"row {index + 1}, id")
+            sample_name(sample["id"], f"row {index + 1}, id")
             if sample.get("of", len(samples)) != len(samples):
                 raise UnexpectedError(f"{len(samples)} of {shown(sample['of'])} samples")
             for letter, option in mapping(sample.get("options", {}), f"sample {sample['id']}, options").items():
@@ -193,7 +119,7 @@ def _by_role(path: Path | str) -> dict[str, tuple[str, dict[Any, str]]]:
         for index, row in enumerate(sequence(rows, "its rows", 1)):
             place = f"row {index + 1}"
             role, name = text(mapping(row, place)["role"], f"{place}, role"), text(row["individual"], f"{place}, name")
-            sample = _name(row["sample"], f"{place}, sample")
+            sample = sample_name(row["sample"], f"{place}, sample")
             by_sample = found.setdefault(role, {})
             if sample in by_sample:
                 raise UnexpectedError(f"two responses of {role} to sample {sample}")
@@ -237,7 +163,7 @@ def read_evaluations(path: Path | str) -> list[Row]:
             place = f"row {index + 1}"
             text(mapping(row, place)["individual"], f"{place}, individual")
             text(row["task"], f"{place}, task")
-            _name(row["sample"], f"{place}, sample")
+            sample_name(row["sample"], f"{place}, sample")
             _answer(row["answer"], place)
             share(row["score"], f"{place}, score")
         _refuse_twice(
@@ -254,7 +180,7 @@ def read_answers(path: Path | str) -> dict[str, list[Row]]:
         for index, row in enumerate(sequence(rows, "its rows", 1)):
             place = f"row {index + 1}"
             by_report.setdefault(_report(mapping(row, place)["report"], place), []).append(row)
-            _name(row["sample"], f"{place}, sample")
+            sample_name(row["sample"], f"{place}, sample")
             share(row["score"], f"{place}, score")
             _parts(row.get("parts", []), f"{place}, parts")
         _refuse_twice(((row["report"], row["sample"]) for row in rows), "the answer of {0[0]} to {0[1]}")
@@ -343,7 +269,7 @@ def _refuse_twice(keys: Iterable[Any], what: str) -> None:
         seen.add(key)
 
 
-def _name(value: Any, place: str) -> str | int:
+def sample_name(value: Any, place: str) -> str | int:
     """Return the name of a sample: text, or a number if rows are numbered."""
     return value if type(value) is int else text(value, place)
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from genome.engine.client import USAGE, Engine
+from genome.engine.client import Engine
+from genome.engine.usage import USAGE
 from genome.fields import UnexpectedError, mapping, number, reading, sequence, shown, text, whole
 from genome.files import REMAKE, canonical_json, read_json
 from genome.scoring.results import read_record
@@ -90,6 +91,8 @@ class Usage:
     samples: int
     prompt_tokens: int
     response_tokens: int
+    batches: int
+    steps: int
     asked: tuple[Interval, ...]
     connecting_seconds: float
 
@@ -100,9 +103,9 @@ class Usage:
 
 
 def read_usage(path: Path | str) -> Usage | None:
-    """Return what a stage used; None if it used no engine, or if its record does not say when it asked."""
+    """Return what a stage used; None if it used no engine, or if its record does not say when it asked for how much."""
     row = read_record(path, "seconds", "samples")
-    if "asked" not in row or row["machine"] is None or not row["asked"]:
+    if not {"asked", "steps"} <= row.keys() or row["machine"] is None or not row["asked"]:
         return None
     with reading(path):
         return _usage(row)
@@ -118,12 +121,14 @@ def waited_seconds(path: Path) -> float | None:
 
 
 def read_measured(path: Path | str) -> list[Usage]:
-    """Return what the requests used that a rate is measured with (`genome.jobs.engine_rate`)."""
+    """Return what the requests used that a rate is measured with (`genome.jobs.engine_rate`).
+
+    Those of earlier releases do not say in how many steps.
+    """
     value = read_json(path, REMAKE)
     with reading(path):
-        return [
-            _usage(mapping(row, "requests, entry")) for row in sequence(mapping(value, "it")["requests"], "requests")
-        ]
+        rows = [mapping(row, "requests, entry") for row in sequence(mapping(value, "it")["requests"], "requests")]
+        return [_usage(row) for row in rows if "steps" in row]
 
 
 def _usage(row: Mapping[str, Any]) -> Usage:

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from genome.engine.client import Engine, ScoreRequest
+from genome.engine.client import Engine
+from genome.engine.messages import ScoreRequest
 from genome.limits import limited
 from genome.tasks import KINDS, Task
 from genome.tasks.continuations import likelihoods_of

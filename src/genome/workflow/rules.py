@@ -1,20 +1,17 @@
 """What rules ask the plan: functions of a job's wildcards, which read them and call the functions of this package.
 
-Nothing is decided here. `Inputs` return files, `Settings` the JSON text that a rule has in its params, `Patterns` what
-wildcards match, `Captions` the texts of the report.
+Nothing is decided here. `Inputs` return files, `Settings` the JSON text that a rule has in its params. What wildcards
+match, and the texts of the report, are in `genome.workflow.patterns` and `genome.workflow.captions`.
 """
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from genome.config import names, paths
-from genome.search.method import Stage
 from genome.search.settings import measure_of, named_scheme
-from genome.workflow import budget, evaluation, results, runs, settings, sources, study, tables
-from genome.workflow.figures import EFFICIENCY, FIGURES, PORTRAITS
+from genome.workflow import budget, evaluation, results, runs, settings, sources, tables
+from genome.workflow.figures import FIGURES
 from genome.workflow.names import RunName, TestName, whole_of
 from genome.workflow.plan import Plan, canonical
 from genome.workflow.result import Files, Result
@@ -29,11 +26,6 @@ class Wildcards(Protocol):
 
 RESULTS: Mapping[str, Result[Any]] = {**TABLES, **FIGURES}
 """Tables and figures that have a separate rule, by name."""
-
-
-def one_of(names: Iterable[str], *patterns: str) -> str:
-    """Return what matches just `names` and `patterns` (none of them: nothing)."""
-    return "|".join([*map(re.escape, names), *patterns]) or "(?!)"
 
 
 def run_of(wildcards: Wildcards) -> RunName:
@@ -337,90 +329,3 @@ class Settings:
     def export(self, wildcards: Wildcards) -> str:
         """Return the settings of an exported adapter."""
         return canonical(settings.of_export(self.plan, run_of(wildcards)))
-
-
-@dataclass(frozen=True, eq=False)
-class Patterns:
-    """What the wildcards of rules match."""
-
-    plan: Plan
-
-    def variants(self, stage: Stage, *, seeded: bool | None = None) -> str:
-        """Return what matches the variants whose methods a rule runs."""
-        names = self.plan.of_stage(stage, seeded=seeded)
-        # A thousand names in a pattern are slow: each of a job's files is matched with it.
-        listed = [name for name in names if name not in self.plan.grid]
-        return one_of(listed, *([study.PATTERN] if len(listed) < len(names) else []))
-
-    @property
-    def bases(self) -> str:
-        """What matches the names of bases."""
-        return one_of(self.plan.config.bases)
-
-    @property
-    def corpora(self) -> str:
-        """What matches the names of published corpora."""
-        return one_of(self.plan.suite.corpora)
-
-    @property
-    def micro_corpora(self) -> str:
-        """What matches the names of the corpora of the micro world."""
-        return one_of(paths.micro_corpora(self.plan.task_files))
-
-    @property
-    def trained(self) -> str:
-        """What matches the adapters that are trained here."""
-        return one_of(self.plan.trained)
-
-    @property
-    def imported(self) -> str:
-        """What matches the adapters that are imported from the hub or a folder."""
-        return one_of(self.plan.imported)
-
-    schemes = names.SCHEMES
-    """What matches how generation 0 is made, and of which experts."""
-
-    sets = names.SETS
-    """What matches the sets of experts that are made from the given ones."""
-
-    shared_ranks = "[1-9][0-9]*"
-    """What matches the rank of a joint basis."""
-
-    def tables_of(self, rule: str) -> str:
-        """Return what matches the tables that a rule makes."""
-        return one_of(name for name, table in TABLES.items() if table.rule == rule)
-
-    tables = one_of(TABLES)
-    """What matches all tables."""
-
-    portraits = one_of(name for name, each in PORTRAITS.items() if not each.answers)
-    """What matches the figures of one run that need its populations only."""
-
-
-class Captions:
-    """Texts of the report: sections, and captions as params.
-
-    A caption's function takes the job's output, which it does not read: Snakemake leaves the params of such functions
-    out when it decides whether a job has to run again.
-    """
-
-    figures: Mapping[str, str] = {
-        **{figure.name: figure.text for figure in (*FIGURES.values(), EFFICIENCY)},
-        **{portrait.name: portrait.caption for portrait in PORTRAITS.values()},
-    }
-
-    def section(self, wildcards: Wildcards) -> str:
-        """Return the section of a table."""
-        return TABLES[wildcards.table].section
-
-    def table(self, wildcards: Wildcards, output: object) -> str:
-        """Return the caption of a table."""
-        return TABLES[wildcards.table].text
-
-    def portrait(self, wildcards: Wildcards, output: object) -> str:
-        """Return the caption of a figure of one run."""
-        return self.figures[wildcards.kind]
-
-    def of(self, figure: str) -> Callable[[Wildcards, object], str]:
-        """Return the function of a figure's caption."""
-        return lambda wildcards, output: self.figures[figure]

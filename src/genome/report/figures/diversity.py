@@ -26,7 +26,8 @@ from genome.report.figures.style import (
     write_rows,
 )
 from genome.scoring.answers import ValidationAnswers, answers_by_genotype
-from genome.scoring.results import read_evaluations, read_experts
+from genome.scoring.manifest import read_experts
+from genome.scoring.results import read_evaluations
 from genome.search.population import Population
 from genome.search.records import read_population
 
