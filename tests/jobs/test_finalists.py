@@ -160,6 +160,21 @@ def test_last_line_of_a_run_says_what_is_handed_out(project, caplog):
     assert f"{100 * decided.best.score:.1f} % on 4" in caplog.messages[-1]
 
 
+def test_a_search_by_another_measure_hands_out_the_knee_of_its_finalists_and_the_experts(project, caplog):
+    """On one task, that is the best: the front are all models that are as good."""
+    project.start()
+    project.advance()
+    with caplog.at_level("INFO", "genome"):
+        decided = project.decide(result="knee")
+    experts = read_population(f"{EXPERTS}/population.json")
+    known = {each.genotype: each.score for each in (*decided.created, *experts.members)}
+    assert decided.best.score == max(known.values())
+    assert decided.members == (decided.best,)
+    front = decided.state["front"]
+    assert {each.genotype for each in front} == {key for key, score in known.items() if score == decided.best.score}
+    assert f"the knee of a front of {len(front)}, 50.0 % on 4 validation samples" in caplog.messages[-1]
+
+
 def test_a_search_that_hands_out_what_it_found_asks_for_that_only(project):
     project.start()
     last = project.advance()

@@ -1,7 +1,7 @@
-# Requires: score files and the answers behind them, scored experts; no test data.
-# Provides: results/figures/figure2 (scores by population size), learning_curve (scores by number of validation samples)
-#   and figure3 (ranks of experts by category), each as .svg, .png and .csv (the numbers drawn, with the folders that
-#   they come from).
+# Requires: score files and the answers behind them, scored experts, populations; no test data.
+# Provides: results/figures/figure2 (scores by population size), learning_curve (scores by number of validation samples),
+#   figure3 (ranks of experts by category) and front (Pareto fronts of several tasks), each as .svg, .png and .csv (the
+#   numbers drawn, with the folders that they come from).
 
 
 rule figure2:
@@ -84,5 +84,33 @@ rule figure3:
         caption=captions.of("figure3"),
     message:
         "Figure 3: ranks of the experts by category"
+    script:
+        "../scripts/result.py"
+
+
+rule front:
+    input:
+        unpack(inputs.of("front")),
+    output:
+        svg=report(
+            "results/figures/front.svg",
+            caption="../report/figure.rst",
+            category="2 What came out",
+            labels={"figure": "front"},
+        ),
+        png="results/figures/front.png",
+        table="results/figures/front.csv",
+    log:
+        "logs/figures/front.log",
+    benchmark:
+        "results/benchmarks/figures/front.tsv"
+    localrule: True
+    conda:
+        "../../envs/genome.yaml"
+    params:
+        settings=settings.of("front"),
+        caption=captions.of("front"),
+    message:
+        "Front: validation scores of runs over several tasks"
     script:
         "../scripts/result.py"

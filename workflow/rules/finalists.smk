@@ -8,6 +8,7 @@ rule finalists:
         experts=inputs.manifest,
         scored_experts=inputs.scored_experts,
         population=inputs.last_population,
+        tried=inputs.tried,
         basis=inputs.run_basis,
         prompts=inputs.run_prompts,
     output:

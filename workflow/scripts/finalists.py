@@ -12,5 +12,6 @@ with job(snakemake.log[0]):
         population=snakemake.input.population,
         scored_experts=snakemake.input.scored_experts,
         calibration=snakemake.output.calibration,
+        tried=snakemake.input.tried,
         out=Outputs(snakemake.output.population, snakemake.output.evaluations, snakemake.output.record),
     )

@@ -7,6 +7,8 @@ from genome.config.config import Config
 from genome.config.names import joined_problems, part_problem
 from genome.config.variants import Variant
 from genome.errors import nearest
+from genome.search.method import deciding
+from genome.search.settings import KNEE
 from genome.workflow.names import part_of, whole_of
 
 
@@ -67,6 +69,7 @@ def _unfit(config: Config) -> list[str]:
         problems += _unknown("config.portraits.variants: no evolving variant", config.portraits.variants, evolving)
         for tasks in config.portraits.tasks:
             problems += joined_problems("config.portraits.tasks", tasks.split("+"))
+    problems += _of_front(config)
     if config.efficiency:
         compared, reference = config.efficiency.variants, config.efficiency.reference
         searching = _variants(
@@ -94,6 +97,30 @@ def _unfit(config: Config) -> list[str]:
             problems.append(
                 f"config.{part}.variant: {variant.name!r} does not report an ensemble of its fittest; name a variant "
                 "that does"
+            )
+    return problems
+
+
+def _of_front(config: Config) -> list[str]:
+    """Return what of the figure of Pareto fronts cannot be shown."""
+    shown = config.front
+    if shown is None:
+        return []
+    problems: list[str] = []
+    for tasks in shown.tasks:
+        problems += joined_problems("config.front.tasks", tasks.split("+"))
+        if "+" not in tasks:
+            problems.append(f"config.front.tasks: {tasks!r} is one task; join two or more by +")
+    knee, mean = config.variants.get(shown.knee), config.variants.get(shown.mean)
+    if knee and mean:
+        if knee.result != KNEE:
+            problems.append(f"config.front.knee: {knee.name!r} hands out no knee; name a variant with result: knee")
+        if mean.result == KNEE:
+            problems.append(f"config.front.mean: {mean.name!r} hands out the knee; name a variant with another result")
+        if (knee.method, deciding(knee.settings)) != (mean.method, deciding(mean.settings)):
+            problems.append(
+                f"config.front.mean: {mean.name!r} is another search than {knee.name!r}; name a variant that differs "
+                "from it in its result only"
             )
     return problems
 

@@ -155,6 +155,14 @@ class ExpertFigure(Shown):
     tasks: TaskNames = Field(description="The tasks; one axis per category.")
 
 
+class FrontFigure(Shown):
+    """The Pareto front of runs over several tasks, and what is handed out of it, for the first seed."""
+
+    tasks: JoinedTasks = Field(description="What runs evolve on: two or more tasks joined by +, one panel each.")
+    knee: VariantName = Field(description="A variant with `result: knee`.")
+    mean: VariantName = Field(description="A variant of the same search that hands out the best weighted mean.")
+
+
 class RunFigures(Shown):
     """Runs of which figures are drawn, for the first seed."""
 
@@ -193,6 +201,9 @@ class Parts(Section):
     figure3: ExpertFigure | None = Field(None, description="What each expert is good at; null for none.")
     learning_curve: LearningCurve | None = Field(
         None, description="Test scores by the number of validation samples; null for none."
+    )
+    front: FrontFigure | None = Field(
+        None, description="The Pareto front of runs over several tasks, with its knee; null for none."
     )
     portraits: RunFigures | None = Field(None, description="Figures of single runs; null for none.")
 

@@ -9,7 +9,7 @@ from genome.errors import nearest
 from genome.search.measure import OF_PAPER
 from genome.search.method import Group, Method
 from genome.search.methods import METHODS
-from genome.search.settings import BEST_OF, GIVEN, Ensemble, Result, measure_of, result_of, set_of
+from genome.search.settings import GIVEN, KNEE, SEARCH, Ensemble, Result, measure_of, result_of, set_of
 
 Changes = Mapping[str, Any]
 
@@ -53,7 +53,7 @@ class Variant:
         A search that maximises something else and hands out what it found has no other finalists: the metric of that is
         what cards and tables show.
         """
-        return self.result == BEST_OF or measure_of(self.settings) != OF_PAPER
+        return self.result != SEARCH or measure_of(self.settings) != OF_PAPER
 
     @property
     def has_budget(self) -> bool:
@@ -62,7 +62,8 @@ class Variant:
 
     @property
     def _ensemble(self) -> Ensemble | None:
-        return getattr(self.settings, "ensemble", None) or None
+        """The ensemble that is reported: none next to a knee, which is one adapter."""
+        return None if self.result == KNEE else getattr(self.settings, "ensemble", None) or None
 
 
 def labelled(name: str, labels: Mapping[str, str]) -> str:

@@ -18,7 +18,7 @@ from genome.search.budget import read_budget
 from genome.search.method import Method
 from genome.search.methods import read_method
 from genome.search.methods.controls import ValidationLoraSettings
-from genome.search.settings import BEST_OF, FROM_EXPERTS, GIVEN, WITH_VALIDATION_LORA
+from genome.search.settings import FROM_EXPERTS, GIVEN, SEARCH, WITH_VALIDATION_LORA
 from genome.tasks.lengths import most_tokens
 from genome.tasks.likelihood import LIKELIHOOD
 from genome.workflow.names import RunName, part_of, whole_of
@@ -70,7 +70,7 @@ def _finalists(job: Job, setting: Setting) -> float:
     """
     settings = _parsed(job.settings)
     searched = settings["finalists"] if settings["measure"] else 0
-    return searched + (1 + settings.get("calibrated", False) if settings["result"] == BEST_OF else 0)
+    return searched + (1 + settings.get("calibrated", False) if settings["result"] != SEARCH else 0)
 
 
 def _none(job: Job, setting: Setting) -> float:

@@ -8,10 +8,11 @@ from genome.jobs import log
 from genome.jobs.site import Outputs, Site
 from genome.scoring.calibration import write_calibrations
 from genome.search.finalists import compare, decide
+from genome.search.front import two_errors, with_knee
 from genome.search.measure import Measure
-from genome.search.population import fittest
+from genome.search.population import fittest, seen_in
 from genome.search.records import check_engine, check_measure, read_population
-from genome.search.settings import BEST_OF
+from genome.search.settings import KNEE, SEARCH
 
 
 def finalists(
@@ -22,11 +23,13 @@ def finalists(
     scored_experts: str,
     calibration: str,
     out: Outputs,
+    tried: Sequence[str] = (),
 ) -> None:
     """Ask a run's finalists for all validation samples, and write them as a population; its best is the result.
 
     `population` is the last of the run. Its samples, those of the experts and those of this stage are counted.
-    `calibration` is the file of what is fitted to the finalists' answers by likelihood: nothing by default.
+    `calibration` is the file of what is fitted to the finalists' answers by likelihood: nothing by default. `tried` are
+    the other populations of a run that hands out the knee of its front.
     """
     started = time.perf_counter()
     experts, params = site.experts(), json.loads(settings)
@@ -37,10 +40,15 @@ def finalists(
     space = last.best.genotype.space
     measure = Measure(calibrated=params.get("calibrated", False))
     evaluator = site.evaluator(params["tasks"], prompts, experts, space, start, scored_experts, measure)
-    others = params["result"] == BEST_OF
+    others = params["result"] != SEARCH
     decided = decide(last, start, params["finalists"], experts, evaluator, measure, others=others)
-    write_calibrations(calibration, evaluator.calibrations)
-    out.write(started, decided, decided, evaluator)
     ranked = ", ".join(f"{each.name} {each.score:.4f}" for each in fittest(decided.members))
     log.info("finalists by the metric on all validation samples: %s", ranked)
+    if params["result"] == KNEE:
+        searched = [start, *(read_population(path, experts) for path in tried), last]
+        comparable = [each for population in searched if population.measure == measure for each in seen_in(population)]
+        least = {each.task.name: two_errors(len(each.samples)) for each in evaluator.objectives}
+        decided = with_knee(decided, comparable, least)
+    write_calibrations(calibration, evaluator.calibrations)
+    out.write(started, decided, decided, evaluator)
     log.info("handed out: %s", compare(decided, start, experts).text(evaluator.sample_count))

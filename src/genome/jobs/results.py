@@ -19,6 +19,7 @@ MODULES = {
     "figure2": "figures.scaling",
     "learning_curve": "figures.learning_curve",
     "figure3": "figures.capabilities",
+    "front": "figures.front",
     "plot_ensemble": "figures.ensembles",
     "portrait": "figures.portraits",
     "portrait_diversity": "figures.diversity",

@@ -14,6 +14,7 @@ from typing import Literal
 from genome.experts.expert import Expert
 from genome.genotype import Genotype, by_group, identity, mixture, shared_rank
 from genome.search.driver import Evaluate, Scoreboard, drive, score_all, sha256_of
+from genome.search.front import FRONT
 from genome.search.measure import OF_PAPER, Measure
 from genome.search.population import Individual, Population, fittest, top
 from genome.search.racing import TRIALS
@@ -147,6 +148,7 @@ def compare(population: Population, scored_experts: Population, experts: Sequenc
     best, kind = population.best, kind_of(population.best.genotype, names)
     taken = names[best.genotype.coefficients.index(1.0) % len(names)] if kind in ("expert", VALIDATION_LORA) else None
     labels = {"search": f"the search's {best.name}", "base": "the base model", VALIDATION_LORA: "the Validation LoRA"}
+    on_front = len(population.state.get(FRONT, ()))
     searched = [each for each in (best, *population.members) if kind_of(each.genotype, names) == "search"]
 
     def score_of(genotype: Genotype) -> float | None:
@@ -166,7 +168,7 @@ def compare(population: Population, scored_experts: Population, experts: Sequenc
     return Comparison(
         best=best,
         kind=kind,
-        name=labels.get(kind, f"the expert {taken}"),
+        name=labels.get(kind, f"the expert {taken}") + (f", the knee of a front of {on_front}" if on_front else ""),
         search=fittest(searched)[0] if searched else None,
         others={name: score for name, score in others.items() if score is not None},
     )

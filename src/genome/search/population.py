@@ -82,6 +82,11 @@ class Population:
         return self.earlier + len(self.scored)
 
 
+def seen_in(population: Population) -> list[Individual]:
+    """Return the individuals of which a population knows genotype and fitness: those it has scored, and its members."""
+    return [*population.members, *population.created, population.best]
+
+
 def individuals_in(part: Any) -> list[Individual]:
     """Return the individuals in a part of a state: a tuple of them, or none."""
     entries = cast("tuple[Any, ...]", part) if isinstance(part, tuple) else ()

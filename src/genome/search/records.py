@@ -29,7 +29,7 @@ from genome.errors import GenomeError
 from genome.experts.expert import Expert
 from genome.files import REMAKE, read_json, write_json, write_text
 from genome.genotype import Genotype
-from genome.search import racing
+from genome.search import front, racing
 from genome.search.measure import LIKELIHOOD, METRIC, Measure
 from genome.search.method import Reader, ReadState
 from genome.search.methods import METHODS
@@ -38,7 +38,9 @@ from genome.search.population import Fitness, Individual, Population, individual
 Term = tuple[int, float]
 """Seed and density of a noise term."""
 
-STATE: dict[str, ReadState] = racing.STATE | {key: read for row in METHODS.values() for key, read in row.state.items()}
+_OF_METHODS = {key: read for row in METHODS.values() for key, read in row.state.items()}
+
+STATE: dict[str, ReadState] = {**racing.STATE, **_OF_METHODS, **front.STATE}
 """The readers of all parts of a state, in the order in which they are written."""
 
 

@@ -30,10 +30,11 @@ class Shared:
 
 MergeSpace = Literal["factors", "product"] | Shared | None
 Initialisation = Literal["pairs", "experts", "populated"]
-Result = Literal["search", "best_of"]
+Result = Literal["search", "best_of", "knee"]
 ExpertSet = Literal["given", "random", "with_validation_lora"]
 SEARCH: Result = "search"
 BEST_OF: Result = "best_of"
+KNEE: Result = "knee"
 GIVEN: ExpertSet = "given"
 RANDOM: ExpertSet = "random"
 WITH_VALIDATION_LORA: ExpertSet = "with_validation_lora"
@@ -136,7 +137,7 @@ class Objective:
     finalists: int = setting(
         5,
         "How many of the search's best are compared by the metric on all validation samples, with the base model and "
-        "the best expert, if `result` is best_of.",
+        "the best expert, if `result` is best_of or knee.",
         reporting=True,
         ge=1,
     )
@@ -149,8 +150,9 @@ class Objective:
     result: Result | None = setting(
         None,
         "What a run hands out: what the search found by what it maximises; or the best of the search's best few, the "
-        "best expert and the base model by the metric on all validation samples. null: search for methods of the paper "
-        "and controls that maximise that metric, otherwise best_of.",
+        "best expert and the base model by the metric on all validation samples; or, of several tasks, the knee of the "
+        "front of all models of the run whose metric on all validation samples is known. null: search for methods of "
+        "the paper and controls that maximise that metric, otherwise best_of.",
         reporting=True,
     )
 

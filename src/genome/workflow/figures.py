@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from genome.config.results import Efficiency, ExpertFigure, LearningCurve, PublicScoring, ScalingFigure
-from genome.workflow import learning_curve, runs
+from genome.config.results import Efficiency, ExpertFigure, FrontFigure, LearningCurve, PublicScoring, ScalingFigure
+from genome.workflow import front, learning_curve, runs
 from genome.workflow.layout import shown_columns, shown_methods
 from genome.workflow.plan import JSON, Plan
 from genome.workflow.result import COST, REASONS, RUN, SCORES, Files, Result, by_name
@@ -72,6 +72,21 @@ FIGURES: Mapping[str, Result[Any]] = by_name(
         inputs=_scored_experts,
         settings=_capabilities,
         rule="figure3",
+    ),
+    Result(
+        name="front",
+        config=FrontFigure,
+        section=SCORES,
+        title="Several tasks at once",
+        caption=(
+            "All models of a run over several tasks by their validation scores, of the first seed. For those on the "
+            "front, no other model is at least as good on all tasks and better on one. The knee is farthest from the "
+            "dotted line through the ends of the front. Hollow markers of the same form are the same models on test. "
+            "With more than two tasks, a line is a model: on the front, or, thin and dashed, an expert."
+        ),
+        inputs=front.files,
+        settings=front.settings,
+        rule="front",
     ),
     Result(
         name="ensemble_by_k",

@@ -162,6 +162,10 @@ class Inputs:
         """Return the population that a run's finalists are from."""
         return evaluation.last_population(self.plan, run_of(wildcards))
 
+    def tried(self, wildcards: Wildcards) -> list[str]:
+        """Return the earlier populations that a run's front is made of; none if the run hands out no knee."""
+        return runs.tried_populations(self.plan, run_of(wildcards))
+
     def previous(self, wildcards: Wildcards) -> str:
         """Return the population that a generation starts from."""
         return runs.previous_of(self.plan, evolving_run_of(wildcards), int(wildcards.generation))

@@ -1,6 +1,7 @@
 """Runs on validation data: their names, the stages and populations that they consist of, what their jobs record."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 
 from genome.config import names
@@ -10,10 +11,11 @@ from genome.search import racing
 from genome.search.measure import LIKELIHOOD, OF_PAPER, Measure
 from genome.search.method import STATIC_STAGES, deciding
 from genome.search.settings import (
-    BEST_OF,
     FROM_EXPERTS,
     GIVEN,
+    KNEE,
     RANDOM,
+    SEARCH,
     ExpertSet,
     Result,
     measure_of,
@@ -108,10 +110,24 @@ def previous_of(plan: Plan, run: RunName, generation: int) -> str:
 
 def populations_of(plan: Plan, run: RunName) -> list[str]:
     """Return all populations of a run in their order: from generation 0 to the last, or a baseline's only one."""
+    search = search_of(plan, run)
     if not plan.evolves(run.variant):
-        return [f"{run.folder}/population.json"]
+        return [f"{search.folder}/population.json"]
     initial = f"results/runs/{initial_of(plan, run)}/population.json"
-    return [initial, *(run.generation(number) for number in plan.generations)]
+    return [initial, *(search.generation(number) for number in plan.generations)]
+
+
+def search_of(plan: Plan, run: RunName) -> RunName:
+    """Return the run whose search a run hands out something of: a knee may be of the search of its plain method."""
+    method = plan.variant(run.variant).method.name
+    if plan.variant(run.variant).result != KNEE or search_settings(plan, method) != search_settings(plan, run.variant):
+        return run
+    return replace(run, variant=method)
+
+
+def tried_populations(plan: Plan, run: RunName) -> list[str]:
+    """Return the populations before the last of a run that hands out a knee; none of others."""
+    return populations_of(plan, run)[:-1] if plan.variant(run.variant).result == KNEE else []
 
 
 def has_finalists(plan: Plan, variant: str) -> bool:
@@ -132,7 +148,7 @@ def finalists_of(plan: Plan, variant: str) -> int:
     found = plan.variant(variant)
     if not found.has_finalists:
         return 0
-    return max(found.settings.finalists if found.result == BEST_OF else 1, found.ensemble_size)
+    return max(found.settings.finalists if found.result != SEARCH else 1, found.ensemble_size)
 
 
 def decided_by(plan: Plan, variant: str) -> tuple[int, Result]:
@@ -176,12 +192,12 @@ def stages_of(plan: Plan, run: RunName) -> list[str]:
     if plan.variant(run.variant).method.stage in ("training", "constant"):
         return [str(run)]
     experts, finalists = scoring_of(run.task_names, set_of_run(plan, run), run.seed), has_finalists(plan, run.variant)
-    last = [f"{run}/finalists"] if finalists else []
+    search, last = str(search_of(plan, run)), [f"{run}/finalists"] if finalists else []
     if not plan.evolves(run.variant):
-        return [experts, str(run), *last]
+        return [experts, search, *last]
     initial = initial_of(plan, run)
     from_experts = finalists or plan.variant(run.variant).settings.initialisation in FROM_EXPERTS
-    return [experts, initial, str(run), *last] if from_experts else [initial, str(run)]
+    return [experts, initial, search, *last] if from_experts else [initial, search]
 
 
 def records_of(plan: Plan, runs: Iterable[RunName]) -> list[str]:
