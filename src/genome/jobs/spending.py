@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from genome.engine.client import BUILT_IN
+from genome.engine.messages import BUILT_IN
 from genome.errors import GenomeError
 from genome.experts.expert import Expert
 from genome.genotype import expert, identity
