@@ -112,7 +112,7 @@ def test_positions_that_may_count_from_zero_or_one_are_refused():
     assert "row 1 has the answer 1, which is neither the letter nor the text" in refusal(rows)
 
 
-def test_an_answer_that_is_no_option_is_refused_with_its_row():
+def test_an_answer_outside_the_options_is_refused_with_its_row():
     rows = [{"question": "?", "choices": CHOICES, "answer": answer} for answer in ("fur", "wood")]
     assert "row 2 has the answer 'wood'" in refusal(rows)
 

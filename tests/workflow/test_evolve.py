@@ -1,6 +1,5 @@
 """`genome evolve` as a new user calls it: killed once, continued by the same command, and looked at with Snakemake."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -47,9 +46,11 @@ def user(trained, tmp_path_factory):
 @pytest.fixture(scope="module")
 def evolved(user):
     """The user's folder after a run that was killed in its first generations and continued, and what was printed."""
-    first = user / "out" / RUN / "generation_1/population.json"
-    with subprocess.Popen(command("out"), cwd=user, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        while not first.exists():
+    first, second = (user / "out" / RUN / f"generation_{number}/population.json" for number in (1, 2))
+    with subprocess.Popen(
+        command("out"), cwd=user, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        while not second.exists():
             assert process.poll() is None, process.communicate()
             time.sleep(0.05)
         process.kill()
@@ -72,14 +73,17 @@ def test_the_command_ends_in_one_sentence_and_an_adapter(evolved):
     assert "best expert" in result.stderr
 
 
-def test_python_returns_what_the_command_has_made(evolved):
+def test_python_returns_what_the_command_has_made(evolved, monkeypatch):
     folder, result = evolved
     made = (folder / RUN / "generation_3/population.json").stat().st_mtime_ns
-    found = genome.evolve(folder, quiet=True)
+    monkeypatch.chdir(folder.parent)
+    found = genome.evolve("out", quiet=True)
     assert str(found) == result.stdout.strip()
     assert (folder / RUN / "generation_3/population.json").stat().st_mtime_ns == made
     assert {*found.test} == {"base", "best_single", "validation_lora", "cma_es"}
-    assert all(0 <= score.low <= score.value <= score.high <= 1 and score.samples == 60 for score in found.test.values())
+    assert all(
+        0 <= score.low <= score.value <= score.high <= 1 and score.samples == 60 for score in found.test.values()
+    )
     assert found.validation["cma_es"] > found.validation["best_single"] > found.validation["base"]
     assert {*found.genotype} == {"add", "sub", "es"}
     assert found.adapter.is_dir()
@@ -113,4 +117,4 @@ def test_an_interrupted_command_ends_its_jobs_and_says_how_to_continue(user):
     assert process.returncode == 130
     assert said.splitlines()[-1] == "stopped; `genome evolve --out stopped` continues"
     assert ended(Project(user / "stopped"))
-    assert not os.listdir(user / "stopped/.snakemake/locks")
+    assert not list((user / "stopped/.snakemake/locks").iterdir())

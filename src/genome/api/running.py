@@ -107,7 +107,7 @@ def run(
     log = folder / LOG
     log.parent.mkdir(parents=True, exist_ok=True)
     course, said = Course(), list[str]()
-    # In a session of its own: an interrupt on the terminal reaches it once, through this process.
+    # In a separate session: an interrupt on the terminal reaches it once, through this process.
     with (
         log.open("w", encoding="utf-8", buffering=1) as file,
         subprocess.Popen(
