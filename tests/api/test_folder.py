@@ -164,3 +164,24 @@ def test_evolve_is_an_attribute_of_the_package():
     assert genome.Evolved is api.Evolved
     with pytest.raises(AttributeError, match="has no attribute 'evlove'"):
         genome.evlove  # noqa: B018
+
+
+def test_paths_of_a_task_in_the_folder_may_start_at_its_file(given, tmp_path):
+    folder = api.init(tmp_path / "out", **given)
+    task = folder / "config/tasks/sums.yaml"
+    task.write_text(task.read_text().replace(str(given["task"]), "../../../rows/sums.jsonl"))
+    assert aim_of(folder).plan.definition("sums")["source"] == {"path": "../rows/sums.jsonl"}
+    config = folder / CONFIG
+    config.write_text(config.read_text().replace(str(given["base"]), "../base"))
+    assert aim_of(folder).plan.suite.model.given() == {"path": "../base"}
+
+
+def test_paths_of_a_task_file_are_those_of_the_caller(given, tmp_path, monkeypatch):
+    (tmp_path / "tasks").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for name, path in (("a", "rows/sums.jsonl"), ("b", "../rows/sums.jsonl")):
+        definition = {"kind": "number", "source": {"path": path}, "prompt": "{{ question }}", "reference": "answer"}
+        (tmp_path / f"tasks/{name}.yaml").write_text(yaml.safe_dump(definition))
+        folder = api.init(tmp_path / f"out_{name}", **{**given, "task": f"tasks/{name}.yaml"})
+        found = read_yaml(folder / f"config/tasks/{name}.yaml")["source"]["path"]
+        assert (tmp_path / found).resolve() == given["task"].resolve()

@@ -20,7 +20,8 @@ GENOME = (sys.executable, "-P", "-c", "from genome.cli import app; app()")
 def command(folder, *options):
     """Return the command that evolves three experts of the micro suite, which a user would have in other folders."""
     experts = [f"--expert={name}=../resources/experts/{name}" for name in ("add", "sub", "es")]
-    small = [f"--set={key}" for key in ("population_size=4", "generations=3", "splits.validation=60", "splits.test=60")]
+    changes = ("population_size=4", "generations=3", "splits.validation=60", "splits.test=60", "adapters=all")
+    small = [f"--set={key}" for key in changes]
     given = ["--base=../resources/models/micro", *experts, "--task=till=rows.csv", "--prompt={{ question }}"]
     return [*GENOME, "evolve", f"--out={folder}", *given, *small, "--cores=2", *options]
 
@@ -93,6 +94,7 @@ def test_snakemake_finds_nothing_left_to_do_also_after_a_clean_up(evolved):
     folder, _ = evolved
     cleaned = subprocess.run([*GENOME, "clean", str(folder), "--yes"], capture_output=True, text=True)
     assert cleaned.returncode == 0, cleaned.stderr
+    assert cleaned.stdout.startswith("adapters of generations: 12, ")
     target = "results/export/till/cma_es/n4/seed1/README.md"
     dry = subprocess.run(
         [sys.executable, "-P", "-m", "snakemake", "-n", target], cwd=folder, capture_output=True, text=True
@@ -117,4 +119,4 @@ def test_an_interrupted_command_ends_its_jobs_and_says_how_to_continue(user):
     assert process.returncode == 130
     assert said.splitlines()[-1] == "stopped; `genome evolve --out stopped` continues"
     assert ended(Project(user / "stopped"))
-    assert not list((user / "stopped/.snakemake/locks").iterdir())
+    assert not list((user / "stopped/.snakemake").glob("locks/*"))

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from genome.api.guess import Said, guess_task
+from genome.config.anchors import anchored, map_paths
 from genome.config.check import read_config, read_task_files
 from genome.config.values import overlay
 from genome.errors import GenomeError, nearest
@@ -24,6 +25,7 @@ from genome.project import SNAKEFILE, TASKS, project
 from genome.search.methods import METHODS
 from genome.tasks.file import check_task
 from genome.tasks.row_files import read_rows
+from genome.tasks.sources import is_published
 from genome.yaml_files import read_yaml
 
 CONFIG = "config.yaml"
@@ -52,6 +54,13 @@ from genome.project import snakefile
 
 
 include: snakefile()
+
+
+rule tables:
+    default_target: True  # that of a Snakefile that is included does not count
+    input:
+        inputs.everything,
+    localrule: True
 """
 
 COMMENTS = {
@@ -228,6 +237,8 @@ def _task(out: Path, wanted: Wanted) -> tuple[str, dict[str, Any] | None, str, i
     if file.suffix in (".yaml", ".yml"):
         definition = read_yaml(file)
         check_task(name, definition)
+        if not is_published(definition["source"]):  # its `path` is below data_dir
+            definition = map_paths(anchored(definition, file), lambda _, path: _path(out, path))
         return name, definition, yaml.safe_dump(definition, sort_keys=False, allow_unicode=True), None
     rows = read_rows(file)
     guess = guess_task(name, rows, str(file), wanted.said)
