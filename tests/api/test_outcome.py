@@ -22,7 +22,7 @@ def answered(share):
 def said(own, kind="search", **controls):
     gains = {name: difference([answered(own)], [answered(share)]) for name, share in controls.items()}
     scores = {name: Score(share, 0, 1, SAMPLES) for name, share in controls.items()}
-    return sentence(kind, ADAPTER, Score(own, 0, 1, SAMPLES), scores, gains, "spanish", 100)
+    return sentence(kind, ADAPTER, Score(own, 0, 1, SAMPLES), scores, gains, "spanish", 100, Path("out/lora"))
 
 
 def test_better_than_everything_is_used():
@@ -34,7 +34,10 @@ def test_better_than_everything_is_used():
 
 def test_a_control_that_is_better_is_used_instead():
     found = said(0.6, base=0.1, best_single=0.7, validation_lora=0.9)
-    assert found.startswith("Use a LoRA trained on the same samples (90.0 %) instead: it is significantly better")
+    assert found.startswith(
+        "Use a LoRA trained on the same samples (90.0 %) instead, which `genome materialise out/lora FOLDER` writes: "
+        "it is significantly better than out/adapter"
+    )
     assert "60.0 % on 200 test samples" in found
 
 
@@ -48,6 +51,10 @@ def test_the_simplest_of_equals_is_used():
 def test_a_search_that_found_nothing_says_so(kind, name):
     found = said(0.5, kind, base=0.1, best_single=0.5)
     assert found.startswith(f"The search found nothing better than {name} on 100 validation samples (50.0 % on 200")
+
+
+def test_a_control_that_is_better_counts_also_if_the_search_found_nothing():
+    assert said(0.5, "expert", base=0.1, best_single=0.5, validation_lora=0.9).startswith("Use a LoRA trained on")
 
 
 def test_a_result_is_one_sentence():

@@ -8,6 +8,7 @@ from pathlib import Path
 from genome.api.folder import CONFIG, CONTROLS
 from genome.config.values import overlay
 from genome.errors import GenomeError
+from genome.experts.expert import ENDING
 from genome.files import read_json
 from genome.genotype import by_expert
 from genome.project import project
@@ -108,6 +109,11 @@ class Aim:
         return self.folder / f"results/export/{self.run}"
 
     @property
+    def lora(self) -> Path:
+        """The file of the Validation LoRA."""
+        return self.folder / f"{self.runs[LORA].folder if LORA in self.runs else ''}/expert{ENDING}"
+
+    @property
     def targets(self) -> list[str]:
         """What has to be made, relative to the folder."""
         tests = [f"{test_of(self.task, run).folder}/scores.json" for run in self.runs.values()]
@@ -174,7 +180,7 @@ def outcome(aim: Aim) -> Evolved:
         genotype=dict(zip(aim.experts, shares, strict=True)),
         validation=aim.standing(),
         test=scores,
-        sentence=sentence(kind, aim.adapter, scores[aim.method], scores, gains, aim.best_expert, samples),
+        sentence=sentence(kind, aim.adapter, scores[aim.method], scores, gains, aim.best_expert, samples, aim.lora),
     )
 
 
@@ -191,29 +197,33 @@ def sentence(
     gains: Mapping[str, Difference],
     expert: str,
     samples: int,
+    lora: Path,
 ) -> str:
     """Return what to use, and why.
 
     kind: what validation has chosen; gains: paired differences of the adapter from the controls, by their names
-    expert: the name of the best expert; samples: how many validation samples chose
+    expert: the name of the best expert; samples: how many validation samples chose; lora: the Validation LoRA's file
     """
     names = {BASE: "the base model", EXPERT: f"the expert {expert}", LORA: "a LoRA trained on the same samples"}
     shown = {name: f"{names[name]} ({percent(scores[name].value)} %)" for name in gains}
     result = f"{percent(own.value)} % on {own.samples} test samples"
+    written = {LORA: f", which `genome materialise {lora} FOLDER` writes"}
+    worse = [name for name, gain in gains.items() if gain.holds and gain.estimate.value < 0]
+    level = [name for name, gain in gains.items() if not gain.holds]
+    if worse:
+        best = max(worse, key=lambda name: scores[name].value)
+        way = f"instead{written.get(best, '')}"
+        return f"Use {shown[best]} {way}: it is significantly better than {adapter}, which has {result}."
     if kind != "search":
         simple = names[BASE if kind == "base" else EXPERT]
         return (
             f"The search found nothing better than {simple} on {samples} validation samples ({result}): use that as it "
             "is, or give experts that know other parts of the task."
         )
-    worse = [name for name, gain in gains.items() if gain.holds and gain.estimate.value < 0]
-    level = [name for name, gain in gains.items() if not gain.holds]
-    if worse:
-        best = max(worse, key=lambda name: scores[name].value)
-        return f"Use {shown[best]} instead: it is significantly better than {adapter}, which has {result}."
     if level:
+        way = f"{names[level[0]]}{written.get(level[0], '')}{',' if level[0] in written else ''}"
         return (
-            f"Use {names[level[0]]} unless you can search longer or with more samples: {adapter} has {result}, not "
+            f"Use {way} unless you can search longer or with more samples: {adapter} has {result}, not "
             f"significantly more than {_listed([shown[name] for name in level])}."
         )
     return f"Use {adapter}: it has {result}, significantly more than {_listed([*shown.values()])}."
