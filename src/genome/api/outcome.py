@@ -142,8 +142,9 @@ class Aim:
 
     @property
     def best_expert(self) -> str:
-        """The name of the expert with the highest validation fitness."""
-        return read_population(self._file(experts_of(self.task))).best.name
+        """The name of the expert with the highest validation fitness; "" if experts were not scored alone."""
+        scored = self._file(experts_of(self.task))
+        return read_population(scored).best.name if scored.is_file() else ""
 
     def answered(self) -> dict[str, Answered]:
         """Return the test answers of the search's best individual and of each control."""

@@ -4,8 +4,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.text import Text
 
 from genome.api.outcome import BASE, EXPERT, LORA, Aim
 from genome.api.running import Course
@@ -22,23 +24,18 @@ def shown(aim: Aim, console: Console) -> Iterator[Tell]:
     if not console.is_terminal:
         yield _lines(aim, console)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn("{task.completed}/{task.total} jobs"))
-    bar = Progress(*columns, TextColumn("{task.fields[left]}\n{task.fields[state]}"), console=console, transient=True)
-    with bar:
-        task = bar.add_task("evolve", total=None, left="", state="")
-        state = ""
+    bar = Progress(
+        BarColumn(), TaskProgressColumn("{task.completed}/{task.total} jobs"), TextColumn("{task.fields[left]}")
+    )
+    task, best = bar.add_task("", total=None, left=""), ""
+    with Live(bar, console=console, transient=True) as live:
 
         def tell(course: Course, finished: bool) -> None:
-            nonlocal state
+            nonlocal best
             if finished:
-                state = standing(aim)
-            bar.update(
-                task,
-                total=course.total or None,
-                completed=course.done,
-                left=_left(course),
-                state="\n".join(filter(None, (state, course.doing))),
-            )
+                best = standing(aim)
+            bar.update(task, total=course.total or None, completed=course.done, left=_left(course))
+            live.update(Group(bar, *(Text(line, overflow="ellipsis", no_wrap=True) for line in (best, course.doing))))
 
         yield tell
 
