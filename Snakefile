@@ -7,17 +7,20 @@ import sys
 from snakemake.utils import min_version
 
 min_version("9.16")
-# Snakemake puts this folder before all packages, so that a user's numpy.py would replace numpy. The processes that it
-# starts must not look here either.
-sys.path[:] = [folder for folder in sys.path if os.path.abspath(folder) not in (os.getcwd(), str(workflow.basedir))]
+# This folder: that of the main Snakefile, unless that one includes this one, as those of `genome evolve` do.
+project = workflow.current_basedir.get_path_or_uri(secret_free=True)
+# Snakemake puts folders of Snakefiles before all packages, so that a user's numpy.py would replace numpy. The processes
+# that it starts must not look here either.
+ours = {os.getcwd(), str(workflow.basedir), project}
+sys.path[:] = [folder for folder in sys.path if os.path.abspath(folder) not in ours]
 os.environ.update(PYTHONSAFEPATH="1")
 
 from genome.yaml_files import check_yaml
 
-check_yaml(f"{workflow.basedir}/config.yaml")
+check_yaml(f"{project}/config.yaml")
 
 
-configfile: f"{workflow.basedir}/config.yaml"
+configfile: f"{project}/config.yaml"
 
 
 report: "workflow/report/workflow.rst"

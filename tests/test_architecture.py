@@ -11,7 +11,10 @@ SOURCE = Path(__file__).parent.parent / "src" / "genome"
 MODULES = sorted(SOURCE.rglob("*.py"))
 
 LAYERS = (
-    ("errors", "fields", "files", "genotype", "limits", "progress", "rng", "validation", "warm", "yaml_files"),
+    (
+        *("errors", "fields", "files", "genotype", "limits", "progress", "project", "rng", "validation", "warm"),
+        "yaml_files",
+    ),
     ("tasks",),
     ("engine", "experts"),
     ("lora",),
@@ -20,6 +23,7 @@ LAYERS = (
     ("scoring",),
     ("config", "report"),
     ("jobs", "forecast", "workflow"),
+    ("api",),
     ("cli",),
 )
 """From the bottom to the top: a module imports from its own layer or from those before it."""

@@ -16,7 +16,7 @@ from genome.errors import GenomeError
 from genome.validation.readable import unreadable
 from genome.yaml_files import read_yaml
 
-PRESETS = [*sorted(PROJECT.glob("config/*.yaml")), PROJECT / "examples/own/config.yaml"]
+PRESETS = sorted(PROJECT.glob("config/*.yaml"))
 ODD = (None, [], {}, "", -1, True, "a b", math.nan, 10**400, 1.5, [[]], {"x": {}}, {1: 2})
 
 
@@ -77,8 +77,6 @@ def test_configs_of_the_project_are_valid():
     for preset in PRESETS:
         changes = read_yaml(preset)
         tasks = read_task_files(PROJECT / "config/tasks")
-        if preset.parent.name == "own":
-            tasks["till"] = read_yaml(preset.parent / "till.yaml")
         assert problems(laid_over(changes), tasks) == [], preset
 
 

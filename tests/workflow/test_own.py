@@ -8,10 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
-from genome.files import read_jsonl
-from genome.search.records import read_contents
+import genome
+from genome.files import read_jsonl, write_jsonl
 from workflow.conftest import PROJECT
 
 pytestmark = [
@@ -22,7 +21,8 @@ pytestmark = [
 ]
 
 PAGE = (PROJECT / "docs/own.md").read_text()
-RUN = "till/genome_plus/n6/seed1"
+RUN = "till/cma_es/n10/seed1"
+OUT = "till"
 
 
 def blocks(language):
@@ -53,54 +53,55 @@ def followed(user, tmp_path_factory):
     return project
 
 
-def test_yaml_blocks_equal_the_example_files():
-    shown = [yaml.safe_load(text) for text in blocks("yaml")]
-    files = ("config.yaml", "till.yaml")
-    assert shown == [yaml.safe_load((PROJECT / "examples/own" / name).read_text()) for name in files]
-
-
 def test_make_rows_writes_the_same_rows(tmp_path):
     shutil.copy(PROJECT / "examples/own/make_rows.py", tmp_path)
     subprocess.run([sys.executable, "make_rows.py"], cwd=tmp_path, check=True)
     assert (tmp_path / "rows.jsonl").read_bytes() == (PROJECT / "examples/own/rows.jsonl").read_bytes()
 
 
-def test_run_scores_higher_than_every_expert(followed):
+def test_the_adapter_scores_higher_than_every_expert(followed):
     """The experts are trained on this processor, and between processors their scores differ by some points."""
-    tested = {
-        run: {row["report"]: row["score"] for row in followed.read(f"results/test/till/{run}/scores.json")}
-        for run in (RUN, "till/best_single")
-    }
-    assert tested[RUN]["ensemble"] > tested["till/best_single"]["best"] + 0.02
-    experts = read_contents(followed.folder / "results/runs/till/experts/population.json")["members"]
-    best = followed.read(f"results/export/{RUN}/genotype.json")["best"]
-    assert best["fitness"] > max(expert["fitness"] for expert in experts) + 0.02
-    assert sum(abs(coefficient) > 0.01 for coefficient in best["genotype"]["coefficients"]) >= 2
+    found = genome.evolve(followed.folder / OUT, quiet=True)
+    assert found.test["cma_es"].value > found.test["best_single"].value + 0.02
+    assert found.validation["cma_es"] > found.validation["best_single"] + 0.02
+    assert sum(abs(coefficient) > 0.01 for coefficient in found.genotype.values()) >= 2
+
+
+def test_a_new_user_writes_at_most_ten_lines_and_no_config(user):
+    """From installing to an adapter; the first line is in the text, since tests do not install."""
+    lines = blocks("sh")[0].strip().splitlines()
+    assert "`pip install -e . -c constraints.txt`" in PAGE
+    assert len(lines) + 1 <= 10
+    assert not blocks("yaml")
 
 
 def test_python_block_prints_the_numbers_on_the_page(followed):
-    [code] = blocks("python")
+    code, _ = blocks("python")
     result = follow(followed, sys.executable, "-c", code)
     assert result.returncode == 0, result.stderr[-3000:]
     assert "prints `{}`, `{}` and `{}`".format(*result.stdout.split()) in PAGE
 
 
-@pytest.mark.parametrize("way", ["peft", "merged"])
-def test_exported_model_repeats_the_recorded_answers(followed, way):
+def test_python_example_returns_the_finished_result(followed):
+    _, code = blocks("python")
+    result = follow(followed, sys.executable, "-c", code)
+    assert result.returncode == 0, result.stderr[-3000:]
+    sentence, values = result.stdout.splitlines()
+    assert sentence.endswith(".")
+    assert f"{OUT}/results/export/{RUN} " in values
+
+
+def test_exported_model_repeats_the_recorded_answers(followed):
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder = followed.folder
     load = AutoModelForCausalLM.from_pretrained
-    if way == "peft":
-        model = PeftModel.from_pretrained(load(folder / "resources/models/micro"), folder / f"results/export/{RUN}")
-        tokenizer = AutoTokenizer.from_pretrained(folder / "resources/models/micro")
-    else:
-        model = load(folder / f"results/merged/{RUN}")
-        tokenizer = AutoTokenizer.from_pretrained(folder / f"results/merged/{RUN}")
-    rows = read_jsonl(folder / f"results/test/till/{RUN}/responses.jsonl")
+    model = PeftModel.from_pretrained(load(folder / "resources/models/micro"), folder / f"{OUT}/results/export/{RUN}")
+    tokenizer = AutoTokenizer.from_pretrained(folder / "resources/models/micro")
+    rows = read_jsonl(folder / f"{OUT}/results/test/till/{RUN}/responses.jsonl")
     recorded = [row["response"] for row in rows if row["role"] == "best"]
-    samples = read_jsonl(folder / "results/prompts/mine/till/test.jsonl")
+    samples = read_jsonl(folder / f"{OUT}/results/prompts/own/till/test.jsonl")
     turns = [[{"role": "user", "content": sample["prompt"]}] for sample in samples]
     tokens = tokenizer.apply_chat_template(
         turns, add_generation_prompt=True, padding=True, return_tensors="pt", return_dict=True
@@ -111,22 +112,29 @@ def test_exported_model_repeats_the_recorded_answers(followed, way):
     assert sum(ours == theirs for ours, theirs in zip(answers, recorded, strict=True)) >= len(recorded) - 2
 
 
+LONG = "a sentence that has more than five words"
+
+
 @pytest.mark.parametrize(
-    ("file", "old", "new"),
+    ("rows", "said"),
     [
-        ("examples/own/config.yaml", "\npopulation_size: 6", "\npoplation_size: 6"),
-        ("config/tasks/till.yaml", "\nreference: answer", "\nreferense: answer"),
-        ("config/tasks/till.yaml", "{{ question }}", "{{ qestion }}"),
+        ([{"instruction": "a", "input": "b", "output": str(n)} for n in range(30)], "--question=input"),
+        ([{"question": f"q{n}", "answer": str(n % 2)} for n in range(30)], "--kind=label"),
+        ([{"question": f"q{n}", "answer": f"{LONG} {n}"} for n in range(30)], "--kind=text"),
     ],
 )
-def test_mistake_gives_the_error_on_the_page(user, tmp_path, file, old, new):
-    project = user.copy(tmp_path / "project")
-    shutil.copy(PROJECT / "examples/own/till.yaml", project.folder / "config/tasks")
-    text = (project.folder / file).read_text()
-    assert old in text
-    (project.folder / file).write_text(text.replace(old, new))
-    target = ("results/tables/table1.csv", "--configfile", "examples/own/config.yaml")
-    result = follow(project, sys.executable, "-m", "snakemake", "--cores", "1", *target)
-    assert result.returncode != 0
-    [said] = re.findall(rf"^\| .*{re.escape(new.strip())}.* \| `(.*)` \|$", PAGE, re.MULTILINE)
-    assert said in result.stderr
+def test_ambiguous_rows_give_the_error_on_the_page(user, tmp_path, rows, said):
+    write_jsonl(tmp_path / "rows.jsonl", rows)
+    experts = [f"--expert=resources/experts/{name}" for name in ("add", "sub")]
+    given = [
+        "--base=resources/models/micro",
+        *experts,
+        f"--task={tmp_path / 'rows.jsonl'}",
+        f"--out={tmp_path / 'out'}",
+    ]
+    refused = follow(user, "genome", "init", *given)
+    assert refused.returncode == 1
+    errors = re.findall(r"^\| `\{.*?\| `(.*?)` \| `(.*?)`", PAGE, re.MULTILINE)
+    [shown] = [option for error, option in errors if error in refused.stderr]
+    assert said.replace("=", " ") == shown
+    assert follow(user, "genome", "init", *given, said).returncode == 0

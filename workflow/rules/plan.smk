@@ -19,7 +19,7 @@ def refusing(call, *arguments, **options):
 
 
 # A job on another machine need not see the files that were copied here.
-plan = refusing(read_plan, config, workflow.basedir, workflow.configfiles, check_sources=workflow.is_main_process)
+plan = refusing(read_plan, config, project, workflow.configfiles, check_sources=workflow.is_main_process)
 config.update(plan.of_scripts)
 inputs, settings, captions, patterns = Inputs(plan), Settings(plan), Captions(), Patterns(plan)
 

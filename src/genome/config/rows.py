@@ -1,21 +1,15 @@
 """The user's rows: whether they exist and have the columns that a task names, before any job starts."""
 
-import gzip
-import json
-import zlib
 from collections.abc import Mapping
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from genome.errors import GenomeError, nearest
 from genome.tasks import Task, parse_task
 from genome.tasks.prompts import missing_columns
+from genome.tasks.row_files import first_row
 from genome.tasks.sources import is_published, local_files
 from genome.validation.readable import is_mapping
-
-BLANK = 100
-"""Empty lines at the start of a file, after which its first row is not looked for."""
 
 
 def files_of(source: Mapping[str, Any], data_dir: str | None) -> list[Path]:
@@ -54,17 +48,3 @@ def _added(source: Mapping[str, Any]) -> dict[str, None]:
     config = source.get("config")
     names = [name for column in config for name in (column, f"{column}_name")] if is_mapping(config) else []
     return dict.fromkeys([*names, *(source.get("join") or {}), *(["history"] if source.get("conversation") else [])])
-
-
-def first_row(file: Path) -> dict[str, Any] | None:
-    """Return the first row of a JSON Lines file; None if it cannot be read: the job then says what is wrong."""
-    try:
-        with (
-            gzip.open(file, "rt", encoding="utf-8-sig")
-            if file.suffix == ".gz"
-            else file.open(encoding="utf-8-sig") as lines
-        ):
-            row = json.loads(next((line for line in islice(lines, BLANK) if line.strip()), "null"))
-    except (EOFError, OSError, ValueError, zlib.error):
-        return None
-    return row if is_mapping(row) else None

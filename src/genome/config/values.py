@@ -18,13 +18,13 @@ def overlay(defaults: Any, changes: Any) -> Any:
 def settled(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a config with the meaning of what a file laid over another can only say indirectly.
 
-    A null removes a key of a base, of its parts except `training`, or of `similarity`. Numbers and truth values of an
-    engine arrive as text if a profile nests them under `config`, and seeds if they are on the command line
+    A null removes a base, a key of one, of its parts except `training`, or of `similarity`. Numbers and truth values of
+    an engine arrive as text if a profile nests them under `config`, and seeds if they are on the command line
     (`--config seeds=[4,5]`).
     """
     meant = dict(config)
     if is_mapping(bases := config.get("bases")):
-        meant["bases"] = {name: _without_nulls(suite) for name, suite in bases.items()}
+        meant["bases"] = {name: _without_nulls(suite) for name, suite in bases.items() if suite is not None}
     if "engine" in config:
         meant["engine"] = _retyped(config["engine"])
     if is_list(seeds := config.get("seeds")):

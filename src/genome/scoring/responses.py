@@ -7,6 +7,7 @@ from typing import Any
 
 from genome.errors import GenomeError, nearest
 from genome.files import encodable, read_jsonl, read_numbered, write_jsonl
+from genome.project import TASKS, project
 from genome.scoring.ensemble import combine
 from genome.tasks import Task
 from genome.tasks.file import check_task
@@ -14,21 +15,20 @@ from genome.tasks.prompts import facts
 from genome.tasks.scoring import extra_results, extract, judge, standard_error
 from genome.yaml_files import read_yaml
 
-TASKS = Path("config/tasks")
 LINE = "each line has `sample` (a row of the data set) and `response` (a text) or `responses` (texts, fittest first)"
 
 
 def find_task(name: str) -> Task:
     """Return the task of a file config/tasks/NAME.yaml, here or of the project, or of a YAML file given by its path."""
-    project = Path(__file__).parents[3]
+    known_tasks = project() / TASKS
     files = (
         [Path(name)]
         if Path(name).suffix in (".yaml", ".yml")
-        else [folder / TASKS / f"{name}.yaml" for folder in (Path(), project)]
+        else [folder / f"{name}.yaml" for folder in (Path(TASKS), known_tasks)]
     )
     file = next((file for file in files if file.is_file()), None)
     if file is None:
-        known = sorted(path.stem for path in (project / TASKS).glob("*.yaml"))
+        known = sorted(path.stem for path in known_tasks.glob("*.yaml"))
         raise GenomeError(f"no task {name!r} ({nearest(name, known)})")
     return check_task(file.stem, read_yaml(file))
 

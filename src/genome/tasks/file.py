@@ -118,7 +118,9 @@ class UrlRows(Tables):
 class LocalRows(Tables):
     """Local files."""
 
-    path: Place = Field(description="JSON Lines files; {config} and {split} are replaced by their names.")
+    path: Place = Field(
+        description="JSON Lines, CSV, TSV or Parquet files; {config} and {split} are replaced by their names."
+    )
     split: Place | None = Field(None, description="The names that replace {split}, for each side or for both.")
 
 

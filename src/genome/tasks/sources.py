@@ -1,4 +1,4 @@
-"""Sources of a task's rows: local JSON Lines, the hub, or published CSV and JSON files.
+"""Sources of a task's rows: local files, the hub, or published CSV and JSON files.
 
 A source is a mapping from a task file, already checked. It names tables, one per split and config, or per file. Their
 rows are as published, with at most these additional columns: the config of a row, a joined column, and the history of a
@@ -15,9 +15,8 @@ from typing import Any
 from urllib.parse import quote
 
 from genome.errors import GenomeError, one_line
-from genome.files import check_file, is_file, is_taken, read_numbered
-
-ROWS = "give one JSON mapping of columns per line, or a JSON array of them"
+from genome.files import check_file, is_file, is_taken
+from genome.tasks.row_files import read_rows
 
 Row = dict[str, Any]
 Source = Mapping[str, Any]
@@ -164,7 +163,7 @@ def _config_columns(source: Source, config: str | None) -> dict[str, str]:
 
 def _read(source: Source, table: Table, folder: Path | None, local: bool) -> list[Row]:
     if local:
-        return [row for path in _existing(table.file, folder) for row in _file_rows(path)]
+        return [row for path in _existing(table.file, folder) for row in read_rows(path)]
     return _url_rows(source, table) if table.url else _hub_rows(source, table)
 
 
@@ -184,17 +183,10 @@ def _existing(pattern: str, folder: Path | None) -> list[Path]:
     if missing:
         if is_taken(missing[0]):
             check_file(missing[0])  # raises an error that names its type
-        raise GenomeError(f"no file {missing[0]}; put the rows there as JSON Lines, or correct source.path or data_dir")
+        raise GenomeError(
+            f"no file {missing[0]}; put the rows there (JSON Lines, CSV or Parquet), or correct source.path or data_dir"
+        )
     return paths
-
-
-def _file_rows(path: Path) -> list[Row]:
-    """Return the rows of a file of JSON Lines, or of one JSON array, compressed or not."""
-    counted, numbered = read_numbered(path, ROWS, any_value=True, expected="a row of JSON Lines")
-    for number, row in numbered:
-        if not isinstance(row, dict):
-            raise GenomeError(f"{path}, {counted} {number}: not a row of JSON Lines (not a mapping of columns); {ROWS}")
-    return [row for _, row in numbered]
 
 
 def _hub_rows(source: Source, table: Table) -> list[Row]:
