@@ -77,7 +77,12 @@ class Evaluator:
         """Return the fitness of individuals with distinct genotypes; all their prompts are in flight at once."""
         judged = self._judge(individuals, self.objectives)
         self.evaluations += len(individuals)
-        return [self.fitness({task: scores.value for task, scores in by_task.items()}) for by_task in judged]
+        return [
+            replace(
+                self.fitness({task: scores.value for task, scores in by_task.items()}), losses=self._losses(by_task)
+            )
+            for by_task in judged
+        ]
 
     @property
     def by_likelihood(self) -> bool:
@@ -93,6 +98,12 @@ class Evaluator:
         """Return the fitness of these scores, one per task."""
         total = sum(x.weight for x in self.objectives)
         return Fitness(sum(x.weight * scores[x.task.name] for x in self.objectives) / total, dict(scores))
+
+    def _losses(self, by_task: Mapping[str, Scores]) -> tuple[float, ...]:
+        """Return the losses of all samples, weighted so that their mean is the weighted mean over tasks."""
+        total = sum(x.weight for x in self.objectives)
+        shares = {x.task.name: x.weight / total * self.sample_count / len(x.samples) for x in self.objectives}
+        return tuple(shares[task] * loss for task, scores in by_task.items() for loss in scores.losses)
 
     def course(self, seed: int) -> Course | None:
         """Return the tasks as a race runs on them; None if a score is not made of the scores of single samples.
@@ -204,7 +215,11 @@ class Evaluator:
             return [(each, scores, scores.scores) for each, scores in zip(answers, judged, strict=True)]
         found = [judge_likelihoods(task, samples, texts, calibrated=self.measure.calibrated) for texts in by_model]
         return [
-            (each.answers, Scores(math.exp(fmean(each.log_p)), each.log_p, 0), [math.exp(v) for v in each.log_p])
+            (
+                each.answers,
+                Scores(math.exp(fmean(each.log_p)), each.log_p, 0, each.losses),
+                [math.exp(v) for v in each.log_p],
+            )
             for each in found
         ]
 
