@@ -28,9 +28,9 @@ class Judged:
     """The likelihoods of one model's right answers to a task's samples, and its answers.
 
     log_p: the log-likelihood (nats) of each sample, at most 0
-    losses: the loss (nats) of each sample, at least 0: -log p of what the model is asked to answer. Of a sample with
-        options whose answers are generated, that is the text of the right option, per token, since a model may find
-        this option the most likely and yet respond with none of them; of all others it is -log_p.
+    losses: the loss (nats) of each sample, at least 0: -log_p, or, of a sample with options whose answers are
+        generated, -log p per token of the right option alone. A model may find this option the most likely and yet
+        respond with none of them.
     answers: the most likely option of each sample; None for samples without options
     calibration: what was fitted; None if nothing was
     """
