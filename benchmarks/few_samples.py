@@ -9,7 +9,7 @@ it.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
@@ -80,16 +80,12 @@ class LocalEngine:
 
 
 class World:
-    """The micro suite in a folder: its model, its experts, and evaluators of its tasks."""
+    """The micro suite in the working folder: its model, its experts, and evaluators of its tasks."""
 
-    def __init__(self, project: Path, store: Path):
-        self.project, self.store = project, store
-        self.base = project / "resources/models/micro"
+    def __init__(self, store: Path):
+        self.store, self.base = store, Path("resources/models/micro")
         self.engine: Any = LocalEngine(self.base)
-        found = read_experts(project / "results/experts/micro.json")
-        self.experts: list[Expert] = [
-            Expert(**{**vars(each), "path": project / "resources/experts" / each.path.name}) for each in found
-        ]
+        self.experts: list[Expert] = read_experts("results/experts/micro.json")
         self._objectives: dict[tuple[str, str], Objective] = {}
 
     def evaluator(self, task: str, measure: Measure, draw: tuple[int, int]) -> Evaluator:
@@ -101,7 +97,7 @@ class World:
     def _objective(self, task: str, objective: str) -> Objective:
         if (task, objective) not in self._objectives:
             read = parse_task(task, yaml.safe_load(Path(f"config/tasks/{task}.yaml").read_text()))
-            rows = list(read_jsonl(self.project / f"results/splits/{task}/validation.jsonl", REMAKE, any_value=True))
+            rows = list(read_jsonl(f"results/splits/{task}/validation.jsonl", REMAKE, any_value=True))
             make = expected.prepare if objective == LIKELIHOOD else prepare
             self._objectives[task, objective] = Objective(read, make(read, rows, self.base), 1.0)
         return self._objectives[task, objective]
@@ -141,10 +137,10 @@ def main(
     """Print validation metric against samples, means over seeds, for each method and task."""
     torch.set_num_threads(1)
     rows: list[list[str]] = []
-    with TemporaryDirectory() as store:
-        world = World(project, Path(store))
+    with TemporaryDirectory() as store, chdir(project):
+        world = World(Path(store))
         for task in tasks.split(","):
-            finished = sorted(project.glob(f"results/runs/{task}/genome_plus/n10/seed*/generation_10/population.json"))
+            finished = sorted(Path().glob(f"results/runs/{task}/genome_plus/n10/seed*/generation_10/population.json"))
             reached = [100 * read_population(path).best.score for path in finished]
             for name in CHANGES:
                 found = [list(run(world, task, name, samples, seed, generations)) for seed in range(1, seeds + 1)]
