@@ -212,6 +212,9 @@ def paper_settings(method: str, **changes) -> dict[str, Any]:
 GENERATIONS = [name for name, method in METHODS.items() if method.stage == "generation"]
 """Methods that advance a population by one generation per job."""
 
+SIZED = [name for name in GENERATIONS if name != "gauss_newton"]
+"""Those whose populations have as many members as the config says."""
+
 BASELINES = [name for name, method in METHODS.items() if method.stage == "baseline"]
 """Methods that run in one job, from the scored experts."""
 
@@ -238,7 +241,12 @@ class Landscape:
 
     def __call__(self, individuals: Sequence[Individual]) -> list[Fitness]:
         self.asked += [identity(x.genotype, self.digests) for x in individuals]
-        return [Fitness(value, {"t": value}) for value in map(self.value, individuals)]
+        return [Fitness(self.value(each), {"t": self.value(each)}, self.losses(each)) for each in individuals]
+
+    def losses(self, individual: Individual) -> tuple[float, ...]:
+        """Return a loss for each coefficient; -log of the fitness is their mean."""
+        squares = (np.array(individual.genotype.coefficients) - self.target) ** 2
+        return tuple((2 * len(squares) * squares).tolist())
 
     def value(self, individual: Individual) -> float:
         """Return exp(-2 d^2), d the distance of the coefficients from the target."""

@@ -114,6 +114,8 @@ def test_tasks_by_likelihood_are_weighted_as_metrics_are(make_experts, tmp_path)
     evaluate = biased(make_experts, tmp_path, Measure("likelihood"), objectives)
     [fitness] = evaluate([Individual("x", Genotype((0.5, 0.5)), "mixture")])
     assert fitness.value == pytest.approx(fitness.scores["a"] / 4 + 3 * fitness.scores["b"] / 4)
+    mean = sum(fitness.losses) / len(fitness.losses)
+    assert mean == pytest.approx(-math.log(fitness.scores["a"]) / 4 - 3 * math.log(fitness.scores["b"]) / 4)
     course = evaluate.course(seed=1)
     assert course is not None
     [trial] = course.evaluate([Individual("y", Genotype((0.4, 0.6)), "mixture")], 0, 20)

@@ -100,3 +100,13 @@ def test_calibrated_response_has_the_scores_after_calibration(per):
 
 def test_texts_are_not_calibrated():
     assert calibrated_response("Answer: A", "option", Calibration(2.0)) == "Answer: A"
+
+
+def test_loss_of_generated_options_is_that_of_the_right_text_alone():
+    rows = [response((-4.0, -9.0, -9.0), (2, 1, 1)), response((-1.0, 0.0, -1.0))]
+    compared = make_task("choice", options="o", answer_by="likelihood")
+    found = judge_likelihoods(compared, choices("A", "B"), rows)
+    assert found.losses == tuple(-each for each in found.log_p)
+    generated = judge_likelihoods(make_task("choice", options="o"), choices("A", "B"), rows)
+    assert generated.losses == (2.0, 0.0)
+    assert generated.log_p == found.log_p

@@ -7,6 +7,7 @@ import pytest
 
 from builders import (
     GENERATIONS,
+    SIZED,
     Landscape,
     evolve,
     fake_experts,
@@ -26,7 +27,7 @@ from genome.search.settings import FROM_EXPERTS, space_of
 
 
 @pytest.mark.parametrize("space", [None, "product", {"shared": {"rank": 8}}])
-@pytest.mark.parametrize("method", GENERATIONS)
+@pytest.mark.parametrize("method", SIZED)
 def test_runs_improve_the_best_in_every_space(method, space):
     gains = []
     for seed in range(5):
@@ -131,7 +132,7 @@ def test_runs_without_patience_return_their_population():
 
 @pytest.mark.parametrize("size", [2, 10, 23])
 def test_populations_keep_their_size(size):
-    for method in GENERATIONS:
+    for method in SIZED:
         history, _ = evolve(paper_settings(method), generations=3, size=size)
         assert [len(population.members) for population in history] == [size] * 4
 
@@ -147,7 +148,7 @@ def test_runs_continue_if_all_fitness_is_zero():
     def nothing(individuals):
         return [Fitness(0.0, {"t": 0.0}) for _ in individuals]
 
-    for method in GENERATIONS:
+    for method in SIZED:
         population = initial_population(
             experts, score_experts(experts, nothing), paper_settings(method), 10, 1, nothing
         )
@@ -168,7 +169,7 @@ class ShiftingLandscape(Landscape):
         return float(np.exp(-2 * np.sum((np.array(individual.genotype.coefficients) - target) ** 2)))
 
 
-@pytest.mark.parametrize("method", GENERATIONS)
+@pytest.mark.parametrize("method", SIZED)
 def test_generations_with_their_own_samples_compare_fitness_on_these_only(method, tmp_path):
     experts = fake_experts(4)
     landscape = ShiftingLandscape(experts)

@@ -120,7 +120,8 @@ def test_named_space_is_the_space_of_a_name(space):
 
 def test_methods_and_races_keep_different_parts_of_the_state():
     keys = [key for method in METHODS.values() for key in method.state] + [*STATE]
-    assert sorted(keys) == sorted(set(keys)) == ["history", "improved", "personal_bests", "raced_as", "trials"]
+    expected = ["draws", "founder", "history", "improved", "personal_bests", "raced_as", "trials"]
+    assert sorted(keys) == sorted(set(keys)) == expected
 
 
 def test_settings_have_descriptions():

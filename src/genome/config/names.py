@@ -32,7 +32,8 @@ RESERVED_TASKS = ("static", "method", "mean", "runs")
 """static replaces the tasks of a merge that looks at none; the others are columns of tables."""
 
 SCHEME = (
-    r"(pairs|experts|populated)(-factors|-product|-shared-[1-9][0-9]*)?(-likelihood(-calibrated)?)?(-s[1-9][0-9]*)?"
+    r"(pairs|experts|populated|uniform)(-factors|-product|-shared-[1-9][0-9]*)?(-likelihood(-calibrated)?)?"
+    r"(-s[1-9][0-9]*)?"
 )
 """How generation 0 is made, in which space if the config names one, and how it is scored if not by the metric."""
 

@@ -86,7 +86,8 @@ def answer_test(
 
     def calibrated(name: str, given: Sequence[str]) -> Sequence[str]:
         """Return a model's responses with what was fitted to its validation answers to this task."""
-        for by_task in ({whole_of(task): found for task, found in each[name].items()} for each in fitted):
+        fits = (each.get(name, {}) for each in fitted)  # nothing is fitted to generated answers
+        for by_task in ({whole_of(task): found for task, found in each.items()} for each in fits):
             if task in by_task:
                 return [calibrated_response(each, resolved["likelihood_per"], by_task[task]) for each in given]
         return given

@@ -69,7 +69,12 @@ class Evaluator:
         """Return the fitness of individuals with distinct genotypes; all their prompts are in flight at once."""
         judged = self._judge(individuals, self.objectives)
         self.evaluations += len(individuals)
-        return [self.fitness({task: scores.value for task, scores in by_task.items()}) for by_task in judged]
+        return [
+            replace(
+                self.fitness({task: scores.value for task, scores in by_task.items()}), losses=self._losses(by_task)
+            )
+            for by_task in judged
+        ]
 
     @property
     def by_likelihood(self) -> bool:
@@ -84,6 +89,12 @@ class Evaluator:
     def fitness(self, scores: Mapping[str, float]) -> Fitness:
         """Return the fitness of these scores, one per task."""
         return weighted(self.objectives, scores)
+
+    def _losses(self, by_task: Mapping[str, Scores]) -> tuple[float, ...]:
+        """Return the losses of all samples, weighted so that their mean is the weighted mean over tasks."""
+        total = sum(x.weight for x in self.objectives)
+        shares = {x.task.name: x.weight / total * self.sample_count / len(x.samples) for x in self.objectives}
+        return tuple(shares[task] * loss for task, scores in by_task.items() for loss in scores.losses)
 
     def course(self, seed: int) -> Course | None:
         """Return the tasks as a race runs on them; None if a score is not made of the scores of single samples.

@@ -60,7 +60,11 @@ class Judge:
             return [(each, scores, scores.scores) for each, scores in zip(answers, judged, strict=True)]
         found = [judge_likelihoods(task, samples, texts, calibrated=self.measure.calibrated) for texts in by_model]
         return [
-            (each.answers, Scores(math.exp(fmean(each.log_p)), each.log_p, 0), [math.exp(v) for v in each.log_p])
+            (
+                each.answers,
+                Scores(math.exp(fmean(each.log_p)), each.log_p, 0, each.losses),
+                [math.exp(v) for v in each.log_p],
+            )
             for each in found
         ]
 

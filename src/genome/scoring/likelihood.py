@@ -15,7 +15,7 @@ import numpy as np
 from genome.errors import GenomeError
 from genome.scoring.calibration import Calibration, fit, log_probabilities
 from genome.tasks import Task
-from genome.tasks.likelihood import Likelihoods, option_scores, read, written
+from genome.tasks.likelihood import LIKELIHOOD, Likelihoods, option_scores, read, written
 
 Sample = Mapping[str, Any]
 
@@ -28,11 +28,15 @@ class Judged:
     """The likelihoods of one model's right answers to a task's samples, and its answers.
 
     log_p: the log-likelihood (nats) of each sample, at most 0
+    losses: the loss (nats) of each sample, at least 0: -log_p, or, of a sample with options whose answers are
+        generated, -log p per token of the right option alone. A model may find this option the most likely and yet
+        respond with none of them.
     answers: the most likely option of each sample; None for samples without options
     calibration: what was fitted; None if nothing was
     """
 
     log_p: tuple[float, ...]
+    losses: tuple[float, ...]
     answers: tuple[str | None, ...]
     calibration: Calibration | None = None
 
@@ -57,7 +61,13 @@ def judge_likelihoods(
             log_p[place] = float(logs[row, right[row]])
             best = names[row][int(logs[row].argmax())]
             answers[place] = task.labels[best] if task.kind == "label" else best
-    return Judged(tuple(min(0.0, max(LOWEST, each)) for each in log_p), tuple(answers), calibration)
+    logs_of_right = [min(0.0, max(LOWEST, each)) for each in log_p]
+    losses = [-each for each in logs_of_right]
+    if task.answer_by != LIKELIHOOD:
+        for place in compared:
+            position = found[place].options.index(right_option(task, samples[place]))
+            losses[place] = max(0.0, -found[place].log_likelihood[position] / found[place].tokens[position])
+    return Judged(tuple(logs_of_right), tuple(losses), tuple(answers), calibration)
 
 
 def calibrated_response(response: str, per: str, calibration: Calibration) -> str:

@@ -8,16 +8,25 @@ from typing import Any
 
 from genome.errors import GenomeError
 from genome.experts.expert import Expert
-from genome.genotype import FACTORS, expert, identity, is_finite
+from genome.genotype import FACTORS, expert, identity, is_finite, mixture
 from genome.lora.layers import factor_names, layer_groups, union_of
 from genome.search import racing
 from genome.search.asking import Contest, Scored, Search
 from genome.search.budget import Allowance
 from genome.search.method import Method
 from genome.search.operators import initialise, populate, take_experts
-from genome.search.population import Fitness, Individual, Population, fittest, individuals_in, new_population, track
+from genome.search.population import (
+    FOUNDER,
+    Fitness,
+    Individual,
+    Population,
+    fittest,
+    individuals_in,
+    new_population,
+    track,
+)
 from genome.search.racing import RACED_AS, TRIALS, Course, Known, Races, Trial, places, race, standing
-from genome.search.settings import FROM_EXPERTS, InitialSettings, measure_of, space_of
+from genome.search.settings import FROM_EXPERTS, UNIFORM, InitialSettings, measure_of, space_of
 
 Evaluate = Callable[[Sequence[Individual]], list[Fitness]]
 """Scores individuals of distinct genotypes on validation data, in their order."""
@@ -173,12 +182,16 @@ def initial_population(
     """Return generation 0, which the evolving methods of one seed share.
 
     Its individuals are mixtures of two experts (Eq. 3), or the experts themselves and more, whose fitness is known
-    already unless their updates are merged or another measure is asked for.
+    already unless their updates are merged or another measure is asked for, or only the mean of all experts, whose
+    losses are kept.
     """
     if size < 2:
         raise GenomeError(f"population_size: {size}; a population needs at least 2 individuals")
     space, given = space_of(settings.merge_space), scored_experts.members
-    if settings.initialisation == "pairs":
+    if settings.initialisation == UNIFORM:
+        n = len(experts)
+        individuals = [Individual(UNIFORM, mixture([1 / n] * n, space), "mixture")]
+    elif settings.initialisation == "pairs":
         individuals = initialise(len(experts), size, seed, space)
     elif settings.initialisation == "populated":
         individuals = populate(given, size, seed, space)
@@ -187,7 +200,8 @@ def initial_population(
     is_known = settings.initialisation in FROM_EXPERTS and space == FACTORS
     known = scored_experts.scored if is_known and settings.measure == scored_experts.measure else dict[str, Fitness]()
     scored = drive(score_all(individuals), Scoreboard(known, sha256_of(experts), evaluate))
-    return replace(scored, measure=settings.measure)
+    state = {FOUNDER: scored.best.required_fitness.losses} if settings.initialisation == UNIFORM else {}
+    return replace(scored, measure=settings.measure, state=state)
 
 
 def next_generation(

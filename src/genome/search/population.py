@@ -8,18 +8,24 @@ from genome.engine.fingerprint import Fingerprint
 from genome.genotype import Genotype
 from genome.search.measure import Measure
 
+FOUNDER = "founder"
+"""The part of a population's state that keeps the losses of the only individual of a uniform generation 0."""
+
 
 @dataclass(frozen=True)
 class Fitness:
     """What individuals are ranked by: the weighted mean of validation scores in [0, 1], and the score per task.
 
-    What a score is, a metric or a likelihood, says the `Measure` of the population.
+    What a score is, a metric or a likelihood, says the `Measure` of the population. `losses` has what each sample of
+    all tasks lacks to a likelihood of 1 (nats), weighted so that their mean is that of the tasks by their weights. It
+    is empty for metrics, is not part of what fitness is compared by, and is not kept in files.
 
     Test results have another type (`genome.tasks.scoring.Scores`), so that nothing can be ranked by them.
     """
 
     value: float
     scores: Mapping[str, float]
+    losses: tuple[float, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True)

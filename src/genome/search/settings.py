@@ -43,6 +43,9 @@ OTHER_SETS: tuple[ExpertSet, ...] = (RANDOM, WITH_VALIDATION_LORA)
 
 Settings = TypeVar("Settings")
 
+UNIFORM: Literal["uniform"] = "uniform"
+"""A generation 0 of one individual: the mean of all experts, from which a model of the loss is made."""
+
 FROM_EXPERTS: tuple[Initialisation, ...] = ("experts", "populated")
 """Ways to make a generation 0 that contain the experts themselves, whose fitness may be known."""
 
@@ -192,7 +195,7 @@ def result_of(settings: Any, group: Group) -> Result:
 
 
 _SCHEME = re.compile(
-    r"(?P<initialisation>pairs|experts|populated)(-(?P<space>factors|product|shared-\d+))?"
+    r"(?P<initialisation>pairs|experts|populated|uniform)(-(?P<space>factors|product|shared-\d+))?"
     r"(?P<likelihood>-likelihood)?(?P<calibrated>-calibrated)?(-s(?P<samples>\d+))?"
 )
 
@@ -241,9 +244,9 @@ def initialisation(default: Initialisation = "pairs") -> Initialisation:
     )
 
 
-def patience() -> int | None:
+def patience(default: int | None = None) -> int | None:
     """Return the field of the number of generations without progress after which a run stops."""
-    return setting(None, "Stop after this many generations without a new best; null for never.", pinned=True, ge=1)
+    return setting(default, "Stop after this many generations without a new best; null for never.", pinned=True, ge=1)
 
 
 GENE_MUTATION_RATE, SIGMA, COEFFICIENT_SIGMA = 0.2, 0.001, 0.2
@@ -259,7 +262,7 @@ class InitialSettings:
     calibrated: bool = setting(False)
     experts: ExpertSet = setting(GIVEN)
     merge_space: MergeSpace = merge_space()
-    initialisation: Initialisation = initialisation()
+    initialisation: Initialisation | Literal["uniform"] = initialisation()
     gene_mutation_rate: Number = setting(
         GENE_MUTATION_RATE, "Share of weights that a mutation changes.", pinned=True, only={"initialisation": "experts"}
     )

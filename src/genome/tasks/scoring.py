@@ -20,11 +20,15 @@ Sample = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of one model's answers: the metric and each sample's score, all in [0, 1], and the number of unparsed."""
+    """Scores of one model's answers: the metric and each sample's score, all in [0, 1], and the number of unparsed.
+
+    Of likelihoods, `losses` has the loss of each sample in nats.
+    """
 
     value: float
     scores: tuple[float, ...]
     unparsed: int
+    losses: tuple[float, ...] = ()
 
     @property
     def n(self) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from genome.search.method import Method, read
-from genome.search.methods import baselines, cma_es, controls, genome, model_swarms, static
+from genome.search.methods import baselines, cma_es, controls, gauss_newton, genome, model_swarms, static
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -27,6 +27,7 @@ METHODS: dict[str, Method] = {
         genome.GENOME,
         genome.GENOME_PLUS,
         cma_es.METHOD,
+        gauss_newton.METHOD,
     )
 }
 """All methods by name: controls, then those of the paper in the order of its Table 2, then others."""
