@@ -1,8 +1,8 @@
 """Print the numbers and pictures of finished runs into README.md and the pages of docs/.
 
-    python docs/print_results.py RESULTS [--search RESULTS]
+    python docs/print_results.py RESULTS [--search RESULTS] [--smollm2 RESULTS] [--smollm2-first RESULTS]
 
-RESULTS is the results folder of a finished run of the default config, or for `--search` of config/search.yaml. A page
+RESULTS is the results folder of a finished run of the default config, or of config/NAME.yaml for `--NAME`. A page
 marks the place of its numbers with two comments, and what is between them is replaced:
 
     <!-- results: NAME -->
@@ -51,8 +51,15 @@ PICTURES = {
 """Files of docs/images to the files of results/figures that they are copies of."""
 
 
-def blocks(results: Path, search: Path | None) -> Blocks:
-    """Return for each block the table that it needs and the function that prints it from that table."""
+NOT_GIVEN = {"smollm2": None, "smollm2_first": None}
+"""Presets of a real model, whose Table 2 is shown as the workflow wrote it, without a results folder."""
+
+
+def blocks(results: Path, search: Path | None, real: Mapping[str, Path | None] = NOT_GIVEN) -> Blocks:
+    """Return for each block the table that it needs and the function that prints it from that table.
+
+    `search` and `real` are the results folders of presets.
+    """
     tables = results / "tables"
     efficiency = search and search / "tables" / "efficiency.csv"
     return {
@@ -60,6 +67,7 @@ def blocks(results: Path, search: Path | None) -> Blocks:
         "setting": (tables / "table2_scores.csv", lambda path: f"{setting(path)}\n"),
         **{name: (tables / f"{name}.md", rows_of) for name in TABLES},
         "search": (efficiency, spent),
+        **{name: (folder and folder / "tables" / "table2.md", rows_and_setting) for name, folder in real.items()},
     }
 
 
@@ -113,6 +121,11 @@ def rows_of(path: Path) -> str:
     return "".join(f"{line}\n" for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("|"))
 
 
+def rows_and_setting(path: Path) -> str:
+    """Return the rows of a Table 2, and what its scores are means over."""
+    return f"{rows_of(path)}\n{setting(path.with_name('table2_scores.csv'))}\n"
+
+
 def markdown(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table in Markdown: the first column is text, the others are numbers."""
     lines = [heading, ["---", *["---:"] * (len(heading) - 1)], *rows]
@@ -140,12 +153,15 @@ def main() -> None:
     """Rewrite the blocks of all pages and copy the pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
-    parser.add_argument("--search", type=Path, help="the results folder of a run of config/search.yaml")
+    for name in ("search", *NOT_GIVEN):
+        preset = name.replace("_", "-")
+        parser.add_argument(f"--{preset}", type=Path, help=f"the results folder of a run of config/{preset}.yaml")
     parser.add_argument("--project", type=Path, default=ROOT, help="the folder with README.md and docs/")
     arguments = parser.parse_args()
+    real = {name: getattr(arguments, name) for name in NOT_GIVEN}
     for page in (arguments.project / "README.md", *sorted((arguments.project / "docs").glob("*.md"))):
         text = page.read_text(encoding="utf-8")
-        new, kept = replaced(text, blocks(arguments.results, arguments.search))
+        new, kept = replaced(text, blocks(arguments.results, arguments.search, real))
         if new != text:
             page.write_text(new, encoding="utf-8")
             print(f"{page.name}: numbers have changed")

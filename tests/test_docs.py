@@ -95,8 +95,12 @@ CHECKS = {
     "pytest": pytest_knows_its_markers,
     "conda": conda_has_its_file,
 }
-RUN_ELSEWHERE = {"docs/own.md": {"cat", "cd"}, "docs/slurm.md": {"left()", "left"}}
-"""Programs of pages whose other lines are run by test_own.py and test_slurm.py in tests/workflow."""
+RUN_ELSEWHERE = {
+    "docs/own.md": {"cat", "cd"},
+    "docs/slurm.md": {"left()", "left"},
+    "docs/smollm2.md": {"export", "pip", "python"},
+}
+"""Programs of pages whose lines are run by test_own.py, test_slurm.py and test_smollm2.py in tests/workflow."""
 
 
 @each_doc
@@ -222,6 +226,14 @@ def test_printed_numbers_are_those_of_the_tables(printer, monkeypatch, project, 
     assert "A caption" not in page
     assert "| CMA-ES | 95.2 | 94.0 | −1.0 [−2.3, 0.5] | 32,400 |  |\n" in (project / "docs/search.md").read_text()
     assert (project / "docs/images/family_tree.png").read_bytes() == b"picture"
+
+
+def test_table_of_a_real_model_is_printed_with_what_it_is_a_mean_over(printer, monkeypatch, project, results, tmp_path):
+    printed(printer, monkeypatch, tmp_path / "none", "--smollm2-first", results, "--project", project)
+    page = (project / "docs/smollm2.md").read_text()
+    table = "| Method | sums |\n|:--|--:|\n| GENOME+ | **51.37**† |\n"
+    assert f"<!-- results: smollm2_first -->\n{table}\nMeans over seed 1; 1,200 test samples per task; " in page
+    assert "<!-- results: smollm2 -->\nNot yet measured.\n<!-- end -->" in page
 
 
 def test_printing_twice_changes_nothing(printer, monkeypatch, project, results, search_results, capsys):

@@ -79,7 +79,9 @@ def test_a_slow_engine_is_measured_with_shorter_answers(measure):
 
 
 def test_answers_that_are_compared_are_measured_by_short_ones(measure):
-    assert measure(FakeEngine(1e-4, 1e-4), 0)[-1]["response_tokens"] == rates.MOST * rates.READING
+    record = measure(FakeEngine(1e-4, 1e-4), 0)[-1]
+    assert record["response_tokens"] == rates.MOST * rates.READING
+    assert record["tasks"] == [], "a sample of the task has the tokens of its options, too"
 
 
 def test_no_prompt_is_read_from_a_cache(measure):

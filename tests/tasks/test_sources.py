@@ -161,6 +161,16 @@ def test_read_source_reads_published_files_without_a_folder(tmp_path, monkeypatc
     ]
 
 
+def test_sides_may_be_two_parts_of_one_published_file(tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    (tmp_path / "a.json").write_text(json.dumps({"about": "x", "dev": [{"q": "a"}], "test": [{"q": "b"}, {"q": "c"}]}))
+    found = read_source({"url": str(tmp_path / "a.json"), "records": {"validation": "dev", "test": "test"}})
+    assert [(table.side, rows) for table, rows in found] == [
+        ("validation", [{"q": "a"}]),
+        ("test", [{"q": "b"}, {"q": "c"}]),
+    ]
+
+
 def test_read_source_reports_an_unreachable_address_in_one_line(tmp_path):
     assert "cannot load" in (text := refusal({"url": str(tmp_path / "none.csv"), "path": "a.jsonl"}))
     assert "data_dir" in text

@@ -16,7 +16,7 @@ from workflow.conftest import new_project
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
-RUN_BY_OTHERS = {"docs/own.md"}  # test_own
+RUN_BY_OTHERS = {"docs/own.md", "docs/smollm2.md"}  # test_own, test_smollm2
 PAGES = [
     page
     for page in (PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md")))

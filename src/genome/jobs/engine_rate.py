@@ -35,12 +35,15 @@ LEAST, READING = 8, 16
 def engine_rate(base: str, engine: Mapping[str, Any], settings: str, prompts: str, out: str) -> None:
     """Measure how long the engine takes for the base model's answers to a task's prompts."""
     task, samples = Path(prompts).parent.name, read_samples(prompts, asked=True)
-    longest = max(json.loads(settings)["max_tokens"] or READING, LEAST)
+    written = json.loads(settings)["max_tokens"]
+    longest = max(written or READING, LEAST)
     check_lengths(task, samples, base, longest, engine.get("max_model_len"))
     start = Meter(Path(base).name, speed_settings(engine))
     with start.connecting():
         connected = connect(engine, base)
-    measured = requests(connected, [sample["tokens"] for sample in samples], longest, task, start)
+    # If answers are compared, the task's samples have the tokens of their options, too, and no response.
+    of_task = (task,) if written else ()
+    measured = requests(connected, [sample["tokens"] for sample in samples], longest, of_task, start)
     write_json(out, {"requests": measured})
     for each in measured:
         log.info(
@@ -51,18 +54,19 @@ def engine_rate(base: str, engine: Mapping[str, Any], settings: str, prompts: st
 
 
 def requests(
-    engine: Engine, prompts: Sequence[Sequence[int]], longest: int, task: str, start: Meter
+    engine: Engine, prompts: Sequence[Sequence[int]], longest: int, of_task: tuple[str, ...], start: Meter
 ) -> list[dict[str, Any]]:
     """Return the records of requests: for answers of one token and longer ones, up to `longest`, in a minute.
 
-    The answers of the last request are the longest that a minute is enough for, of as many prompts.
+    The answers of the last request are the longest that a minute is enough for, of as many prompts. They are
+    records of the tasks `of_task`, too.
     """
     begun = time.monotonic()
     salts = salts_of(prompts)
 
     def ask(number: int, tokens: int) -> tuple[dict[str, Any], float]:
         """Return the record of a request, and its seconds."""
-        meter = Meter(start.base, start.settings, (task,) if tokens == longest else ())
+        meter = Meter(start.base, start.settings, of_task if tokens == longest else ())
         # Prompts that were read before are answered from a cache, so the request has other ones, but for their number.
         asked = [list(prompt) for prompt in itertools.islice(itertools.cycle(prompts), number)]
         for prompt in asked[len(prompts) if tokens == longest else 0 :]:

@@ -96,8 +96,9 @@ class UrlRows(Tables):
     """Published CSV or JSON files."""
 
     url: Place = Field(description="Addresses of .csv or .json files.")
-    records: Lines | None = Field(
-        None, description="The levels of a JSON document that contain the records, outermost first."
+    records: Annotated[Lines | Sides, Words("a list of names, or {validation: …, test: …} of such")] | None = Field(
+        None,
+        description="The levels of a JSON document that contain the records, outermost first, or those for each side.",
     )
     split: Place | None = Field(None, description=SPLIT)
     path: Place | None = Field(None, description=COPY)

@@ -56,7 +56,7 @@ class Table:
 
 def tables(source: Source) -> list[Table]:
     """Return the tables of a source in the order of its pool: by split, then by config."""
-    apart = any(isinstance(source.get(key), Mapping) for key in ("split", "path", "url"))
+    apart = any(isinstance(source.get(key), Mapping) for key in ("split", "path", "url", "records"))
     found = [
         Table(side, split, config, path, url)
         for side in (SIDES if apart else (None,))
@@ -212,7 +212,7 @@ def _url_rows(source: Source, table: Table) -> list[Row]:
     """
     import datasets
 
-    levels = list(source.get("records") or ())
+    levels = [level for level in _of_side(source, "records", table.side) if level]
     form = Path(table.address).suffix.removeprefix(".")
     field = {"field": levels[0]} if levels and form == "json" else {}
     with _loading(table.address):
