@@ -26,7 +26,7 @@ Blocks = Mapping[str, tuple[Path | None, Callable[[Path], str]]]
 
 BLOCK = re.compile(r"^<!-- results: (?P<name>[\w ]+) -->\n(?P<text>.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)
 
-SHOWN = ("Best Single", "DARE_TIES", "LoraHub", "Model Swarms", "GENOME", "GENOME+", "CMA-ES (not in the paper)")
+SHOWN = ("Task arithmetic", "Validation LoRA", "Best Single", "DARE_TIES", "LoraHub", "Model Swarms", "GENOME", "GENOME+", "CMA-ES (not in the paper)")
 """The rows of Table 2 that the README shows."""
 
 MARKS = {"Best Single": "†", "Model Swarms": "‡"}

@@ -1,0 +1,97 @@
+"""What does a search add to simpler things? `python benchmarks/evidence.py` in a project with a finished default Table 2.
+
+Prints, in Markdown, each row of Table 2 with the samples that it evaluates, its means over all tasks, over those whose
+answers follow at once and over those that need working, and its difference from rows that need no search. Test
+samples, seeds, intervals and marks are those of the table (docs/statistics.md).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Annotated, Any
+
+import pandas as pd
+import typer
+from snakemake.utils import update_config
+from tabulate import tabulate
+
+from genome.report import tables
+from genome.report.layout import MEAN, Style
+from genome.report.uncertainty import uncertainty
+from genome.search.records import read_contents
+from genome.workflow.plan import Plan
+from genome.workflow.reading import read_plan
+from genome.workflow.results import TABLES
+from genome.yaml_files import read_yaml
+
+WORKING = {"sums", "polyglot_sums", "puzzles", "reading"}
+AGAINST = ("best_single", "task_arithmetic", "validation_lora", "lorahub")
+
+
+def rows(plan: Plan, project: Path) -> list[dict[str, Any]]:
+    """Return the rows of the page's table."""
+    settings = json.loads(json.dumps(TABLES["table2"].settings_of(plan)))
+    methods, columns, seeds = settings["methods"], settings["columns"], settings["seeds"]
+    tests = pd.read_csv(project / "results/tables/table2_scores.csv")["folder"].unique()
+    scores = tables.collect([f"{folder}/scores.json" for folder in tests])  # the csv file is rounded
+    blanks = settings.get("blanks", {})
+    complete = [row for row in methods if not blanks.get(row["label"])]
+    parts = {
+        "all": columns,
+        "at once": [column for column in columns if column["name"] not in WORKING],
+        "working": [column for column in columns if column["name"] in WORKING],
+    }
+    means = {part: _values(scores, complete, of_part, seeds) for part, of_part in parts.items()}
+    labels = {row["name"]: row["label"] for row in complete}
+    gains = {name: _gains(scores, complete, columns, seeds, name) for name in AGAINST if name in labels}
+    return [
+        {
+            "Method": row["shown"],
+            "Samples": _samples(scores, row, project),
+            **{f"Mean, {part}": means[part][row["label"]] for part in parts},
+            **{f"− {labels[name]}": gains[name].get(row["label"], "") for name in gains},
+        }
+        for row in complete
+    ]
+
+
+def _values(scores: pd.DataFrame, methods: Sequence[Any], columns: Sequence[Any], seeds: Sequence[int]) -> Any:
+    found = uncertainty(scores, methods, columns, seeds, Style("", mean=True)).query(f"test == '{MEAN}'")
+    return {row.method: f"{round(row.value, 2):.1f}" for row in found[found["versus"] == ""].itertuples()}
+
+
+def _gains(
+    scores: pd.DataFrame, methods: Sequence[Any], columns: Sequence[Any], seeds: Sequence[int], name: str
+) -> Any:
+    first = [row for row in methods if row["name"] == name]
+    ordered = [*first, *(row for row in methods if row["name"] != name)]
+    found = uncertainty(scores, ordered, columns, seeds, Style("", over_first_row=True, mean=True))
+    found = found[(found["test"] == MEAN) & (found["versus"] != "")]
+    return {
+        row.method: f"{row.value:+.1f} [{row.low:+.1f}, {row.high:+.1f}]{'*' if row.holds_holm == 'yes' else ''}"
+        for row in found.itertuples()
+    }
+
+
+def _samples(scores: pd.DataFrame, row: Mapping[str, Any], project: Path) -> str:
+    """Return how many validation samples a run of a row evaluates, with those that scored the experts."""
+    folders = [project / run for run in scores.loc[scores["method"] == row["variant"], "run"].unique()]
+    spent = [max((read_contents(x)["samples"] for x in run.rglob("population.json")), default=0) for run in folders]
+    return f"{fmean(spent):,.0f}" if any(spent) else "–"
+
+
+def main(
+    project: Annotated[Path, typer.Option(help="The project's folder.")] = Path(),
+    configfile: Annotated[Path | None, typer.Option(help="What the project was run with.")] = None,
+) -> None:
+    """Print the table."""
+    files = [project / "config.yaml", *([configfile] if configfile else [])]
+    config: dict[str, Any] = {}
+    for file in files:
+        update_config(config, read_yaml(file))
+    print(tabulate(rows(read_plan(config, project, files, check_sources=False), project), "keys", "pipe"))
+
+
+if __name__ == "__main__":
+    typer.run(main)
