@@ -26,7 +26,17 @@ Blocks = Mapping[str, tuple[Path | None, Callable[[Path], str]]]
 
 BLOCK = re.compile(r"^<!-- results: (?P<name>[\w ]+) -->\n(?P<text>.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)
 
-SHOWN = ("Task arithmetic", "Validation LoRA", "Best Single", "DARE_TIES", "LoraHub", "Model Swarms", "GENOME", "GENOME+", "CMA-ES (not in the paper)")
+SHOWN = (
+    "Task arithmetic",
+    "Validation LoRA",
+    "Best Single",
+    "DARE_TIES",
+    "LoraHub",
+    "Model Swarms",
+    "GENOME",
+    "GENOME+",
+    "CMA-ES (not in the paper)",
+)
 """The rows of Table 2 that the README shows."""
 
 MARKS = {"Best Single": "†", "Model Swarms": "‡"}
@@ -38,6 +48,9 @@ SEARCH = (
     "CMA-ES (not in the paper)",
     "CMA-ES on products (not in the paper)",
     "CMA-ES with races (not in the paper)",
+    "CMA-ES by likelihood (not in the paper)",
+    "Gauss-Newton (not in the paper)",
+    "Model Swarms",
 )
 
 TABLES = (*(f"table{number}" for number in (1, 2, 3, 4, 5, 7, 8, 10, 11)), "efficiency", "protocol")

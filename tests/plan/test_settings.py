@@ -38,7 +38,7 @@ def texts(plan):
         "dare_ties": runs.search_settings(plan, "dare_ties"),
         "ties": runs.search_settings(plan, "ties"),
         **{f"run {name}": settings.of_search(plan, SINGLE, name) for name in (*VARIANTS, *BASELINES)},
-        **{name: row.settings_of(plan) for name, row in RESULTS.items() if name != "across"},
+        **{name: row.settings_of(plan) for name, row in RESULTS.items() if name not in ("across", "front")},
         "study": tables.study_settings(plan),
     }
     for variant in ("genome_plus", "genome_plus-team"):

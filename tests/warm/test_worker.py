@@ -1,4 +1,4 @@
-"""Scripts in forks of a worker: they do what they do in a Python of their own, and no stale worker answers."""
+"""Scripts in forks of a worker: they do the same as in a separate Python, and no stale worker answers."""
 
 import importlib.util
 import os
@@ -22,7 +22,7 @@ IS_WARM = "import sys; print('numpy' in sys.modules)\n"
 
 @dataclass(frozen=True)
 class Run:
-    """A process of its own in the place of Snakemake, with a worker, and the package that both use."""
+    """A process in the place of Snakemake, with a worker, and the package that both use."""
 
     process: subprocess.Popen
     prefix: str
@@ -109,7 +109,7 @@ def test_a_script_runs_where_the_libraries_are_loaded(started):
         "import random, sys; sys.exit(random.random() == 0)",
     ],
 )
-def test_a_script_does_what_it_does_in_a_python_of_its_own(started, source, tmp_path):
+def test_a_script_does_what_it_does_in_a_separate_python(started, source, tmp_path):
     changes = {"WORD": "ä", "TMPDIR": str(tmp_path)}
     ours, own = started.run(source, **changes), started.run(source, GENOME_WORKER="", **changes)
     name = lambda result: result.stdout.replace("script1", "script0")  # noqa: E731
@@ -206,7 +206,7 @@ def test_only_this_user_reaches_the_worker(started):
     assert started.address.parent.stat().st_mode & 0o077 == 0
 
 
-def test_a_client_that_ends_before_it_has_asked_disturbs_nobody(started):
+def test_a_client_that_ends_before_it_has_asked_disturbs_no_other(started):
     from socket import AF_UNIX, socket
 
     for sent in (b"", b"\0", (1000).to_bytes(4, "big") + b"x"):

@@ -23,7 +23,7 @@ WORKER = "GENOME_WORKER"
 """The environment variable with the path of the worker's socket."""
 
 COLD = "GENOME_COLD"
-"""The environment variable that makes every script start a Python of its own, to compare or to look for a mistake."""
+"""The environment variable that makes every script start a separate Python, to compare or to look for a mistake."""
 
 WORTH = 5
 """Number of jobs from which on a worker saves more than it costs."""
@@ -51,7 +51,7 @@ MODULES_OF_RULES = {
 
 
 def is_worth(jobs: int) -> bool:
-    """Return whether a run of so many jobs should have a worker."""
+    """Return whether a run of that many jobs should have a worker."""
     return jobs >= WORTH and COLD not in os.environ
 
 

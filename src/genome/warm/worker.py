@@ -60,7 +60,7 @@ def _close(files: Iterable[int]) -> None:
 
 
 def run(request: Request) -> None:
-    """Run a script in this process, a fork of the worker, as a Python of its own would."""
+    """Run a script in this process, a fork of the worker, as a separate Python would."""
     os.setpgid(0, 0)
     for number, file in enumerate(request.files):
         os.dup2(file, number)
