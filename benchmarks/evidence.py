@@ -1,9 +1,9 @@
 """What does a search add to simpler things?
 
 `python benchmarks/evidence.py` in a project with a finished Table 2 prints, in Markdown, each of its rows with the
-samples that it evaluates, its means over all tasks, over those whose answers follow at once and over those that need working,
-and its differences from rows that need no search. Test samples, seeds, intervals and marks are those of the table
-(docs/statistics.md).
+samples that it evaluates, its means over all tasks, over those whose answers follow at once and over those that need
+working, and its differences from rows that need no search. Test samples, seeds, intervals and marks are those of the
+table (docs/statistics.md).
 """
 
 import json
