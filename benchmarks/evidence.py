@@ -27,7 +27,7 @@ from genome.workflow.results import TABLES
 from genome.yaml_files import read_yaml
 
 WORKING = {"sums", "polyglot_sums", "puzzles", "reading"}
-AGAINST = ("best_single", "task_arithmetic", "validation_lora", "lorahub")
+AGAINST = ("best_single", "task_arithmetic", "validation_lora")
 
 
 def rows(plan: Plan, project: Path) -> list[dict[str, Any]]:
