@@ -88,7 +88,13 @@ def conda_has_its_file(words):
     assert (PROJECT / words[words.index("-f") + 1]).exists()
 
 
+def python_has_its_file(words):
+    assert (PROJECT / words[0]).exists()
+    assert all((PROJECT / path).exists() for path in words if path.endswith(".yaml"))
+
+
 CHECKS = {
+    "python": python_has_its_file,
     "snakemake": snakemake_parses,
     "genome": genome_parses,
     "pip": pip_installs_the_tested_versions,
@@ -214,7 +220,7 @@ def pages_in(folder):
 def test_printed_numbers_are_those_of_the_tables(printer, monkeypatch, project, results, search_results):
     printed(printer, monkeypatch, results, "--search", search_results, "--project", project)
     readme = (project / "README.md").read_text()
-    rows = ["DARE_TIES | 50.1††‡", "LoraHub | 50.2", "Model Swarms | 50.3", "GENOME | 50.4", "GENOME+ | 50.5†"]
+    rows = ["DARE_TIES | 50.3††‡", "LoraHub | 50.4", "Model Swarms | 50.5", "GENOME | 50.6", "GENOME+ | 50.7†"]
     assert "".join(f"| {row} |\n" for row in rows) in readme
     assert "Mean test score of 2 tasks (%)" in readme
     assert (

@@ -263,7 +263,7 @@ def test_steps_of_a_part_of_the_samples_are_as_many_for_fewer_responses():
 
 def test_an_engine_that_answers_together_shares_its_steps_among_jobs():
     jobs, measured = [job("score_experts", tasks="sums") for _ in range(4)], timed(longest_tokens={"sums": 100.0})
-    rate = replace(measured.rate, per_step=1)
+    rate = Rate(0, 0, 1, "measured", 1, 4)
     alone, shared = (replace(SETTING, engine={"backend": backend}) for backend in ("transformers", "vllm"))
     for setting, faster in ((alone, 1), (shared, 2)):
         one, two = (forecast(jobs, setting, replace(measured, rate=rate), cores).seconds for cores in (1, 2))

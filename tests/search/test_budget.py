@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import GENERATIONS, Landscape, evolve, fake_experts, initial_population, next_generation, paper_settings
+from builders import GENERATIONS, SIZED, Landscape, evolve, fake_experts, initial_population, next_generation, paper_settings
 from genome.errors import GenomeError
 from genome.search import driver
 from genome.search.budget import Allowance, Budget, read_budget
@@ -59,7 +59,7 @@ def run(method, amount, generations=6, reserved=0, size=6, **changes):
     settings, landscape = paper_settings(method, **changes), Landscape(EXPERTS)
     start = score_experts(EXPERTS, landscape)
     history = [initial_population(EXPERTS, start, settings, size, 1, landscape)]
-    before = len(landscape.asked) - size
+    before = len(landscape.asked) - history[0].evaluations
     budget = Budget(amount, "samples")
     allowance = Allowance(budget, lambda: SAMPLES * (len(landscape.asked) - before), reserved, SAMPLES)
     for _ in range(generations):
@@ -83,7 +83,7 @@ def test_no_run_exceeds_its_budget(method, evaluations, kept):
     assert all(b.evaluations == a.evaluations for a, b in pairwise(history) if a.ended)
 
 
-@pytest.mark.parametrize("method", GENERATIONS)
+@pytest.mark.parametrize("method", SIZED)
 def test_generations_before_the_end_are_those_without_a_budget(method):
     free, _, _ = run(method, 10**9)
     history, _, allowance = run(method, SAMPLES * free[3].evaluations)
