@@ -359,7 +359,7 @@ PEERS = {
         functools.partial(model_swarms, our_draws=True), "{task}/model_swarms/n10/seed{seed}"
     ),
     "LoraHub, its authors' code": Peer(lorahub, "{task}/lorahub/seed{seed}"),
-    "DARE_TIES, PEFT, factors": Peer(peft_merge("dare_ties", 0.7), "static/dare_ties/seed{seed}"),
+    "DARE_TIES, PEFT, factors": Peer(peft_merge("dare_ties", 0.7), "static/dare_ties-factors/seed{seed}"),
     "DARE_TIES, PEFT, updates": Peer(peft_merge("dare_ties_svd", 0.7, 64), "static/dare_ties/seed{seed}"),
     "DARE_TIES, mergekit, normalised": Peer(
         mergekit_merge("dare_ties", density=0.7, normalize=True), "static/dare_ties/seed{seed}"
