@@ -58,7 +58,9 @@ TABLES = (*(f"table{number}" for number in (1, 2, 3, 4, 5, 7, 8, 10, 11)), "effi
 
 PORTRAITS = ("evolution", "family_tree", "expert_shares", "diversity")
 PICTURES = {
-    **{f"{name}.png": f"{name}.png" for name in ("figure2", "figure3", "learning_curve", "ensemble_by_k", "efficiency")},
+    **{
+        f"{name}.png": f"{name}.png" for name in ("figure2", "figure3", "learning_curve", "ensemble_by_k", "efficiency")
+    },
     **{f"{kind}.png": f"{kind}/facts_pro/genome_plus/n10/seed1.png" for kind in PORTRAITS},
 }
 """Files of docs/images to the files of results/figures that they are copies of."""

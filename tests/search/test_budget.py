@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import GENERATIONS, SIZED, Landscape, evolve, fake_experts, initial_population, next_generation, paper_settings
+from builders import (
+    GENERATIONS,
+    SIZED,
+    Landscape,
+    evolve,
+    fake_experts,
+    initial_population,
+    next_generation,
+    paper_settings,
+)
 from genome.errors import GenomeError
 from genome.search import driver
 from genome.search.budget import Allowance, Budget, read_budget
