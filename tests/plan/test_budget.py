@@ -61,6 +61,7 @@ def test_finalists_and_experts_are_kept_from_a_budget():
 
     assert reserved(result="search", ensemble=False) == 0
     assert reserved() == 1, "the base model"
+    assert reserved(result="knee") == 1
     assert reserved(objective="likelihood") == 5 + 1
     assert reserved(objective="likelihood", calibrated=True) == 5 + 2
     assert reserved(objective="likelihood", result="search", ensemble=False) == 1

@@ -15,6 +15,7 @@ from genome.forecast.times import side_by_side
 from genome.forecast.values import NO_TASKS, Cost, Forecast, Job, Measured, Setting
 from genome.genotype import FACTORS
 from genome.search.budget import read_budget
+from genome.search.finalists import asked
 from genome.search.method import Method
 from genome.search.methods import read_method
 from genome.search.methods.controls import ValidationLoraSettings
@@ -63,14 +64,14 @@ def _of_method(job: Job, setting: Setting) -> float:
 
 
 def _finalists(job: Job, setting: Setting) -> float:
-    """The search's best, unless it maximised the metric, and the base model.
-
-    The best expert has been scored, unless finalists are calibrated. A run that hands out what its search found asks
-    for nothing else.
-    """
+    """A run that hands out what its search found asks for the search's best only."""
     settings = _parsed(job.settings)
-    searched = settings["finalists"] if settings["measure"] else 0
-    return searched + (1 + settings.get("calibrated", False) if settings["result"] != SEARCH else 0)
+    return asked(
+        settings["finalists"],
+        others=settings["result"] != SEARCH,
+        known=not settings["measure"],
+        calibrated=settings.get("calibrated", False),
+    )
 
 
 def _none(job: Job, setting: Setting) -> float:

@@ -51,6 +51,15 @@ def finalists(
     return [replace(each, fitness=None, experience=None) for each in chosen]
 
 
+def asked(number: int, *, others: bool, known: bool, calibrated: bool) -> int:
+    """Return how many of `number` finalists `decide` has to ask for their answers, at most.
+
+    The search's best, unless their metric is `known`; with `others`, the base model and, if answers are `calibrated`,
+    the best expert, whose plain score is known.
+    """
+    return (0 if known else number) + (1 + calibrated if others else 0)
+
+
 def decide(
     population: Population,
     scored_experts: Population,

@@ -10,8 +10,9 @@ from functools import cache
 
 from genome.errors import GenomeError
 from genome.search.budget import Budget, read_budget
+from genome.search.finalists import asked
 from genome.search.measure import OF_PAPER
-from genome.search.settings import BEST_OF, FROM_EXPERTS, WITH_VALIDATION_LORA, measure_of, set_of
+from genome.search.settings import FROM_EXPERTS, SEARCH, WITH_VALIDATION_LORA, measure_of, set_of
 from genome.workflow import runs
 from genome.workflow.names import RunName, part_of
 from genome.workflow.plan import JSON, Plan
@@ -26,9 +27,9 @@ def reserved(plan: Plan, variant: str) -> int:
     """Return how many evaluations on all validation samples the finalists of a variant's runs cost at most."""
     number, result = runs.decided_by(plan, variant)
     measure = measure_of(plan.variant(variant).settings)
-    # The base, and if nothing is known by their fitness, the search's best; calibrated, the best expert, too.
-    searched = 0 if measure == OF_PAPER else number
-    return searched + (1 + measure.calibrated if number and result == BEST_OF else 0)
+    if not number:
+        return 0
+    return asked(number, others=result != SEARCH, known=measure == OF_PAPER, calibrated=measure.calibrated)
 
 
 def of_generation(plan: Plan, run: RunName, generation: int) -> Mapping[str, JSON]:
