@@ -19,15 +19,16 @@ import torch
 import typer
 import yaml
 
-from genome.engine.client import Request, ScoreRequest
+from genome.engine.messages import Request, ScoreRequest
 from genome.engine.model import Model
 from genome.engine.stops import ending
 from genome.experts.expert import Expert
 from genome.files import REMAKE, read_jsonl
 from genome.genotype import expert
 from genome.report.markdown import pipe_table
-from genome.scoring.fitness import Evaluator, Objective
-from genome.scoring.results import read_experts
+from genome.scoring.fitness import Evaluator
+from genome.scoring.manifest import read_experts
+from genome.scoring.objective import Objective
 from genome.search import driver
 from genome.search.measure import LIKELIHOOD, Measure
 from genome.search.methods import METHODS

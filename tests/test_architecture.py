@@ -1,6 +1,7 @@
 """The shape of the library: imports point down, slow ones stay behind their fence, and jobs start quickly."""
 
 import ast
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -187,3 +188,15 @@ def outer():
     def test_nested(): print()
 """
     assert silent(source) == ["test_nothing", "test_nested"]
+
+
+SCRIPTS = sorted(path for folder in ("benchmarks", "docs", "examples") for path in (PROJECT / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_scripts_import_what_the_library_has(path):
+    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+    for node in (node for node in nodes if (node.module or "").split(".")[0] == "genome"):
+        module = importlib.import_module(node.module)
+        for name in (alias.name for alias in node.names):
+            assert hasattr(module, name) or importlib.util.find_spec(f"{node.module}.{name}"), f"{node.module}.{name}"
