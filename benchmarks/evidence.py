@@ -38,41 +38,43 @@ def rows(plan: Plan, project: Path) -> list[dict[str, Any]]:
     scores = tables.collect([f"{folder}/scores.json" for folder in tests])  # the csv file is rounded
     blanks = settings.get("blanks", {})
     complete = [row for row in methods if not blanks.get(row["label"])]
+    tasks = [column["name"] for column in columns]
     parts = {
-        "all": columns,
-        "at once": [column for column in columns if column["name"] not in WORKING],
-        "working": [column for column in columns if column["name"] in WORKING],
+        "all": tasks,
+        "at once": [task for task in tasks if task not in WORKING],
+        "working": [task for task in tasks if task in WORKING],
     }
-    means = {part: _values(scores, complete, of_part, seeds) for part, of_part in parts.items()}
     labels = {row["name"]: row["label"] for row in complete}
-    gains = {name: _gains(scores, complete, columns, seeds, name) for name in AGAINST if name in labels}
+    against = {labels[name]: _compared(scores, complete, columns, seeds, name) for name in AGAINST if name in labels}
+    values = next(iter(against.values())).query("versus == ''").pivot(index="method", columns="test", values="value")
     return [
         {
             "Method": row["shown"],
             "Samples": _samples(scores, row, project),
-            **{f"Mean, {part}": means[part][row["label"]] for part in parts},
-            **{f"− {labels[name]}": gains[name].get(row["label"], "") for name in gains},
+            **{
+                f"Mean, {part}": f"{round(values.loc[row['label'], of_part].mean(), 2):.1f}"
+                for part, of_part in parts.items()
+            },
+            **{f"− {other}": _gain(found, row["label"], other) for other, found in against.items()},
         }
         for row in complete
     ]
 
 
-def _values(scores: pd.DataFrame, methods: Sequence[Any], columns: Sequence[Any], seeds: Sequence[int]) -> Any:
-    found = uncertainty(scores, methods, columns, seeds, Style("", mean=True)).query(f"test == '{MEAN}'")
-    return {row.method: f"{round(row.value, 2):.1f}" for row in found[found["versus"] == ""].itertuples()}
-
-
-def _gains(
+def _compared(
     scores: pd.DataFrame, methods: Sequence[Any], columns: Sequence[Any], seeds: Sequence[int], name: str
-) -> Any:
-    first = [row for row in methods if row["name"] == name]
-    ordered = [*first, *(row for row in methods if row["name"] != name)]
-    found = uncertainty(scores, ordered, columns, seeds, Style("", over_first_row=True, mean=True))
-    found = found[(found["test"] == MEAN) & (found["versus"] != "")]
-    return {
-        row.method: f"{row.value:+.1f} [{row.low:+.1f}, {row.high:+.1f}]{'*' if row.holds_holm == 'yes' else ''}"
-        for row in found.itertuples()
-    }
+) -> pd.DataFrame:
+    """Return the scores of all rows, and their differences from the row of a method."""
+    ordered = sorted(methods, key=lambda row: row["name"] != name)
+    return uncertainty(scores, ordered, columns, seeds, Style("", over_first_row=True, mean=True))
+
+
+def _gain(found: pd.DataFrame, label: str, other: str) -> str:
+    """Return the difference of two rows' means with its interval, and a star if it holds with Holm's correction."""
+    shown = found[(found["method"] == label) & (found["versus"] == other) & (found["test"] == MEAN)]
+    for row in shown.itertuples():
+        return f"{row.value:+.1f} [{row.low:+.1f}, {row.high:+.1f}]{'*' if row.holds_holm == 'yes' else ''}"
+    return ""
 
 
 def _samples(scores: pd.DataFrame, row: Mapping[str, Any], project: Path) -> str:

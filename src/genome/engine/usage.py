@@ -11,7 +11,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-USAGE = ("samples", "prompt_tokens", "response_tokens", "batches", "steps")
+TOKENS = ("prompt_tokens", "response_tokens")
+"""Tokens that an engine reads, and that it generates."""
+
+USAGE = ("samples", *TOKENS, "batches", "steps")
 """Answered prompts; tokens as the server counts them (a scored continuation is part of the prompt); batches and steps.
 """
 

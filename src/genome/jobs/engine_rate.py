@@ -15,7 +15,7 @@ from typing import Any
 from genome.engine.client import Engine
 from genome.engine.launcher import connect
 from genome.engine.messages import BASE, Request
-from genome.engine.usage import USAGE
+from genome.engine.usage import TOKENS, USAGE
 from genome.files import write_json
 from genome.jobs import log
 from genome.scoring.results import read_samples
@@ -48,7 +48,7 @@ def engine_rate(base: str, engine: Mapping[str, Any], settings: str, prompts: st
     for each in measured:
         log.info(
             "%d prompts at once: %d prompt tokens and %d response tokens in %.2f s",
-            *(each[name] for name in ("samples", "prompt_tokens", "response_tokens")),
+            *(each[name] for name in ("samples", *TOKENS)),
             sum(end - begin for begin, end in each["asked"]),
         )
 

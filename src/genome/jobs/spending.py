@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from genome.engine.messages import BUILT_IN
+from genome.engine.usage import TOKENS
 from genome.errors import GenomeError
 from genome.experts.expert import Expert
 from genome.genotype import expert, identity
@@ -15,8 +16,6 @@ from genome.search.driver import sha256_of
 from genome.search.measure import OF_PAPER
 from genome.search.population import Population
 from genome.tasks import Task
-
-TOKENS = ("prompt_tokens", "response_tokens")
 
 Objectives = Sequence[tuple[Task, Sequence[Mapping[str, Any]]]]
 """Tasks, each with the samples that are answered."""

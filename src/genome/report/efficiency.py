@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from genome.engine.usage import TOKENS
 from genome.errors import GenomeError
 from genome.files import write_text
 from genome.report import tables
@@ -25,8 +26,6 @@ from genome.scoring.results import read_record, read_scores
 from genome.scoring.statistics import Answered, read_report
 from genome.search.population import described
 from genome.search.records import read_contents
-
-TOKENS = ("prompt_tokens", "response_tokens")
 
 log = logging.getLogger("genome")
 

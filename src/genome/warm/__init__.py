@@ -19,8 +19,7 @@ from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
-WORKER = "GENOME_WORKER"
-"""The environment variable with the path of the worker's socket."""
+from genome.warm.client import WORKER
 
 COLD = "GENOME_COLD"
 """The environment variable that makes every script start a separate Python, to compare or to look for a mistake."""

@@ -12,11 +12,14 @@ import sys
 from _socket import AF_UNIX, SCM_RIGHTS, SOCK_STREAM, SOL_SOCKET, socket
 
 WORKER = "GENOME_WORKER"
+"""The environment variable with the path of the worker's socket."""
+
 TAKEN = b"y"
+"""What a worker answers to a script that it takes."""
 
 
 def served(script: str, address: str) -> int | None:
-    """Return the exit status of a script that the worker ran; None if there is no worker that takes it."""
+    """Return the exit status of a script that the worker ran; None if no worker takes it."""
     request = marshal.dumps((script, os.getcwd(), dict(os.environ)))  # noqa: PTH109
     files = b"".join(file.to_bytes(4, sys.byteorder) for file in (0, 1, 2))
     connection = socket(AF_UNIX, SOCK_STREAM)

@@ -9,8 +9,8 @@ first: multiples of the mean, the base model among them, are compared before any
 may then leave the prior is decided by the leave-one-out errors of the samples, in closed form. Several dampings, the
 best of them and its neighbours, are evaluated together, and each is credited with the loss that its leverages let
 expect on other samples. The search moves only to a mixture that is better than the mean of the experts by
-`confidence` standard errors over the samples. Where none is, neither measured nor predicted, there is no signal: the
-run evaluates nothing more, and the mean of the experts is its result.
+`confidence` standard errors over the samples. If no mixture is, measured or predicted, there is no signal: the run
+evaluates nothing more, and the mean of the experts is its result.
 
 All that is kept between generations are points and the losses of their samples: the model is made from them again.
 With `redraw`, each generation measures the Jacobian on its own samples, and the models of earlier ones are added.
