@@ -12,7 +12,7 @@ from genome.errors import GenomeError
 from genome.genotype import Genotype, expert, mixture, shared
 from genome.lora.materialise import WEIGHTS
 from genome.lora.shared import write_basis
-from genome.lora.store import link_adapter, store_genotypes
+from genome.lora.store import LOOKED, link_adapter, store_genotypes
 
 
 def test_store_names_folders_by_content(make_experts, tmp_path):
@@ -22,7 +22,7 @@ def test_store_names_folders_by_content(make_experts, tmp_path):
     again = store_genotypes([Genotype((0.5, 0.5))], experts, store)
     assert again == first[1:]
     assert store_genotypes([expert(0, 1)], experts[:1], store) == first[:1]
-    assert sorted(path.name for path in store.iterdir()) == sorted(path.name for path in first)
+    assert sorted(path.name for path in store.glob("[!.]*")) == sorted(path.name for path in first)
 
 
 def test_store_accepts_concurrent_publishing_of_the_same_content(make_experts, tmp_path):
@@ -31,7 +31,7 @@ def test_store_accepts_concurrent_publishing_of_the_same_content(make_experts, t
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(lambda _: store_genotypes([Genotype((0.5, 0.5))], experts, store), range(24)))
     assert len({path for [path] in results}) == 1
-    assert len(list(store.iterdir())) == 1
+    assert len(list(store.glob("[!.]*"))) == 1
 
 
 def test_store_removes_unused_adapters(make_experts, tmp_path, monkeypatch):
@@ -49,7 +49,7 @@ def test_store_removes_unused_adapters(make_experts, tmp_path, monkeypatch):
     os.close(lock)
     assert store_genotypes([locked], experts, tmp_path / "store") == folders[1:2]  # requested again, removed or not
     assert (folders[1] / WEIGHTS).is_file()
-    assert not list((tmp_path / "store").glob(".*"))
+    assert [path.name for path in (tmp_path / "store").glob(".*")] == [LOOKED]
 
 
 def test_store_does_not_look_for_unused_adapters_each_time(make_experts, tmp_path):
@@ -58,7 +58,7 @@ def test_store_does_not_look_for_unused_adapters_each_time(make_experts, tmp_pat
     os.utime(folder, (0, 0))
     store_genotypes([expert(1, 2)], make_experts(2), store)
     assert folder.exists()
-    os.utime(tmp_path / "store.looked", (0, 0))
+    os.utime(store / LOOKED, (0, 0))
     store_genotypes([expert(1, 2)], make_experts(2), store)
     assert not folder.exists()
 
@@ -73,7 +73,7 @@ def test_store_reports_a_full_disk_in_one_line(make_experts, tmp_path):
     outcome = run(limited, tmp_path)
     assert outcome.kind == REFUSED
     assert outcome.text.startswith(f"cannot write {store}: File too large; ")
-    assert not list(store.iterdir())
+    assert [path.name for path in store.iterdir()] == [LOOKED]
     (tmp_path / "file").touch()
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(GenomeError, match=f"^cannot write {place}: "):

@@ -21,9 +21,11 @@ from genome.lora.materialise import CONFIG, WEIGHTS, materialise
 UNUSED_SECONDS = 3600
 """How long an adapter that no job requests stays in the store."""
 
-
 LOOK_SECONDS = 60
 """How often unused adapters are looked for."""
+
+LOOKED = ".looked"
+"""A file of the store that was touched when unused adapters were last looked for."""
 
 
 def store_genotypes(
@@ -62,7 +64,7 @@ def _prune(store: Path) -> None:
 
     A run makes tens of thousands of adapters an hour, and looking at all of them takes longer than making some.
     """
-    looked = store.with_name(f"{store.name}.looked")
+    looked = store / LOOKED
     if looked.exists() and time.time() - looked.stat().st_mtime < LOOK_SECONDS:
         return
     with writing(store):
