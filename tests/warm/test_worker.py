@@ -9,12 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from genome import warm
+from genome.warm.client import HEAVY, HEAVY_SCRIPTS, LIGHT
 
 PACKAGE = Path(warm.__file__).parents[1]
 IS_WARM = "import sys; print('numpy' in sys.modules)\n"
@@ -26,22 +28,22 @@ class Run:
 
     process: subprocess.Popen
     prefix: str
-    address: Path
+    workers: Path
     package: Path
     folder: Path
 
-    def script(self, source: str) -> list[str]:
+    def script(self, source: str, name: str = "generation") -> list[str]:
         """Return the command by which Snakemake would run a script."""
-        path = self.folder / f"script{len(list(self.folder.glob('script*')))}.py"
+        path = self.folder / f"script{len(list(self.folder.glob('script*')))}.{name}.py"
         path.write_text(source)
         return ["bash", "-c", f"{self.prefix}{sys.executable} {path}"]
 
     def environment(self, **changes: str) -> dict[str, str]:
-        return {**os.environ, "GENOME_WORKER": str(self.address), "OMP_NUM_THREADS": "1", **changes}
+        return {**os.environ, "GENOME_WORKERS": str(self.workers), "OMP_NUM_THREADS": "1", **changes}
 
-    def run(self, source: str, **changes: str) -> subprocess.CompletedProcess:
+    def run(self, source: str, name: str = "generation", **changes: str) -> subprocess.CompletedProcess:
         return subprocess.run(
-            self.script(source), cwd=self.folder, env=self.environment(**changes), capture_output=True, text=True
+            self.script(source, name), cwd=self.folder, env=self.environment(**changes), capture_output=True, text=True
         )
 
     def start(self, source: str) -> subprocess.Popen:
@@ -51,8 +53,9 @@ class Run:
 START = """
 import os, sys
 from genome import warm
-print(warm.start_worker(["generation", "prepare_prompts"]), flush=True)
-print(os.environ["GENOME_WORKER"], flush=True)
+from genome.warm.client import HEAVY, HEAVY_SCRIPTS, LIGHT
+print(warm.start_workers(["generation", "searched_baseline", "searched_baseline"]), flush=True)
+print(os.environ["GENOME_WORKERS"], flush=True)
 sys.stdin.read()
 """
 
@@ -71,12 +74,14 @@ def started(tmp_path) -> Iterator[Run]:
         env={**os.environ, "PYTHONPATH": str(package.parent)},
     )
     assert process.stdout is not None
-    prefix, address = process.stdout.readline().rstrip("\n"), Path(process.stdout.readline().strip())
-    wait_for(address.exists)
-    yield Run(process, prefix, address, package, folder)
+    prefix, workers = process.stdout.readline().rstrip("\n"), Path(process.stdout.readline().strip())
+    wait_for(lambda: len([*workers.iterdir()]) == 2)
+    yield Run(process, prefix, workers, package, folder)
     process.kill()
     process.communicate()
-    wait_for(lambda: not address.parent.exists())
+    # A worker that a test has killed leaves its socket.
+    wait_for(lambda: not (workers / LIGHT).exists())
+    shutil.rmtree(workers, ignore_errors=True)
 
 
 def wait_for(condition: Callable[[], object]) -> None:
@@ -111,7 +116,7 @@ def test_a_script_runs_where_the_libraries_are_loaded(started):
 )
 def test_a_script_does_what_it_does_in_a_separate_python(started, source, tmp_path):
     changes = {"WORD": "ä", "TMPDIR": str(tmp_path)}
-    ours, own = started.run(source, **changes), started.run(source, GENOME_WORKER="", **changes)
+    ours, own = started.run(source, **changes), started.run(source, GENOME_WORKERS="", **changes)
     name = lambda result: result.stdout.replace("script1", "script0")  # noqa: E731
     assert (ours.returncode, name(ours), ours.stderr) == (own.returncode, name(own), own.stderr)
 
@@ -136,6 +141,20 @@ def test_forks_draw_different_random_numbers(started):
     source = "import random, secrets, tempfile; print(random.random(), secrets.token_hex(8), tempfile.mktemp())"
     first, second = started.run(source).stdout.split(), started.run(source).stdout.split()
     assert all(a != b for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize(("name", "loaded"), [("generation", False), ("baseline", True)])
+def test_only_scripts_that_need_them_run_where_large_libraries_are_loaded(started, name, loaded):
+    assert started.run("import sys; print('nevergrad' in sys.modules)", name).stdout == f"{loaded}\n"
+
+
+@pytest.mark.parametrize("name", ["generation", "baseline"])
+def test_a_script_runs_by_the_other_worker_or_alone_when_one_is_killed(started, name):
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if process.read_bytes().split(b"\0")[4:5] == [os.fsencode(started.workers / HEAVY)]:
+                os.kill(int(process.parent.name), signal.SIGKILL)
+    assert started.run(IS_WARM, name).stdout == "True\n"
 
 
 def test_a_killed_script_is_a_failed_one(started):
@@ -198,12 +217,12 @@ def test_scripts_with_more_threads_load_numpy_for_them(started):
 
 def test_scripts_run_without_a_worker(started):
     started.process.kill()
-    wait_for(lambda: not started.address.parent.exists())
+    wait_for(lambda: not started.workers.exists())
     assert started.run(IS_WARM).stdout == "False\n"
 
 
-def test_only_this_user_reaches_the_worker(started):
-    assert started.address.parent.stat().st_mode & 0o077 == 0
+def test_only_this_user_reaches_the_workers(started):
+    assert started.workers.stat().st_mode & 0o077 == 0
 
 
 def test_a_client_that_ends_before_it_has_asked_disturbs_no_other(started):
@@ -211,7 +230,7 @@ def test_a_client_that_ends_before_it_has_asked_disturbs_no_other(started):
 
     for sent in (b"", b"\0", (1000).to_bytes(4, "big") + b"x"):
         with socket(AF_UNIX) as client:
-            client.connect(str(started.address))
+            client.connect(str(started.workers / LIGHT))
             client.send(sent)
     assert started.run(IS_WARM).stdout == "True\n"
 
@@ -238,9 +257,13 @@ def test_a_worker_can_be_refused(monkeypatch):
 
 def test_what_is_loaded_for_rules_are_modules_and_rules():
     rules = "".join(path.read_text() for path in (PACKAGE.parents[1] / "workflow/rules").glob("*.smk"))
+    scripts = set()
     for rule, modules in warm.MODULES_OF_RULES.items():
-        assert re.search(rf"rule (\w+ as )?{rule}( with)?:", rules)
+        found = re.search(rf"rule (\w+ as )?{rule}( with)?:", rules)
+        assert found
+        scripts.add((found[1] or rule).removesuffix(" as "))
         assert all(importlib.util.find_spec(module) for module in modules)
+    assert scripts == HEAVY_SCRIPTS  # a rule's script has the rule's name
 
 
 def test_what_is_loaded_for_every_run_loads_quickly():

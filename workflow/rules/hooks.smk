@@ -1,5 +1,5 @@
 # Requires: `plan`, Snakemake's workflow object, and the jobs that it has planned.
-# Provides: the actions at the start and the end of a run: owning and stopping the engine, starting the worker that runs
+# Provides: the actions at the start and the end of a run: owning and stopping the engine, starting the workers that run
 #   scripts, and a forecast of the costs.
 #   `genome plan` makes a dry run with GENOME_PLAN in its environment: the planned jobs are written to that file.
 
@@ -10,7 +10,7 @@ from snakemake.logging import logger
 from snakemake.shell import shell
 
 from genome.forecast import forecast, headline, measure
-from genome.warm import is_worth, start_worker
+from genome.warm import is_worth, start_workers
 from genome.workflow.costs import hand_over, jobs_of, setting_of
 
 
@@ -51,10 +51,10 @@ def stop_engine():
 
 
 def warm_up():
-    """Have scripts run in forks of a worker, if there are enough of them on this machine."""
+    """Have scripts run in forks of workers, if there are enough of them on this machine."""
     rules = [job.rule.name for job in workflow.dag.needrun_jobs()]
     if workflow.local_exec and is_worth(len(rules)):
-        shell.prefix(start_worker(rules))
+        shell.prefix(start_workers(rules))
 
 
 def announce_plan():

@@ -1,12 +1,15 @@
 """Scripts that do not wait for Python: forks of a worker that has the libraries loaded.
 
-A job of a small model is mostly Python's start and imports. A run therefore has one worker (`worker.py`), and Snakemake
+A job of a small model is mostly Python's start and imports. A run therefore has a worker (`worker.py`), and Snakemake
 starts `client.py` in place of a script: it hands the script to the worker, whose fork runs it with the client's
 environment, folder, input and output, and ends with the fork's exit status. The bytes that a script writes are the same
 either way.
 
-Where the worker cannot serve, the client becomes the script's own process: without a worker, with more than one thread,
-or when the package's source has changed since the worker loaded it.
+To fork a process takes the longer, the more it has loaded: 5 ms with numpy, 30 ms with PyTorch. The few scripts that
+need PyTorch, transformers or nevergrad therefore have a second worker.
+
+Where no worker can serve, the client becomes the script's own process: without a worker, with more than one thread, or
+when the package's source has changed since the worker loaded it.
 """
 
 import os
@@ -19,7 +22,7 @@ from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
-from genome.warm.client import WORKER
+from genome.warm.client import HEAVY, LIGHT, WORKERS
 
 COLD = "GENOME_COLD"
 """The environment variable that makes every script start a separate Python, to compare or to look for a mistake."""
@@ -35,7 +38,7 @@ MODULES = (
     "genome.jobs.evolution",
     "genome.jobs.finalists",
 )
-"""What is loaded for every run."""
+"""What the first worker loads."""
 
 TOKENIZERS = ("transformers.models.auto.tokenization_auto",)
 TRAINING = (*TOKENIZERS, "genome.lora.held_out", "peft")
@@ -46,7 +49,7 @@ MODULES_OF_RULES = {
     "train_adapter": TRAINING,
     "validation_lora": TRAINING,
 }
-"""What is loaded for a run with several jobs of a rule; these take a second or more."""
+"""What the second worker loads as well, for a run with several jobs of a rule; these take a second or more."""
 
 
 def is_worth(jobs: int) -> bool:
@@ -54,31 +57,38 @@ def is_worth(jobs: int) -> bool:
     return jobs >= WORTH and COLD not in os.environ
 
 
-def start_worker(rules: Iterable[str]) -> str:
-    """Start this process's worker; return what a shell command "PYTHON SCRIPT" starts with.
+def start_workers(rules: Iterable[str]) -> str:
+    """Start this process's workers; return what a shell command "PYTHON SCRIPT" starts with.
 
     `rules` has the rule of every planned job.
 
-    The environment variable GENOME_WORKER tells the clients where it is. The worker runs in the background and ends
-    when its standard input is closed, hence with this process.
+    The environment variable GENOME_WORKERS tells the clients where they are. They run in the background and end when
+    their standard input is closed, hence with this process.
     """
-    # Only this user may enter the folder: the worker runs whatever it is handed.
-    address = Path(tempfile.mkdtemp(prefix="genome-")) / "worker"
+    # Only this user may enter the folder: a worker runs whatever it is handed.
+    folder = tempfile.mkdtemp(prefix="genome-")
     several = [rule for rule, jobs in Counter(rules).items() if jobs > 1]
-    modules = [*MODULES, *chain.from_iterable(MODULES_OF_RULES.get(rule, ()) for rule in several)]
+    of_rules = [*chain.from_iterable(MODULES_OF_RULES.get(rule, ()) for rule in several)]
+    _start(f"{folder}/{LIGHT}", MODULES)
+    if of_rules:
+        _start(f"{folder}/{HEAVY}", [*MODULES, *dict.fromkeys(of_rules)])
+    os.environ[WORKERS] = folder
+    client = Path(__file__).with_name("client.py")
+    return f"exec {shlex.quote(sys.executable)} -I -S {shlex.quote(str(client))} ".replace("{", "{{").replace("}", "}}")
+
+
+def _start(address: str, modules: Iterable[str]) -> None:
+    """Start a worker that listens at a socket and loads modules."""
     # With one thread numpy starts none, which a fork would not have.
     threads = dict.fromkeys(["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"], "1")
     _started.append(
         subprocess.Popen(
-            [sys.executable, "-P", "-m", "genome.warm.worker", str(address), *modules],
+            [sys.executable, "-P", "-m", "genome.warm.worker", address, *modules],
             stdin=subprocess.PIPE,
             env={**os.environ, **threads},
             start_new_session=True,  # keys pressed in the terminal are for Snakemake and the clients
         )
     )
-    os.environ[WORKER] = str(address)
-    client = Path(__file__).with_name("client.py")
-    return f"exec {shlex.quote(sys.executable)} -I -S {shlex.quote(str(client))} ".replace("{", "{{").replace("}", "}}")
 
 
 _started: list[subprocess.Popen[bytes]] = []  # a worker lives as long as the pipe to it

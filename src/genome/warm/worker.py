@@ -1,4 +1,4 @@
-"""The worker of a run: a process that has the libraries loaded and runs each script in a fork of itself.
+"""A worker of a run: a process that has the libraries loaded and runs each script in a fork of itself.
 
 python -P -m genome.warm.worker SOCKET MODULE...
 """
@@ -9,7 +9,6 @@ import marshal
 import os
 import runpy
 import selectors
-import shutil
 import signal
 import sys
 import tempfile
@@ -152,7 +151,9 @@ def main() -> None:
         try:
             serve(listener, loaded)
         finally:
-            shutil.rmtree(address.parent, ignore_errors=True)
+            address.unlink(missing_ok=True)
+            with suppress(OSError):  # the other worker is still there
+                address.parent.rmdir()
 
 
 if __name__ == "__main__":
