@@ -84,16 +84,21 @@ def _samples(scores: pd.DataFrame, row: Mapping[str, Any], project: Path) -> str
     return f"{fmean(spent):,.0f}" if any(spent) else "–"
 
 
+def plan_of(project: Path, config_file: Path | None) -> Plan:
+    """Return the plan of a project, run with its config.yaml and another file."""
+    files = [project / "config.yaml", *([config_file] if config_file else [])]
+    config: dict[str, Any] = {}
+    for file in files:
+        update_config(config, read_yaml(file))
+    return read_plan(config, project, files, check_sources=False)
+
+
 def main(
     project: Annotated[Path, typer.Option(help="The project's folder.")] = Path(),
     configfile: Annotated[Path | None, typer.Option(help="What the project was run with.")] = None,
 ) -> None:
     """Print the table."""
-    files = [project / "config.yaml", *([configfile] if configfile else [])]
-    config: dict[str, Any] = {}
-    for file in files:
-        update_config(config, read_yaml(file))
-    print(tabulate(rows(read_plan(config, project, files, check_sources=False), project), "keys", "pipe"))
+    print(tabulate(rows(plan_of(project, configfile), project), "keys", "pipe"))
 
 
 if __name__ == "__main__":
