@@ -42,8 +42,14 @@ CONTROLS = ("base", "best_single", "validation_lora")
 VALIDATION, TEST = 200, 1000
 """Samples that choose, and samples that report, if there are enough rows."""
 
+LENGTH = ("generations", "budget")
+"""Options that say how long a run is: what it finds on its way does not depend on them."""
+
 SEARCHING = ("generation", "baseline")
 """Stages of methods whose result is a mixture of experts."""
+
+VLLM = Path(".vllm/bin/python")
+"""The Python of `--engine vllm`."""
 
 NAMED = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]*)=(.+)")
 """A source with a name: NAME=SOURCE."""
@@ -70,8 +76,7 @@ COMMENTS = {
     "population_size": "Candidates of a generation (N), and generations (K). More of both search longer.",
     "splits": "Samples that choose, and samples that report. The more choose, the less does luck.",
     "adapters": "Which generations keep adapters: all, final or none; `genome materialise` rebuilds any of them.",
-    "budget": "What a run may cost.",
-    "methods": "One adapter is handed out, not an ensemble.",
+    "methods": "One adapter is handed out, not an ensemble. A `budget` is what a run may cost.",
     "engine": "The server that answers for the models.",
     "table1": "What `snakemake --cores all` shows. The last variant is the search whose adapter is exported.",
 }
@@ -84,6 +89,7 @@ class Wanted:
 
     base, experts: folders, or OWNER/NAME[@revision][:subfolder] of the hub
     task: a file of rows, a task file, or the name of a task
+    generations: of the search; None: the default of the config
     question, answer, options, kind, prompt: what rows do not show, as in `Said`
     engine: a backend, the address of a server, or the Python of an environment that has vLLM
     settings: further keys of the config, laid over all others
@@ -93,6 +99,7 @@ class Wanted:
     experts: Mapping[str, str]
     task: str
     method: str = METHOD
+    generations: int | None = None
     budget: str | None = None
     seed: int = 1
     engine: str | None = None
@@ -121,30 +128,38 @@ def named_experts(given: Sequence[str]) -> dict[str, str]:
     return dict(zip(names, sources, strict=True))
 
 
-def prepare(out: Path, wanted: Wanted | None) -> None:
+def prepare(out: Path, wanted: Wanted | None) -> dict[str, Any]:
     """Write a user's folder; without a wish, the folder must be there already.
 
-    A config that is there stays as it is. GenomeError if it says something else than what is wanted, if a config or a
-    task would not be valid, or if the folder has files of other programs.
+    A config that is there stays as it is. Return what is wanted of `LENGTH` if it says the same but for this.
+    GenomeError if it says something else than what is wanted, if a config or a task would not be valid, or if the
+    folder has files of other programs.
     """
     config = out / CONFIG
     if wanted is None:
         if not is_file(out / SNAKEFILE) or not is_file(config):
             raise GenomeError(f"{out}: no {CONFIG} and {SNAKEFILE} of `genome init`; give --base, --expert and --task")
-        return
+        return {}
     files = contents(out, wanted)
     if is_file(config):
-        other = [name for name, text in files.items() if _says(out / name) != yaml.safe_load(text)]
+        now = {name: _says(out / name) for name in files}
+        then = {name: yaml.safe_load(text) for name, text in files.items()}
+        other = [name for name in files if now[name] != then[name]]
+        method = _method(wanted.method, read_yaml(project() / CONFIG)["variants"])
+        length = length_in(then[CONFIG], method)
+        if other == [CONFIG] and overlay(now[CONFIG], of_length(length, method)) == then[CONFIG]:
+            return dict(length.items() - length_in(now[CONFIG], method).items())
         if other:
             raise GenomeError(
                 f"{out / other[0]} is there and says something else than these options; change the file and call "
                 f"`genome evolve --out {out}` alone, or choose another --out"
             )
-        return
+        return {}
     if is_file(out / SNAKEFILE):
         raise GenomeError(f"{out}: it has a Snakefile of another workflow; choose another --out")
     for name, text in {**files, PROFILE: _profile(), SNAKEFILE: INCLUDING}.items():
         write_text(out / name, text)
+    return {}
 
 
 def contents(out: Path, wanted: Wanted) -> dict[str, str]:
@@ -160,6 +175,7 @@ def contents(out: Path, wanted: Wanted) -> dict[str, str]:
 def _config(out: Path, wanted: Wanted, task: str, rows: int | None, defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Return the config of a folder; `rows` is how many samples the task has, None if that is not known."""
     method = _method(wanted.method, defaults["variants"])
+    _check_length(method, wanted)
     experts = {name: _source(out, text) for name, text in wanted.experts.items()}
     suite = {"model": _source(out, wanted.base), "experts": experts}
     validation = VALIDATION if rows is None else min(VALIDATION, rows // 2)
@@ -172,14 +188,26 @@ def _config(out: Path, wanted: Wanted, task: str, rows: int | None, defaults: Ma
         "generations": defaults["generations"],
         "splits": {"validation": validation, "test": TEST if enough else "rest"},
         "adapters": "none",
-        **({"budget": wanted.budget} if wanted.budget is not None else {}),
         **({"methods": {method: {"ensemble": False}}} if "ensemble" in _settings(method) else {}),
         **({"engine": _engine(wanted.engine)} if wanted.engine else {}),
         "table1": {"tasks": [task]},
         "table2": {"tasks": [task], "variants": [*CONTROLS, wanted.method]},
         "all": ["table1", "table2"],
     }
-    return overlay(config, wanted.settings)
+    length = {key: value for key in LENGTH if (value := getattr(wanted, key)) is not None}
+    return overlay(overlay(config, of_length(length, method)), wanted.settings)
+
+
+def of_length(length: Mapping[str, Any], method: str) -> dict[str, Any]:
+    """Return the keys of a config that give a method's runs a length, by the names of `LENGTH`."""
+    top = {key: value for key, value in length.items() if key != "budget"}
+    return {**top, "methods": {method: {"budget": length["budget"]}}} if "budget" in length else top
+
+
+def length_in(config: Mapping[str, Any], method: str) -> dict[str, Any]:
+    """Return the length that a config gives a method's runs, as far as it does."""
+    given = {**config, **((config.get("methods") or {}).get(method) or {})}
+    return {key: given[key] for key in LENGTH if key in given}
 
 
 def _method(variant: str, variants: Mapping[str, Any]) -> str:
@@ -191,6 +219,14 @@ def _method(variant: str, variants: Mapping[str, Any]) -> str:
     return known[variant]
 
 
+def _check_length(method: str, wanted: Wanted) -> None:
+    """Raise GenomeError if a method has no choice of what is wanted of the length of a run."""
+    if wanted.generations is not None and METHODS[method].stage != "generation":
+        raise GenomeError(f"--generations: {method} has none; docs/config.md lists its settings (methods.{method})")
+    if wanted.budget is not None and "budget" not in _settings(method):
+        raise GenomeError(f"--budget: {method} has none; docs/config.md lists its settings (methods.{method})")
+
+
 def _settings(method: str) -> Mapping[str, Any]:
     return vars(METHODS[method].settings())
 
@@ -199,13 +235,14 @@ def _engine(text: str) -> dict[str, Any]:
     """Return the engine that one word names: a backend, an address, or the Python of vLLM's environment."""
     if re.match("https?://", text):
         return {"backend": "url", "url": text}
-    python = Path(".vllm/bin/python" if text == "vllm" else text).expanduser()
+    python = Path(VLLM if text == "vllm" else text).expanduser()
     if text == "transformers":
         return {"backend": text}
     if not is_file(python):
+        made = f" make its environment, conda env create -f envs/vllm.yaml -p {VLLM.parent.parent}, or"
         raise GenomeError(
-            f"--engine {text}: no file {python}; give `transformers`, http://HOST:PORT, or the Python of an "
-            "environment that has vLLM (docs/engines.md)"
+            f"--engine {text}: no file {python};{made if text == 'vllm' else ''} give `transformers`, "
+            "http://HOST:PORT, or the Python of an environment that has vLLM (docs/engines.md)"
         )
     return {"backend": "vllm", "python": str(python.absolute())}
 
