@@ -1,6 +1,6 @@
 """`genome.evolve`, and the commands of the same names: a folder, a run of the workflow in it, and its result.
 
-`folder` writes a config, and a task from a look at its rows (`guess`); `longer` raises how long it searches; `running`
+`folder` writes a config, and a task from a look at its rows (`guess`); `longer` raises its `length`; `running`
 runs Snakemake (`runner`) and follows what it says; `progress` shows that, with the time that `remaining` forecasts;
 `outcome` reads what came out, and `advice` says what to use; `cleaning` removes what can be made again.
 """
@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from genome.api.folder import CONFIG, LENGTH, METHOD, Wanted, named_experts, prepare
+from genome.api.folder import CONFIG, METHOD, Wanted, named_experts, prepare
+from genome.api.length import LENGTH
 from genome.api.longer import lengthen
 from genome.api.outcome import Evolved, aim_of, outcome
 from genome.errors import GenomeError

@@ -15,8 +15,9 @@ from typing import Any
 import yaml
 
 from genome.api.guess import Said, guess_task
+from genome.api.length import LENGTH, check_length, length_in, of_length
 from genome.config.anchors import anchored, map_paths
-from genome.config.check import read_config, read_task_files
+from genome.config.check import check_paths, read_config, read_task_files
 from genome.config.values import overlay
 from genome.errors import GenomeError, nearest
 from genome.files import is_file, write_text
@@ -41,9 +42,6 @@ CONTROLS = ("base", "best_single", "validation_lora")
 
 VALIDATION, TEST = 200, 1000
 """Samples that choose, and samples that report, if there are enough rows."""
-
-LENGTH = ("generations", "budget")
-"""Options that say how long a run is: what it finds on its way does not depend on them."""
 
 SEARCHING = ("generation", "baseline")
 """Stages of methods whose result is a mixture of experts."""
@@ -167,15 +165,16 @@ def contents(out: Path, wanted: Wanted) -> dict[str, str]:
     name, definition, task_text, rows = _task(out, wanted)
     defaults = read_yaml(project() / CONFIG)
     config = _config(out, wanted, name, rows, defaults)
-    tasks = read_task_files(project() / TASKS) | ({name: definition} if definition else {})
-    read_config(overlay(defaults, config), tasks)  # refuses what is not valid
+    tasks = read_task_files(project() / TASKS) | ({name: _placed(out, definition)} if definition else {})
+    check_paths(read_config(_placed(out, overlay(defaults, config)), tasks), tasks)  # refuses what is not valid
     return {CONFIG: _commented(config), **({f"{TASKS}/{name}.yaml": task_text} if definition else {})}
 
 
 def _config(out: Path, wanted: Wanted, task: str, rows: int | None, defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Return the config of a folder; `rows` is how many samples the task has, None if that is not known."""
     method = _method(wanted.method, defaults["variants"])
-    _check_length(method, wanted)
+    length = {key: value for key in LENGTH if (value := getattr(wanted, key)) is not None}
+    check_length(length, method)
     experts = {name: _source(out, text) for name, text in wanted.experts.items()}
     suite = {"model": _source(out, wanted.base), "experts": experts}
     validation = VALIDATION if rows is None else min(VALIDATION, rows // 2)
@@ -194,20 +193,7 @@ def _config(out: Path, wanted: Wanted, task: str, rows: int | None, defaults: Ma
         "table2": {"tasks": [task], "variants": [*CONTROLS, wanted.method]},
         "all": ["table1", "table2"],
     }
-    length = {key: value for key in LENGTH if (value := getattr(wanted, key)) is not None}
     return overlay(overlay(config, of_length(length, method)), wanted.settings)
-
-
-def of_length(length: Mapping[str, Any], method: str) -> dict[str, Any]:
-    """Return the keys of a config that give a method's runs a length, by the names of `LENGTH`."""
-    top = {key: value for key, value in length.items() if key != "budget"}
-    return {**top, "methods": {method: {"budget": length["budget"]}}} if "budget" in length else top
-
-
-def length_in(config: Mapping[str, Any], method: str) -> dict[str, Any]:
-    """Return the length that a config gives a method's runs, as far as it does."""
-    given = {**config, **((config.get("methods") or {}).get(method) or {})}
-    return {key: given[key] for key in LENGTH if key in given}
 
 
 def _method(variant: str, variants: Mapping[str, Any]) -> str:
@@ -217,14 +203,6 @@ def _method(variant: str, variants: Mapping[str, Any]) -> str:
     if variant not in searching:
         raise GenomeError(f"--method {variant}: not a search for a mixture of experts; {nearest(variant, searching)}")
     return known[variant]
-
-
-def _check_length(method: str, wanted: Wanted) -> None:
-    """Raise GenomeError if a method has no choice of what is wanted of the length of a run."""
-    if wanted.generations is not None and METHODS[method].stage != "generation":
-        raise GenomeError(f"--generations: {method} has none; docs/config.md lists its settings (methods.{method})")
-    if wanted.budget is not None and "budget" not in _settings(method):
-        raise GenomeError(f"--budget: {method} has none; docs/config.md lists its settings (methods.{method})")
 
 
 def _settings(method: str) -> Mapping[str, Any]:
@@ -257,6 +235,11 @@ def _path(out: Path, path: str | Path) -> str:
     """Return a path as a file in `out` names it: relative if it is inside, otherwise absolute."""
     whole = Path(path).expanduser().absolute()
     return str(whole.relative_to(out.absolute()) if whole.is_relative_to(out.absolute()) else whole)
+
+
+def _placed(out: Path, value: Any) -> Any:
+    """Return what a file in `out` says with the paths that a run there would read."""
+    return map_paths(value, lambda _, path: str(out.absolute() / path))
 
 
 def _task(out: Path, wanted: Wanted) -> tuple[str, dict[str, Any] | None, str, int | None]:

@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from genome.api.folder import CONFIG, of_length
+from genome.api.folder import CONFIG
+from genome.api.length import check_length, of_length
 from genome.api.outcome import Aim, aim_of
 from genome.config.values import overlay
 from genome.errors import GenomeError
@@ -28,7 +29,9 @@ def lengthen(folder: Path, more: Mapping[str, Any]) -> None:
     GenomeError if they are lower than before, if they are not valid, or if the search would have to begin again.
     """
     file, before = folder / CONFIG, aim_of(folder)
-    changes = of_length(more, before.plan.variant(before.method).method.name)
+    method = before.plan.variant(before.method).method.name
+    check_length(more, method)
+    changes = of_length(more, method)
     after = aim_of(folder, changes)
     if "generations" in more:
         _check_generations(before, after)
@@ -45,8 +48,6 @@ def lengthen(folder: Path, more: Mapping[str, Any]) -> None:
 
 def _check_generations(before: Aim, after: Aim) -> None:
     asked, old = (aim.plan.config.generations for aim in (after, before))
-    if not after.plan.evolves(after.method):
-        raise GenomeError(f"--generations: {after.method} has none; docs/config.md lists its settings")
     if asked < old:
         raise GenomeError(f"--generations {asked}: the run in {before.folder} has {old}; choose more, or another --out")
 

@@ -72,4 +72,6 @@ def standing(aim: Aim) -> str:
 
 def _left(remaining: Remaining, course: Course) -> str:
     left = remaining.at(time.monotonic(), course.finished)
-    return "" if left is None else f"{'about' if left.whole else 'at least'} {duration(left.seconds)} left"
+    if left is None or left.seconds < 0.5:
+        return ""
+    return f"{'about' if left.whole else 'at least'} {duration(left.seconds)} left"

@@ -7,7 +7,7 @@ rest is a lower limit.
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
@@ -67,17 +67,24 @@ class Remaining:
             return None
         left = [job for number, job in _numbered(jobs) if number > finished.get(job.stage, 0)]
         started = any(finished.get(stage) for stage in STAGES) and not setting.engine.get("per_job")
-        quick = [seconds for stage, seconds in measured.own_seconds.items() if stage not in TELLING]
-        others = {job.stage: fmean(quick) for job in left if quick and job.stage not in TELLING}
         measured = replace(
             measured,
             start_seconds=0 if started else measured.start_seconds,
-            own_seconds={**others, **measured.own_seconds},
+            own_seconds=_filled(measured.own_seconds, {job.stage for job in left}),
         )
         result = forecast(left, setting, measured, self._cores)
         if result.seconds is None:
             return None
         return Left(result.seconds, not result.total.untimed and not result.untimed.keys() & NAMED.keys())
+
+
+def _filled(own: Mapping[str, float], stages: Iterable[str]) -> dict[str, float]:
+    """Return how long jobs of stages take by themselves: as long as others that ask the engine, too, or neither do."""
+    filled = dict(own)
+    for stage in set(stages) - own.keys() - NAMED.keys():
+        alike = [time for each, time in own.items() if each not in NAMED and (each in STAGES) == (stage in STAGES)]
+        filled |= {stage: fmean(alike)} if alike else {}
+    return filled
 
 
 def _numbered(jobs: Sequence[Job]) -> Iterator[tuple[int, Job]]:
