@@ -96,7 +96,7 @@ def test_a_budget_in_tokens_needs_the_records_before_generation_1(plan):
         ("genome_plus", {}, True),
         ("model_swarms", {}, True),
         ("gauss_newton", {}, False),
-        ("genome_plus", {"samples": 20, "redraw": True}, False),
+        ("cma_es", {"samples": 20, "redraw": True}, False),
     ],
 )
 def test_what_a_generation_may_spend_is_known_before_for_most_searches(method, changes, known):
