@@ -149,6 +149,6 @@ def test_tasks_are_whole_and_ask_for_the_answer_alone():
     assert json.dumps(guessed(rows).fields)
 
 
-def test_one_column_is_no_task():
+def test_one_column_is_not_enough():
     rows = [{"question;answer": f"{n};{n}"} for n in range(30)]
     assert "rows.jsonl: one column only (question;answer); a task needs a question and its answer" in refusal(rows)

@@ -15,7 +15,7 @@ from plan.plans import plan_of
 
 RUN = "sums/cma_es/n10/seed1"
 SAMPLE, OWN, START, TRAINING = 0.02, 1.0, 60.0, 300.0
-"""Seconds of a sample, of a job beside its samples, of the engine's start, and of the training."""
+"""Seconds of a sample, of a job without its samples, of the engine's start, and of the training."""
 
 EXPERTS, VALIDATION, TEST, POPULATION = ["add", "sub"], 100, 50, 10
 

@@ -154,7 +154,7 @@ def test_a_longer_run_goes_on_with_the_bytes_of_one_call(evolved, user):
 
 @pytest.fixture
 def server(user, monkeypatch):
-    """The state of a server of the base that runs already, as if somebody else had started it."""
+    """The state of a server of the base that runs already, as if another user had started it."""
     (user / "server").mkdir()
     monkeypatch.chdir(user / "server")
     monkeypatch.setenv("GENOME_OWNER", owner_token(os.getpid()))

@@ -60,7 +60,7 @@ def _check_budget(before: Aim, after: Aim) -> None:
     asked, there = budget_of(after.plan, after.method), budget_of(before.plan, before.method)
     if asked.unit != there.unit or asked.amount < there.amount:
         raise GenomeError(f"--budget {asked}: {place} has {there}; choose more {there.unit}, or another --out")
-    if not is_known_before(after.plan, after.method):
+    if asked != there and not is_known_before(after.plan, after.method):
         raise GenomeError(
             f"--budget {asked}: what {after.method} spends in a generation is known only afterwards, so that {place} "
             f"would begin again; choose another --out, or change budget in {before.folder / CONFIG} to do so"

@@ -89,7 +89,7 @@ def folder_options(
 
 
 def with_folder_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Return a command of `context` and options of its own with those of `folder_options` in between.
+    """Return a command of `context` and further options with those of `folder_options` in between.
 
     Typer reads options from the signature, and their values are in the context's `params`.
     """
