@@ -1,12 +1,9 @@
 """A user's folder: its config and task are valid, say why they are as they are, and are never overwritten."""
 
-import json
-
 import pytest
 import yaml
 
 import genome
-from builders import write_adapter, write_base
 from genome import api
 from genome.api.folder import CONFIG, PROFILE, named_experts
 from genome.api.outcome import aim_of
@@ -14,16 +11,6 @@ from genome.config.values import overlay
 from genome.errors import GenomeError
 from genome.project import SNAKEFILE, project
 from genome.yaml_files import read_yaml
-
-
-@pytest.fixture
-def given(tmp_path):
-    """Return a base, two experts and rows, as options of `init`."""
-    rows = [{"question": f"{n} and {n}", "answer": str(2 * n)} for n in range(60)]
-    (tmp_path / "rows").mkdir()
-    (tmp_path / "rows/sums.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    experts = [write_adapter(tmp_path / name, seed) for seed, name in enumerate(("one", "two words"))]
-    return {"base": write_base(tmp_path / "base"), "experts": experts, "task": tmp_path / "rows/sums.jsonl"}
 
 
 def test_config_and_task_are_valid_and_resolve_to_one_run(given, tmp_path):
@@ -62,8 +49,11 @@ def test_snakemake_has_the_projects_options_and_the_config(given, tmp_path):
 
 def test_options_of_the_search_are_keys_of_the_config(given, tmp_path):
     settings = {"population_size": 4, "bases": {"own": {"training": {"rank": 4}}}}
-    options = {"method": "cma_es-likelihood", "seed": 7, "engine": "http://gpu:8000", "settings": settings}
+    length = {"generations": 20, "budget": "9000 samples"}
+    options = {"method": "cma_es-likelihood", "seed": 7, "engine": "http://gpu:8000", "settings": settings, **length}
     config = read_yaml(api.init(tmp_path / "out", **given, **options) / CONFIG)
+    assert config["generations"] == 20
+    assert config["methods"] == {"cma_es": {"ensemble": False, "budget": "9000 samples"}}
     assert config["seeds"] == [7]
     assert config["engine"] == {"backend": "url", "url": "http://gpu:8000"}
     assert config["table2"]["variants"][-1] == "cma_es-likelihood"
@@ -128,6 +118,7 @@ def test_another_workflow_is_not_overwritten(given, tmp_path):
         ({"method": "ties"}, "--method ties: not a search for a mixture of experts"),
         ({"method": "cma-es"}, "did you mean 'cma_es'"),
         ({"engine": "vlm"}, "--engine vlm: no file vlm; give `transformers`"),
+        ({"engine": "vllm"}, "no file .vllm/bin/python; make its environment, conda env create -f envs/vllm.yaml"),
         ({"settings": {"poplation_size": 4}}, "unknown key 'poplation_size', did you mean 'population_size'"),
     ],
 )
@@ -135,6 +126,14 @@ def test_what_cannot_be_run_is_refused_before_anything_is_written(given, tmp_pat
     with pytest.raises(GenomeError, match=words):
         api.init(tmp_path / "out", **{**given, **changes})
     assert not (tmp_path / "out").exists()
+
+
+def test_sources_are_looked_at_before_anything_is_written(given, tmp_path):
+    with pytest.raises(GenomeError, match=r"expert rows: folder .*/rows lacks adapter_config\.json"):
+        api.init(tmp_path / "out", **{**given, "experts": [*given["experts"], tmp_path / "rows"]})
+    assert not (tmp_path / "out").exists()
+    # Relative to the folder, also if that is not the working folder.
+    assert api.init(tmp_path, **given)
 
 
 def test_a_folder_without_a_config_is_refused(tmp_path):

@@ -147,3 +147,8 @@ def test_tasks_are_whole_and_ask_for_the_answer_alone():
     task = task_of(rows)
     assert render(task, rows[0]).endswith("Answer with one of these only: bad, good, so so.")
     assert json.dumps(guessed(rows).fields)
+
+
+def test_one_column_is_not_enough():
+    rows = [{"question;answer": f"{n};{n}"} for n in range(30)]
+    assert "rows.jsonl: one column only (question;answer); a task needs a question and its answer" in refusal(rows)

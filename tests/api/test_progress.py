@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from genome.api import progress
+from genome.api.remaining import Left
 from genome.api.running import Course
 
 LINES = """\
@@ -33,6 +34,14 @@ class Aim:
         return self.known
 
 
+class Remaining:
+    """Stands for a forecast: of each moment after the first job, 90 s; with the second, of what is known."""
+
+    def at(self, now, finished):
+        number = sum(finished.values())
+        return None if not number else Left(90.0, whole=number == 2)
+
+
 @pytest.fixture
 def clock(monkeypatch):
     seconds = count(step=10)
@@ -43,20 +52,20 @@ def clock(monkeypatch):
 def show(aim, **options):
     """Return what is printed while a run goes on."""
     console = Console(file=io.StringIO(), width=90, **options)
-    course, seconds = Course(), count(step=10)
-    with progress.shown(aim, console) as tell:
+    course = Course()
+    with progress.shown(aim, Remaining(), console) as tell:
         for line in LINES.splitlines():
-            tell(course, course.read(line, float(next(seconds))))
+            tell(course, course.read(line))
     return console.file.getvalue()
 
 
 KNOWN = {"cma_es": 0.8, "best_single": 0.5, "base": 0.1}
-STANDING = "best so far 80.0 % · best expert 50.0 % · base 10.0 % · Validation LoRA: on test"
+STANDING = "best so far 80.0 % · best expert 50.0 % · base 10.0 % · Validation LoRA: at the end"
 
 
 def test_a_terminal_has_one_bar_that_is_gone_at_the_end():
     printed = show(Aim(KNOWN), force_terminal=True)
-    assert "2/2 jobs" in printed
+    assert "2/2 jobs about 90 s left" in printed
     assert STANDING in printed
     assert "till, seed 1: generation 2" in printed
     assert printed.rstrip("\n").endswith("\x1b[2K")
@@ -64,12 +73,12 @@ def test_a_terminal_has_one_bar_that_is_gone_at_the_end():
 
 def test_elsewhere_there_are_lines_not_more_than_one_in_fifteen_seconds(clock):
     printed = show(Aim(KNOWN))
-    assert printed.splitlines()[0].startswith("1 of 2 jobs, ")
+    assert printed.splitlines()[0].startswith("1 of 2 jobs, at least 90 s left, ")
     assert printed.splitlines()[0].endswith(STANDING)
     assert "\x1b" not in printed
 
 
 def test_what_is_not_known_yet_is_left_out():
-    assert progress.standing(Aim({"best_single": 0.5})) == "best expert 50.0 % · Validation LoRA: on test"
+    assert progress.standing(Aim({"best_single": 0.5})) == "best expert 50.0 % · Validation LoRA: at the end"
     assert progress.standing(Aim({})) == ""
     assert progress.standing(Aim(KNOWN, runs=("base", "cma_es"))).endswith("base 10.0 %")

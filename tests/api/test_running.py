@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from genome.api.running import Course, _reason
+from genome.api.running import Course, _reason, options_of
+from genome.errors import GenomeError
+from genome.project import project
 
 SAID = """\
 Job stats:
@@ -28,8 +30,8 @@ Job 3: till, cma_es, n6, seed 1: generation 2
 @pytest.fixture
 def course():
     found, told = Course(), []
-    for second, line in enumerate(SAID.splitlines()):
-        told.append(found.read(line + "\n", 10.0 * second))
+    for line in SAID.splitlines():
+        told.append(found.read(line + "\n"))
     assert told.count(True) == 1
     return found
 
@@ -42,18 +44,37 @@ def test_jobs_are_counted(course):
 def test_progress_of_a_job_is_shown_with_it():
     course = Course()
     for line in SAID.splitlines()[:12]:
-        course.read(line, 0)
+        course.read(line)
     assert course.doing == (
         "till, cma_es, n6, seed 1: generation 1 · 400 of 2,000 samples in 30 s, 13 samples/s, 2 min left"
     )
 
 
-def test_the_time_left_is_that_of_jobs_of_the_same_rule(course):
-    # Generation 1 took from 90 s to 120 s, generation 2 began at 140 s: 30 s each, and as much for the test.
-    assert course.seconds == {"generation": 30}
-    assert course.left(140) == pytest.approx((2 * 30 + 30) * 50 / 30)
-    assert course.left(150) < course.left(140)
-    assert Course().left(0) is None
+def test_a_profile_says_how_many_jobs_run_side_by_side(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert options_of(None, None) == ["--cores", "all"]
+    assert options_of(3, None, ["config.yaml"]) == ["--cores", "3", "--configfile", "config.yaml"]
+    assert options_of(None, "profiles/default") == ["--workflow-profile", str(project() / "profiles/default")]
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "config.yaml").write_text("executor: local\n")
+    assert options_of(None, "mine", ["config.yaml"])[:2] == ["--workflow-profile", str(mine)]
+
+
+@pytest.mark.parametrize(
+    ("cores", "profile", "words"),
+    [
+        (2, "profiles/slurm", "--cores and --profile: a profile says how many"),
+        (None, "profiles/slrum", "--profile profiles/slrum: no file config.yaml in it; give profiles/slurm"),
+        (None, "mine", "executor no-such needs `pip install snakemake-executor-plugin-no-such`"),
+    ],
+)
+def test_a_profile_that_cannot_be_used_is_refused(tmp_path, monkeypatch, cores, profile, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/config.yaml").write_text("executor: no-such\n")
+    with pytest.raises(GenomeError, match=words):
+        options_of(cores, profile)
 
 
 @pytest.mark.parametrize(

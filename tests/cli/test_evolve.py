@@ -53,11 +53,27 @@ def test_init_names_what_it_has_written(given, tmp_path):
         (["--set=a=[1"], "--set a=[1: expected KEY=VALUE"),
         (["--kind=nmber"], "--kind nmber: expected choice, label, number, text"),
         (["--method=ties"], "--method ties: not a search"),
+        (["--budget=much"], "--budget: expected a whole number of samples or tokens"),
     ],
 )
 def test_what_cannot_be_run_is_refused_in_one_line(given, tmp_path, command, changes, words):
     assert words in refusal(command, "--out", tmp_path / "out", *given, *changes)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_longer_run_is_said_by_one_option(given, tmp_path):
+    out = tmp_path / "out"
+    assert call("init", "--out", out, *given, "--generations", "3").exit_code == 0
+    assert "--generations 2: the run in" in refusal("init", "--out", out, "--generations", "2")
+    assert call("init", "--out", out, "--generations", "5").exit_code == 0
+    assert "\ngenerations: 5\n" in (out / "config.yaml").read_text()
+
+
+def test_a_profile_that_cannot_be_used_is_refused_before_anything_is_written(given, tmp_path):
+    out = tmp_path / "out"
+    assert "no file config.yaml in it" in refusal("evolve", "--out", out, *given, "--profile=nowhere")
+    assert "--cores and --profile" in refusal("evolve", "--out", out, *given, "--profile=profiles/slurm", "--cores=2")
+    assert not out.exists()
 
 
 def test_options_of_commands_are_those_of_the_library():
@@ -86,7 +102,11 @@ def test_export_refuses_what_is_not_a_run():
 
 
 def test_help_of_every_command_shows_its_brackets():
+    for command in typer.main.get_command(app).commands:
+        assert call(command, "--help").exit_code == 0, command
+    assert "TASKS/VARIANT[/nN][/seedS]" in call("export", "--help").stdout
     shown = call("evolve", "--help").stdout
+    assert "<" not in shown.replace("--help <bool>", "").replace("<bool>", ""), "types are not what users write"
     assert "OWNER/NAME[@revision][:subfolder]" in shown
     assert "[NAME=]FILE" in shown
     commands = re.findall(r"^│ (\w+) ", call("--help").stdout, re.MULTILINE)

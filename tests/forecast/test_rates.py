@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from genome.errors import GenomeError
-from genome.forecast.rates import REACH, TOKENS_OF_A_STEP, Observation, Rate, Work, fitted, given_rate
+from genome.forecast.rates import REACH, TOKENS_OF_A_STEP, Observation, Rate, Work, fitted, given_rate, not_negative
 
 PROMPT, RESPONSE, STEP = 0.002, 0.004, 0.05
 
@@ -104,3 +104,12 @@ def test_a_given_rate_holds_for_all_lengths_and_widths():
 def test_a_wrong_rate_is_refused_in_one_line(text):
     with pytest.raises(GenomeError, match=f"--tokens-per-second {text}: expected two numbers"):
         given_rate(text)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_least_squares_without_negative_numbers_are_those_of_scipy(seed):
+    from scipy.optimize import nnls
+
+    rng = np.random.default_rng(seed)
+    matrix, wanted = rng.standard_normal((8, 3)), rng.standard_normal(8)
+    assert not_negative(matrix, wanted) == pytest.approx(nnls(matrix, wanted)[0], abs=1e-12)

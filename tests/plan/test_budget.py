@@ -86,3 +86,19 @@ def test_a_budget_in_tokens_needs_the_records_before_generation_1(plan):
     assert budget.spent_records(with_budget("9 k tokens"), run, 1) == [initial]
     assert budget.spent_records(with_budget("9 k tokens", result=None), run, 1) == [experts, initial]
     assert budget.spent_records(with_budget("9 k tokens"), run, 2) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "known"),
+    [
+        ("cma_es", {}, True),
+        ("genome", {}, True),
+        ("genome_plus", {}, True),
+        ("model_swarms", {}, True),
+        ("gauss_newton", {}, False),
+        ("cma_es", {"samples": 20, "redraw": True}, False),
+    ],
+)
+def test_what_a_generation_may_spend_is_known_before_for_most_searches(method, changes, known):
+    assert budget.is_known_before(with_budget("1 M samples", method, **changes), method) == known
+    assert not budget.is_known_before(with_budget("1 M tokens", method, **changes), method)

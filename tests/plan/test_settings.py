@@ -7,8 +7,9 @@ import pytest
 
 from genome.errors import GenomeError
 from genome.search import racing
+from genome.search.methods import METHODS
 from genome.tasks import parse_task
-from genome.workflow import runs, settings, tables
+from genome.workflow import budget, runs, settings, tables
 from genome.workflow.evaluation import test_of as named_test
 from genome.workflow.names import RunName
 from genome.workflow.plan import canonical
@@ -352,3 +353,19 @@ def test_lora_of_validation_samples_depends_on_what_it_is_taught_and_how(changes
         return canonical(settings.of_validation_lora(plan, SINGLE, "validation_lora"))
 
     assert (given(plan_of(**changes)) != given(plan_of())) == is_changed
+
+
+SEARCHES = [name for name, method in METHODS.items() if method.stage == "generation"]
+
+
+@pytest.mark.parametrize("method", SEARCHES)
+@pytest.mark.parametrize("changes", [{}, {"budget": "100k samples"}, {"budget": "1 M tokens"}])
+def test_no_generation_depends_on_how_many_there_are(method, changes):
+    short, long = (plan_of(generations=number, methods={method: changes}) for number in (3, 5))
+    run = RunName(("sums",), method, 4, 1)
+    for number in short.generations:
+        texts = [settings.generation_text(plan, run, number) for plan in (short, long)]
+        assert texts[0] == texts[1]
+        assert runs.previous_of(short, run, number) == runs.previous_of(long, run, number)
+        assert budget.spent_records(short, run, number) == budget.spent_records(long, run, number)
+    assert runs.populations_of(short, run) == runs.populations_of(long, run)[:4]

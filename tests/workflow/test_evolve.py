@@ -1,14 +1,23 @@
 """`genome evolve` as a new user calls it: killed once, continued by the same command, and looked at with Snakemake."""
 
+import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
 import genome
-from genome.files import read_jsonl
+from genome.api.outcome import aim_of, ways
+from genome.engine.launcher import connect
+from genome.engine.owner import current_owner, owner_token
+from genome.engine.state import FOLDER, read_state, stop
+from genome.files import read_json, read_jsonl
 from workflow.conftest import PROJECT, Project
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -105,6 +114,64 @@ def test_snakemake_finds_nothing_left_to_do_also_after_a_clean_up(evolved):
         [sys.executable, "-P", "-m", "snakemake", "-n", "--quiet", "rules"], cwd=folder, capture_output=True, text=True
     )
     assert "compare" in listed.stdout + listed.stderr, "the tables are still to be made"
+
+
+def test_what_the_last_sentence_may_name_is_there_and_its_commands_work(evolved, user, monkeypatch):
+    monkeypatch.chdir(user)
+    found = ways(aim_of(Path("out")))
+    for control in ("base", "best_single"):
+        assert Path(found.controls[control].removesuffix(" as it is")).is_dir()
+    [materialise] = re.findall("`(.*)`", found.controls["validation_lora"])
+    for line in (found.convert, materialise):
+        done = subprocess.run([*GENOME, *shlex.split(line)[1:]], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert (user / "out/adapter.gguf").is_file()
+    assert (user / "out/validation_lora/adapter_config.json").is_file()
+    assert found.longer == "genome evolve --out out --generations 6"
+
+
+def test_a_longer_run_goes_on_with_the_bytes_of_one_call(evolved, user):
+    """Through a profile, too, whose options are those of one call."""
+    folder = Project(evolved[0]).copy(user / "longer").folder
+    before = {path: path.stat().st_mtime_ns for path in (folder / RUN).rglob("*.json*")}
+    (user / "profile").mkdir()
+    (user / "profile/config.yaml").write_text("cores: 2\nscheduler: greedy\nrerun-triggers: [mtime, params, input]\n")
+    more = [*GENOME, "evolve", "--out=longer", "--generations=5", "--profile=profile"]
+    result = subprocess.run(more, cwd=user, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-4000:]
+    finished = re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", (folder / "logs/evolve.log").read_text())
+    after = {"generation": 2, "finalists": 1, "answer_test": 1, "score_test": 1, "export_adapter": 1}
+    assert Counter(finished) == after
+    kept = {path for path, written in before.items() if path.stat().st_mtime_ns == written}
+    assert {path.relative_to(folder / RUN).parts[0] for path in before.keys() - kept} == {"finalists"}
+
+    once = subprocess.run(command("once", "--set=generations=5"), cwd=user, capture_output=True, text=True)
+    assert once.returncode == 0, once.stderr[-4000:]
+    assert once.stdout.replace("once", "longer") == result.stdout
+    for pattern in (f"{RUN}/*/*.json*", "results/test/**/*.json*", "results/export/**/*.safetensors"):
+        assert Project(folder).files(pattern) == Project(user / "once").files(pattern)
+
+
+@pytest.fixture
+def server(user, monkeypatch):
+    """The state of a server of the base that runs already, as if another user had started it."""
+    (user / "server").mkdir()
+    monkeypatch.chdir(user / "server")
+    monkeypatch.setenv("GENOME_OWNER", owner_token(os.getpid()))
+    connect({"backend": "transformers"}, user.parent / "resources/models/micro")
+    [file] = FOLDER.glob("engine-*.json")
+    yield read_state(file)
+    stop(current_owner().token)
+
+
+def test_a_server_that_runs_already_is_asked(server, user):
+    said = command("remote", f"--engine={server.url}", "--set=generations=1")
+    environment = {**os.environ, "GENOME_API_KEY": server.key}
+    result = subprocess.run(said, cwd=user, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-4000:]
+    record = read_json(user / "remote/results/benchmarks" / RUN.removeprefix("results/") / "generation_1.json")
+    assert record["machine"] == "127.0.0.1"
+    assert not list((user / "remote" / FOLDER).glob("engine-*"))
 
 
 def test_an_interrupted_command_ends_its_jobs_and_says_how_to_continue(user):

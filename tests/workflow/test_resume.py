@@ -2,12 +2,15 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
 
 import pytest
 import yaml
+
+from genome.search.methods import METHODS
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
@@ -39,6 +42,24 @@ def test_one_core_without_a_worker_gives_the_same_bytes_as_two_with_one(finished
     fresh.make(TABLE, cores=1)
     for pattern in ("results/tables/*", "results/runs/**/*", "results/test/**/*"):
         assert fresh.files(pattern) == finished.files(pattern)
+
+
+def test_more_generations_continue_every_search_with_the_bytes_of_one_run(fresh, tmp_path):
+    searches = [name for name, method in METHODS.items() if method.stage == "generation"]
+    last = "results/runs/sums/{}/n4/seed1/generation_{}/population.json"
+    once = fresh.copy(tmp_path / "once")
+    fresh.make(*(last.format(name, 3) for name in searches))
+    before = fresh.times("results/runs/**/*")
+    for project in (fresh, once):
+        project.configure(generations=5)
+    said = fresh.make(*(last.format(name, 5) for name in searches))
+    assert re.findall(r"^(\w+) +(\d+)$", said, re.MULTILINE) == [
+        ("generation", str(2 * len(searches))), ("total", str(2 * len(searches))),
+    ]  # fmt: skip
+    after = fresh.times("results/runs/**/*")
+    assert {path: after[path] for path in before} == before
+    once.make(*(last.format(name, 5) for name in searches))
+    assert fresh.files("results/runs/**/*") == once.files("results/runs/**/*")
 
 
 @pytest.mark.parametrize("stop_at", ["generation_1/population.json", "generation_3/adapters"])

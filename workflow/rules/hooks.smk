@@ -1,7 +1,8 @@
 # Requires: `plan`, Snakemake's workflow object, and the jobs that it has planned.
 # Provides: the actions at the start and the end of a run: owning and stopping the engine, starting the workers that run
 #   scripts, and a forecast of the costs.
-#   `genome plan` makes a dry run with GENOME_PLAN in its environment: the planned jobs are written to that file.
+#   With GENOME_PLAN in the environment, the planned jobs are written to that file: `genome plan` makes a dry run for it,
+#   `genome evolve` forecasts the time that is left.
 
 import atexit
 import subprocess
@@ -65,8 +66,16 @@ def announce_plan():
     # Side by side: on the cores of this machine, or on the nodes of a cluster.
     at_once = workflow.cores if workflow.local_exec else workflow.nodes
     logger.info(headline(refusing(forecast, jobs, setting, measured, at_once or 1)))
+    if asked_for:
+        atexit.unregister(hand_over_plan)
+        hand_over_plan()
 
 
-if asked_for := os.environ.get("GENOME_PLAN"):
-    # There is no hook for dry runs.
-    atexit.register(lambda: hand_over(plan, workflow.dag.needrun_jobs(), workflow.overwrite_configfiles, asked_for))
+def hand_over_plan():
+    """Write the planned jobs to the file that was asked for."""
+    hand_over(plan, workflow.dag.needrun_jobs(), workflow.overwrite_configfiles, asked_for)
+
+
+# Jobs that read this file again must not write theirs.
+if asked_for := os.environ.pop("GENOME_PLAN", ""):
+    atexit.register(hand_over_plan)  # there is no hook for dry runs

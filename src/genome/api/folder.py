@@ -15,8 +15,9 @@ from typing import Any
 import yaml
 
 from genome.api.guess import Said, guess_task
+from genome.api.length import LENGTH, check_length, length_in, of_length
 from genome.config.anchors import anchored, map_paths
-from genome.config.check import read_config, read_task_files
+from genome.config.check import check_paths, read_config, read_task_files
 from genome.config.values import overlay
 from genome.errors import GenomeError, nearest
 from genome.files import is_file, write_text
@@ -45,6 +46,9 @@ VALIDATION, TEST = 200, 1000
 SEARCHING = ("generation", "baseline")
 """Stages of methods whose result is a mixture of experts."""
 
+VLLM = Path(".vllm/bin/python")
+"""The Python of `--engine vllm`."""
+
 NAMED = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]*)=(.+)")
 """A source with a name: NAME=SOURCE."""
 
@@ -70,8 +74,7 @@ COMMENTS = {
     "population_size": "Candidates of a generation (N), and generations (K). More of both search longer.",
     "splits": "Samples that choose, and samples that report. The more choose, the less does luck.",
     "adapters": "Which generations keep adapters: all, final or none; `genome materialise` rebuilds any of them.",
-    "budget": "What a run may cost.",
-    "methods": "One adapter is handed out, not an ensemble.",
+    "methods": "One adapter is handed out, not an ensemble. A `budget` is what a run may cost.",
     "engine": "The server that answers for the models.",
     "table1": "What `snakemake --cores all` shows. The last variant is the search whose adapter is exported.",
 }
@@ -84,6 +87,7 @@ class Wanted:
 
     base, experts: folders, or OWNER/NAME[@revision][:subfolder] of the hub
     task: a file of rows, a task file, or the name of a task
+    generations: of the search; None: the default of the config
     question, answer, options, kind, prompt: what rows do not show, as in `Said`
     engine: a backend, the address of a server, or the Python of an environment that has vLLM
     settings: further keys of the config, laid over all others
@@ -93,6 +97,7 @@ class Wanted:
     experts: Mapping[str, str]
     task: str
     method: str = METHOD
+    generations: int | None = None
     budget: str | None = None
     seed: int = 1
     engine: str | None = None
@@ -121,30 +126,38 @@ def named_experts(given: Sequence[str]) -> dict[str, str]:
     return dict(zip(names, sources, strict=True))
 
 
-def prepare(out: Path, wanted: Wanted | None) -> None:
+def prepare(out: Path, wanted: Wanted | None) -> dict[str, Any]:
     """Write a user's folder; without a wish, the folder must be there already.
 
-    A config that is there stays as it is. GenomeError if it says something else than what is wanted, if a config or a
-    task would not be valid, or if the folder has files of other programs.
+    A config that is there stays as it is. Return what is wanted of `LENGTH` if it says the same but for this.
+    GenomeError if it says something else than what is wanted, if a config or a task would not be valid, or if the
+    folder has files of other programs.
     """
     config = out / CONFIG
     if wanted is None:
         if not is_file(out / SNAKEFILE) or not is_file(config):
             raise GenomeError(f"{out}: no {CONFIG} and {SNAKEFILE} of `genome init`; give --base, --expert and --task")
-        return
+        return {}
     files = contents(out, wanted)
     if is_file(config):
-        other = [name for name, text in files.items() if _says(out / name) != yaml.safe_load(text)]
+        now = {name: _says(out / name) for name in files}
+        then = {name: yaml.safe_load(text) for name, text in files.items()}
+        other = [name for name in files if now[name] != then[name]]
+        method = _method(wanted.method, read_yaml(project() / CONFIG)["variants"])
+        length = length_in(then[CONFIG], method)
+        if other == [CONFIG] and overlay(now[CONFIG], of_length(length, method)) == then[CONFIG]:
+            return dict(length.items() - length_in(now[CONFIG], method).items())
         if other:
             raise GenomeError(
                 f"{out / other[0]} is there and says something else than these options; change the file and call "
                 f"`genome evolve --out {out}` alone, or choose another --out"
             )
-        return
+        return {}
     if is_file(out / SNAKEFILE):
         raise GenomeError(f"{out}: it has a Snakefile of another workflow; choose another --out")
     for name, text in {**files, PROFILE: _profile(), SNAKEFILE: INCLUDING}.items():
         write_text(out / name, text)
+    return {}
 
 
 def contents(out: Path, wanted: Wanted) -> dict[str, str]:
@@ -152,14 +165,16 @@ def contents(out: Path, wanted: Wanted) -> dict[str, str]:
     name, definition, task_text, rows = _task(out, wanted)
     defaults = read_yaml(project() / CONFIG)
     config = _config(out, wanted, name, rows, defaults)
-    tasks = read_task_files(project() / TASKS) | ({name: definition} if definition else {})
-    read_config(overlay(defaults, config), tasks)  # refuses what is not valid
+    tasks = read_task_files(project() / TASKS) | ({name: _placed(out, definition)} if definition else {})
+    check_paths(read_config(_placed(out, overlay(defaults, config)), tasks), tasks)  # refuses what is not valid
     return {CONFIG: _commented(config), **({f"{TASKS}/{name}.yaml": task_text} if definition else {})}
 
 
 def _config(out: Path, wanted: Wanted, task: str, rows: int | None, defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Return the config of a folder; `rows` is how many samples the task has, None if that is not known."""
     method = _method(wanted.method, defaults["variants"])
+    length = {key: value for key in LENGTH if (value := getattr(wanted, key)) is not None}
+    check_length(length, method)
     experts = {name: _source(out, text) for name, text in wanted.experts.items()}
     suite = {"model": _source(out, wanted.base), "experts": experts}
     validation = VALIDATION if rows is None else min(VALIDATION, rows // 2)
@@ -172,14 +187,13 @@ def _config(out: Path, wanted: Wanted, task: str, rows: int | None, defaults: Ma
         "generations": defaults["generations"],
         "splits": {"validation": validation, "test": TEST if enough else "rest"},
         "adapters": "none",
-        **({"budget": wanted.budget} if wanted.budget is not None else {}),
         **({"methods": {method: {"ensemble": False}}} if "ensemble" in _settings(method) else {}),
         **({"engine": _engine(wanted.engine)} if wanted.engine else {}),
         "table1": {"tasks": [task]},
         "table2": {"tasks": [task], "variants": [*CONTROLS, wanted.method]},
         "all": ["table1", "table2"],
     }
-    return overlay(config, wanted.settings)
+    return overlay(overlay(config, of_length(length, method)), wanted.settings)
 
 
 def _method(variant: str, variants: Mapping[str, Any]) -> str:
@@ -199,13 +213,14 @@ def _engine(text: str) -> dict[str, Any]:
     """Return the engine that one word names: a backend, an address, or the Python of vLLM's environment."""
     if re.match("https?://", text):
         return {"backend": "url", "url": text}
-    python = Path(".vllm/bin/python" if text == "vllm" else text).expanduser()
+    python = Path(VLLM if text == "vllm" else text).expanduser()
     if text == "transformers":
         return {"backend": text}
     if not is_file(python):
+        made = f" make its environment, conda env create -f envs/vllm.yaml -p {VLLM.parent.parent}, or"
         raise GenomeError(
-            f"--engine {text}: no file {python}; give `transformers`, http://HOST:PORT, or the Python of an "
-            "environment that has vLLM (docs/engines.md)"
+            f"--engine {text}: no file {python};{made if text == 'vllm' else ''} give `transformers`, "
+            "http://HOST:PORT, or the Python of an environment that has vLLM (docs/engines.md)"
         )
     return {"backend": "vllm", "python": str(python.absolute())}
 
@@ -220,6 +235,11 @@ def _path(out: Path, path: str | Path) -> str:
     """Return a path as a file in `out` names it: relative if it is inside, otherwise absolute."""
     whole = Path(path).expanduser().absolute()
     return str(whole.relative_to(out.absolute()) if whole.is_relative_to(out.absolute()) else whole)
+
+
+def _placed(out: Path, value: Any) -> Any:
+    """Return what a file in `out` says with the paths that a run there would read."""
+    return map_paths(value, lambda _, path: str(out.absolute() / path))
 
 
 def _task(out: Path, wanted: Wanted) -> tuple[str, dict[str, Any] | None, str, int | None]:

@@ -69,6 +69,11 @@ def guess_task(name: str, rows: Sequence[Row], file: str, said: Said) -> Guess:
     if len(rows) < 2:
         raise GenomeError(f"{file}: {len(rows)} row(s); a task needs rows that choose and rows that report")
     shown = [column for column in rows[0] if isinstance(column, str)]
+    if len(shown) < 2:
+        raise GenomeError(
+            f"{file}: one column only ({', '.join(shown)}); a task needs a question and its answer, and a CSV file has "
+            "commas between columns"
+        )
     options = _options(rows, shown, file, said)
     answer = _named(said.answer, shown, file, "answer") or _column(ANSWERS, shown, options, file, "answer")
     question = None

@@ -1,10 +1,14 @@
 """What a user's folder is to make, and what came out: scores, genotype, adapter, and what to do with them."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+from genome.api.advice import BASE, EXPERT, LORA, Score, Ways, sentence
 from genome.api.folder import CONFIG, CONTROLS
 from genome.config.values import overlay
 from genome.errors import GenomeError
@@ -12,36 +16,27 @@ from genome.experts.expert import ENDING
 from genome.files import read_json
 from genome.genotype import by_expert
 from genome.project import project
-from genome.report.card import percent
-from genome.scoring.differences import Difference, difference
+from genome.scoring.differences import difference
 from genome.scoring.intervals import of_score
 from genome.scoring.results import read_scores
 from genome.scoring.statistics import Answered, read_report
-from genome.search.finalists import Kind, kind_of
+from genome.search.finalists import kind_of
 from genome.search.population import Population
 from genome.search.records import read_population
 from genome.workflow import applies
+from genome.workflow.budget import budget_of, is_known_before
 from genome.workflow.evaluation import exported_population, test_of
 from genome.workflow.names import RunName
 from genome.workflow.plan import Plan
 from genome.workflow.reading import read_plan
-from genome.workflow.runs import experts_of, run_of, shown_populations
+from genome.workflow.runs import experts_of, populations_of, run_of, shown_populations
 from genome.yaml_files import read_yaml
 
-BASE, EXPERT, LORA = CONTROLS
+MOST_GENERATIONS = 300
+"""The most generations of a run (config.generations)."""
 
 BEST = "best"
 """What is reported of a run: its best individual, which is the adapter; an ensemble would be several."""
-
-
-@dataclass(frozen=True)
-class Score:
-    """A score on test samples, in [0, 1], with its 95 % interval over them."""
-
-    value: float
-    low: float
-    high: float
-    samples: int
 
 
 @dataclass(frozen=True)
@@ -54,7 +49,7 @@ class Evolved:
         asked, the base model (`base`)
     test: scores on test samples by the same names, and of the LoRA that was trained on the validation samples
         (`validation_lora`)
-    sentence: what to use, and why
+    sentence: what to use, why, and how
     """
 
     folder: Path
@@ -109,11 +104,6 @@ class Aim:
         return self.folder / f"results/export/{self.run}"
 
     @property
-    def lora(self) -> Path:
-        """The file of the Validation LoRA."""
-        return self.folder / f"{self.runs[LORA].folder if LORA in self.runs else ''}/expert{ENDING}"
-
-    @property
     def targets(self) -> list[str]:
         """What has to be made, relative to the folder."""
         tests = [f"{test_of(self.task, run).folder}/scores.json" for run in self.runs.values()]
@@ -159,9 +149,9 @@ class Aim:
         return self.folder / path
 
 
-def aim_of(folder: Path) -> Aim:
-    """Return what a user's folder is about; GenomeError if its config is not valid."""
-    config = overlay(read_yaml(project() / CONFIG), read_yaml(folder / CONFIG))
+def aim_of(folder: Path, changes: Mapping[str, Any] | None = None) -> Aim:
+    """Return what a user's folder is about, with `changes` of its config; GenomeError if that is not valid."""
+    config = overlay(read_yaml(project() / CONFIG), overlay(read_yaml(folder / CONFIG), changes or {}))
     return Aim(folder, read_plan(config, project(), [folder / CONFIG], check_sources=False, folder=folder))
 
 
@@ -181,7 +171,7 @@ def outcome(aim: Aim) -> Evolved:
         genotype=dict(zip(aim.experts, shares, strict=True)),
         validation=aim.standing(),
         test=scores,
-        sentence=sentence(kind, aim.adapter, scores[aim.method], scores, gains, aim.best_expert, samples, aim.lora),
+        sentence=sentence(kind, scores, scores[aim.method], gains, samples, ways(aim)),
     )
 
 
@@ -190,45 +180,49 @@ def _score(answered: Answered) -> Score:
     return Score(answered.value, interval.low, interval.high, len(answered.scores))
 
 
-def sentence(
-    kind: Kind,
-    adapter: Path,
-    own: Score,
-    scores: Mapping[str, Score],
-    gains: Mapping[str, Difference],
-    expert: str,
-    samples: int,
-    lora: Path,
-) -> str:
-    """Return what to use, and why.
-
-    kind: what validation has chosen; gains: paired differences of the adapter from the controls, by their names
-    expert: the name of the best expert; samples: how many validation samples chose; lora: the Validation LoRA's file
-    """
-    names = {BASE: "the base model", EXPERT: f"the expert {expert}", LORA: "a LoRA trained on the same samples"}
-    shown = {name: f"{names[name]} ({percent(scores[name].value)} %)" for name in gains}
-    result = f"{percent(own.value)} % on {own.samples} test samples"
-    written = {LORA: f", which `genome materialise {lora} FOLDER` writes"}
-    worse = [name for name, gain in gains.items() if gain.holds and gain.estimate.value < 0]
-    level = [name for name, gain in gains.items() if not gain.holds]
-    if worse:
-        best = max(worse, key=lambda name: scores[name].value)
-        way = f"instead{written.get(best, '')}"
-        return f"Use {shown[best]} {way}: it is significantly better than {adapter}, which has {result}."
-    if kind != "search":
-        simple = names[BASE if kind == "base" else EXPERT]
-        return (
-            f"The search found nothing better than {simple} on {samples} validation samples ({result}): use that as it "
-            "is, or give experts that know other parts of the task."
-        )
-    if level:
-        way = f"{names[level[0]]}{written.get(level[0], '')}{',' if level[0] in written else ''}"
-        return (
-            f"Use {way} unless you can search longer or with more samples: {adapter} has {result}, not "
-            f"significantly more than {_listed([shown[name] for name in level])}."
-        )
-    return f"Use {adapter}: it has {result}, significantly more than {_listed([*shown.values()])}."
+def ways(aim: Aim) -> Ways:
+    """Return how a user gets what a finished run may advise to use."""
+    folder, adapter, expert = aim.folder, aim.adapter, aim.best_expert
+    controls = {BASE: _way(folder, aim.plan.suite.model.given(), "")}
+    if expert:
+        file = folder / f"resources/experts/{expert}{ENDING}"
+        controls[EXPERT] = _way(folder, aim.plan.adapters[expert], _materialise(file, folder / expert))
+    if LORA in aim.runs:
+        controls[LORA] = _materialise(folder / aim.runs[LORA].folder / f"expert{ENDING}", folder / LORA)
+    base = folder / f"resources/models/{aim.plan.base}"
+    convert = _command("gguf", adapter, folder / "adapter.gguf", "--base", base)
+    return Ways(adapter, convert, expert, controls, longer(aim))
 
 
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+def _way(folder: Path, source: Mapping[str, Any], made: str) -> str:
+    """Return where a user's source is; what is `made` here if it is none."""
+    if "hub" in source:
+        return f"{source['hub']} as it is"
+    if "path" not in source:
+        return made or f"which is in {folder}/resources/models"
+    place = os.path.normpath(folder / Path(source["path"]).expanduser())
+    near = Path(place).absolute().is_relative_to(Path.cwd())
+    return f"{os.path.relpath(place) if near else place} as it is"
+
+
+def _materialise(file: Path, out: Path) -> str:
+    return f"which `{_command('materialise', file, out)}` writes"
+
+
+def _command(*words: str | Path) -> str:
+    return shlex.join(["genome", *map(str, words)])
+
+
+def longer(aim: Aim) -> str:
+    """Return the command that searches on in a user's folder; "" if it would find nothing more, or cannot continue."""
+    plan, method, command = aim.plan, aim.method, _command("evolve", "--out", aim.folder)
+    if not plan.evolves(method):
+        return ""
+    last = read_population(aim.folder / populations_of(plan, aim.run)[-1])
+    variant, generations = plan.variant(method), min(2 * plan.config.generations, MOST_GENERATIONS)
+    if variant.has_budget and last.ended.startswith("budget") and is_known_before(plan, method):
+        budget = budget_of(plan, method)
+        return f"{command} --budget '{replace(budget, amount=2 * budget.amount)}'"
+    patience = variant.settings.patience
+    ended = last.ended or (patience is not None and last.stalled >= patience)
+    return "" if ended or generations == plan.config.generations else f"{command} --generations {generations}"

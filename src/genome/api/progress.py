@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.text import Text
 
 from genome.api.outcome import BASE, EXPERT, LORA, Aim
+from genome.api.remaining import Remaining
 from genome.api.running import Course
 from genome.errors import GenomeError
 from genome.progress import SECONDS, duration
@@ -19,10 +20,10 @@ Tell = Callable[[Course, bool], None]
 
 
 @contextmanager
-def shown(aim: Aim, console: Console) -> Iterator[Tell]:
+def shown(aim: Aim, remaining: Remaining, console: Console) -> Iterator[Tell]:
     """Yield what hears of a run and shows it: jobs done, time left, and the best so far against the controls."""
     if not console.is_terminal:
-        yield _lines(aim, console)
+        yield _lines(aim, remaining, console)
         return
     bar = Progress(
         BarColumn(), TaskProgressColumn("{task.completed}/{task.total} jobs"), TextColumn("{task.fields[left]}")
@@ -34,13 +35,13 @@ def shown(aim: Aim, console: Console) -> Iterator[Tell]:
             nonlocal best
             if finished:
                 best = standing(aim)
-            bar.update(task, total=course.total or None, completed=course.done, left=_left(course))
+            bar.update(task, total=course.total or None, completed=course.done, left=_left(remaining, course))
             live.update(Group(bar, *(Text(line, overflow="ellipsis", no_wrap=True) for line in (best, course.doing))))
 
         yield tell
 
 
-def _lines(aim: Aim, console: Console) -> Tell:
+def _lines(aim: Aim, remaining: Remaining, console: Console) -> Tell:
     """Return what prints a line when a job has finished, at most one in SECONDS."""
     due = 0.0
 
@@ -48,7 +49,7 @@ def _lines(aim: Aim, console: Console) -> Tell:
         nonlocal due
         if finished and time.monotonic() >= due:
             due = time.monotonic() + SECONDS
-            parts = (f"{course.done} of {course.total} jobs", _left(course), standing(aim))
+            parts = (f"{course.done} of {course.total} jobs", _left(remaining, course), standing(aim))
             console.print(", ".join(filter(None, parts)), highlight=False, soft_wrap=True)
 
     return tell
@@ -64,11 +65,13 @@ def standing(aim: Aim) -> str:
     parts = [f"{label} {percent(known[name])} %" for name, label in labels.items() if name in known]
     if not parts:
         return ""
-    # It has seen the validation samples.
-    last = ["Validation LoRA: on test"] if LORA in aim.runs else []
+    # It has seen the validation samples, so that only its score on test samples says something.
+    last = ["Validation LoRA: at the end"] if LORA in aim.runs else []
     return " · ".join([*parts, *last])
 
 
-def _left(course: Course) -> str:
-    left = course.left(time.monotonic())
-    return "" if left is None else f"{duration(left)} left"
+def _left(remaining: Remaining, course: Course) -> str:
+    left = remaining.at(time.monotonic(), course.finished)
+    if left is None or left.seconds < 0.5:
+        return ""
+    return f"{'about' if left.whole else 'at least'} {duration(left.seconds)} left"

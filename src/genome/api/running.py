@@ -5,14 +5,19 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
+from genome.api.folder import CONFIG
+from genome.api.remaining import PLANNED
 from genome.errors import GenomeError
-from genome.forecast.dry_run import refusal
+from genome.files import is_file
+from genome.forecast.dry_run import VARIABLE, refusal
+from genome.project import project
+from genome.yaml_files import read_yaml
 
 LOG = "logs/evolve.log"
 """What Snakemake and the jobs say of the last run, in the user's folder."""
@@ -30,20 +35,16 @@ class Course:
     """How far a run is: jobs by their rules, and what the last lines say.
 
     counts: how many jobs of each rule there are in all; finished: how many have finished
-    seconds: the time of each rule's finished jobs; since: when each running job began
     doing: the last job that began, or its own progress
     """
 
     counts: dict[str, int] = field(default_factory=dict[str, int])
     finished: dict[str, int] = field(default_factory=lambda: defaultdict[str, int](int))
-    seconds: dict[str, float] = field(default_factory=lambda: defaultdict[str, float](float))
-    since: dict[str, float] = field(default_factory=dict[str, float])
-    began: float | None = None
     doing: str = ""
     _in_table: bool = False
 
-    def read(self, line: str, now: float) -> bool:
-        """Read a line of Snakemake's at the time `now`, and say whether a job has finished."""
+    def read(self, line: str) -> bool:
+        """Read a line of Snakemake's, and say whether a job has finished."""
         line = line.strip()
         if line == "Job stats:" and not self.counts:
             self._in_table = True
@@ -52,14 +53,11 @@ class Course:
             if self._in_table:
                 self.counts[count["rule"]] = int(count["number"])
         elif started := _STARTED.fullmatch(line):
-            self.began = self.began or now
-            self.since[started["job"]] = now
             self.doing = started["message"]
         elif working := _WORKING.fullmatch(line):
             self.doing = f"{self.doing.partition(' · ')[0]} · {working[1]}"
         elif done := _FINISHED.fullmatch(line):
             self.finished[done["rule"]] += 1
-            self.seconds[done["rule"]] += now - self.since.pop(done["job"], now)
             return True
         return False
 
@@ -73,39 +71,37 @@ class Course:
         """How many of them have finished."""
         return sum(self.finished.values())
 
-    def left(self, now: float) -> float | None:
-        """Return the seconds that are left, None if nothing has finished.
 
-        A job takes as long as others of its rule have, or as the mean job if none has finished; as many run side by
-        side as until now.
-        """
-        spent = sum(self.seconds.values())
-        if self.began is None or not spent:
-            return None
-        mean = spent / self.done
-        each = {rule: self.seconds[rule] / n if (n := self.finished[rule]) else mean for rule in self.counts}
-        work = sum(each[rule] * (self.counts[rule] - self.finished[rule]) for rule in self.counts)
-        begun = sum(min(now - start, mean) for start in self.since.values())
-        side_by_side = max((spent + begun) / max(now - self.began, 1e-9), 1e-9)
-        return max(work - begun, 0.0) / side_by_side
+def options_of(cores: int | None, profile: str | Path | None, configfiles: Sequence[str | Path] = ()) -> list[str]:
+    """Return Snakemake's options for a number of cores (None: all), or a profile, which says how many it takes.
+
+    A profile is a folder, in the working folder or else in the project. GenomeError if it cannot be used.
+    """
+    files = ["--configfile", *map(str, configfiles)] if configfiles else []
+    if profile is None:
+        return ["--cores", str(cores or "all"), *files]
+    if cores is not None:
+        raise GenomeError("--cores and --profile: a profile says how many jobs run side by side; change it there")
+    places = [place / CONFIG for place in (Path(profile).expanduser(), project() / profile)]
+    file = next(filter(is_file, places), None)
+    if file is None:
+        raise GenomeError(f"--profile {profile}: no file {CONFIG} in it; give profiles/slurm, or your copy of it")
+    executor = read_yaml(file).get("executor", "local")
+    if executor != "local" and find_spec(f"snakemake_executor_plugin_{executor.replace('-', '_')}") is None:
+        raise GenomeError(f"{file}: executor {executor} needs `pip install snakemake-executor-plugin-{executor}`")
+    return ["--workflow-profile", str(file.parent.absolute()), *files]
 
 
-def run(
-    folder: Path,
-    targets: Sequence[str],
-    cores: int | None,
-    tell: Callable[[Course, bool], None],
-    configfiles: Sequence[Path] = (),
-) -> None:
+def run(folder: Path, targets: Sequence[str], options: Sequence[str], tell: Callable[[Course, bool], None]) -> None:
     """Make targets in a user's folder with the workflow; `tell` hears of each line, and whether a job has finished.
 
     What Snakemake says is in `LOG`. GenomeError has the reason if it fails. After an interrupt, Snakemake has ended its
     jobs before KeyboardInterrupt is raised.
     """
-    options = ["--cores", str(cores or "all"), *(["--configfile", *map(str, configfiles)] if configfiles else [])]
     command = [sys.executable, "-P", "-m", "genome.api.runner", *options, "--", *targets]
     log = folder / LOG
     log.parent.mkdir(parents=True, exist_ok=True)
+    (folder / PLANNED).unlink(missing_ok=True)
     course, said = Course(), list[str]()
     # In a separate session: an interrupt on the terminal reaches it once, through this process.
     with (
@@ -113,7 +109,7 @@ def run(
         subprocess.Popen(
             command,
             cwd=folder,
-            env={**os.environ, "NO_COLOR": "1"},
+            env={**os.environ, "NO_COLOR": "1", VARIABLE: str(PLANNED)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -127,7 +123,7 @@ def run(
             for line in process.stdout:
                 file.write(line)
                 said.append(line)
-                tell(course, course.read(line, time.monotonic()))
+                tell(course, course.read(line))
         except BaseException as error:
             process.send_signal(signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM)
             file.writelines(process.stdout)  # to its end: it may still say something

@@ -1,6 +1,7 @@
 """Commands from a user's rows and experts to an adapter: evolve, init, clean."""
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,62 +9,116 @@ import typer
 
 from genome.cli.errors import one_line_errors
 
-Out = Annotated[Path, typer.Option(help="Folder for the config, the task and all results; it can be resumed.")]
-Base = Annotated[
-    str | None, typer.Option(help="The base model: a folder, a GGUF file, or OWNER/NAME\\[@revision] of the hub.")
-]
-Experts = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--expert", help="A fine-tune of the base: \\[NAME=]FOLDER or OWNER/NAME\\[@revision]\\[:subfolder]. Repeat it."
-    ),
-]
-Task = Annotated[
-    str | None,
-    typer.Option(help="\\[NAME=]FILE of rows (JSON Lines, CSV, Parquet), a task file, or the name of a known task."),
-]
-Method = Annotated[str | None, typer.Option(help="The search, such as genome_plus; default: cma_es.")]
-Budget = Annotated[str | None, typer.Option(help="What the search may cost, such as '5000 samples'.")]
-Seed = Annotated[int | None, typer.Option(min=0, help="Seed of the search; default: 1.")]
-Engine = Annotated[
-    str | None,
-    typer.Option(help="transformers (default), vllm, the Python of an environment with vLLM, or http://HOST:PORT."),
-]
 ROWS = "What rows do not show"
-Question = Annotated[str | None, typer.Option(help="Column of the question.", rich_help_panel=ROWS)]
-Answer = Annotated[str | None, typer.Option(help="Column of the right answer.", rich_help_panel=ROWS)]
-Choices = Annotated[str | None, typer.Option("--options", help="Column of the options.", rich_help_panel=ROWS)]
-Kind = Annotated[str | None, typer.Option(help="choice, label, number or text.", rich_help_panel=ROWS)]
-Prompt = Annotated[
-    str | None,
-    typer.Option(
-        help="Template of the prompt; default: the question, and a line that asks for the answer alone.",
-        rich_help_panel=ROWS,
-    ),
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="A further key of the config (docs/config.md): KEY=VALUE, such as generations=5."),
-]
+"""The panel of options that say how rows are read."""
 
 
+def folder_options(
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Where config, task and all results are; a run there continues.")
+    ],
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="The base model: a folder, a GGUF file, or OWNER/NAME\\[@revision] of the hub."
+        ),
+    ] = None,
+    expert: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADAPTER",
+            help="A fine-tune of the base: \\[NAME=]FOLDER or OWNER/NAME\\[@revision]\\[:subfolder]. Repeat it.",
+        ),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROWS",
+            help="\\[NAME=]FILE of rows (JSON Lines, CSV, Parquet), a task file, or the name of a known task.",
+        ),
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The search, such as genome_plus; default: cma_es.")
+    ] = None,
+    generations: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="NUMBER", help="Generations of the search; more of them continue a finished run."),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(metavar="AMOUNT", help="What the search may cost, such as '5000 samples'; more continues it."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, metavar="NUMBER", help="Seed of the search; default: 1.")] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ENGINE",
+            help="transformers (default), vllm, the Python of an environment with vLLM, or http://HOST:PORT.",
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A further key of the config (docs/config.md), such as population_size=20. Repeat it.",
+        ),
+    ] = None,
+    question: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column of the question.", rich_help_panel=ROWS)
+    ] = None,
+    answer: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column of the right answer.", rich_help_panel=ROWS)
+    ] = None,
+    options: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column of the options.", rich_help_panel=ROWS)
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option(metavar="KIND", help="choice, label, number or text.", rich_help_panel=ROWS)
+    ] = None,
+    prompt: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEMPLATE",
+            help="Template of the prompt; default: the question, and a line that asks for the answer alone.",
+            rich_help_panel=ROWS,
+        ),
+    ] = None,
+) -> None:
+    """Have the options of both `evolve` and `init`, which `with_folder_options` gives them."""
+
+
+def with_folder_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command of `context` and further options with those of `folder_options` in between.
+
+    Typer reads options from the signature, and their values are in the context's `params`.
+    """
+    context, *own = inspect.signature(command).parameters.values()
+    shared = inspect.signature(folder_options).parameters.values()
+    parameters = [context, *(each.replace(kind=each.KEYWORD_ONLY) for each in (*shared, *own))]
+
+    def called(context: typer.Context, **given: Any) -> None:
+        command(context, **{each.name: given[each.name] for each in own})
+
+    called.__doc__ = command.__doc__
+    called.__annotations__ = {each.name: each.annotation for each in parameters}
+    called.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
+    return called
+
+
+@with_folder_options
 def evolve(
     context: typer.Context,
-    out: Out,
-    base: Base = None,
-    expert: Experts = None,
-    task: Task = None,
-    method: Method = None,
-    budget: Budget = None,
-    seed: Seed = None,
-    engine: Engine = None,
-    question: Question = None,
-    answer: Answer = None,
-    options: Choices = None,
-    kind: Kind = None,
-    prompt: Prompt = None,
-    settings: Settings = None,
-    cores: Annotated[int | None, typer.Option(min=1, help="Jobs side by side; default: one per core.")] = None,
+    cores: Annotated[
+        int | None, typer.Option(min=1, metavar="NUMBER", help="Jobs side by side; default: one per core.")
+    ] = None,
+    profile: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Profile of Snakemake for this run: profiles/slurm, or your copy of it; default: that of --out.",
+        ),
+    ] = None,
 ) -> None:
     """Evolve experts for a task, and say what to use: the adapter, an expert, the base, or a LoRA of the same samples.
 
@@ -72,39 +127,27 @@ def evolve(
     """
     from genome import api
 
+    out = context.params["out"]
     try:
         with one_line_errors():
-            found = api.evolve(out, base, expert or (), task, cores=cores, **_options(context))
+            found = api.evolve(*_what(context), cores=cores, profile=profile, **_how(context))
     except KeyboardInterrupt:
-        typer.echo(f"stopped; `genome evolve --out {out}` continues", err=True)
+        again = f" --profile {profile}" if profile else ""
+        typer.echo(f"stopped; `genome evolve --out {out}{again}` continues", err=True)
         raise typer.Exit(130) from None
     typer.echo(found)
 
 
-def init(
-    context: typer.Context,
-    out: Out,
-    base: Base = None,
-    expert: Experts = None,
-    task: Task = None,
-    method: Method = None,
-    budget: Budget = None,
-    seed: Seed = None,
-    engine: Engine = None,
-    question: Question = None,
-    answer: Answer = None,
-    options: Choices = None,
-    kind: Kind = None,
-    prompt: Prompt = None,
-    settings: Settings = None,
-) -> None:
+@with_folder_options
+def init(context: typer.Context) -> None:
     """Write a commented config and task, to be read and changed before `genome evolve --out FOLDER` runs them."""
     from genome import api
 
     with one_line_errors():
-        folder = api.init(out, base, expert or (), task, **_options(context))
+        folder = api.init(*_what(context), **_how(context))
     files = sorted(folder.glob("config/tasks/*.yaml"))
-    typer.echo(f"{' and '.join(map(str, (folder / 'config.yaml', *files)))}: read them, then genome evolve --out {out}")
+    written = " and ".join(map(str, (folder / "config.yaml", *files)))
+    typer.echo(f"{written}: read them, then genome evolve --out {context.params['out']}")
 
 
 def clean(
@@ -125,7 +168,13 @@ def clean(
     typer.echo("Nothing to delete." if not found else f"{total} freed." if yes else f"--yes deletes them: {total}.")
 
 
-def _options(context: typer.Context) -> Any:
+def _what(context: typer.Context) -> tuple[Path, str | None, Sequence[str], str | None]:
+    """Return the folder, the base, the experts and the task that a command was given."""
+    given = context.params
+    return given["out"], given["base"], given["expert"] or (), given["task"]
+
+
+def _how(context: typer.Context) -> Any:
     """Return the options of `genome.api` that a command was given."""
     from genome.api import Options
 

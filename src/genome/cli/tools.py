@@ -65,17 +65,18 @@ def plan(
 
 
 def export(
-    run: Annotated[str, typer.Argument(help="A run: TASKS/VARIANT[/nN][/seedS], its folder in results/runs.")],
+    run: Annotated[str, typer.Argument(help="A run: TASKS/VARIANT\\[/nN]\\[/seedS], its folder in results/runs.")],
     configfile: Annotated[
         list[Path] | None, typer.Option(help="As for Snakemake; repeat it for several files.")
     ] = None,
     cores: Annotated[int | None, typer.Option(min=1, help="Jobs side by side; default: one per core.")] = None,
 ) -> None:
     """Write a run's best individual as a PEFT folder with a model card; a run that is not finished is made first."""
+    from genome.api.running import options_of
     from genome.api.running import run as make
     from genome.workflow.names import RunName
 
     with one_line_errors():
         folder = Path(f"results/export/{RunName.parse(run.removeprefix('results/runs/').rstrip('/'))}")
-        make(Path(), [str(folder / "README.md")], cores, lambda *_: None, configfile or ())
+        make(Path(), [str(folder / "README.md")], options_of(cores, None, configfile or ()), lambda *_: None)
     typer.echo(folder)

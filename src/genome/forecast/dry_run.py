@@ -14,7 +14,7 @@ from genome.forecast.values import Job, Setting
 from genome.yaml_files import check_yaml
 
 VARIABLE = "GENOME_PLAN"
-"""The variable with the name of the file that workflow/rules/hooks.smk writes at the end of a dry run."""
+"""The variable with the name of the file that workflow/rules/hooks.smk writes: when a run begins, or a dry run ends."""
 
 
 def read_plan(targets: Sequence[str], configfiles: Sequence[Path]) -> tuple[list[Job], Setting]:
@@ -38,7 +38,12 @@ def read_plan(targets: Sequence[str], configfiles: Sequence[Path]) -> tuple[list
             raise GenomeError(refusal(dry_run.stdout))
         if not handed_over.exists():
             raise GenomeError(f"{Path.cwd()}: its Snakefile is not this workflow's; call it in the workflow's folder")
-        plan = json.loads(handed_over.read_text())
+        return read_handed_over(handed_over)
+
+
+def read_handed_over(file: Path) -> tuple[list[Job], Setting]:
+    """Return the jobs, and what they share, that Snakemake has written to the file in `VARIABLE`."""
+    plan = json.loads(file.read_text())
     return [Job(**job) for job in plan["jobs"]], Setting(**plan["setting"])
 
 

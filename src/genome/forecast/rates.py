@@ -7,7 +7,10 @@ responses at once nothing about a few, because it hardly shows what a step costs
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from math import inf
+
+import numpy as np
 
 from genome.errors import GenomeError
 
@@ -92,10 +95,6 @@ def fitted(observations: Sequence[Observation], source: str) -> Rate | None:
     used = [each for each in observations if each.prompt_tokens and each.seconds]
     if not used:
         return None
-    # Slow to import, and most starts of a run have nothing to fit.
-    import numpy as np
-    from scipy.optimize import nnls
-
     tokens = np.array([each.prompt_tokens + each.response_tokens for each in used])
     more = np.array([each.response_tokens for each in used])
     work = np.stack([tokens, more, [each.steps for each in used]], axis=1)
@@ -103,11 +102,28 @@ def fitted(observations: Sequence[Observation], source: str) -> Rate | None:
     relative = work / tokens[:, None]
     _, of_more, of_steps = SLIGHT * np.linalg.norm(relative, axis=0)
     assumed = [0, of_more, 0], [-TOKENS_OF_A_STEP * of_steps, 0, of_steps]
-    found, _ = nnls(np.vstack([relative, assumed]), [*(seconds / tokens), 0, 0])
+    found = not_negative(np.vstack([relative, assumed]), np.array([*(seconds / tokens), 0, 0]))
     read, added, step = map(float, found * seconds.sum() / (work @ found).sum())
     lengths = [each.length for each in used]
     narrowest = min((each.width for each in used if each.width is not None), default=0)
     return Rate(read, read + added, step, source, min(lengths), max(lengths), narrowest)
+
+
+def not_negative(matrix: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return the non-negative x that minimises |matrix x - wanted|, for a matrix of few columns.
+
+    It is the least squares solution over some of the columns. `scipy.optimize.nnls` would take each start of a run a
+    second to import.
+    """
+    best, least = np.zeros(matrix.shape[1]), float(np.linalg.norm(wanted))
+    for number in range(1, len(best) + 1):
+        for columns in map(list, combinations(range(len(best)), number)):
+            found = np.linalg.lstsq(matrix[:, columns], wanted, rcond=None)[0]
+            distance = float(np.linalg.norm(matrix[:, columns] @ found - wanted))
+            if (found >= 0).all() and distance < least:
+                best, least = np.zeros_like(best), distance
+                best[columns] = found
+    return best
 
 
 def given_rate(text: str) -> Rate:

@@ -12,6 +12,7 @@ from genome.errors import GenomeError
 from genome.search.budget import Budget, read_budget
 from genome.search.finalists import asked
 from genome.search.measure import OF_PAPER
+from genome.search.method import Most
 from genome.search.settings import FROM_EXPERTS, SEARCH, WITH_VALIDATION_LORA, measure_of, set_of
 from genome.workflow import runs
 from genome.workflow.names import RunName, part_of
@@ -30,6 +31,20 @@ def reserved(plan: Plan, variant: str) -> int:
     if not number:
         return 0
     return asked(number, others=result != SEARCH, known=measure == OF_PAPER, calibrated=measure.calibrated)
+
+
+def is_known_before(plan: Plan, variant: str) -> bool:
+    """Tell whether it is known before a generation runs what it spends at most of its variant's budget.
+
+    Only then does a larger budget leave the generations before the end as they are.
+    """
+    return budget_of(plan, variant).unit == "samples" and _most(plan, variant) is not None
+
+
+def _most(plan: Plan, variant: str) -> Most | None:
+    """Return what returns the most genotypes that a generation of a variant scores; None if that is not known."""
+    found = plan.variant(variant)
+    return None if found.settings.redraw else found.method.most
 
 
 def of_generation(plan: Plan, run: RunName, generation: int) -> Mapping[str, JSON]:
@@ -76,7 +91,7 @@ def _needed(plan: Plan, run: RunName) -> tuple[int, Sequence[int]]:
     known = experts * sum(sizes) + max(0, size - experts) * one if from_experts else 0
     least = 0 if unseen else kept * sum(sizes) + (0 if from_experts else new)
     most = [kept * sum(sizes) + max(new, known)]
-    if variant.method.most is not None and not settings.redraw:
+    if (most_of := _most(plan, run.variant)) is not None:
         for generation in plan.generations:
-            most.append(most[-1] + variant.method.most(settings, size, seed, generation) * one)
+            most.append(most[-1] + most_of(settings, size, seed, generation) * one)
     return least, most
