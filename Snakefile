@@ -60,12 +60,15 @@ onstart:
     schedule_at_once()
     own_engine()
     warm_up()
+    start_trackers()
     announce_plan()
 
 
 onsuccess:
     stop_engine()
+    end_watcher()
 
 
 onerror:
     stop_engine()
+    end_watcher()

@@ -1,6 +1,6 @@
 # Requires: `plan`, Snakemake's workflow object, and the jobs that it has planned.
 # Provides: the actions at the start and the end of a run: owning and stopping the engine, starting the worker that runs
-#   scripts, and a forecast of the costs.
+#   scripts, sending metrics to trackers, and a forecast of the costs.
 #   `genome plan` makes a dry run with GENOME_PLAN in its environment: the planned jobs are written to that file.
 
 import atexit
@@ -10,8 +10,10 @@ from snakemake.logging import logger
 from snakemake.shell import shell
 
 from genome.forecast import forecast, headline, measure
+from genome.tracking import end_watcher, start_watcher
 from genome.warm import is_worth, start_worker
 from genome.workflow.costs import hand_over, jobs_of, setting_of
+from genome.workflow.trackers import remade_by, runs_of, settings_of, tracked
 
 
 def engine_command(*arguments):
@@ -55,6 +57,13 @@ def warm_up():
     rules = [job.rule.name for job in workflow.dag.needrun_jobs()]
     if workflow.local_exec and is_worth(len(rules)):
         shell.prefix(start_worker(rules))
+
+
+def start_trackers():
+    """Send metrics to the trackers that the config names while jobs run: those of the runs that the jobs are about."""
+    if plan.config.log:
+        jobs = list(workflow.dag.needrun_jobs())
+        start_watcher(settings_of(plan), tracked(plan, runs_of(jobs)), remade_by(jobs))
 
 
 def announce_plan():
