@@ -70,8 +70,6 @@ def _hub_errors(repo: str) -> Iterator[None]:
 
     try:
         yield
-    except errors.RepositoryNotFoundError:
-        raise
     except errors.HFValidationError as error:
         raise GenomeError(f"--push {repo}: not a valid name; {one_line(error)}") from error
     # pyright: ignore below: the errors module holds the HTTP library's base error, whichever library a version uses.

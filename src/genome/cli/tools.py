@@ -75,7 +75,6 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Allow a repository that has files already.")] = False,
 ) -> None:
     """Write a run's best individual as a PEFT folder with a model card; a run that is not finished is made first."""
-    from genome.api.publishing import check_target, push_export
     from genome.api.running import run as make
     from genome.workflow.names import RunName
 
@@ -83,10 +82,14 @@ def export(
         name = RunName.parse(run.removeprefix("results/runs/").rstrip("/"))
         folder = Path(f"results/export/{name}")
         if push is not None:
+            from genome.api.publishing import check_target
+
             check_target(push, overwrite=overwrite)
         make(Path(), [str(folder / "README.md")], cores, lambda *_: None, configfile or ())
         typer.echo(folder)
         if push is not None:
+            from genome.api.publishing import push_export
+
             typer.echo(push_export(folder, push, str(name), public=public))
 
 
