@@ -1,4 +1,4 @@
-"""Exports on the hub: what is uploaded, to whom it is visible, and what is refused before anything is made."""
+"""Exports on the hub: what is uploaded, who sees it, and what is refused before anything is made."""
 
 import pytest
 from huggingface_hub import constants

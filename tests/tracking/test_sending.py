@@ -69,7 +69,7 @@ def test_a_file_that_is_made_again_with_the_same_bytes_is_not_sent_again(tracker
     assert tracker.steps() == [0, 1]
 
 
-def test_a_run_that_is_computed_anew_is_another_run(tracker):
+def test_a_run_that_is_computed_again_is_another_run(tracker):
     write(0, 1)
     send()
     write(1, score=0.75)

@@ -14,10 +14,8 @@ RUN = run_of()
 
 def needs(library: str):
     """Skip a test without a tracker's library: it is an extra of the package, which tests do not need."""
-    return pytest.mark.skipif(
-        importlib.util.find_spec(library) is None,
-        reason=f"{library} is not installed (pip install 'genome[{library}]')",
-    )
+    absent = importlib.util.find_spec(library) is None
+    return pytest.mark.skipif(absent, reason=f"{library} is not installed, see tests/README.md")
 
 
 @pytest.fixture(autouse=True)
@@ -29,11 +27,8 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_parameters_are_flat():
-    assert flattened({"n": 2, "ensemble": {"k": 3, "of": {"a": None}}}) == {
-        "n": 2,
-        "ensemble.k": 3,
-        "ensemble.of.a": None,
-    }
+    nested = {"n": 2, "ensemble": {"k": 3, "of": {"a": None}}}
+    assert flattened(nested) == {"n": 2, "ensemble.k": 3, "ensemble.of.a": None}
 
 
 def test_runs_are_grouped_by_the_working_folder(tmp_path, monkeypatch):

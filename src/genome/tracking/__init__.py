@@ -41,7 +41,7 @@ def missing_problems(settings: Settings) -> list[str]:
 def start_watcher(settings: Settings, runs: Sequence[Tracked], remade: Mapping[str, int]) -> None:
     """Have a process of low priority send the metrics of `runs` while this one lives.
 
-    `remade` has the files that jobs will replace, with their times of change (ns): as they are, nobody wants them.
+    `remade` has the files that jobs will replace, with their times of change (ns): they are not sent as they are.
     The process ends soon after its standard input has been closed, hence also after this process was killed.
     """
     LOG.parent.mkdir(parents=True, exist_ok=True)

@@ -63,7 +63,7 @@ def unsent(names: str) -> str:
 
 
 def watch(attempts: Sequence[Attempts], runs: Sequence[Tracked], ended: Callable[[float], bool]) -> None:
-    """Send what is new again and again; `ended` waits for so many seconds or until the workflow has ended."""
+    """Send what is new again and again; `ended` waits until the workflow has ended, at most that long (s)."""
     pause, last = 0.0, False
     while not last:
         last = ended(pause)

@@ -1,4 +1,4 @@
-"""Stands in for trackio in processes that tests start: each call is a line of the file trackio.jsonl.
+"""Replaces trackio in processes that tests start: each call is a line of the file trackio.jsonl.
 
 While a file `down` is in the working folder, it fails as without a network.
 """
