@@ -110,7 +110,7 @@ def test_a_run_that_was_deleted_at_the_tracker_is_sent_again(tracker):
     tracker.logged.clear()
     write(2)
     send()
-    assert tracker.steps() == [0, 1, 2]
+    assert tracker.steps("key1") == [0, 1, 2]
 
 
 def test_results_are_sent_when_they_are_there_and_when_they_change(tracker):

@@ -63,7 +63,7 @@ class Memory:
     def open(self, run, key):
         self._fail("open")
         if key not in self.logged:
-            key = f"key{len(self.logged)}"
+            key = f"key{len(self.names)}"
             self.logged[key], self.given[key], self.names[key] = [], {}, run.name
         return key
 

@@ -1,7 +1,7 @@
 """What a tracker has been sent, in a file per run, and sending what it has not.
 
-A run whose generations have other bytes than those that were sent has been computed again: it becomes another run of the
-tracker. Files that were deleted and made again have the same bytes, and are not sent twice.
+A run whose generations have other bytes than those that were sent has been computed again: it becomes another run of
+the tracker. Files that were deleted and made again have the same bytes, and are not sent twice.
 """
 
 import hashlib

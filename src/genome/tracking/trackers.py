@@ -16,8 +16,9 @@ Metrics = Mapping[str, float]
 class Tracker(Protocol):
     """What a tracker does; whatever its library raises may leave these functions.
 
-    A run is known by a `key`, which is kept until the next call in another process. What was logged has arrived when
-    `close` has returned; until then also if `streams`, in which case a run stays open while it is watched.
+    A run is known by a `key`, with which another process goes on. What was logged has arrived when `close` has returned.
+    If a tracker `streams`, what was logged arrives by itself, and a run stays open while it is watched, because beginning
+    and ending it takes seconds.
     """
 
     streams: bool

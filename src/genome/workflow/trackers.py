@@ -1,4 +1,4 @@
-"""What experiment trackers are told of runs: which files have their numbers, and what decides their results."""
+"""What experiment trackers get of runs: which files have their numbers, and what decides their results."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
