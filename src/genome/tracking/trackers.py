@@ -17,8 +17,8 @@ class Tracker(Protocol):
     """What a tracker does; whatever its library raises may leave these functions.
 
     A run is known by a `key`, with which another process goes on. What was logged has arrived when `close` has
-    returned. If a tracker `streams`, it arrives by itself, and a run stays open while it is watched, because to begin and
-    to end it takes seconds.
+    returned. If a tracker `streams`, it arrives by itself, and a run stays open while it is watched, because to begin
+    and to end it takes seconds.
     """
 
     streams: bool
