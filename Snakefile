@@ -58,9 +58,9 @@ rule all:
 
 onstart:
     schedule_at_once()
+    start_trackers()
     own_engine()
     warm_up()
-    start_trackers()
     announce_plan()
 
 

@@ -10,7 +10,7 @@ from snakemake.logging import logger
 from snakemake.shell import shell
 
 from genome.forecast import forecast, headline, measure
-from genome.tracking import end_watcher, start_watcher
+from genome.tracking import end_watcher, missing_problems, start_watcher
 from genome.warm import is_worth, start_worker
 from genome.workflow.costs import hand_over, jobs_of, setting_of
 from genome.workflow.trackers import remade_by, runs_of, settings_of, tracked
@@ -61,9 +61,12 @@ def warm_up():
 
 def start_trackers():
     """Send metrics to the trackers that the config names while jobs run: those of the runs that the jobs are about."""
-    if plan.config.log:
+    trackers = settings_of(plan)
+    if problems := missing_problems(trackers):
+        raise WorkflowError("\n".join(problems))
+    if trackers:
         jobs = list(workflow.dag.needrun_jobs())
-        start_watcher(settings_of(plan), tracked(plan, runs_of(jobs)), remade_by(jobs))
+        start_watcher(trackers, tracked(plan, runs_of(jobs)), remade_by(jobs))
 
 
 def announce_plan():

@@ -6,19 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from genome.config.anchors import anchored, anchored_config
-from genome.config.check import (
-    check_files,
-    check_paths,
-    check_python,
-    profile_files,
-    read_config,
-    read_task_files,
-    refuse,
-)
+from genome.config.check import check_files, check_paths, check_python, profile_files, read_config, read_task_files
 from genome.project import TASKS
-from genome.tracking import missing_problems
 from genome.workflow.plan import Plan
-from genome.workflow.trackers import settings_of
 from genome.yaml_files import read_yaml
 
 
@@ -45,7 +35,6 @@ def read_plan(
     plan = Plan(read_config(placed, tasks), tasks, versions)
     if check_sources:
         check_paths(plan.config, tasks)
-        refuse(missing_problems(settings_of(plan)))
     return plan
 
 
