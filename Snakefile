@@ -58,6 +58,7 @@ rule all:
 
 onstart:
     schedule_at_once()
+    start_trackers()
     own_engine()
     warm_up()
     announce_plan()
@@ -65,7 +66,9 @@ onstart:
 
 onsuccess:
     stop_engine()
+    end_watcher()
 
 
 onerror:
     stop_engine()
+    end_watcher()

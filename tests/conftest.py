@@ -27,7 +27,8 @@ def hub(tmp_path, monkeypatch):
     """Serve the repositories under the returned folder as huggingface_hub's endpoint."""
     from huggingface_hub import close_session, constants
 
-    handler = type("TestHub", (Hub,), {"root": tmp_path / "hub", "requested": []})
+    own = {"root": tmp_path / "hub", "requested": [], "visibility": {}, "commits": [], "uploaded": {}}
+    handler = type("TestHub", (Hub,), own)
     (tmp_path / "hub" / "org").mkdir(parents=True)
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = Thread(target=server.serve_forever, args=(0.01,))
@@ -41,6 +42,7 @@ def hub(tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", endpoint + "/{repo_id}/resolve/{revision}/{filename}")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # uploads by its older protocol, which is plain HTTP
     close_session()
     yield handler
     close_session()

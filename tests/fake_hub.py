@@ -1,5 +1,6 @@
-"""A server with the parts of the hub that downloads need, over a folder of repositories; it is local."""
+"""A server with the parts of the hub that downloads and uploads need, over a folder of repositories; it is local."""
 
+import base64
 import json
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -14,11 +15,21 @@ REFUSED = {
 """Repositories that everyone may list but not read, with the hub's answer."""
 
 
+TOKEN = "hf_writer"
+"""The token that may write, to repositories of `org`."""
+
+
 class Hub(BaseHTTPRequestHandler):
-    """The part of the hub's protocol that a download of single files needs, over a folder of repositories."""
+    """The parts of the hub's protocol that a download of single files and a commit need, over a folder of repositories.
+
+    visibility: of the repositories that were made here; commits: their messages; uploaded: large files by SHA-256
+    """
 
     root: Path
     requested: list[str]
+    visibility: dict[str, str]
+    commits: list[str]
+    uploaded: dict[str, bytes]
 
     def do_HEAD(self):
         self.do_GET()
@@ -49,6 +60,61 @@ class Hub(BaseHTTPRequestHandler):
             return self.answer(200, json.dumps({"id": repo, "sha": COMMIT, "siblings": siblings}).encode())
         content = (self.root / repo / "/".join(rest[2:])).read_bytes()
         return self.answer(200, content, {"ETag": f'"{len(content)}"', "X-Repo-Commit": COMMIT})
+
+    def do_PUT(self):
+        type(self).uploaded[self.path.rpartition("/")[2]] = self.body()
+        self.answer(200, b"")
+
+    def do_POST(self):
+        path, body, place = self.path.split("?")[0], self.body(), f"http://{self.headers['Host']}"
+        self.requested.append(path)
+        if path == "/api/validate-yaml":
+            return self.json({"errors": [], "warnings": []})
+        if self.headers["Authorization"] != f"Bearer {TOKEN}":
+            return self.answer(401, b"{}")
+        if path == "/api/repos/create":
+            return self.create(json.loads(body))
+        if path.endswith("/info/lfs/objects/batch"):
+            objects = json.loads(body)["objects"]
+            places = [{"actions": {"upload": {"href": f"{place}/lfs/{each['oid']}"}}} for each in objects]
+            return self.json({"transfer": "basic", "objects": [a | b for a, b in zip(objects, places, strict=True)]})
+        repo, what = "/".join(path.split("/")[3:5]), path.split("/")[5]
+        if what == "preupload":
+            files = [each["path"] for each in json.loads(body)["files"]]
+            modes = {file: "lfs" if file.endswith(".safetensors") else "regular" for file in files}
+            return self.json(
+                {"files": [{"path": file, "uploadMode": modes[file], "shouldIgnore": False} for file in files]}
+            )
+        self.commit(repo, [json.loads(line) for line in body.splitlines()])
+        return self.json({"success": True, "commitOid": COMMIT, "commitUrl": f"{place}/{repo}/commit/{COMMIT}"})
+
+    def create(self, asked: dict[str, str]) -> None:
+        repo = f"{asked['organization']}/{asked['name']}"
+        if asked["organization"] != "org":
+            return self.answer(403, b"{}")
+        address = {"url": f"http://{self.headers['Host']}/{repo}"}
+        if (self.root / repo).exists():
+            return self.answer(409, json.dumps({"error": "You already created this model repo", **address}).encode())
+        (self.root / repo).mkdir()
+        (self.root / repo / ".gitattributes").write_text("*.safetensors filter=lfs\n")
+        type(self).visibility[repo] = asked["visibility"]
+        return self.json(address)
+
+    def commit(self, repo: str, lines: list[dict]) -> None:
+        for line in lines:
+            kind, value = line["key"], line["value"]
+            if kind == "header":
+                type(self).commits.append(value["summary"])
+            elif kind == "file":
+                (self.root / repo / value["path"]).write_bytes(base64.b64decode(value["content"]))
+            elif kind == "lfsFile":
+                (self.root / repo / value["path"]).write_bytes(self.uploaded[value["oid"]])
+
+    def body(self) -> bytes:
+        return self.rfile.read(int(self.headers["Content-Length"]))
+
+    def json(self, value) -> None:
+        self.answer(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
     def answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)

@@ -23,7 +23,7 @@ LAYERS = (
     ("search", "workflow.names"),
     ("scoring",),
     ("config", "report"),
-    ("jobs", "forecast", "workflow"),
+    ("jobs", "forecast", "tracking", "workflow"),
     ("api",),
     ("cli",),
 )
@@ -109,7 +109,7 @@ def test_rules_know_the_library_by_its_plan(path):
     lines = path.read_text().splitlines()
     imported = {line.split()[1] for line in lines if line.startswith(("import genome", "from genome."))}
     # genome.forecast predicts what a run will cost when it starts, from the jobs that only Snakemake knows.
-    ours = {"genome.errors", "genome.forecast", "genome.warm", "genome.yaml_files"}
+    ours = {"genome.errors", "genome.forecast", "genome.tracking", "genome.warm", "genome.yaml_files"}
     assert not {name for name in imported if not name.startswith("genome.workflow.")} - ours
 
 

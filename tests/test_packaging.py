@@ -32,7 +32,11 @@ def third_party(path: Path) -> set[str]:
     return names - set(sys.stdlib_module_names) - OURS
 
 
-DEPENDENCIES = {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
+TRACKERS = ("mlflow", "wandb", "trackio")
+"""Extras whose libraries are imported only if a config asks for them."""
+
+DECLARED = [*PROJECT["dependencies"], *(line for name in TRACKERS for line in PROJECT["optional-dependencies"][name])]
+DEPENDENCIES = {canonicalize_name(Requirement(line).name).removesuffix("-skinny") for line in DECLARED}
 
 
 @pytest.mark.parametrize("folder", ["src/genome", "workflow/scripts"])

@@ -110,4 +110,16 @@ def test_help_of_every_command_shows_its_brackets():
     assert "OWNER/NAME[@revision][:subfolder]" in shown
     assert "[NAME=]FILE" in shown
     commands = re.findall(r"^│ (\w+) ", call("--help").stdout, re.MULTILINE)
-    assert commands == ["evolve", "init", "clean", "import", "materialise", "gguf", "plan", "export", "score", "config"]
+    assert commands == [
+        "evolve",
+        "init",
+        "clean",
+        "import",
+        "materialise",
+        "gguf",
+        "plan",
+        "export",
+        "log",
+        "score",
+        "config",
+    ]

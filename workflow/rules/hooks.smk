@@ -1,6 +1,6 @@
 # Requires: `plan`, Snakemake's workflow object, and the jobs that it has planned.
 # Provides: the actions at the start and the end of a run: owning and stopping the engine, starting the workers that run
-#   scripts, and a forecast of the costs.
+#   scripts, sending metrics to trackers, and a forecast of the costs.
 #   With GENOME_PLAN in the environment, the planned jobs are written to that file: `genome plan` makes a dry run for it,
 #   `genome evolve` forecasts the time that is left.
 
@@ -11,8 +11,10 @@ from snakemake.logging import logger
 from snakemake.shell import shell
 
 from genome.forecast import forecast, headline, measure
+from genome.tracking import end_watcher, missing_problems, start_watcher
 from genome.warm import is_worth, start_workers
 from genome.workflow.costs import hand_over, jobs_of, setting_of
+from genome.workflow.trackers import remade_by, runs_of, settings_of, tracked
 
 
 def engine_command(*arguments):
@@ -56,6 +58,16 @@ def warm_up():
     rules = [job.rule.name for job in workflow.dag.needrun_jobs()]
     if workflow.local_exec and is_worth(len(rules)):
         shell.prefix(start_workers(rules))
+
+
+def start_trackers():
+    """Send metrics to the trackers that the config names while jobs run: those of the runs that the jobs are about."""
+    trackers = settings_of(plan)
+    if problems := missing_problems(trackers):
+        raise WorkflowError("\n".join(problems))
+    if trackers:
+        jobs = list(workflow.dag.needrun_jobs())
+        start_watcher(trackers, tracked(plan, runs_of(jobs)), remade_by(jobs))
 
 
 def announce_plan():

@@ -21,7 +21,7 @@ def genome() -> None:
 for panel, commands in {
     OWN: {"evolve": evolve.evolve, "init": evolve.init, "clean": evolve.clean},
     EXPERTS: {"import": experts.import_, "materialise": experts.materialise, "gguf": experts.gguf},
-    RUNS: {"plan": tools.plan, "export": tools.export, "score": tools.score},
+    RUNS: {"plan": tools.plan, "export": tools.export, "log": tools.log, "score": tools.score},
 }.items():
     for name, command in commands.items():
         app.command(name, rich_help_panel=panel)(command)

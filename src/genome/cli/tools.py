@@ -1,4 +1,4 @@
-"""Commands around runs of the workflow: plan, export, score."""
+"""Commands around runs of the workflow: plan, export, log, score."""
 
 import json
 from pathlib import Path
@@ -70,6 +70,9 @@ def export(
         list[Path] | None, typer.Option(help="As for Snakemake; repeat it for several files.")
     ] = None,
     cores: Annotated[int | None, typer.Option(min=1, help="Jobs side by side; default: one per core.")] = None,
+    push: Annotated[str | None, typer.Option(help="Upload it to OWNER/NAME of the hub, a private repository.")] = None,
+    public: Annotated[bool, typer.Option("--public", help="Make a new repository public.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Allow a repository that has files already.")] = False,
 ) -> None:
     """Write a run's best individual as a PEFT folder with a model card; a run that is not finished is made first."""
     from genome.api.running import options_of
@@ -77,6 +80,29 @@ def export(
     from genome.workflow.names import RunName
 
     with one_line_errors():
-        folder = Path(f"results/export/{RunName.parse(run.removeprefix('results/runs/').rstrip('/'))}")
+        name = RunName.parse(run.removeprefix("results/runs/").rstrip("/"))
+        folder = Path(f"results/export/{name}")
+        if push is not None:
+            from genome.api.publishing import check_target
+
+            check_target(push, overwrite=overwrite)
         make(Path(), [str(folder / "README.md")], options_of(cores, None, configfile or ()), lambda *_: None)
-    typer.echo(folder)
+        typer.echo(folder)
+        if push is not None:
+            from genome.api.publishing import push_export
+
+            typer.echo(push_export(folder, push, str(name), public=public))
+
+
+def log(
+    configfile: Annotated[
+        list[Path] | None, typer.Option(help="As for Snakemake; repeat it for several files.")
+    ] = None,
+) -> None:
+    """Send the config's trackers (`log`) what the results here have and they do not, after a run without them."""
+    from genome.api.sending import send_results
+
+    with one_line_errors():
+        sent = send_results(configfile or ())
+    for name, number in sent.items():
+        typer.echo(f"{name}: {f'news of {number} runs' if number else 'nothing new'}")

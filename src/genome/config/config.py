@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue
 
 from genome.config.bases import Base
 from genome.config.engine import AnyEngine, Transformers
+from genome.config.log import Log
 from genome.config.results import Results
 from genome.config.run import Run
 from genome.config.similarity import Chrf, Similarity
@@ -23,6 +24,10 @@ class Config(Results, Run):
     )
     engine: AnyEngine = Field(
         default_factory=Transformers.model_construct, description="The server that answers for the models."
+    )
+    log: Log | None = Field(
+        None,
+        description="Experiment trackers that are sent the metrics of each generation; null for none.",
     )
     methods: dict[str, dict[str, JsonValue]] = Field(
         {}, description="Changes to the defaults of methods, by their names."
