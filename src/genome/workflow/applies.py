@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from genome.config import Variant
 from genome.errors import GenomeError
 from genome.tasks.likelihood import LIKELIHOOD
+from genome.tasks.task import HARNESS
 from genome.workflow.names import whole_of
 from genome.workflow.plan import Plan
 
@@ -27,6 +28,8 @@ def _majority(plan: Plan, variant: Variant, tasks: Sequence[str], tested: str) -
 def _validation_lora(plan: Plan, variant: Variant, tasks: Sequence[str], tested: str) -> str | None:
     for task in tasks:
         definition = plan.definition(task)
+        if definition.get("kind") == HARNESS:
+            return f"{task} is generated and scored by lm-evaluation-harness, which names no right response to train on"
         if definition.get("kind") == "program" and not definition.get("reference"):
             return f"{task} has tests but no right programs, so nothing to train on"
     return None
