@@ -96,7 +96,7 @@ def theirs(base, folder):
 
 @pytest.fixture(scope="module")
 def ours(base, folder, engine):
-    """Return a function from a task's name and fields to the task, our samples and responses, asked once for a prompt."""
+    """Return a function from a task's name and fields to the task, our samples, and responses that are asked once."""
     found = {}
 
     def asked(name: str, fields: dict, chat: bool):

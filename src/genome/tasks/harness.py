@@ -209,9 +209,7 @@ def _refusal_of_generation(task: Task, found: Any) -> str | None:
     if metric not in known:
         return f"it has no metric {metric!r}; set metric to one of {metrics}"
     if known[metric] is not mean:
-        return (
-            f"its metric {metric} is not the mean over documents, which is not supported; choose another of {metrics}"
-        )
+        return f"its metric {metric} is not a mean over documents, which is not supported; choose another of {metrics}"
     if not found.higher_is_better().get(metric, True):
         return f"its metric {metric} is better if it is lower, which is not supported; choose another of {metrics}"
     if chosen not in filters and (chosen is not None or len(filters) > 1):
