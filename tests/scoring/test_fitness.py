@@ -254,7 +254,7 @@ def test_samples_with_continuations_are_answered_by_their_likelihoods(make_exper
     assert [len(requests) for requests in engine.requests] == [1, 1], "one call for texts, one for likelihoods"
 
 
-def test_options_with_prompts_of_their_own_are_scored_behind_these():
+def test_options_with_separate_prompts_are_scored_behind_these():
     engine = Scorer()
     own = compared("c-0", [1, 2], [4])
     for number, each in enumerate(own["continuations"]):

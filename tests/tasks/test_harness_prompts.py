@@ -51,7 +51,7 @@ def test_an_empty_context_is_one_token():
     assert [tokenizer.decode(each["tokens"]) for each in found["continuations"]] == ["scales", "fur it"]
 
 
-def test_options_in_the_prompt_have_prompts_of_their_own():
+def test_options_in_the_prompt_have_separate_prompts():
     tokenizer = byte_tokenizer()
     contexts, given = ["which fish: scales", "which fish: fur it, question"], [" it", " it"]
     [found] = prepare(choice(), [row(contexts, given)], tokenizer, PLAIN)

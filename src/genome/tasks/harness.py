@@ -46,7 +46,7 @@ LENGTH = 256
 UNUSED = ("do_sample", "temperature", "top_p", "top_k")
 """Settings of sampling, which greedy decoding does not use."""
 
-OTHER = "choose another task, or write one with a prompt of your own (docs/tasks.md)"
+OTHER = "choose another task, or write a separate one with its prompt (docs/tasks.md)"
 
 
 def read_rows(task: Task) -> list[Row]:
@@ -118,6 +118,9 @@ def harness_folder() -> Path:
 
 def _load(task: Task, name: str) -> tuple[Any, str]:
     """Return a task of the harness, and its file relative to the folder that holds it."""
+    import datasets
+
+    datasets.disable_progress_bars()
     manager, folder = _manager(task, name)
     entry = manager.task_index.get(name)
     if entry is None:

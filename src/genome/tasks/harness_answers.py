@@ -32,7 +32,7 @@ def read_answer(task: Task, sample: Sample, response: str) -> str | None:
                 f"task {task.name}: the filter {ensemble.name} returns a {type(answer).__name__}, expected text; end "
                 "the filter with take_first, or choose another filter"
             )
-        # A regular expression that does not match has a text of its own in the harness.
+        # A regular expression that does not match has a fixed text in the harness.
         missing = {getattr(each(), "fallback", None) for each in ensemble.filters}
         return None if answer in missing else answer
 

@@ -33,7 +33,7 @@ class HarnessTask(Section):
     shots: Annotated[int, Field(ge=0)] | None = Field(
         None, description="Examples; as many as the task says if not given."
     )
-    include_path: Text | None = Field(None, description="A folder with YAML files of your own tasks.")
+    include_path: Text | None = Field(None, description="A folder with YAML files of your tasks.")
     category: Text | None = Field(None, description="Categories in tables and figures, separated by commas.")
     test_samples: Count | Literal["rest"] | None = Field(None, description="Replaces `splits.test` for this task.")
     chat: AnyChat = Field(None, description="Changes to the base's `chat`, or `plain` for no template.")

@@ -21,7 +21,7 @@ Row = Mapping[str, Any]
 def prepare(task: Task, rows: Sequence[Row], tokenizer: Any, chat: Chat) -> list[dict[str, Any]]:
     """Return the `prompt` and `tokens` of each row, and its `continuations` or what a generated response needs.
 
-    If each option has a context, continuations have a `prompt` of their own, and `tokens` is the longest of these.
+    If each option has a context, each continuation has its `prompt`, and `tokens` is the longest of these.
     """
     chat = replace(chat, assistant_prefix="")
     texts = [[_text(task, each, tokenizer, chat) for each in _form(row, chat)["contexts"]] for row in rows]
