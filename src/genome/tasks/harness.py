@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from genome.errors import GenomeError, one_line
+from genome.tasks.chat import STOPS
 from genome.tasks.options import LETTERS
 from genome.tasks.task import HARNESS, Task
 
@@ -221,6 +222,8 @@ def _refusal_of_generation(task: Task, found: Any) -> str | None:
     given = found.config.generation_kwargs or {}
     if given.get("do_sample") or float(given.get("temperature") or 0) > 0:
         return f"it samples responses (generation_kwargs), which is not supported, since decoding is greedy; {OTHER}"
+    if len(given.get("until") or []) > STOPS and not isinstance(given["until"], str):
+        return f"it has {len(given['until'])} texts at which a response ends (until), more than {STOPS}; {OTHER}"
     unknown = sorted({*given} - {"until", *LENGTHS, *UNUSED})
     if unknown:
         return f"its generation_kwargs has {unknown[0]!r}, which is not supported; {OTHER}"
