@@ -112,7 +112,7 @@ GENERATED = ("own_gsm8k", {"metric": "exact_match", "filter": "strict-match"})
         (MULTIPLE, {"doc_to_image": "question"}, {}, "pictures or sound"),
         (MULTIPLE, {"doc_to_target": "{{[0, 1]}}"}, {}, "several of its options are right"),
         (MULTIPLE, {"process_results": "!function utils.words_in_common"}, {}, "its own process_results"),
-        (MULTIPLE, {"doc_to_target": "{{7}}"}, {}, "document 1: the right answer 7 is none of its 4 options"),
+        (MULTIPLE, {"doc_to_target": "{{7 * place}}"}, {}, "document 2: the right answer 7 is none of its 4 options"),
         (MULTIPLE, {}, {"metric": "exact_match"}, "set metric to acc, acc_norm, acc_bytes or acc_mutual_info"),
         (MULTIPLE, {}, {"shots": 2}, "few-shot examples are documents of 'test', which are scored; set shots: 0"),
         (MULTIPLE, {"doc_to_text": "{{ nothing.strip() }}"}, {}, "the harness fails (UndefinedError"),
