@@ -41,3 +41,6 @@ def test_the_right_option_is_taught_where_options_are_compared():
     }
     [(name, example)] = lessons(task, [sample], "no base is read", None)
     assert (name, example.tokens, example.prompt_length) == ("t-1", (5, 6, 8, 9), 2)
+    sample["continuations"] = [{**each, "prompt": [place]} for place, each in enumerate(sample["continuations"])]
+    [(name, example)] = lessons(task, [sample], "no base is read", None)
+    assert (example.tokens, example.prompt_length) == ((1, 8, 9), 1), "each option has its prompt"

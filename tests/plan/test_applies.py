@@ -46,6 +46,20 @@ def test_search_by_calibrated_likelihoods_has_results_on_generated_answers():
     assert reason_against(plan, "search", "sums") is None
 
 
+def test_tasks_of_the_harness_name_no_right_response_if_they_are_generated():
+    harness = {"gsm8k_own": {"lm_eval": "gsm8k", "metric": "exact_match"}, "arc_own": {"lm_eval": "arc_easy"}}
+    with_lora = {"method": "genome", "experts": "with_validation_lora"}
+    variants = {"likely": {"method": "genome", "objective": "likelihood"}, "with_lora": with_lora}
+    plan = plan_of(tasks=harness, variants=variants)
+    for variant in ("likely", "with_lora", "validation_lora"):
+        assert reason_against(plan, variant, "arc_own+gsm8k_own") == (
+            "gsm8k_own is generated and scored by lm-evaluation-harness, which names no right response"
+        )
+        assert reason_against(plan, variant, "arc_own") is None
+    assert reason_against(plan, "genome", "gsm8k_own") is None
+    assert plan.definition("arc_own")["source"] == {"lm_eval": "arc_easy"}
+
+
 def test_blank_cells_have_no_files_and_their_reason():
     plan = plan_of(table2=COMPARED)
     shown = plan.config.table2

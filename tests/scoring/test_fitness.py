@@ -254,6 +254,18 @@ def test_samples_with_continuations_are_answered_by_their_likelihoods(make_exper
     assert [len(requests) for requests in engine.requests] == [1, 1], "one call for texts, one for likelihoods"
 
 
+def test_options_with_separate_prompts_are_scored_behind_these():
+    engine = Scorer()
+    own = compared("c-0", [1, 2], [4])
+    for number, each in enumerate(own["continuations"]):
+        each["prompt"] = [8, number]
+    [responses] = compare(engine, ["x"], [[own, compared("c-1", [5], [2, 2])]])
+    assert [read(each).log_likelihood for each in responses] == [(-3.0, -4.0), (-5.0, -4.0)]
+    [[request]] = engine.requests
+    assert request.prompts == [[8, 0], [8, 1], [9]]
+    assert request.continuations == [[[1, 2]], [[4]], [[5], [2, 2]]]
+
+
 def test_equal_neutral_prompts_are_scored_once():
     engine = Scorer()
     same, other = [[3], [1]], [[2], [2]]

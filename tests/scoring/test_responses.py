@@ -115,6 +115,12 @@ def test_a_task_is_a_name_or_a_file(tmp_path):
         find_task(str(path))
 
 
+def test_responses_to_tasks_of_the_harness_are_not_scored_here(tmp_path):
+    (tmp_path / "arc.yaml").write_text("lm_eval: arc_easy")
+    with pytest.raises(GenomeError, match=r"arc\.yaml: a task of lm-evaluation-harness; score .* with lm-eval itself"):
+        find_task(str(tmp_path / "arc.yaml"))
+
+
 def test_the_command_prints_json_or_one_line(tmp_path):
     path = tmp_path / "a.jsonl"
     write_jsonl(path, [{"sample": QUESTION, "response": "Answer: 5"}])

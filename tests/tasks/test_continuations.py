@@ -8,7 +8,7 @@ from builders import make_task
 from genome.errors import GenomeError
 from genome.tasks.chat import Chat
 from genome.tasks.continuations import continued, likelihoods_of
-from genome.tasks.lengths import check_lengths, prompt_tokens
+from genome.tasks.lengths import check_lengths, prompt_tokens, response_limits
 from genome.tasks.likelihood import Likelihoods
 
 TEXTS = ["What has a fish? Answer: fur scales feathers", "Question: which\nAnswer: scale it", "assistant user fish"]
@@ -145,6 +145,16 @@ def test_check_lengths_adds_prompt_and_longest_option(tmp_path):
     check_lengths("t", samples, tmp_path, max_tokens=512)
     with pytest.raises(GenomeError, match="its prompt of 6 tokens and its longest option make 11 with one more token"):
         check_lengths("t", [{**samples[0], "tokens": [1] * 6}], tmp_path, max_tokens=512)
+
+
+def test_limits_of_responses_are_the_samples_own_if_they_have_some():
+    assert response_limits([{"tokens": [1]}], 512, ["x"]) == (512, ["x"])
+    assert response_limits([{"tokens": [1], "max_tokens": 8, "until": []}], 512, ["x"]) == (8, [])
+
+
+def test_prompt_tokens_count_the_prompts_of_options():
+    options = [{"option": "A", "prompt": [1] * 3, "tokens": [1]}, {"option": "B", "prompt": [1] * 5, "tokens": [1] * 4}]
+    assert prompt_tokens({"tokens": [1] * 5, "continuations": options}) == 13
 
 
 def test_prompt_tokens_count_prompt_and_options():

@@ -25,6 +25,7 @@ from genome.jobs.importing import expert_names, parse_source
 from genome.project import SNAKEFILE, TASKS, project
 from genome.search.methods import METHODS
 from genome.tasks.file import check_task
+from genome.tasks.harness_file import is_harness
 from genome.tasks.row_files import read_rows
 from genome.tasks.sources import is_published
 from genome.yaml_files import read_yaml
@@ -257,7 +258,7 @@ def _task(out: Path, wanted: Wanted) -> tuple[str, dict[str, Any] | None, str, i
     if file.suffix in (".yaml", ".yml"):
         definition = read_yaml(file)
         check_task(name, definition)
-        if not is_published(definition["source"]):  # its `path` is below data_dir
+        if is_harness(definition) or not is_published(definition["source"]):  # its `path` is below data_dir
             definition = map_paths(anchored(definition, file), lambda _, path: _path(out, path))
         return name, definition, yaml.safe_dump(definition, sort_keys=False, allow_unicode=True), None
     rows = read_rows(file)

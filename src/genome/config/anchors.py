@@ -9,7 +9,7 @@ from typing import Any
 from genome.validation.readable import is_list, is_mapping
 from genome.yaml_files import read_yaml
 
-KEYS = ("beside", "corpus", "data_dir", "path", "python", "template_file")
+KEYS = ("beside", "corpus", "data_dir", "include_path", "path", "python", "template_file")
 """Keys of configs and task files whose values, at any depth, are paths."""
 
 HERE = ("./", "../")

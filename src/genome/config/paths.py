@@ -114,6 +114,8 @@ def named_paths(config: Config, tasks: Mapping[str, Any], ours: Container[str]) 
         if is_mapping(source) and is_local(source, None):
             for pattern in _patterns(source["path"]):
                 yield Named(f"task {name}: source.path", pattern)
+        if isinstance(folder := task.get("include_path"), str):
+            yield Named(f"task {name}: include_path", folder, folder=True)
     for name, path in (config.across.beside if config.across else {}).items():
         yield Named(f"config.across.beside.{name}", path)
     for path in config.table7.beside if config.table7 else ():

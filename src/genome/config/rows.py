@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from genome.errors import GenomeError, nearest
-from genome.tasks import Task, parse_task
+from genome.tasks import Task, harness, parse_task
 from genome.tasks.prompts import missing_columns
 from genome.tasks.row_files import first_row
 from genome.tasks.sources import is_published, local_files
@@ -23,6 +23,8 @@ def files_of(source: Mapping[str, Any], data_dir: str | None) -> list[Path]:
 def task_files(name: str, definition: Mapping[str, Any], data_dir: str | None) -> list[Path]:
     """Return the local files of a task's rows; GenomeError if one is missing or its first row lacks a column."""
     task = parse_task(name, definition)
+    if "lm_eval" in task.source:
+        return harness.own_files(task)
     try:
         files = files_of(task.source, data_dir)
         own = files_of({key: value for key, value in task.source.items() if key != "join"}, data_dir)

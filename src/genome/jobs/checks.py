@@ -48,7 +48,7 @@ def _message(task: Task, lost: int, number: int, unparsed: Sequence[Mapping[str,
     response = response if len(response) <= 200 else f"{response[:80]} … {response[-119:]}"
     if task.pattern is not None:
         expected = f"{KINDS[task.kind].expected} in group 1 of the pattern {task.pattern!r}"
-    elif task.kind == "program":
+    elif task.kind == "program" or KINDS[task.kind].whole:
         expected = KINDS[task.kind].expected
     else:
         expected = f"{KINDS[task.kind].expected} after “Answer:” (or “the answer is”, \\boxed{{…}}, ####)"

@@ -22,7 +22,8 @@ def split(settings: str, data_dir: str | None, validation: str, test: str, prove
     for path, side in zip((validation, test), sides, strict=True):
         write_jsonl(path, side, any_value=True)
     written = {"validation": validation, "test": test}
-    write_json(provenance, splits.provenance(task, rows, *sides, written, resolved["seed"], folder))
+    drawn = splits.provenance(task, rows, *sides, written, resolved["seed"], folder)
+    write_json(provenance, drawn | ({"harness": rows[0]["harness"]} if "lm_eval" in task.source else {}))
     log.info("%s: %d validation and %d test rows of %d", task.name, *map(len, sides), len(rows))
 
 

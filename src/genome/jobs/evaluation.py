@@ -32,7 +32,7 @@ from genome.search.population import Individual, Population, top
 from genome.search.records import check_engine, check_measure, read_population
 from genome.search.records import origin as origin_of_experts
 from genome.tasks import Task
-from genome.tasks.lengths import check_lengths
+from genome.tasks.lengths import check_lengths, response_limits
 from genome.tasks.scoring import extra_results, judge, parts, standard_error
 from genome.workflow.names import whole_of
 
@@ -64,7 +64,8 @@ def answer_test(
         answer_always(site, model, prompts, samples, responses, origin, record)
         return
     fitted = [read_calibrations(path) for path in calibration]
-    max_tokens, task = resolved["max_tokens"] or Task.max_tokens, Path(prompts).parent.name
+    task = Path(prompts).parent.name
+    max_tokens, stop = response_limits(samples, resolved["max_tokens"] or Task.max_tokens, resolved.get("stop", ()))
     meter = site.meter([task])
     check_lengths(task, samples, site.base, max_tokens, site.engine.get("max_model_len"))
     if "fusion" in resolved:
@@ -73,7 +74,6 @@ def answer_test(
         models = _alone(site, model, meter)
     else:
         models = _chosen(site, model, resolved, validation, Measure(calibrated=bool(fitted)), meter)
-    stop = resolved.get("stop", ())
     with meter.asking():
         if "fusion" in resolved:
             answered = [_fused(models, samples, max_tokens, stop, resolved["fusion"])]

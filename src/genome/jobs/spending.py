@@ -100,5 +100,5 @@ def _most_of(sample: Mapping[str, Any], task: Task, *, once: bool) -> int:
     options = [len(each["tokens"]) for each in sample["continuations"]] + [
         len(each) for each in neutral["continuations"]
     ]
-    repeated = 1 if once else max(1, len(sample["continuations"]))
+    repeated = 1 if once and "prompt" not in sample["continuations"][0] else max(1, len(sample["continuations"]))
     return repeated * (prompt + len(neutral["tokens"])) + sum(options)

@@ -102,15 +102,16 @@ def lessons(
     responses = iter(expected.right_continuations(task, open_ones, base, parse_chat(chat)) if open_ones else [])
     taught = []
     for sample in samples:
-        tokens = _right_one(task, sample) if "continuations" in sample else next(responses)
+        prompt, tokens = _right_one(task, sample) if "continuations" in sample else (sample["tokens"], next(responses))
         if tokens is not None:
-            taught.append((sample["id"], Example((*sample["tokens"], *tokens), len(sample["tokens"]))))
+            taught.append((sample["id"], Example((*prompt, *tokens), len(prompt))))
     if len(taught) < len(samples):
         log.warning("task %s: %d samples without a known right answer", task.name, len(samples) - len(taught))
     return taught
 
 
-def _right_one(task: Task, sample: Mapping[str, Any]) -> Sequence[int]:
-    """Return the tokens of a sample's right option."""
+def _right_one(task: Task, sample: Mapping[str, Any]) -> tuple[Sequence[int], Sequence[int]]:
+    """Return the tokens of the prompt of a sample's right option, and of the option."""
     right = right_option(task, sample)
-    return next(each["tokens"] for each in sample["continuations"] if each["option"] == right)
+    found = next(each for each in sample["continuations"] if each["option"] == right)
+    return found.get("prompt", sample["tokens"]), found["tokens"]

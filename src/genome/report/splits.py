@@ -29,7 +29,7 @@ def split_sizes(tasks: Sequence[Task], provenance: Iterable[Mapping[str, Any]]) 
             "task": task.name,
             "category": task.category,
             "metric": task.metric,
-            "shots": task.shots,
+            "shots": split.get("harness", {}).get("shots", task.shots),
             **{column: split[column] for column in ("validation", "test", "pool", "draw")},
         }
         for task, split in zip(tasks, provenance, strict=True)

@@ -1,5 +1,6 @@
 """What models answer to the samples of tasks: responses, and likelihoods as responses; all requests are in flight."""
 
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from genome.engine.client import Engine
 from genome.engine.messages import Request, ScoreRequest
 from genome.scoring.objective import Objective
 from genome.scoring.working import behind_working
-from genome.tasks.continuations import likelihoods_of
+from genome.tasks.continuations import likelihoods_of, requested
 from genome.tasks.likelihood import written
 
 
@@ -45,29 +46,28 @@ def compare(engine: Engine, models: Sequence[str], tasks: Sequence[Sequence[dict
         list({json.dumps(each["neutral"]): each["neutral"] for each in samples if "neutral" in each}.values())
         for samples in tasks
     ]
+    wanted = [[requested(sample) for sample in samples] for samples in tasks]
+    pairs = [
+        [*itertools.chain(*by_sample), *((each["tokens"], each["continuations"]) for each in neutral)]
+        for by_sample, neutral in zip(wanted, neutrals, strict=True)
+    ]
     found = engine.score(
         [
-            ScoreRequest(
-                model,
-                [each["tokens"] for each in (*samples, *neutral)],
-                [
-                    *([option["tokens"] for option in sample["continuations"]] for sample in samples),
-                    *(each["continuations"] for each in neutral),
-                ],
-            )
-            for samples, neutral in zip(tasks, neutrals, strict=True)
+            ScoreRequest(model, [prompt for prompt, _ in by_task], [continuations for _, continuations in by_task])
+            for by_task in pairs
             for model in models
         ]
     )
     responses, rows = [], iter(found)
-    for samples, neutral in zip(tasks, neutrals, strict=True):
+    for samples, by_sample, neutral in zip(tasks, wanted, neutrals, strict=True):
         for _ in models:
-            scores = next(rows)
-            after_neutral = dict(zip(map(json.dumps, neutral), scores[len(samples) :], strict=True))
+            scores = iter(next(rows))
+            own = [list(itertools.chain(*itertools.islice(scores, len(parts)))) for parts in by_sample]
+            after_neutral = dict(zip(map(json.dumps, neutral), scores, strict=True))
             responses.append(
                 [
                     written(likelihoods_of(sample, each, after_neutral.get(json.dumps(sample.get("neutral")))))
-                    for sample, each in zip(samples, scores, strict=False)
+                    for sample, each in zip(samples, own, strict=True)
                 ]
             )
     return responses

@@ -30,7 +30,10 @@ def find_task(name: str) -> Task:
     if file is None:
         known = sorted(path.stem for path in known_tasks.glob("*.yaml"))
         raise GenomeError(f"no task {name!r} ({nearest(name, known)})")
-    return check_task(file.stem, read_yaml(file))
+    task = check_task(file.stem, read_yaml(file))
+    if "lm_eval" in task.source:
+        raise GenomeError(f"{file}: a task of lm-evaluation-harness; score responses to it with lm-eval itself")
+    return task
 
 
 def score_responses(

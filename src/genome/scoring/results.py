@@ -5,6 +5,7 @@ the problem and the remedy. Populations have a separate reader (`genome.search.p
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from genome.fields import UnexpectedError, mapping, number, reading, sequence, s
 from genome.files import REMAKE, read_json, read_jsonl
 from genome.search.finalists import KINDS
 from genome.tasks import Task, parse_task
+from genome.tasks.lengths import response_limits
 from genome.tasks.scoring import for_base
 
 Row = Mapping[str, Any]
@@ -79,6 +81,7 @@ def _check_tokens(sample: Row) -> None:
         neutral["tokens"],
         *sequence(neutral["continuations"], f"{place}, neutral", 1),
         *(each["tokens"] for each in continuations),
+        *(each["prompt"] for each in continuations if "prompt" in each),
     ):
         for token in sequence(tokens, f"{place}, tokens", 1):
             whole(token, f"{place}, tokens")
@@ -88,7 +91,9 @@ def read_scored_task(
     name: str, definition: Mapping[str, Any], base: Path | str, prompts: Path | str
 ) -> tuple[Task, list[dict[str, Any]]]:
     """Return a task as it is scored for the base model in folder `base`, and its prepared samples."""
-    return for_base(parse_task(name, definition), base), read_samples(prompts)
+    task, samples = for_base(parse_task(name, definition), base), read_samples(prompts)
+    max_tokens, stop = response_limits(samples, task.max_tokens, task.stop)
+    return replace(task, max_tokens=max_tokens, stop=stop), samples
 
 
 def read_responses(path: Path | str, samples: Sequence[Row]) -> dict[str, tuple[str, list[str]]]:

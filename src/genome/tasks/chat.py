@@ -123,6 +123,20 @@ def prompt_texts(tokenizer: Any, prompts: Sequence[str], chat: Chat) -> list[str
     return [text + chat.assistant_prefix for text in texts]
 
 
+def conversation_text(tokenizer: Any, messages: Sequence[Mapping[str, str]], chat: Chat) -> str:
+    """Return messages as the template renders them, up to where the assistant's turn, or its last message, goes on.
+
+    The chat's `system` text comes before that of a first message by the system. GenomeError as `prompt_texts`.
+    """
+    turns = [dict(each) for each in messages]
+    if chat.system is not None:
+        described = turns.pop(0)["content"] if turns[0]["role"] == "system" else ""
+        turns.insert(0, {"role": "system", "content": "\n\n".join(filter(None, (chat.system, described)))})
+    begun = turns.pop()["content"] if turns[-1]["role"] == "assistant" else ""
+    [text] = _render(tokenizer, [turns], chat, add_generation_prompt=True)
+    return text + begun
+
+
 def dialogue_texts(
     tokenizer: Any, prompts: Sequence[str], responses: Sequence[str], chat: Chat
 ) -> list[tuple[str, str]]:

@@ -81,23 +81,39 @@ def _encoded(
 ) -> list[tuple[list[int], list[list[int]]]]:
     """Return the tokens of each rendered prompt, and of each of its options behind it."""
     starts = [prompt.removesuffix("\n") if chat.plain else prompt for prompt in prompts]
-    contexts = [start.rstrip() for start in starts]
-    encoded = token_ids(tokenizer, contexts)
     special = tuple(token.content for token in tokenizer.added_tokens_decoder.values())
-    wholes, counts = [], []
+    pairs = []
     for start, texts in zip(starts, options, strict=True):
         ends_in_text = start[-1:].strip() and not start.endswith(special)
         # The space of an empty prompt is that of lm-evaluation-harness, whose options follow a space.
         space = " " if ends_in_text or (chat.plain and not start) else ""
-        wholes += [start + (text if text[:1].isspace() else space + text) for text in texts.values()]
-        counts.append(len(texts))
-    rows = iter(token_ids(tokenizer, wholes))
+        pairs.append((start, [text if text[:1].isspace() else space + text for text in texts.values()]))
+    return encoded_pairs(tokenizer, pairs)
+
+
+def encoded_pairs(
+    tokenizer: Any, pairs: Sequence[tuple[str, Sequence[str]]]
+) -> list[tuple[list[int], list[list[int]]]]:
+    """Return the tokens of each context, and of each of the continuations behind it."""
+    contexts = [context.rstrip() for context, _ in pairs]
+    encoded = token_ids(tokenizer, contexts)
+    rows = iter(token_ids(tokenizer, [context + each for context, texts in pairs for each in texts]))
     found = []
-    for context, ids, count in zip(contexts, encoded, counts, strict=True):
-        cut = len(ids)
+    for context, ids, (_, texts) in zip(contexts, encoded, pairs, strict=True):
         prompt = ids if context else _first_token(tokenizer)
-        found.append((prompt, [next(rows)[cut:] for _ in range(count)]))
+        found.append((prompt, [next(rows)[len(ids) :] for _ in texts]))
     return found
+
+
+def requested(sample: Sample) -> list[tuple[list[int], list[list[int]]]]:
+    """Return what an engine is asked for a sample: each prompt, and the continuations behind it.
+
+    It is one prompt, unless each option has its own.
+    """
+    given = sample["continuations"]
+    if "prompt" in given[0]:
+        return [(each["prompt"], [each["tokens"]]) for each in given]
+    return [(sample["tokens"], [each["tokens"] for each in given])]
 
 
 def _first_token(tokenizer: Any) -> list[int]:

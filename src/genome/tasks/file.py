@@ -17,6 +17,7 @@ from genome.tasks.chat_settings import AnyChat
 from genome.tasks.choosing import choose
 from genome.tasks.definition import by_letter, parse_task
 from genome.tasks.extraction import FALLBACKS, find_answer
+from genome.tasks.harness_file import HarnessTask, expanded, is_harness
 from genome.tasks.kinds import KINDS
 from genome.tasks.likelihood import ANSWER_BY, LETTER, LIKELIHOOD, LIKELIHOOD_OF, LIKELIHOOD_PER
 from genome.tasks.metrics import BASE, METRICS, TOKENIZERS
@@ -289,6 +290,8 @@ def check_task(name: str, definition: Any) -> Task:
     if not is_mapping(definition):
         raise GenomeError(f"task {name}: expected a mapping of fields, found {definition!r}")
     given = {key: value for key, value in definition.items() if value is not None}
+    if is_harness(given):
+        return _check_harness_task(name, given)
     if is_mapping(source := given.get("source")):
         given["source"] = {key: value for key, value in source.items() if value is not None}
     problems = unreadable(given, "")
@@ -307,6 +310,19 @@ def check_task(name: str, definition: Any) -> Task:
     if problems:
         raise GenomeError(f"task {name}: " + "; ".join(problem.lstrip(".:").strip() for problem in problems))
     return parse_task(name, given)
+
+
+def _check_harness_task(name: str, given: Mapping[str, Any]) -> Task:
+    """Return a task of lm-evaluation-harness; GenomeError as `check_task`. The harness is not asked."""
+    problems = unreadable(given, "")
+    if not problems:
+        try:
+            HarnessTask.model_validate_json(json.dumps(given))
+        except ValidationError as error:
+            problems = explained(error, HarnessTask, "")
+    if problems:
+        raise GenomeError(f"task {name}: " + "; ".join(problem.lstrip(".:").strip() for problem in problems))
+    return parse_task(name, expanded(given))
 
 
 def _kind_problems(given: Mapping[str, Any]) -> list[str]:

@@ -16,7 +16,7 @@ from genome.tasks.code_blocks import find_program, read_program
 from genome.tasks.extraction import find_answer, find_result
 from genome.tasks.number_words import has_number_word
 from genome.tasks.numbers import parse_number, says_number
-from genome.tasks.task import Task
+from genome.tasks.task import HARNESS, Task
 
 Sample = Mapping[str, Any]
 Pairs = Sequence[tuple[Sample, str]]
@@ -34,6 +34,7 @@ class Kind:
     settle: task, sample, what a response announces as its answer -> canonical answer; replaces `find`
     sentences: whether the last sentence of a response may name the answer without announcing it
     beside: task, samples, one model's answers -> what is reported in addition to the metric
+    whole: whether `read` gets a response as it is, with its thinking and without any search for an answer
     """
 
     read: Callable[[Task, Sample, str], str | None]
@@ -48,6 +49,7 @@ class Kind:
     requires: tuple[str, ...] = ()
     allows: tuple[str, ...] = ()
     beside: Callable[[Task, Sequence[Sample], Sequence[str | None]], dict[str, Any]] | None = None
+    whole: bool = False
 
 
 def _same(task: Task, pairs: Pairs) -> list[float]:
@@ -227,6 +229,22 @@ def _score_program(task: Task, pairs: Pairs) -> list[float]:
     return programs.passed(task.prefix, pairs)
 
 
+def _read_harness(task: Task, sample: Sample, text: str) -> str | None:
+    from genome.tasks.harness_answers import read_answer
+
+    return read_answer(task, sample, text)
+
+
+def _harness_reference(task: Task, sample: Sample, value: Any) -> str:
+    return str(value)
+
+
+def _score_harness(task: Task, pairs: Pairs) -> list[float]:
+    from genome.tasks.harness_answers import score_answers
+
+    return score_answers(task, pairs)
+
+
 KINDS: dict[str, Kind] = {
     "choice": Kind(
         _read_choice,
@@ -309,5 +327,15 @@ KINDS: dict[str, Kind] = {
         find=find_program,
         requires=("tests",),
         allows=("setup", "prefix"),
+    ),
+    HARNESS: Kind(
+        _read_harness,
+        _harness_reference,
+        _score_harness,
+        ("exact_match", "mean"),
+        "vote",
+        "a response that the task's filter in lm-evaluation-harness accepts",
+        requires=("lm_eval",),
+        whole=True,
     ),
 }

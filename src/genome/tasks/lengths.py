@@ -25,6 +25,14 @@ def most_tokens(definition: Mapping[str, Any]) -> int:
     return definition.get("max_tokens") or Task.max_tokens
 
 
+def response_limits(
+    samples: Sequence[Mapping[str, Any]], max_tokens: int, stop: Sequence[str]
+) -> tuple[int, Sequence[str]]:
+    """Return the most tokens of responses and the texts at which they end: the samples' own, if they have some."""
+    own = samples[0]
+    return (own["max_tokens"], own["until"]) if "until" in own else (max_tokens, stop)
+
+
 def context_length(base: Path | str) -> int | None:
     """Return a base model's context length in tokens, prompt and response together; None if its config has none.
 
@@ -47,12 +55,14 @@ def context_length(base: Path | str) -> int | None:
 def prompt_tokens(sample: Mapping[str, Any]) -> int:
     """Return the number of tokens that an engine reads for a prepared sample, if it reads its prompt once.
 
-    For a sample that is answered by likelihood, these are its prompt and all of its options, also after the neutral
-    prompt if it has one.
+    For a sample that is answered by likelihood, these are its prompt, or those of its options, and all of its options,
+    also after the neutral prompt if it has one.
     """
     neutral = sample.get("neutral", {"tokens": [], "continuations": []})
-    options = [each["tokens"] for each in sample.get("continuations", [])] + neutral["continuations"]
-    return len(sample["tokens"]) + len(neutral["tokens"]) + sum(map(len, options))
+    given = sample.get("continuations", [])
+    options = [each["tokens"] for each in given] + neutral["continuations"]
+    prompts = [each["prompt"] for each in given if "prompt" in each] or [sample["tokens"]]
+    return sum(map(len, (*prompts, neutral["tokens"], *options)))
 
 
 def check_lengths(

@@ -185,6 +185,7 @@ def _sentence_bleu(tokenizer: str) -> Any:
 METRICS: dict[str, tuple[Callable[..., tuple], Callable[..., float]] | None] = {
     "accuracy": None,
     "exact_match": None,
+    "mean": None,  # of another metric of lm-evaluation-harness
     "pass@1": None,
     "weighted_f1": (_f1_of, weighted_f1),
     "bleu": (_bleu_of, bleu),

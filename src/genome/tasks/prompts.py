@@ -25,6 +25,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from genome.errors import GenomeError, one_line
 from genome.files import encodable
 from genome.limits import OverLimitError, limited
+from genome.tasks import harness_prompts
 from genome.tasks.chat import Chat, load_tokenizer, opens_thinking, prints_date, prompt_texts, token_ids
 from genome.tasks.continuations import continued
 from genome.tasks.extraction import boxed
@@ -276,6 +277,13 @@ def prepare(
     chat = chat or Chat()
     samples = [sample(task, row) for row in rows]
     tokenizer = load_tokenizer(tokenizer_dir)
+    date = {"date": chat.date.isoformat()} if prints_date(tokenizer, chat) else {}
+    of = {"of": len(samples)}  # shows whether a file has lost lines
+    if "lm_eval" in task.source:
+        found = harness_prompts.prepare(task, list(map(columns_of, rows)), tokenizer, chat)
+        prepared = [{**each, **own, **date, **of} for each, own in zip(samples, found, strict=True)]
+        check_lengths(task.name, prepared, tokenizer_dir)
+        return prepared
     texts = prompt_texts(tokenizer, [each["prompt"] for each in samples], chat)
     thinking = [opens_thinking(text, each["prompt"]) for each, text in zip(samples, texts, strict=True)]
     if task.answer_by != LIKELIHOOD:
@@ -287,8 +295,6 @@ def prepare(
         )
     else:
         tokens = continued(task, samples, tokenizer, chat)
-    date = {"date": chat.date.isoformat()} if prints_date(tokenizer, chat) else {}
-    of = {"of": len(samples)}  # shows whether a file has lost lines
     prepared = [
         {**each, **ids, **date, **({"thinking": True} if thinks else {}), **of}
         for each, ids, thinks in zip(samples, tokens, thinking, strict=True)

@@ -12,7 +12,7 @@ from genome.tasks.extraction import find_pattern
 from genome.tasks.kinds import KINDS
 from genome.tasks.likelihood import LIKELIHOOD
 from genome.tasks.scoring import extract
-from genome.tasks.task import Task
+from genome.tasks.task import HARNESS, Task
 
 Sample = Mapping[str, Any]
 
@@ -100,9 +100,9 @@ def _example(lost: tuple[str, str, str | None]) -> str:
 
 
 def _texts(task: Task, sample: Sample) -> list[str]:
-    """Return the texts by which a response may give a sample's reference; an empty list for programs."""
+    """Return the texts by which a response may give a sample's reference; none for programs and the harness's tasks."""
     reference = sample["reference"]
-    if task.kind == "program":
+    if task.kind in ("program", HARNESS):
         return []
     if task.kind == "label":
         return [reference, *(letter for letter, label in task.labels.items() if label == reference)]

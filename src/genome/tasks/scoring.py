@@ -61,10 +61,12 @@ def extract(task: Task, sample: Sample, response: str) -> str | None:
     """
     if task.answer_by == LIKELIHOOD:
         return _most_likely(task, sample, response)
+    kind = KINDS[task.kind]
+    if kind.whole:
+        return kind.read(task, sample, response)
     said = spoken(response, begun=bool(sample.get("thinking")))
     if said is None:
         return None
-    kind = KINDS[task.kind]
     if task.pattern is None and kind.settle is not None:
         statements = announced(said)
         alone = task.fallback == "line"

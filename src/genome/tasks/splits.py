@@ -40,6 +40,10 @@ def read_rows(task: Task, data_dir: Path | str | None = None) -> list[Row]:
         from genome.micro.world import task_rows
 
         return _checked(task, task_rows(task.name), "the micro world")
+    if "lm_eval" in task.source:
+        from genome.tasks import harness
+
+        return _checked(task, harness.read_rows(task), "lm-evaluation-harness")
     folder = None if data_dir is None else Path(data_dir)
     try:
         tables = read_source(task.source, folder)

@@ -10,6 +10,9 @@ from typing import Any, Literal
 
 from genome.tasks.likelihood import GENERATION, OPTION, TEXT
 
+HARNESS = "harness"
+"""The kind of generated answers to a task of lm-evaluation-harness."""
+
 
 @dataclass(frozen=True)
 class Task:

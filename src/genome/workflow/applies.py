@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from genome.config import Variant
 from genome.errors import GenomeError
+from genome.search.settings import GIVEN, WITH_VALIDATION_LORA, measure_of
 from genome.tasks.likelihood import LIKELIHOOD
+from genome.tasks.task import HARNESS
 from genome.workflow.names import whole_of
 from genome.workflow.plan import Plan
 
@@ -27,6 +29,8 @@ def _majority(plan: Plan, variant: Variant, tasks: Sequence[str], tested: str) -
 def _validation_lora(plan: Plan, variant: Variant, tasks: Sequence[str], tested: str) -> str | None:
     for task in tasks:
         definition = plan.definition(task)
+        if definition.get("kind") == HARNESS:
+            return _without_right_response(task)
         if definition.get("kind") == "program" and not definition.get("reference"):
             return f"{task} has tests but no right programs, so nothing to train on"
     return None
@@ -37,6 +41,19 @@ def _calibrated(plan: Plan, variant: Variant, tasks: Sequence[str], tested: str)
         return None
     generated = any(plan.definition(task).get("answer_by") != LIKELIHOOD for task in (*tasks, tested))
     return "answers are generated, so there is no likelihood to calibrate" if generated else None
+
+
+def _of_searches(plan: Plan, variant: Variant, tasks: Sequence[str], tested: str) -> str | None:
+    needed = measure_of(variant.settings).objective == LIKELIHOOD
+    if needed or getattr(variant.settings, "experts", GIVEN) == WITH_VALIDATION_LORA:
+        for task in tasks:
+            if plan.definition(task).get("kind") == HARNESS:
+                return _without_right_response(task)
+    return _calibrated(plan, variant, tasks, tested)
+
+
+def _without_right_response(task: str) -> str:
+    return f"{task} is generated and scored by lm-evaluation-harness, which names no right response"
 
 
 def _pack_of_llms(plan: Plan, variant: Variant, tasks: Sequence[str], tested: str) -> str | None:
@@ -52,7 +69,7 @@ RULES: Mapping[str, Rule] = {
     "validation_lora": _validation_lora,
     "pack_of_llms": _pack_of_llms,
 }
-"""By method; all other methods have `_calibrated`."""
+"""By method; all other methods have `_of_searches`."""
 
 
 def reason_against(plan: Plan, variant: str, tasks: str, tested: str | None = None) -> str | None:
@@ -61,7 +78,7 @@ def reason_against(plan: Plan, variant: str, tasks: str, tested: str | None = No
     `tasks` are what its runs are over, joined by +, and `tested` is the task of the test if that is another one.
     """
     found, names = plan.variant(variant), tasks.split("+")
-    return RULES.get(found.method.name, _calibrated)(plan, found, names, whole_of(tested or names[0]))
+    return RULES.get(found.method.name, _of_searches)(plan, found, names, whole_of(tested or names[0]))
 
 
 def require(plan: Plan, variant: str, tasks: str, tested: str | None = None) -> None:

@@ -23,6 +23,7 @@ from genome.search.settings import (
 )
 from genome.tasks import parse_task
 from genome.tasks.file import check_task
+from genome.tasks.harness_file import expanded
 from genome.validation.section import Section
 from genome.workflow import study
 from genome.workflow.names import RunName, part_of
@@ -256,4 +257,4 @@ def _definition(plan: Plan, task: str) -> Definition:
         raise GenomeError(f"unknown task {task!r}; {nearest(task, [*plan.task_files, *plan.config.tasks])}")
     definition = task_definition(plan.config, plan.task_files, task)
     check_task(task, definition)  # reading the config has checked only the tasks that it names
-    return definition
+    return expanded(definition)
