@@ -119,7 +119,7 @@ def test_method_without_a_score_on_some_task_comes_last(files):
 def test_answer_names_the_best_its_gains_and_its_rivals(table):
     text = re.sub("<[^>]*>", "", answer(table, 2))
     row = table.iloc[0]
-    assert text.startswith("GENOME &lt;1&gt; has the highest test score of 6 methods on the mean of 2 tasks: 81.00 %")
+    assert text.startswith("GENOME &lt;1&gt; has the highest mean test score of 6 methods on 2 tasks: 81.00 %")
     assert f"71.00 points above the base model [+{row.base_low:.2f}, +{row.base_high:.2f}]" in text
     assert "36.00 points above the best expert" in text
     assert "18.50 points above the Validation LoRA" in text
@@ -136,7 +136,7 @@ def test_answer_says_that_a_gain_does_not_hold(table):
 
 def test_answer_of_one_task_speaks_of_no_mean_and_no_other_tasks(files):
     table = summary(collect(files["scores"]), {}, METHODS, COLUMNS[:1], SEEDS)
-    assert "on its task" in answer(table, 1)
+    assert "has the highest test score of 6 methods: " in answer(table, 1)
     assert "tasks like these" not in answer(table, 1)
 
 

@@ -206,7 +206,7 @@ def test_first_screen_says_which_method_is_best(everything, first_screen):
         means = {row["method"]: row["mean"] for row in csv.DictReader(lines) if row["method"] in LABELS}
     best = max(means, key=lambda method: float(means[method]))
     assert re.match(rf"{re.escape(best)}\b", first_screen["answer"])
-    assert f"highest test score of 4 methods on the mean of 2 tasks: {means[best]} %" in first_screen["answer"]
+    assert f"highest mean test score of 4 methods on 2 tasks: {means[best]} %" in first_screen["answer"]
     heading, *rows = first_screen["rows"]
     assert heading == ["Method", "Mean test score, %", "Gain over best expert", "Samples", "Tokens"]
     assert sorted(row[1].split()[0] for row in rows) == sorted(means.values())

@@ -1,7 +1,7 @@
 # Requires: splits, score files and the answers behind them; no test data.
 # Provides: results/tables/table1.{csv,md}; for Tables 2 to 6 and 8 tableN.{csv,md}, tableN_scores.csv (the score of each
 #   run) and tableN_uncertainty.csv (95 % intervals, differences, and the runs behind each number); reachable.csv;
-#   for every table a page for the report, NAME.html; results/summary.html, Table 2 in short, with which it begins. The rule `table` makes tables without a separate rule.
+#   for every table a page for the report, NAME.html. The rule `table` makes tables without a separate rule.
 
 
 rule table:
@@ -70,35 +70,6 @@ rule compare:
         settings=settings.table,
     message:
         "{wildcards.table}: compare methods"
-    script:
-        "../scripts/result.py"
-
-
-rule summary:
-    input:
-        unpack(inputs.of("summary")),
-    output:
-        page=report(
-            "results/summary.html",
-            caption="../report/summary.rst",
-            category="2 What came out",
-            labels={"table": "summary"},
-        ),
-        table="results/tables/summary.csv",
-        scores="results/figures/summary_scores.svg",
-        cost="results/figures/summary_cost.svg",
-    log:
-        "logs/summary.log",
-    benchmark:
-        "results/benchmarks/summary.tsv"
-    localrule: True
-    conda:
-        "../../envs/genome.yaml"
-    params:
-        settings=settings.of("summary"),
-        caption=captions.of("summary"),
-    message:
-        "Sum up Table 2"
     script:
         "../scripts/result.py"
 

@@ -75,9 +75,9 @@ def answer(table: pd.DataFrame, tests: int) -> str:
         for name, called in BASELINES.items()
         if name in table and best.name != name and pd.notna(getattr(best, name))
     ]
-    on = f"the mean of {tests} tasks" if tests > 1 else "its task"
+    mean, on = ("mean test score", f" on {tests} tasks") if tests > 1 else ("test score", "")
     first = [
-        f"<strong>{escape(best.shown)}</strong> has the highest test score of {len(scored)} methods on {on}: "
+        f"<strong>{escape(best.shown)}</strong> has the highest {mean} of {len(scored)} methods{on}: "
         f"<strong>{best.score:.2f} %</strong> {_range(best)}.",
         f"It is {_listed(gains)}." if gains else "",
     ]
