@@ -86,7 +86,7 @@ def _round_numbers(least: float, most: float) -> list[float]:
 
 
 def _name(axes: Axes, front: pd.DataFrame, others: pd.DataFrame, nothing: float) -> None:
-    """Write the names of the front that spends something in the right margin, and other names beside their points."""
+    """Write the names of the front that spends something in the right margin, and other names next to their points."""
     spending = front[front["place"] > nothing].sort_values("score", ascending=False)
     low, high = axes.get_ylim()
     last = high + APART * (high - low)
