@@ -9,6 +9,7 @@ from genome.errors import GenomeError
 from genome.workflow import results, tables
 from genome.workflow.figures import EFFICIENCY, FIGURES, PORTRAITS
 from genome.workflow.rules import RESULTS
+from genome.workflow.summary import SUMMARY
 from genome.workflow.tables import TABLES
 from plan.plans import plan_of
 
@@ -216,7 +217,7 @@ def test_every_result_section_has_a_table_or_figure():
 
 
 def test_every_table_and_figure_has_a_title_and_a_caption():
-    rows = [*TABLES.values(), *FIGURES.values(), EFFICIENCY]
+    rows = [*TABLES.values(), *FIGURES.values(), EFFICIENCY, SUMMARY]
     for row in rows:
         assert row.title[0].isupper()
         assert not row.title.endswith(".")
@@ -228,7 +229,7 @@ def test_every_table_and_figure_has_a_title_and_a_caption():
 def test_default_target_contains_pages_of_tables_and_pictures(plan):
     asked = results.everything(plan)
     pages = [file for file in asked if file.endswith(".html")]
-    assert pages == [f"results/tables/{name}.html" for name in TABLES if name != "across"]
+    assert pages == ["results/summary.html", *(f"results/tables/{name}.html" for name in TABLES if name != "across")]
     assert [file for file in asked if re.fullmatch(r"results/figures/\w+\.svg", file)] == [
         "results/figures/figure2.svg",
         "results/figures/learning_curve.svg",

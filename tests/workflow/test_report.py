@@ -34,9 +34,11 @@ EVERYTHING = {
     "figure3": {"tasks": ["sums", "emotions"]},
     "portraits": {"tasks": ["sums"], "variants": ["genome_plus"]},
 }
+LABELS = ("Best Single", "Model Swarms", "GENOME", "GENOME+")  # of VARIANTS
 TABLES = [name for name in rows.TABLES if name not in ("table6", "across")]  # whose parts are null here
 FIGURES = [*(name for name in FIGURE_ROWS if name != "front"), "efficiency"]  # test_front.py draws a front
 KINDS = [*PORTRAITS]
+DRAWN = ("results/tables/*", "results/figures/**/*", "results/summary.html")
 
 LOOK = """<script>
 (async () => {
@@ -63,6 +65,32 @@ LOOK = """<script>
 </script>"""
 
 
+FIRST_SCREEN = """<script>
+(async () => {
+    let pictures = [];
+    for (let tries = 0; tries < 100 && pictures.length == 0; tries++) {
+        await new Promise(resolve => setTimeout(resolve, 50));
+        pictures = [...document.querySelectorAll(".summary img")];
+    }
+    await Promise.all(pictures.map(image => image.decode()));
+    const box = element => element.getBoundingClientRect();
+    const sections = [...document.querySelectorAll(".prose strong")];
+    const shown = {
+        height: innerHeight,
+        answer: document.querySelector(".summary .answer").textContent,
+        pictures: pictures.map(image => ({width: image.naturalWidth, top: box(image).top, bottom: box(image).bottom})),
+        table: box(document.querySelector(".summary table")).top,
+        rows: [...document.querySelectorAll(".summary tr")].map(row => [...row.cells].map(cell => cell.textContent)),
+        list: box(sections.find(each => each.textContent == "1 What was run")).top,
+    };
+    const said = document.createElement("pre");
+    said.id = "seen";
+    said.textContent = JSON.stringify(shown);
+    document.body.append(said);
+})();
+</script>"""
+
+
 @pytest.fixture(scope="module")
 def everything(finished, tmp_path_factory):
     """A project in which all that a config can ask for has been made, by asking for nothing in particular."""
@@ -80,18 +108,35 @@ def report(everything):
 
 
 @pytest.fixture(scope="module")
-def seen(report):
-    """What a browser that opens the report finds: its text, and each table and figure in it."""
+def looked_at(report):
+    """Return a function that opens the report in a browser and returns its text and what a script finds in it."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("no Chromium on this machine")
-    page = report.with_name("looked_at.html")
-    page.write_text(report.read_text() + LOOK)
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=60000", "--dump-dom"]
-    shown = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, timeout=120, check=True).stdout
-    found = re.search(r'<pre id="seen">(.*?)</pre>', shown, re.DOTALL)
-    assert found, "the page's script did not end"
-    return {"text": shown.partition('<pre id="seen">')[0], "results": json.loads(html.unescape(found[1]))}
+
+    def look(script):
+        page = report.with_name("looked_at.html")
+        page.write_text(report.read_text() + script)
+        options = ["--headless", "--no-sandbox", "--disable-gpu", "--window-size=1400,900", "--dump-dom"]
+        command = [browser, *options, "--virtual-time-budget=60000", page.as_uri()]
+        shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+        found = re.search(r'<pre id="seen">(.*?)</pre>', shown, re.DOTALL)
+        assert found, "the page's script did not end"
+        return shown.partition('<pre id="seen">')[0], json.loads(html.unescape(found[1]))
+
+    return look
+
+
+@pytest.fixture(scope="module")
+def seen(looked_at):
+    """What a browser that opens the report finds: its text, and each table and figure in it."""
+    text, results = looked_at(LOOK)
+    return {"text": text, "results": results}
+
+
+@pytest.fixture(scope="module")
+def first_screen(looked_at):
+    return looked_at(FIRST_SCREEN)[1]
 
 
 def test_default_target_makes_every_table_and_figure(everything):
@@ -105,7 +150,8 @@ def test_default_target_makes_every_table_and_figure(everything):
 
 def test_every_row_of_tables_and_figures_names_existing_files(everything):
     files = [*everything.folder.glob("results/tables/*.csv"), *everything.folder.glob("results/figures/**/*.csv")]
-    assert {file.stem for file in files} >= {*TABLES, *FIGURES, "study", "table2_scores", "table2_uncertainty"}
+    others = {"study", "summary", "table2_scores", "table2_uncertainty"}
+    assert {file.stem for file in files} >= {*TABLES, *FIGURES, *others}
     for file in files:
         with file.open() as lines:
             for row in csv.DictReader(lines):
@@ -118,21 +164,22 @@ def test_deleted_tables_and_figures_are_rebuilt_without_an_evaluation(everything
     project = everything.copy(tmp_path / "project")
     made = ("runs", "test", "prompts", "splits")
     before = {folder: project.times(f"results/{folder}/**/*") for folder in made}
-    drawn = project.files("results/tables/*") | project.files("results/figures/**/*")
+    drawn = {path: text for pattern in DRAWN for path, text in project.files(pattern).items()}
     shutil.rmtree(project.folder / "results/tables")
     shutil.rmtree(project.folder / "results/figures")
+    (project.folder / "results/summary.html").unlink()
     shutil.rmtree(project.folder / "logs")
     said = project.make()
     for folder, times in before.items():
         assert project.times(f"results/{folder}/**/*") == times
     assert not list((project.folder / "logs").glob("engine*")), said
-    remade = project.files("results/tables/*") | project.files("results/figures/**/*")
+    remade = {path: text for pattern in DRAWN for path, text in project.files(pattern).items()}
     assert remade == drawn
 
 
 def test_report_shows_every_table_and_figure(seen):
     shown = seen["results"]
-    expected = [f"results/tables/{table}.html" for table in TABLES]
+    expected = ["results/summary.html", *(f"results/tables/{table}.html" for table in TABLES)]
     expected += [f"results/figures/{figure}.svg" for figure in FIGURES]
     expected += [f"results/figures/{kind}/sums/genome_plus/n4/seed1.svg" for kind in KINDS]
     assert [path for path in expected if path not in shown] == []
@@ -151,6 +198,49 @@ def test_report_lists_its_parts_in_order(seen):
     places = [text.find(part) for part in parts]
     assert -1 not in places
     assert places == sorted(places)
+    assert "Not in this report" not in text
+
+
+def test_first_screen_says_which_method_is_best(everything, first_screen):
+    with (everything.folder / "results/tables/table2.csv").open() as lines:
+        means = {row["method"]: row["mean"] for row in csv.DictReader(lines) if row["method"] in LABELS}
+    best = max(means, key=lambda method: float(means[method]))
+    assert re.match(rf"{re.escape(best)}(,| has) ", first_screen["answer"])
+    assert f"highest mean test score of 4 methods on 2 tasks: {means[best]} %" in first_screen["answer"]
+    heading, *rows = first_screen["rows"]
+    assert heading == ["Method", "Mean test score, %", "Gain over best expert", "Samples", "Tokens"]
+    assert sorted(row[1].split()[0] for row in rows) == sorted(means.values())
+
+
+def test_gains_of_the_first_screen_are_those_of_table_2(everything, first_screen):
+    with (everything.folder / "results/tables/table2_uncertainty.csv").open() as lines:
+        rows = [row for row in csv.DictReader(lines) if (row["versus"], row["test"]) == ("Best Single", "mean")]
+    expected = {tuple(f"{float(row[key]):+.2f}".replace("-", "−") for key in ("value", "low", "high")) for row in rows}
+    shown = {tuple(re.findall(r"[+−][\d.]+", row[2])) for row in first_screen["rows"][1:] if row[2]}
+    assert shown == expected
+    assert len(shown) > 1
+
+
+def test_first_screen_shows_two_pictures_before_the_list_of_files(first_screen):
+    pictures = first_screen["pictures"]
+    assert len(pictures) == 2
+    for picture in pictures:
+        assert picture["width"] > 100
+        assert 0 <= picture["top"] < picture["bottom"] <= first_screen["height"]
+    assert max(picture["bottom"] for picture in pictures) <= first_screen["table"] < first_screen["height"]
+    assert first_screen["table"] < first_screen["list"]
+
+
+def test_report_of_few_targets_says_what_is_missing(everything):
+    page = everything.folder / "results/part.html"
+    result = everything.snakemake("--report", "results/part.html", "--", "results/tables/table1.html")
+    assert result.returncode == 0, result.stderr[-4000:]
+    text = json.loads(re.search(r"var workflow_desc = (.*);", page.read_text())[1])
+    assert "there is no summary yet" in text
+    missing = re.search(r"Not in this report:</strong> (.*?)\.", text, re.DOTALL)[1].replace("\n", " ").split(", ")
+    assert {"summary", "table2", "figure2"} <= {*missing}
+    assert "table1" not in missing
+    assert "System Message" not in text
 
 
 def test_report_loads_nothing_external(report):

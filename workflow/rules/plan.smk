@@ -7,6 +7,7 @@ from genome.errors import GenomeError
 from genome.workflow.captions import Captions
 from genome.workflow.patterns import Patterns
 from genome.workflow.reading import read_plan
+from genome.workflow.results import pages
 from genome.workflow.rules import Inputs, Settings
 
 
@@ -20,7 +21,7 @@ def refusing(call, *arguments, **options):
 
 # A job on another machine need not see the files that were copied here.
 plan = refusing(read_plan, config, project, workflow.configfiles, check_sources=workflow.is_main_process)
-config.update(plan.of_scripts)
+config.update(plan.of_scripts, report=pages(plan))
 inputs, settings, captions, patterns = Inputs(plan), Settings(plan), Captions(), Patterns(plan)
 
 

@@ -9,7 +9,10 @@ MEAN = "mean"
 
 COMPARED = ("genome", "genome_plus")
 REFERENCES = ("best_single", "model_swarms")
-"""Methods that all others are compared with, in every table that shows them."""
+"""Methods that all others are compared with, in every table of scores that shows them."""
+
+BASELINES = {"base": "the base model", "best_single": "the best expert", "validation_lora": "the Validation LoRA"}
+"""What the summary compares all methods with, by variant, and what sentences call it."""
 
 TASKS_LIKE = "mean of tasks like these"
 """The name of the mean that other tasks would change too: `mean` is over these tasks."""
@@ -38,6 +41,7 @@ class Style:
 
     about: what the table shows, in a sentence
     over: the variants that gains are relative to
+    tested: the variants that all others are tested against
     over_first_row: gains, and all differences, are relative to the table's first row instead
     compared: the variants that have gains; None: all but the one compared with
     inline: in Markdown, gains follow scores in parentheses; otherwise they have separate rows
@@ -46,6 +50,7 @@ class Style:
 
     about: str
     over: tuple[str, ...] = ("best_single",)
+    tested: tuple[str, ...] = REFERENCES
     over_first_row: bool = False
     compared: tuple[str, ...] | None = None
     inline: bool = True
@@ -53,7 +58,7 @@ class Style:
 
     def references(self, methods: Sequence[Method]) -> list[Method]:
         """Return the rows that all others are tested against."""
-        return [methods[0]] if self.over_first_row else [row for row in methods if row["name"] in REFERENCES]
+        return [methods[0]] if self.over_first_row else [row for row in methods if row["name"] in self.tested]
 
     def gains(self, methods: Sequence[Method]) -> list[tuple[Method, Method]]:
         """Return which rows' gains over which are shown, in the table's order."""

@@ -46,13 +46,19 @@ def costs(record_files: Iterable[Path | str], stages: Mapping[str, Sequence[str]
     A stage has one record, STAGE.json, or one per generation, STAGE/generation_G.json. Runs of one seed share their
     first stage, which counts in full for each. Answering the test is not included.
     """
+    records = records_of_runs(record_files, stages, "seconds", "evaluations")
+    return {run: _cost(found) for run, found in records.items()}
+
+
+def records_of_runs(
+    record_files: Iterable[Path | str], stages: Mapping[str, Sequence[str]], *numbers: str
+) -> dict[str, list[Mapping[str, Any]]]:
+    """Return the records of each run's jobs, with `numbers`, as `costs` counts them."""
     by_stage: dict[str, list[Mapping[str, Any]]] = {}
     for path in map(Path, record_files):
         stage = path.parent if path.name.startswith("generation_") else path.with_suffix("")
-        by_stage.setdefault(stage.relative_to(RECORDS).as_posix(), []).append(
-            read_record(path, "seconds", "evaluations")
-        )
-    return {run: _cost([record for stage in parts for record in by_stage[stage]]) for run, parts in stages.items()}
+        by_stage.setdefault(stage.relative_to(RECORDS).as_posix(), []).append(read_record(path, *numbers))
+    return {run: [record for stage in parts for record in by_stage[stage]] for run, parts in stages.items()}
 
 
 def _cost(records: Sequence[Mapping[str, Any]]) -> Cost:

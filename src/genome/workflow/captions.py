@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from genome.workflow.figures import EFFICIENCY, FIGURES, PORTRAITS
 from genome.workflow.rules import Wildcards
+from genome.workflow.summary import SUMMARY
 from genome.workflow.tables import TABLES
 
 
@@ -15,7 +16,7 @@ class Captions:
     """
 
     figures: Mapping[str, str] = {
-        **{figure.name: figure.text for figure in (*FIGURES.values(), EFFICIENCY)},
+        **{figure.name: figure.text for figure in (*FIGURES.values(), EFFICIENCY, SUMMARY)},
         **{portrait.name: portrait.caption for portrait in PORTRAITS.values()},
     }
 

@@ -5,6 +5,7 @@ from genome.workflow.figures import FIGURES, PORTRAITS
 from genome.workflow.names import RunName
 from genome.workflow.plan import Plan
 from genome.workflow.runs import run_of
+from genome.workflow.summary import PAGE, SUMMARY
 from genome.workflow.tables import TABLES
 
 FORMS = ("svg", "png", "csv")
@@ -25,11 +26,20 @@ def portraits(plan: Plan) -> list[str]:
     return [f"results/figures/{kind}/{run}.{form}" for kind in PORTRAITS for run in runs for form in FORMS]
 
 
-def everything(plan: Plan) -> list[str]:
-    """Return what the config's `all` names, except parts that are null: pages of tables for the report, and figures."""
-    asked = [part for part in plan.config.all if getattr(plan.config, part) is not None]
+def pages(plan: Plan) -> list[str]:
+    """Return what the config's `all` names, except parts that are null: pages, and figures of several runs."""
+    asked = _asked(plan)
     return [
+        *([PAGE] if SUMMARY.part in asked else []),
         *(f"results/tables/{table.name}.html" for table in TABLES.values() if table.part in asked),
         *(f"results/figures/{figure.name}.svg" for figure in FIGURES.values() if figure.part in asked),
-        *(portraits(plan) if "portraits" in asked else []),
     ]
+
+
+def everything(plan: Plan) -> list[str]:
+    """Return what the default target makes: pages, and figures, also of single runs."""
+    return [*pages(plan), *(portraits(plan) if "portraits" in _asked(plan) else [])]
+
+
+def _asked(plan: Plan) -> list[str]:
+    return [part for part in plan.config.all if getattr(plan.config, part) is not None]

@@ -15,6 +15,7 @@ from genome.workflow.figures import FIGURES
 from genome.workflow.names import RunName, TestName, whole_of
 from genome.workflow.plan import Plan, canonical
 from genome.workflow.result import Files, Result
+from genome.workflow.summary import SUMMARY
 from genome.workflow.tables import TABLES
 
 
@@ -24,7 +25,7 @@ class Wildcards(Protocol):
     def __getattr__(self, name: str) -> str: ...
 
 
-RESULTS: Mapping[str, Result[Any]] = {**TABLES, **FIGURES}
+RESULTS: Mapping[str, Result[Any]] = {**TABLES, **FIGURES, SUMMARY.name: SUMMARY}
 """Tables and figures that have a separate rule, by name."""
 
 
