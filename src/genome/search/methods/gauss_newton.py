@@ -79,9 +79,9 @@ class GaussNewtonSettings(EvolvingObjective):
         only={"objective": LIKELIHOOD},
     )
     finalists: int = setting(
-        2,
+        3,
         "How many of the search's best are compared by the metric on all validation samples, with the base model and "
-        "the best expert, if `result` is best_of. The search keeps two: what it found, and the mean of the experts.",
+        "the best expert, if `result` is best_of; 3 or more: the mean of the experts is always among them.",
         reporting=True,
         ge=1,
     )
