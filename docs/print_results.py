@@ -1,6 +1,7 @@
 """Print the numbers and pictures of finished runs into README.md and the pages of docs/.
 
     python docs/print_results.py RESULTS [--search RESULTS] [--smollm2 RESULTS] [--smollm2-first RESULTS]
+        [--smollm2-draws RESULTS]
 
 RESULTS is the results folder of a finished run of the default config, or of config/NAME.yaml for `--NAME`. A page
 marks the place of its numbers with two comments, and what is between them is replaced:
@@ -19,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
+from print_draws import section
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -66,8 +68,11 @@ PICTURES = {
 """Files of docs/images to the files of results/figures that they are copies of."""
 
 
-NOT_GIVEN = {"smollm2": None, "smollm2_first": None}
-"""Presets of a real model, whose Table 2 is shown as the workflow wrote it, without a results folder."""
+DRAWS = "smollm2_draws"
+"""The preset of a real model that has a learning curve instead of Table 2."""
+
+NOT_GIVEN = {"smollm2": None, "smollm2_first": None, DRAWS: None}
+"""Presets of a real model, without a results folder: Table 2 is shown as the workflow wrote it."""
 
 
 def blocks(results: Path, search: Path | None, real: Mapping[str, Path | None] = NOT_GIVEN) -> Blocks:
@@ -83,6 +88,7 @@ def blocks(results: Path, search: Path | None, real: Mapping[str, Path | None] =
         **{name: (tables / f"{name}.md", rows_of) for name in TABLES},
         "search": (efficiency, spent),
         **{name: (folder and folder / "tables" / "table2.md", rows_and_setting) for name, folder in real.items()},
+        DRAWS: ((folder := real.get(DRAWS)) and folder / "figures" / "learning_curve.csv", drawn),
     }
 
 
@@ -139,6 +145,11 @@ def rows_of(path: Path) -> str:
 def rows_and_setting(path: Path) -> str:
     """Return the rows of a Table 2, and what its scores are means over."""
     return f"{rows_of(path)}\n{setting(path.with_name('table2_scores.csv'))}\n"
+
+
+def drawn(path: Path) -> str:
+    """Return what a study with draws of few samples shows, from its results folder."""
+    return section(path.parent.parent)
 
 
 def markdown(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -11,7 +11,9 @@ import pytest
 import typer
 import yaml
 
+from builders import score_row
 from genome.cli import app
+from genome.files import write_json, write_jsonl
 from pages import PAGES, PROJECT, anchors, blocks, commands, links, name_of, tokens
 
 README = PROJECT / "README.md"
@@ -155,7 +157,9 @@ def test_all_installing_lines_use_the_tested_versions():
 def printer():
     spec = importlib.util.spec_from_file_location("print_results", PROJECT / "docs/print_results.py")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(PROJECT / "docs")  # as for a script, which imports its neighbour
+        spec.loader.exec_module(module)
     return module
 
 
@@ -232,6 +236,40 @@ def test_printed_numbers_are_those_of_the_tables(printer, monkeypatch, project, 
     assert "A caption" not in page
     assert "| CMA-ES | 95.2 | 94.0 | −1.0 [−2.3, 0.5] | 32,400 |  |\n" in (project / "docs/search.md").read_text()
     assert (project / "docs/images/family_tree.png").read_bytes() == b"picture"
+
+
+def write_test(folder, method, right, *, seed=None, draw=1):
+    """Write the test of a run on a draw of 20 samples, with the first `right` of 40 answers right."""
+    tasks = f"csqa_by_likelihood@20.{draw}"
+    out = folder / f"test/csqa_by_likelihood/{tasks}/{method}"
+    answers = [{"report": "best", "sample": i, "answer": "x", "score": float(i < right)} for i in range(40)]
+    row = score_row(method, "csqa_by_likelihood", right / 40, tasks=tasks, population_size=None, seed=seed, n=40)
+    out.mkdir(parents=True)
+    write_jsonl(out / "answers.jsonl", answers)
+    write_json(out / "scores.json", [row])
+
+
+def test_draws_of_a_real_model_are_printed_with_what_runs_hand_out(printer, monkeypatch, project, tmp_path):
+    folder = tmp_path / "draws"
+    write_test(folder, "base", 4)
+    for draw, ours in ((1, 30), (2, 10)):
+        write_test(folder, "best_single", 20, draw=draw)
+        write_test(folder, "gauss_newton", ours, seed=draw, draw=draw)
+        run = folder / f"runs/csqa_by_likelihood@20.{draw}/gauss_newton/n10/seed{draw}/finalists"
+        run.mkdir(parents=True)
+        write_json(run / "population.json", {"best": {"operator": ("step", "mixture")[draw - 1]}})
+    (folder / "figures").mkdir()
+    (folder / "figures/learning_curve.csv").write_text("")
+    printed(printer, monkeypatch, tmp_path / "none", "--smollm2-draws", folder, "--project", project)
+    page = (project / "docs/smollm2.md").read_text()
+    cells = {line.split("|")[1].strip(): line for line in page.splitlines() if line.startswith("|")}
+    assert " 50.0 [" in cells["Gauss-Newton"]
+    assert " +0.0 [" in cells["Best Single"], "the later table has the differences"
+    assert " +40.0 [" in cells["Base"]
+    [*_, last] = [line for line in page.splitlines() if line.startswith("| csqa ")]
+    # The best expert is surely better in the second draw.
+    assert "1 search, 1 mean of the experts" in last
+    assert last.count("1 of 2") == 2
 
 
 def test_table_of_a_real_model_is_printed_with_what_it_is_a_mean_over(printer, monkeypatch, project, results, tmp_path):

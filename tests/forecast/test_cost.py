@@ -5,14 +5,15 @@ import re
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from builders import BASELINES, GENERATIONS, SIZED, next_generation
-from genome.forecast.cost import REST, STAGES, forecast
+from builders import BASELINES, GENERATIONS, SIZED, initial_population, next_generation
+from genome.forecast.cost import REST, STAGES, forecast, tokens_of_validation_lora, trained
 from genome.forecast.rates import Rate
 from genome.forecast.values import Cost, Job, Measured, Setting
-from genome.search.driver import NEEDS, Scoreboard, drive, score_all
-from genome.search.methods import METHODS
+from genome.search.driver import NEEDS, Scoreboard, drive, score_all, score_experts
+from genome.search.methods import METHODS, read_method
 from genome.search.operators import initialise
 from genome.search.population import Fitness
 
@@ -318,11 +319,61 @@ def test_engines_of_separate_jobs_answer_side_by_side():
     assert alone == pytest.approx(4 * (10 + 6))
 
 
-def test_training_is_timed_by_adapter():
-    jobs = [job("train_adapter", adapter=name) for name in ("add", "sub")]
-    measured = Measured(own_seconds={"train_adapter": 5.0}, training_seconds={"add": 60.0})
-    result = forecast(jobs, SETTING, measured)
-    assert (result.seconds, result.untimed) == (65, {"train_adapter": 1})
+def test_training_is_timed_by_what_is_trained():
+    add, sub = (job("train_adapter", adapter=name) for name in ("add", "sub"))
+    lora = job("validation_lora", tasks="sums@20", variant="validation_lora", seed="1")
+    seconds = {trained(add): 60.0, trained(lora): 7.0}
+    measured = Measured(own_seconds={"train_adapter": 5.0, "validation_lora": 9.0}, training_seconds=seconds)
+    setting = replace(SETTING, configfiles=["mine.yaml"])
+    result = forecast([lora, add, sub], setting, measured)
+    assert (result.seconds, result.untimed) == (60 + 5 + 7, {"train_adapter": 1})
+    assert result.training == "snakemake --cores 1 resources/experts/sub.safetensors --configfile mine.yaml"
+    assert forecast([lora], SETTING, measured).training == ""
+    [only] = [forecast([lora], SETTING, NOTHING).training]
+    assert only == "snakemake --cores 1 results/runs/sums@20/validation_lora/seed1/expert.safetensors"
+    assert forecast([lora], SETTING, replace(measured, training_seconds={})).seconds == 9
+
+
+def test_tokens_of_a_validation_lora_are_those_of_both_trainings_and_of_the_held_out_samples():
+    search = {"method": "validation_lora", **METHOD_SETTINGS["validation_lora"], "epochs": [1, 3], "held_out": 0.25}
+    lora = job("validation_lora", {"search": search}, tasks="sums@8", variant="validation_lora", seed="1")
+    measured = Measured(prompt_tokens={"sums": 10.0})
+    # 6 samples for 3 epochs, 2 samples twice, and 8 samples for 2 epochs, the mean of 1 and 3
+    assert tokens_of_validation_lora(lora, SETTING, measured) == 10 * (6 * 3 + 2 * 2 + 8 * 2)
+    assert tokens_of_validation_lora(lora, SETTING, NOTHING) is None
+
+
+@pytest.mark.parametrize("changes", [{}, {"redraw": True}, {"scales": [0, 0.5, 20]}], ids=str)
+@pytest.mark.parametrize("experts", [2, 5])
+def test_cost_of_gauss_newton_is_what_its_generations_ask_for(changes, experts, make_experts):
+    """The losses are such that each generation proposes steps that have not been tried."""
+    own, settings = make_experts(experts), {"method": "gauss_newton", **METHOD_SETTINGS["gauss_newton"], **changes}
+    setting, target = replace(SETTING, experts=[each.name for each in own]), np.linspace(-0.3, 0.9, experts)
+    slopes = 1 + np.random.default_rng(0).random((20, experts))
+    counted: list[int] = []
+
+    def evaluate(individuals):
+        counted.append(len(individuals))
+        places = [np.array(each.genotype.coefficients) - target for each in individuals]
+        losses = [2 + (slopes @ place) ** 2 / 2 + 0.1 * place[0] ** 3 for place in places]
+        return [Fitness(float(np.exp(-each.mean())), {}, tuple(map(float, each))) for each in losses]
+
+    _, chosen = read_method(settings)
+    scored = score_experts(own, evaluate)
+    counted.clear()
+    population = initial_population(own, scored, settings, 10, 1, evaluate)
+    scheme = job(
+        "initial_population", tasks="sums", scheme="uniform-product-likelihood-calibrated-s20", n="10", seed="1"
+    )
+    assert sum(counted) == cost(scheme, setting=setting).evaluations == 1
+    for number in (1, 2):
+        counted.clear()
+        population = next_generation(population, settings, 1, own, evaluate)
+        planned = cost(generation("gauss_newton", number, **changes), setting=setting).evaluations
+        # Of those that are scored again, the worst ever may be the mean.
+        assert 0 <= planned - sum(counted) <= (number == 2 and "redraw" in changes)
+        if "redraw" not in changes:
+            assert METHODS["gauss_newton"].most(chosen, 10, experts, 1, number) == planned
 
 
 def test_forecast_counts_jobs_without_engine_by_stage():

@@ -10,7 +10,7 @@ from builders import ENGINE
 from genome.errors import GenomeError
 from genome.files import write_json, write_text
 from genome.forecast import records
-from genome.forecast.records import Tokens, find, own_seconds, shares, training_seconds, trainings
+from genome.forecast.records import Tokens, find, own_seconds, shares, training_seconds, trainings, validation_lora_rate
 
 SETTINGS = {"backend": "transformers", "batch_size": 256}
 NOWHERE = Path("resources/models/micro")
@@ -240,6 +240,27 @@ def test_training_takes_as_long_per_token_as_before(tmp_path):
     seen = trainings(tmp_path / "results", "micro")
     assert training_seconds(seen, {**TRAINING, "learning_rate": 1}, ["add.jsonl"], tmp_path) == 10
     assert training_seconds(seen, TRAINING, ["sub.jsonl"], tmp_path) == pytest.approx(30)
+
+
+def test_training_with_another_number_of_epochs_takes_as_long_per_epoch(tmp_path):
+    write_json(tmp_path / "results/benchmarks/adapters/add.json", trained())
+    seen = trainings(tmp_path / "results", "micro")
+    assert training_seconds(seen, {**TRAINING, "epochs": 2}, ["add.jsonl"], tmp_path) == pytest.approx(4)
+    assert training_seconds(seen, {"rank": 8}, ["add.jsonl"], tmp_path) is None, "the default is not known"
+
+
+def test_token_of_a_validation_lora_takes_as_long_as_in_finished_ones_or_in_those_of_adapters(tmp_path):
+    def rate(given=TRAINING):
+        return validation_lora_rate(tmp_path / "results", "micro", ["validation_lora"], given)
+
+    assert rate() is None
+    write_json(tmp_path / "results/benchmarks/adapters/add.json", trained())
+    assert rate({"rank": 8, "warmup_ratio": 0.2}) == pytest.approx(10 / (500 * 5))
+    assert rate({"rank": 16}) is None
+    for base, seconds in (("micro", 3.0), ("other", 99.0)):
+        record = {"base": base, "machine": "laptop", "seconds": seconds, "prompt_tokens": 100}
+        write_json(tmp_path / f"results/benchmarks/runs/sums@8/validation_lora/seed{seconds:.0f}.json", record)
+    assert rate() == pytest.approx(0.03)
 
 
 def test_training_is_unknown_for_other_settings_another_base_or_missing_corpora(tmp_path):

@@ -1,5 +1,6 @@
 """What is measured in a folder before a run."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -94,3 +95,18 @@ def test_a_damaged_result_is_named(tmp_path, file, text):
         measure([], SETTING, tmp_path)
     assert str(error.value).startswith(str(path))
     assert "\n" not in str(error.value)
+
+
+def test_validation_loras_are_timed_by_their_samples(folder):
+    settings = {
+        "search": {"method": "validation_lora", "epochs": [2], "held_out": 0.5, "batch_size": 16},
+        "training": {},
+    }
+    parts = {"tasks": "sums@8", "variant": "validation_lora", "seed": "1"}
+    jobs = [Job("validation_lora", parts, json.dumps(settings))]
+    assert not measure(jobs, SETTING, folder).training_seconds
+    record = {"base": "micro", "machine": "laptop", "seconds": 3.0, "samples": 0, "prompt_tokens": 100}
+    write_json(folder / "results/benchmarks/runs/sums/validation_lora/seed1.json", record)
+    # 8 samples of 10 tokens: half of them twice, the other half once, and all of them twice
+    expected = {"results/runs/sums@8/validation_lora/seed1/expert.safetensors": pytest.approx(0.03 * 80 * 3.5)}
+    assert measure(jobs, SETTING, folder).training_seconds == expected

@@ -88,5 +88,7 @@ def test_describe_lists_stages_totals_and_what_is_not_included():
     assert [line.split()[0] for line in lines[2:5]] == ["score_experts", "answer_test", "others,"]
     assert lines[6].split() == ["total", "3", "2", "1,040", "unknown", "<=", "5.2", "k", "unknown"]
     assert "training of adapters (1)" in text
+    command = "snakemake --cores 1 resources/experts/add.safetensors"
+    assert f"Training is included once one has been timed: {command}" in lines
     assert "counted as 1,000: sums" in text
     assert "until prompts are prepared: sums" in text

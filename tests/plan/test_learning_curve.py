@@ -13,8 +13,8 @@ def scored(plan):
     return [file[len("results/test/") : -len("/scores.json")] for file in FIGURE.inputs_of(plan)["scores"]]
 
 
-def curve(*variants, tasks=("sums",), sizes=(10, 20, 30), **changes):
-    shown = {"tasks": [*tasks], "variants": [*variants], "sizes": [*sizes]}
+def curve(*variants, tasks=("sums",), sizes=(10, 20, 30), draws=False, **changes):
+    shown = {"tasks": [*tasks], "variants": [*variants], "sizes": [*sizes], "draws": draws}
     return plan_of(learning_curve=shown, **changes)
 
 
@@ -56,6 +56,33 @@ def test_base_and_best_expert_are_levels_of_the_whole_task():
         ["base", "best_single"],
     ]
     assert [column["tasks"] for column in shown["whole"]] == ["sums"]
+
+
+def test_with_draws_each_seed_has_its_own_samples():
+    plan = curve("base", "best_single", "genome", sizes=(10, 30), draws=True)
+    assert scored(plan) == [
+        "sums/sums@10.1/best_single",
+        "sums/sums@10.2/best_single",
+        "sums/sums@10.1/genome/n4/seed1",
+        "sums/sums@10.2/genome/n4/seed2",
+        "sums/sums@30.1/best_single",
+        "sums/sums@30.2/best_single",
+        "sums/sums@30.1/genome/n4/seed1",
+        "sums/sums@30.2/genome/n4/seed2",
+        "sums/sums@10.1/base",  # it looks at no sample, so any draw will do
+    ]
+    shown = FIGURE.settings_of(plan)
+    assert [[column["tasks"] for column in columns] for _, columns in shown["sizes"]] == [["sums@10"], ["sums@30"]]
+    assert [column["tasks"] for column in shown["whole"]] == ["sums@10.1"]
+
+
+def test_uniform_is_a_level_unless_its_answers_are_calibrated():
+    plan = curve("uniform", "uniform-calibrated")
+    shown = FIGURE.settings_of(plan)
+    assert [[row["name"] for row in shown[side]] for side in ("lines", "levels")] == [
+        ["uniform-calibrated"],
+        ["uniform"],
+    ]
 
 
 def test_merges_that_look_at_no_samples_have_one_run():

@@ -1,12 +1,14 @@
 """Parts of a task's validation samples, TASK@NUMBER: what runs evolve on, not what they are tested on."""
 
+import json
 import re
 
 import pytest
 
 from genome.errors import GenomeError
 from genome.workflow import settings
-from genome.workflow.names import part_of, whole_of
+from genome.workflow.names import draw_of, part_of, whole_of
+from genome.workflow.patterns import Patterns
 from genome.workflow.rules import Inputs, Settings
 from plan.plans import plan_of, wildcards
 
@@ -26,12 +28,28 @@ def test_part_has_the_definition_of_its_task(plan):
         ("sumz@20", "unknown task 'sumz'; did you mean 'sums'"),
         ("sums@020", "unknown task"),
         ("sums@", "unknown task"),
+        ("sums@31.1", "not 31"),
+        ("sums@20.", "unknown task"),
+        ("sums@20.01", "unknown task"),
     ],
 )
 def test_impossible_part_is_refused(plan, name, message):
     with pytest.raises(GenomeError) as refusal:
         plan.definition(name)
     assert message in str(refusal.value)
+
+
+def test_draw_has_the_definition_of_its_task_and_other_settings_than_the_first_samples(plan):
+    assert plan.definition("sums@20.3") == plan.definition("sums")
+    assert (whole_of("sums@20.3"), part_of("sums@20.3"), draw_of("sums@20.3")) == ("sums", ("sums", 20), 3)
+    drawn, first = (json.loads(Settings(plan).part(wildcards(whole="sums", part=part))) for part in ("20.3", "20"))
+    assert drawn == {**first, "draw": 3}
+
+
+@pytest.mark.parametrize("name", ["sums", "sums@20", "sums@20.0", "sums@20.3"])
+def test_wildcards_match_what_names_a_part(name):
+    assert re.fullmatch(Patterns.task, name)
+    assert not re.fullmatch(Patterns.task, f"{name}.")
 
 
 def test_fitness_on_a_part_has_its_name_and_the_weight_of_its_task():
@@ -46,7 +64,7 @@ def test_rules_ask_for_its_prompts_and_its_number(plan):
         "results/prompts/micro/sums@20/validation.jsonl",
         "results/prompts/micro/emotions/validation.jsonl",
     ]
-    assert '"number": 20' in Settings(plan).part(wildcards(whole="sums", number="20"))
+    assert '"number": 20' in Settings(plan).part(wildcards(whole="sums", part="20"))
     exported = Inputs(plan).exported_splits(wildcards(run="sums@20/genome/n4/seed1"))
     assert exported == ["results/splits/sums/provenance.json"]
 

@@ -149,7 +149,7 @@ def test_known_genotypes_cost_nothing():
     assert not history[-1].ended
 
 
-@pytest.mark.parametrize("method", [name for name in GENERATIONS if METHODS[name].most])
+@pytest.mark.parametrize("method", [name for name in SIZED if METHODS[name].most])
 @pytest.mark.parametrize("rates", [{}, {"crossover_rate": 1, "individual_mutation_rate": 0.6}])
 def test_a_generation_scores_as_many_genotypes_as_its_method_says_at_most(method, rates):
     changes = rates if "genome" in method else {}
@@ -159,7 +159,7 @@ def test_a_generation_scores_as_many_genotypes_as_its_method_says_at_most(method
         history, _ = evolve(paper_settings(method, **changes), generations=4, size=6, seed=seed)
         scored = [population.evaluations for population in history]
         counted += [b - a for a, b in pairwise(scored)]
-        most += [METHODS[method].most(settings, 6, seed, number) for number in range(1, 5)]
+        most += [METHODS[method].most(settings, 6, len(EXPERTS), seed, number) for number in range(1, 5)]
     assert all(each <= limit for each, limit in zip(counted, most, strict=True))
     assert sum(counted) > 0.9 * sum(most), "hardly more than it scores"
 

@@ -15,8 +15,8 @@ from workflow.test_paper import NOWHERE
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
-SMOLLM2, FIRST, OFFLINE, QWEN = (
-    f"config/{name}.yaml" for name in ("smollm2", "smollm2-first", "smollm2-offline", "qwen2.5-1.5b")
+SMOLLM2, FIRST, DRAWS, OFFLINE, QWEN = (
+    f"config/{name}.yaml" for name in ("smollm2", "smollm2-first", "smollm2-draws", "smollm2-offline", "qwen2.5-1.5b")
 )
 PREPARE = "examples/real/prepare.py"
 EXPERTS = ("common_sense", "science", "subjects", "emotions", "reasoning", "arithmetic", "languages", "french")
@@ -177,6 +177,14 @@ def test_learning_curve_has_runs_on_20_50_and_200_samples(project):
 def test_first_table_is_planned_in_full(project):
     jobs = plan(project, "results/tables/table2.csv", "--configfile", SMOLLM2, FIRST)
     assert jobs == FIRST_JOBS
+
+
+def test_draws_are_planned_with_levels_of_one_run_and_the_experts_of_the_first_table(project):
+    tasks, draws = 2, 5 * 3
+    jobs = plan(project, "results/figures/learning_curve.svg", "--configfile", SMOLLM2, FIRST, DRAWS)
+    assert jobs["train_adapter"] == FIRST_JOBS["train_adapter"]
+    assert jobs["part_of_split"] == jobs["validation_lora"] == jobs["score_experts"] == tasks * draws
+    assert jobs["answer_test"] == tasks * (2 + 5 * draws)
 
 
 def test_qwen_is_planned_in_full_without_a_network(project):

@@ -1,6 +1,7 @@
 # Requires: config `tasks`, `splits` and `corpora`, the base model's tokenizer.
 # Provides: resources/datasets/{micro,corpora}/NAME.jsonl (training corpora), results/splits/TASK/{validation,test}.jsonl,
 #   results/splits/TASK@NUMBER/validation.jsonl (the first samples, for runs on TASK@NUMBER, which are tested on TASK),
+#   results/splits/TASK@NUMBER.DRAW/validation.jsonl (as many, drawn at random),
 #   results/prompts/BASE/TASK/{validation,test}.jsonl, and validation-likelihood.jsonl with right answers to be scored.
 
 
@@ -74,18 +75,18 @@ rule part_of_split:
     input:
         "results/splits/{whole}/validation.jsonl",
     output:
-        "results/splits/{whole}@{number}/validation.jsonl",
+        "results/splits/{whole}@{part}/validation.jsonl",
     log:
-        "logs/split/{whole}@{number}.log",
+        "logs/split/{whole}@{part}.log",
     benchmark:
-        "results/benchmarks/split/{whole}@{number}.tsv"
+        "results/benchmarks/split/{whole}@{part}.tsv"
     localrule: True
     conda:
         "../../envs/genome.yaml"
     params:
         settings=settings.part,
     message:
-        "{wildcards.whole}: take the first {wildcards.number} validation samples"
+        "{wildcards.whole}@{wildcards.part}: take a part of the validation samples"
     script:
         "../scripts/part_of_split.py"
 

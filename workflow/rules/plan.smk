@@ -26,10 +26,10 @@ inputs, settings, captions, patterns = Inputs(plan), Settings(plan), Captions(),
 
 
 wildcard_constraints:
-    tasks=r"[A-Za-z0-9_]+(@[1-9][0-9]*)?(\+[A-Za-z0-9_]+(@[1-9][0-9]*)?)*",
-    task="[A-Za-z0-9_]+(@[1-9][0-9]*)?",
+    tasks=rf"{patterns.task}(\+{patterns.task})*",
+    task=patterns.task,
     whole="[A-Za-z0-9_]+",
-    number="[1-9][0-9]*",
+    part=patterns.part,
     test_task="[A-Za-z0-9_]+",
     split="validation|test",
     n="[1-9][0-9]*",

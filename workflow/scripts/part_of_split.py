@@ -1,4 +1,4 @@
-"""Write the first validation rows of a task."""
+"""Write a part of the validation rows of a task."""
 
 from genome.jobs import job
 from genome.jobs.data import part_of_split

@@ -141,11 +141,17 @@ class LearningCurve(Shown):
 
     tasks: TaskNames = Field(description="The tasks, one panel each.")
     variants: VariantNames = Field(
-        description="Variants, one line each; the base model and the best expert of all validation samples are level."
+        description="Variants, one line each; the base model, the uniform mixture and, without `draws`, the best "
+        "expert of all validation samples are level."
     )
     sizes: Annotated[tuple[Annotated[int, Field(ge=2)], ...], LISTED, UNIQUE] = Field(
         description="Numbers of validation samples; one run per number, task, variant and seed, on the first samples "
         "of the task. `splits.validation` or more means all of them, as in other tables."
+    )
+    draws: bool = Field(
+        False,
+        description="Whether each seed has its own random draw of the samples; all runs of a seed have the same. A "
+        "smaller number is a part of a larger one.",
     )
 
 

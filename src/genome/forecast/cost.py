@@ -10,6 +10,7 @@ from typing import Any
 
 from genome.engine.messages import BATCH_SIZE, BATCH_TOKENS, BUILT_IN
 from genome.engine.usage import AT_ONCE
+from genome.experts.expert import ENDING
 from genome.forecast.rates import Work
 from genome.forecast.times import side_by_side
 from genome.forecast.values import NO_TASKS, Cost, Forecast, Job, Measured, Setting
@@ -19,7 +20,7 @@ from genome.search.finalists import asked
 from genome.search.method import Method
 from genome.search.methods import read_method
 from genome.search.methods.controls import ValidationLoraSettings
-from genome.search.settings import FROM_EXPERTS, GIVEN, SEARCH, WITH_VALIDATION_LORA
+from genome.search.settings import FROM_EXPERTS, GIVEN, SEARCH, UNIFORM, WITH_VALIDATION_LORA, founders
 from genome.tasks.lengths import most_tokens
 from genome.tasks.likelihood import LIKELIHOOD
 from genome.workflow.names import RunName, part_of, whole_of
@@ -33,6 +34,9 @@ ROW_BYTES, TOKEN_BYTES = 120, 6
 INDIVIDUAL_BYTES = 1500
 """Size of a population file per individual: the mean of runs of ten generations (GENOME 1000, GENOME+ 1900)."""
 
+
+FOUND = 2
+"""The members of a population that began with the mean of the experts: this mean, and what has been found."""
 
 HELD_OUT = ValidationLoraSettings().held_out
 """Share of the validation samples that a search with the Validation LoRA looks at: those that it has not seen."""
@@ -52,15 +56,22 @@ def _initial(job: Job, setting: Setting) -> float:
     scheme = job.parts["scheme"].removesuffix(f"-{_set(job)}")
     made, _, space = scheme.partition("-")
     known = _experts(job, setting) if made in FROM_EXPERTS and space in ("", FACTORS) else 0
-    return max(0, int(job.parts["n"]) - known)
+    return max(0, founders(made, int(job.parts["n"])) - known)
 
 
 def _of_method(job: Job, setting: Setting) -> float:
     method, settings = _method(job.settings)
-    size = int(job.parts.get("n", 0))
-    # With its own samples, a generation scores its members again.
-    again = size if getattr(settings, "redraw", False) else 0
-    return method.cost(settings, size, _experts(job, setting)) + again
+    size, experts, is_first = int(job.parts.get("n", 0)), _experts(job, setting), job.parts.get("generation") == "1"
+    # With its own samples, a generation scores what it continues from again.
+    again = _members(settings, size, is_first) if getattr(settings, "redraw", False) else 0
+    return method.cost(settings, size, experts) + (method.first(settings, experts) if is_first else 0) + again
+
+
+def _members(settings: Any, size: int, is_first: bool) -> int:
+    """Return how many individuals a generation continues from, at most."""
+    if settings.initialisation != UNIFORM:
+        return size
+    return founders(UNIFORM, size) if is_first else FOUND + 1  # the worst ever
 
 
 def _finalists(job: Job, setting: Setting) -> float:
@@ -77,6 +88,10 @@ def _finalists(job: Job, setting: Setting) -> float:
 def _none(job: Job, setting: Setting) -> float:
     return 0
 
+
+VALIDATION_LORA = "validation_lora"
+TRAININGS = ("train_adapter", VALIDATION_LORA)
+"""Stages whose time depends on what they train on."""
 
 OF_METHODS = ("generation", "baseline", "searched_baseline")
 """Stages that run the method in their settings."""
@@ -103,6 +118,8 @@ def forecast(jobs: Sequence[Job], setting: Setting, measured: Measured, cores: i
     rows = dict(sorted(rows.items(), key=lambda row: (order.index(row[0][0]), row[0][1])))
     others = [job for job in jobs if job.stage not in STAGES]
     times = {id(job): seconds for job in others if (seconds := _other_seconds(job, measured)) is not None}
+    # An adapter is trained before a LoRA on validation samples, which does not need it.
+    untimed = sorted((job for job in others if job.stage in TRAININGS and id(job) not in times), key=_order)
     tested = {job.parts["test_task"] for job, _ in asking if job.stage == "answer_test"}
     evolved = {task for job, _ in asking for task in tasks_of(job) if task}
     return Forecast(
@@ -115,7 +132,12 @@ def forecast(jobs: Sequence[Job], setting: Setting, measured: Measured, cores: i
         [task for task in sorted(tested) if _test_samples(task, setting, measured) is None],
         sorted((tested | evolved) - {*measured.row_bytes}),
         _remedy(frozenset().union(*(cost.untimed for _, cost in asking)), setting, measured),
+        _command(trained(untimed[0]), setting) if untimed else "",
     )
+
+
+def _order(job: Job) -> int:
+    return TRAININGS.index(job.stage)
 
 
 def _seconds(
@@ -140,10 +162,36 @@ def _seconds(
 def _other_seconds(job: Job, measured: Measured) -> float | None:
     """Return how long a job takes that asks no engine; None if that is not known."""
     own = measured.own_seconds.get(job.stage)
-    if job.stage != "train_adapter":
+    if job.stage not in TRAININGS:
         return own
-    training = measured.training_seconds.get(job.parts["adapter"])
+    training = measured.training_seconds.get(trained(job))
+    if job.stage == VALIDATION_LORA:  # its record has the time of the whole job
+        return own if training is None else training
     return None if training is None else training + (own or 0)
+
+
+def trained(job: Job) -> str:
+    """Return the file of what a job trains."""
+    if job.stage == VALIDATION_LORA:
+        return f"results/runs/{job.parts['tasks']}/{job.parts['variant']}/seed{job.parts['seed']}/expert{ENDING}"
+    return f"resources/experts/{job.parts['adapter']}{ENDING}"
+
+
+def tokens_of_validation_lora(job: Job, setting: Setting, measured: Measured) -> float | None:
+    """Return the expected tokens that a Validation LoRA reads (`genome.lora.held_out`); None if prompts are unknown.
+
+    Each number of epochs is as likely to be chosen as any other. Responses, which are short, are left out.
+    """
+    _, settings = _method(json.dumps(_parsed(job.settings)["search"]))
+    held_out, epochs = settings.held_out, settings.epochs
+    times = (1 - held_out) * epochs[-1] + held_out * len(epochs) + sum(epochs) / len(epochs)
+    tokens = 0.0
+    for task in tasks_of(job):
+        length = _measured(measured.prompt_tokens, task)
+        if length is None:
+            return None
+        tokens += times * length * _validation_samples(task, setting, measured)
+    return tokens
 
 
 def _remedy(tasks: frozenset[str], setting: Setting, measured: Measured) -> str:
@@ -151,10 +199,13 @@ def _remedy(tasks: frozenset[str], setting: Setting, measured: Measured) -> str:
     given = measured.rate is not None and measured.rate.longest == inf
     place = f"results/prompts/{setting.base}/*/validation.jsonl" if given else "results/benchmarks/rates/*.json"
     names = ",".join(sorted(tasks))
-    target = place.replace("*", f"{{{names}}}" if len(tasks) > 1 else names)
-    files = f" --configfile {' '.join(setting.configfiles)}" if setting.configfiles else ""
     what = "prepare its prompts" if given else "measure it in a minute"
-    return f"{what}: snakemake --cores 1 {target}{files}"
+    return f"{what}: {_command(place.replace('*', f'{{{names}}}' if len(tasks) > 1 else names), setting)}"
+
+
+def _command(target: str, setting: Setting) -> str:
+    files = f" --configfile {' '.join(setting.configfiles)}" if setting.configfiles else ""
+    return f"snakemake --cores 1 {target}{files}"
 
 
 def _cost(job: Job, setting: Setting, measured: Measured) -> Cost:
@@ -182,6 +233,8 @@ def _cost(job: Job, setting: Setting, measured: Measured) -> Cost:
         # Perplexities on the same prompts: the engine reads them and answers nothing.
         cost += _asked(task, "validation", _reads(job, setting), setting, measured, answered=False)
     size = int(job.parts.get("n", 0))
+    if settings.get("initialisation") == UNIFORM:
+        size = min(size, FOUND)
     individuals = evaluations + size
     cost += Cost(evaluations=evaluations, file_bytes=individuals * INDIVIDUAL_BYTES)
     kept = _kept(job, size, evaluations, setting)
@@ -204,11 +257,15 @@ def _within_budget(cost: Cost, job: Job, setting: Setting, measured: Measured) -
     amount = budget.amount * (cost.samples / tokens if budget.unit == "tokens" else 1)
     numbers = [_validation_samples(task, setting, measured) for task in tasks_of(job)]
     each = sum(min(settings.get("samples") or number, number) for number in numbers)
-    size, experts = int(job.parts["n"]), _experts(job, setting)
-    kept, from_experts = settings.get("reserved", 0), settings.get("initialisation") in FROM_EXPERTS
+    initialisation, generation = settings.get("initialisation", ""), int(job.parts["generation"])
+    size, experts = founders(initialisation, int(job.parts["n"])), _experts(job, setting)
+    kept, from_experts = settings.get("reserved", 0), initialisation in FROM_EXPERTS
     first = max(0, size - experts) * each if from_experts else size * each
     first += (kept + (experts if kept or from_experts else 0)) * sum(numbers)
-    left = amount - first - (int(job.parts["generation"]) - 1) * cost.samples
+    if generation > 1:
+        method, chosen = _method(job.settings)
+        first += method.first(chosen, experts) * each
+    left = amount - first - (generation - 1) * cost.samples
     return cost * min(1, max(0, left) / cost.samples)
 
 

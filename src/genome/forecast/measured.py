@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from genome.experts.expert import ENDING, read_expert
 from genome.files import REMAKE, open_file, parse_json
 from genome.forecast import records
 from genome.forecast.adapters import adapter_bytes
+from genome.forecast.cost import VALIDATION_LORA, tokens_of_validation_lora, trained
 from genome.forecast.rates import fitted
 from genome.forecast.values import Job, Measured, Setting
 from genome.scoring.results import read_split
@@ -40,9 +42,10 @@ def measure(jobs: Sequence[Job], setting: Setting, folder: Path = Path()) -> Mea
             row_bytes[task] = evaluations.stat().st_size / (len(setting.experts) * samples[task]["validation"])
     found = records.find(results, setting.base, setting.engine, folder / "resources/models" / setting.base)
     asked = found.tokens() if found else {}
-    return Measured(
+    prompt_tokens |= {task: tokens.prompt for task, tokens in asked.items()}
+    known = Measured(
         samples=samples,
-        prompt_tokens=prompt_tokens | {task: tokens.prompt for task, tokens in asked.items()},
+        prompt_tokens=prompt_tokens,
         response_tokens={task: tokens.response for task, tokens in asked.items()},
         longest_tokens={task: tokens.longest for task, tokens in asked.items()},
         row_bytes=row_bytes,
@@ -50,8 +53,8 @@ def measure(jobs: Sequence[Job], setting: Setting, folder: Path = Path()) -> Mea
         rate=fitted(found.observations(), f"measured here on {found.machine}") if found else None,
         start_seconds=found.start_seconds() if found else 0,
         own_seconds=_own_seconds(jobs, folder),
-        training_seconds=_training_seconds(jobs, setting, folder),
     )
+    return replace(known, training_seconds=_training_seconds(jobs, setting, folder, known))
 
 
 def _mean_tokens(prompts: Path) -> float:
@@ -78,13 +81,21 @@ def _own_seconds(jobs: Sequence[Job], folder: Path) -> dict[str, float]:
     return {stage: seconds for stage, seconds in found.items() if seconds is not None}
 
 
-def _training_seconds(jobs: Sequence[Job], setting: Setting, folder: Path) -> dict[str, float]:
-    trained = records.trainings(folder / "results", setting.base)
+def _training_seconds(jobs: Sequence[Job], setting: Setting, folder: Path, measured: Measured) -> dict[str, float]:
+    """Return how long trainings take, by the files that they write."""
+    finished = records.trainings(folder / "results", setting.base)
     seconds: dict[str, float] = {}
     for job in jobs:
-        if job.stage == "train_adapter" and trained:
+        if job.stage == "train_adapter" and finished:
             resolved = json.loads(job.settings)
-            found = records.training_seconds(trained, resolved["training"], resolved["corpora"], folder)
+            found = records.training_seconds(finished, resolved["training"], resolved["corpora"], folder)
             if found is not None:
-                seconds[job.parts["adapter"]] = found
+                seconds[trained(job)] = found
+    on_samples = [job for job in jobs if job.stage == VALIDATION_LORA]
+    if on_samples:
+        variants = {job.parts["variant"] for job in on_samples}
+        given = json.loads(on_samples[0].settings)["training"]  # that of the base, for all
+        rate = records.validation_lora_rate(folder / "results", setting.base, variants, given)
+        tokens = {trained(job): tokens_of_validation_lora(job, setting, measured) for job in on_samples}
+        seconds |= {file: rate * number for file, number in tokens.items() if rate is not None and number is not None}
     return seconds

@@ -14,6 +14,7 @@ from genome.errors import GenomeError
 from genome.files import REMAKE, canonical_json
 from genome.forecast.cost import STAGES
 from genome.forecast.rates import Observation
+from genome.scoring.results import read_record
 from genome.scoring.usage import (
     SPEED_OF_TRAINING,
     Interval,
@@ -31,6 +32,12 @@ RECORDS = 2000
 
 STARTING = 1.0
 """Jobs that waited for this many seconds waited for an engine to start; a running one is found sooner."""
+
+EPOCHS = "epochs"
+"""The setting of a training by which its time is multiplied."""
+
+SPEED_OF_SAMPLES = ("rank", "target_modules", "rows_per_pass", "dtype", "threads")
+"""Settings of the training of experts that decide how long a token of a Validation LoRA takes."""
 
 OWN = 50
 """Number of benchmark files per stage that are read, evenly spaced."""
@@ -208,23 +215,64 @@ def trainings(results: Path, base: str) -> list[Trained]:
     return [trained for trained in map(read_training, paths) if trained.base == base]
 
 
+def alike(
+    found: Sequence[Trained], settings: Mapping[str, object], keys: Sequence[str] = SPEED_OF_TRAINING
+) -> list[Trained]:
+    """Return the trainings whose token takes as long in an epoch, by the settings of the config that `keys` name."""
+    same = [key for key in keys if key != EPOCHS]
+    return [
+        each
+        for each in found
+        if all(settings.get(key) == each.settings.get(key) for key in same)
+        and (EPOCHS not in keys or (EPOCHS in settings) == (EPOCHS in each.settings))  # the default is not known here
+    ]
+
+
+def seconds_per_token(found: Sequence[Trained]) -> float | None:
+    """Return how long a token of one epoch takes in these trainings; None without any."""
+    tokens = sum(each.tokens * _epochs(each.settings) for each in found)
+    return sum(each.seconds for each in found) / tokens if tokens else None
+
+
+def _epochs(settings: Mapping[str, object]) -> int:
+    found = settings.get(EPOCHS, 1)
+    return found if isinstance(found, int) else 1
+
+
 def training_seconds(
     found: Sequence[Trained], settings: Mapping[str, object], corpora: Sequence[str], folder: Path
 ) -> float | None:
     """Return how long a training takes; None if none of these settings is finished, or its corpora are not there yet.
 
-    `settings` are those of the config. Corpora without a finished training are taken to have as many tokens per byte as
-    those with one.
+    `settings` are those of the config; they may have another number of epochs than finished ones. Corpora without a
+    finished training are taken to have as many tokens per byte as those with one.
     """
-    alike = [each for each in found if all(settings.get(key) == each.settings.get(key) for key in SPEED_OF_TRAINING)]
-    if not alike:
+    found = alike(found, settings)
+    rate = seconds_per_token(found)
+    if rate is None:
         return None
-    per_token = sum(each.seconds for each in alike) / sum(each.tokens for each in alike)
-    known = [each.tokens for each in alike if each.corpora == tuple(corpora)]
+    per_token = rate * _epochs(settings)
+    known = [each.tokens for each in found if each.corpora == tuple(corpora)]
     if known:
         return known[-1] * per_token
     files = [folder / corpus for corpus in corpora]
     if not all(file.is_file() for file in files):
         return None
     size = sum(file.stat().st_size for file in files)
-    return size * sum(each.tokens for each in alike) / sum(each.size for each in alike) * per_token
+    return size * sum(each.tokens for each in found) / sum(each.size for each in found) * per_token
+
+
+def validation_lora_rate(
+    results: Path, base: str, variants: Iterable[str], given: Mapping[str, object]
+) -> float | None:
+    """Return how long a token takes of those that a Validation LoRA's trainings and measurements read.
+
+    It is that of finished ones of these variants or, if there are none, that of adapters with the training settings
+    `given`; None if there are none of them either.
+    """
+    paths = [path for name in variants for path in (results / "benchmarks/runs").glob(f"*/{name}/seed*.json")]
+    rows = [row for path in _newest(paths) if (row := read_record(path, "seconds", "prompt_tokens"))["base"] == base]
+    tokens = sum(row["prompt_tokens"] for row in rows)
+    if tokens:
+        return sum(row["seconds"] for row in rows) / tokens
+    return seconds_per_token(alike(trainings(results, base), given, SPEED_OF_SAMPLES))

@@ -45,6 +45,7 @@ def describe(forecast: Forecast) -> str:
         f"Disk   {_disk(forecast)}",
         f"Time   {_time(forecast)}",
         f"Not included: {_left_out(forecast)}.",
+        *([f"Training is included once one has been timed: {forecast.training}"] if forecast.training else []),
         "Numbers of children and mutants are expected values; with few seeds they may differ by a fifth.",
     ]
     if forecast.seconds is not None and forecast.cores > 1:

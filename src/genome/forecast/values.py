@@ -51,7 +51,7 @@ class Measured:
     longest_tokens: mean of the longest response of a batch
     rate: of the engine; start_seconds: how long it takes to start
     own_seconds: of a job by its stage, besides what is forecast in tokens
-    training_seconds: of adapters by their names
+    training_seconds: of what is trained, by its file
     """
 
     samples: Mapping[str, Mapping[str, int]] = field(default_factory=dict[str, Mapping[str, int]])
@@ -130,6 +130,8 @@ class Forecast:
     assumed: tasks whose number of test samples is not known
     bounded: tasks whose responses are assumed to have the largest possible length
     remedy: what makes the time of the untimed tasks known
+    training: the command that trains one of what the forecast leaves out, after which the time of others like it is
+        known; "" if it leaves out none
     """
 
     rows: Mapping[tuple[str, str], Cost]
@@ -141,6 +143,7 @@ class Forecast:
     assumed: Sequence[str]
     bounded: Sequence[str]
     remedy: str
+    training: str
 
     @property
     def total(self) -> Cost:

@@ -4,6 +4,7 @@ import json
 
 from genome.files import REMAKE, read_jsonl, write_json, write_jsonl
 from genome.jobs import log
+from genome.rng import stream
 from genome.tasks import expected, parse_task, splits
 from genome.tasks.chat import parse_chat
 from genome.tasks.prompts import columns_of, facts, prepare
@@ -28,9 +29,11 @@ def split(settings: str, data_dir: str | None, validation: str, test: str, prove
 
 
 def part_of_split(settings: str, validation: str, part: str) -> None:
-    """Write the first validation rows of a task, which are in random order."""
-    rows = read_jsonl(validation, REMAKE, any_value=True)
-    write_jsonl(part, rows[: json.loads(settings)["number"]], any_value=True)
+    """Write the first validation rows of a task, which are in random order, or those of another random order."""
+    resolved, rows = json.loads(settings), list(read_jsonl(validation, REMAKE, any_value=True))
+    if "draw" in resolved:
+        rows = [rows[place] for place in stream(resolved["draw"], "part_of_split").permutation(len(rows))]
+    write_jsonl(part, rows[: resolved["number"]], any_value=True)
 
 
 def prepare_prompts(settings: str, rows: str, base: str, prompts: str) -> None:

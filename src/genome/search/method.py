@@ -159,8 +159,8 @@ ReadState = Callable[[Any, Reader], Any]
 """Returns a part of a state from its JSON value; UnexpectedError (`genome.fields`) describes what is wrong in it."""
 
 
-Most = Callable[[Any, int, int, int], int]
-"""Returns the most genotypes that a generation scores, from settings, population size, seed, and its number."""
+Most = Callable[[Any, int, int, int, int], int]
+"""Returns the most genotypes that a generation scores: of settings, population size, experts, seed, and its number."""
 
 Converged = Callable[..., bool]
 """Tells by a criterion of the method's library whether a run can hardly improve; called like `Method.run`."""
@@ -171,6 +171,11 @@ def no_cost(settings: Any, size: int, experts: int) -> float:
     return 0
 
 
+def nothing_first(settings: Any, experts: int) -> int:
+    """Return what the first generation scores in addition: nothing."""
+    return 0
+
+
 @dataclass(frozen=True)
 class Method:
     """A method: its name in configs and paths, its label in tables, its settings, and how it is run.
@@ -178,8 +183,9 @@ class Method:
     `run(start, settings, seed, **needs)` is a search (`genome.search.asking`): of a generation from the population
     before, of a baseline from the scored experts. `needs` names what the driver computes for it (`driver.NEEDS`).
     `cost(settings, size, experts)` returns how many genotypes one job scores, in expectation, from the sizes of the
-    population and of the set of experts; `reads` returns for how many the engine only reads the prompts. `most` returns
-    the most that a generation can score: if it is given, a larger budget leaves the generations before its end valid.
+    population and of the set of experts, and `first(settings, experts)` how many more the first generation scores;
+    `reads` returns for how many the engine only reads the prompts. `most` returns the most that a generation can score:
+    if it is given, a larger budget leaves the generations before its end valid.
     `converged` ends runs that have `until_done`.
     `version` is raised when results change. `seeded` methods run once per seed. `operators` maps its own operators to
     their markers; those in `genome.search.operators.MARKERS` are shared. `state` reads what it keeps in a population's
@@ -193,6 +199,7 @@ class Method:
     version: int = 1
     run: Callable[..., Search] | None = None
     cost: Callable[[Any, int, int], float] = no_cost
+    first: Callable[[Any, int], int] = nothing_first
     reads: Callable[[Any, int, int], float] = no_cost
     most: Most | None = None
     converged: Converged | None = None

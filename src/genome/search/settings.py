@@ -46,6 +46,12 @@ Settings = TypeVar("Settings")
 UNIFORM: Literal["uniform"] = "uniform"
 """A generation 0 of one individual: the mean of all experts, from which a model of the loss is made."""
 
+
+def founders(initialisation: str, size: int) -> int:
+    """Return how many individuals generation 0 has."""
+    return 1 if initialisation == UNIFORM else size
+
+
 FROM_EXPERTS: tuple[Initialisation, ...] = ("experts", "populated")
 """Ways to make a generation 0 that contain the experts themselves, whose fitness may be known."""
 

@@ -13,7 +13,7 @@ from genome.search.budget import Budget, read_budget
 from genome.search.finalists import asked
 from genome.search.measure import OF_PAPER
 from genome.search.method import Most
-from genome.search.settings import FROM_EXPERTS, SEARCH, WITH_VALIDATION_LORA, measure_of, set_of
+from genome.search.settings import FROM_EXPERTS, SEARCH, WITH_VALIDATION_LORA, founders, measure_of, set_of
 from genome.workflow import runs
 from genome.workflow.names import RunName, part_of
 from genome.workflow.plan import JSON, Plan
@@ -87,11 +87,11 @@ def _needed(plan: Plan, run: RunName) -> tuple[int, Sequence[int]]:
     one = sum(min(settings.samples or number, number) for number in sizes)
     unseen = set_of(settings) == WITH_VALIDATION_LORA  # a part of the samples, which is not known here
     experts, from_experts = len(plan.experts) + unseen, settings.initialisation in FROM_EXPERTS
-    new = size * one + (experts * sum(sizes) if kept else 0)
+    new = founders(settings.initialisation, size) * one + (experts * sum(sizes) if kept else 0)
     known = experts * sum(sizes) + max(0, size - experts) * one if from_experts else 0
     least = 0 if unseen else kept * sum(sizes) + (0 if from_experts else new)
     most = [kept * sum(sizes) + max(new, known)]
     if (most_of := _most(plan, run.variant)) is not None:
         for generation in plan.generations:
-            most.append(most[-1] + most_of(settings, size, seed, generation) * one)
+            most.append(most[-1] + most_of(settings, size, experts, seed, generation) * one)
     return least, most

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from genome.forecast import STAGES, Job, Setting, tasks_of
+from genome.forecast import STAGES, TRAININGS, Job, Setting, tasks_of
 from genome.workflow.plan import Plan, unique
 
 WILDCARD = re.compile(r"\{(\w+)(?:,(?:[^{}]|\{[^{}]*\})*)?\}(?=(/)?)")
@@ -28,7 +28,7 @@ def jobs_of(plan: Plan, planned: Iterable[PlannedJob]) -> list[Job]:
         Job(
             job.rule.name,
             job.wildcards_dict,
-            job.params.settings if job.rule.name in (*STAGES, "train_adapter") else "{}",
+            job.params.settings if job.rule.name in (*STAGES, *TRAININGS) else "{}",
             plan.space_of(job.wildcards_dict),
             _matching(job.rule.benchmark),
         )

@@ -54,7 +54,8 @@ FIGURES: Mapping[str, Result[Any]] = by_name(
         caption=(
             "Test score against the number of validation samples that a method has, one panel per task. A smaller "
             "number is a part of a larger one. Bars are 95 % intervals over test samples and seeds. Thin level lines, "
-            "where there are any, are the base model and the best expert by all validation samples."
+            "where there are any, are the base model, the mean of the experts and the best expert by all validation "
+            "samples."
         ),
         inputs=learning_curve.files,
         settings=learning_curve.settings,

@@ -9,7 +9,7 @@ from genome.errors import GenomeError
 STATIC = "static"
 """Takes the place of the tasks of a merge that looks at none."""
 
-_PART = re.compile(r"(?P<whole>[A-Za-z0-9_]+)@(?P<number>[1-9][0-9]*)")
+_PART = re.compile(r"(?P<whole>[A-Za-z0-9_]+)@(?P<number>[1-9][0-9]*)(\.(?P<draw>0|[1-9][0-9]*))?")
 
 _FORM = re.compile(r"(?P<tasks>[^/]+)/(?P<variant>[^/]+)(/n(?P<n>[1-9][0-9]*))?(/seed(?P<seed>0|[1-9][0-9]*))?")
 
@@ -17,20 +17,32 @@ _FORM = re.compile(r"(?P<tasks>[^/]+)/(?P<variant>[^/]+)(/n(?P<n>[1-9][0-9]*))?(
 def part_of(task: str) -> tuple[str, int | None]:
     """Return the task of a name, and how many of its validation samples `TASK@NUMBER` stands for; None for all.
 
-    >>> part_of("sums@50"), part_of("sums")
-    (('sums', 50), ('sums', None))
+    `TASK@NUMBER.DRAW` stands for as many.
+
+    >>> part_of("sums@50"), part_of("sums@50.3"), part_of("sums")
+    (('sums', 50), ('sums', 50), ('sums', None))
     """
     found = _PART.fullmatch(task)
     return (found["whole"], int(found["number"])) if found else (task, None)
 
 
-def part_name(task: str, number: int) -> str:
-    """Return the name of a task with its first `number` validation samples.
+def draw_of(task: str) -> int | None:
+    """Return which random draw of a task's validation samples `TASK@NUMBER.DRAW` stands for; None for the first ones.
 
-    >>> part_name("sums", 50)
-    'sums@50'
+    >>> draw_of("sums@50.3"), draw_of("sums@50"), draw_of("sums")
+    (3, None, None)
     """
-    return f"{task}@{number}"
+    found = _PART.fullmatch(task)
+    return None if found is None or found["draw"] is None else int(found["draw"])
+
+
+def part_name(task: str, number: int, draw: int | None = None) -> str:
+    """Return the name of a task with its first `number` validation samples, or with a random draw of as many.
+
+    >>> part_name("sums", 50), part_name("sums", 50, draw=3)
+    ('sums@50', 'sums@50.3')
+    """
+    return f"{task}@{number}" + ("" if draw is None else f".{draw}")
 
 
 def whole_of(task: str) -> str:

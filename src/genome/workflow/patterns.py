@@ -55,6 +55,12 @@ class Patterns:
         """What matches the adapters that are imported from the hub or a folder."""
         return one_of(self.plan.imported)
 
+    part = r"[1-9][0-9]*(\.(0|[1-9][0-9]*))?"
+    """What matches a part of a task's validation samples: NUMBER, or NUMBER.DRAW."""
+
+    task = rf"[A-Za-z0-9_]+(@{part})?"
+    """What matches a task, or a part of its validation samples."""
+
     schemes = names.SCHEMES
     """What matches how generation 0 is made, and of which experts."""
 

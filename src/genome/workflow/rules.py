@@ -264,7 +264,7 @@ class Settings:
 
     def part(self, wildcards: Wildcards) -> str:
         """Return the settings of a part of a task's validation samples; GenomeError if there can be none."""
-        return canonical(settings.of_part(self.plan, f"{wildcards.whole}@{wildcards.number}"))
+        return canonical(settings.of_part(self.plan, f"{wildcards.whole}@{wildcards.part}"))
 
     def prompts(self, wildcards: Wildcards) -> str:
         """Return the settings of prepared prompts."""

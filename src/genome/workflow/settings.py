@@ -28,7 +28,7 @@ from genome.tasks.lengths import most_tokens
 from genome.tasks.likelihood import OPTION
 from genome.workflow import budget, sources
 from genome.workflow.evaluation import asked_members, is_team, members_of, model_of
-from genome.workflow.names import RunName, TestName, part_of, whole_of
+from genome.workflow.names import RunName, TestName, draw_of, part_of, whole_of
 from genome.workflow.plan import JSON, Plan, canonical
 from genome.workflow.runs import decided_by, is_calibrated, likelihood, search_settings, set_of_run
 
@@ -107,7 +107,12 @@ def of_split(plan: Plan, task: str) -> Mapping[str, JSON]:
 def of_part(plan: Plan, task: str) -> Mapping[str, JSON]:
     """Return what a part of a task's validation samples depends on."""
     plan.definition(task)
-    return {"version": plan.versions["split"], "number": part_of(task)[1]}
+    draw = draw_of(task)
+    return {
+        "version": plan.versions["split"],
+        "number": part_of(task)[1],
+        **({} if draw is None else {"draw": draw}),
+    }
 
 
 def of_prompts(plan: Plan, base: str, task: str) -> Mapping[str, JSON]:

@@ -48,8 +48,8 @@ def columns(tasks, size=200):
 def write(tmp_path):
     """Return a function that writes a run's scores and answers and returns the file of scores."""
 
-    def write(method, right, task="t", size=200, seed=None):
-        evolved = columns([task], size)[0]["tasks"]
+    def write(method, right, task="t", size=200, seed=None, draw=None):
+        evolved = columns([task], size)[0]["tasks"] + ("" if draw is None else f".{draw}")
         folder = tmp_path / f"results/test/{task}/{evolved}/{method}{f'/seed{seed}' if seed else ''}"
         folder.mkdir(parents=True)
         scores = [float(i < right) for i in range(40)]
@@ -104,6 +104,18 @@ def test_scores_are_means_over_seeds_for_each_number_of_samples(files):
     assert levels["value"].to_dict() == pytest.approx({"Base": 10.0, "Best Single": 40.0})
     expected = wilson(16 / 40, 40)
     assert tuple(levels.loc["Best Single", ["low", "high"]]) == pytest.approx((100 * expected.low, 100 * expected.high))
+
+
+def test_runs_on_draws_are_those_of_seeds_even_of_methods_without_one(write):
+    drawn = [write("genome_plus", 20 + seed, size=10, seed=seed, draw=seed) for seed in (1, 2)]
+    drawn += [write("best_single", 10 + draw, size=10, draw=draw) for draw in (1, 2)]
+    level = [write("base", 4, size=10, draw=1)]
+    changes = {"lines": methods("genome_plus", "best_single"), "levels": methods("base")}
+    of_level = [{**column, "tasks": "t@10.1"} for column in columns(["t"], 10)]
+    shown = {**settings(), **changes, "sizes": [[10, columns(["t"], 10)]], "whole": of_level}
+    table = learning_curve(collect([*drawn, *level]), **shown).set_index("method")
+    assert table["value"].to_dict() == pytest.approx({"GENOME+": 53.75, "Best Single": 28.75, "Base": 10.0})
+    assert table["seeds"].to_dict() == {"GENOME+": "1 2", "Best Single": "1 2", "Base": ""}
 
 
 def test_a_missing_seed_or_a_cell_without_a_run_leaves_a_gap(files):

@@ -9,11 +9,13 @@ import pytest
 from builders import fake_experts, initial_population, next_generation, paper_settings, population
 from genome.errors import GenomeError
 from genome.files import read_json, write_json
-from genome.genotype import identity
+from genome.genotype import identity, mixture
 from genome.search.driver import score_experts
+from genome.search.finalists import BASE, decide, finalists
 from genome.search.linearised import Draw
 from genome.search.measure import Measure
-from genome.search.population import Fitness
+from genome.search.methods.gauss_newton import GaussNewtonSettings
+from genome.search.population import Fitness, Individual
 from genome.search.records import read_population, write_population
 
 EXPERTS = fake_experts(4)
@@ -185,6 +187,85 @@ def test_run_that_finds_nothing_better_shortens_its_steps_and_ends():
     history = run(Samples(spread=0.5, level=0.5), 8, tolerance=0.5)
     assert history[-1].stalled == 2
     assert history[-1].created == ()
+
+
+def apart(places, generator):
+    """Return losses of experts that do not merge: low at each expert alone, and high and erratic in between."""
+    near = np.linalg.norm(places[:, None] - np.eye(4), axis=2).min(axis=1)
+    return 0.2 + 3 * (near[:, None] > 1e-9) * generator.uniform(0.5, 1, size=(len(places), 20))
+
+
+def noise(places, generator):
+    """Return losses that are chance alone, other ones for each candidate."""
+    return generator.gamma(2, 0.5, size=(len(places), 20))
+
+
+def smooth(places, generator):
+    """Return losses that fall towards a mixture, with noise as of another kernel."""
+    slopes = np.abs(np.random.default_rng(0).normal(size=(20, 4)))
+    return ((places - 0.6) @ slopes.T) ** 2 / 2 + 0.05 * generator.random((len(places), 20))
+
+
+def agreeing(likelihood, generator):
+    return likelihood
+
+
+def misleading(likelihood, generator):
+    return 1 - likelihood
+
+
+def unrelated(likelihood, generator):
+    return generator.random(len(likelihood))
+
+
+class Judged:
+    """A likelihood of single samples, and a metric that may contradict it; both stay as they are once asked."""
+
+    def __init__(self, losses, metric, seed):
+        self.losses, self.metric, self.generator = losses, metric, np.random.default_rng(seed)
+        self.known, self.asked = {}, []
+
+    def __call__(self, individuals):
+        """Return the fitness that the search maximises."""
+        return [self._of(each)[0] for each in individuals]
+
+    def judge(self, individuals):
+        """Return the metric on all validation samples."""
+        return [self._of(each)[1] for each in individuals]
+
+    def _of(self, individual):
+        coefficients = individual.genotype.coefficients
+        if coefficients not in self.known:
+            [losses] = np.abs(self.losses(np.array([coefficients]), self.generator))
+            likelihood = np.exp(-losses.mean(keepdims=True))
+            [metric] = self.metric(likelihood, self.generator)
+            loss = tuple(map(float, losses))
+            self.known[coefficients] = Fitness(float(likelihood[0]), {"t": 0.0}, loss), Fitness(float(metric), {"t": 0})
+        return self.known[coefficients]
+
+
+@pytest.mark.parametrize("changes", [{}, {"confidence": 0, "tolerance": 0}, {"redraw": True}], ids=str)
+@pytest.mark.parametrize("metric", [agreeing, misleading, unrelated])
+@pytest.mark.parametrize("losses", [apart, noise, smooth])
+def test_result_is_never_worse_on_validation_data_than_the_mean_the_best_expert_and_the_base(losses, metric, changes):
+    for seed in range(5):
+        judged = Judged(losses, metric, seed)
+        population = run(judged, 3, seed, **changes)[-1]
+        experts = score_experts(EXPERTS, judged.judge)
+        mean = population.members[-1]
+        assert mean.name == "uniform"
+        best = decide(population, experts, GaussNewtonSettings().finalists, EXPERTS, judged.judge).best
+        others = [*experts.members, mean, Individual(BASE, mixture([0.0] * 4), "base")]
+        assert best.score >= max(each.value for each in judged.judge(others)) - 1e-12
+
+
+def test_mean_is_a_finalist_even_if_a_budget_ended_the_run_with_a_better_model_that_is_no_member():
+    found = run(samples := Samples(target=BELOW), 1)[-1]
+    assert [each.name for each in found.members[1:]] == ["uniform"]
+    better = replace(found.best, name="g02-step0", genotype=mixture(BELOW, "product"), fitness=Fitness(1.0, {"t": 1.0}))
+    number = GaussNewtonSettings().finalists
+    chosen = finalists(replace(found, best=better, ended="budget"), score_experts(EXPERTS, samples), number)
+    assert [each.name for each in chosen[:number]] == ["g02-step0", found.best.name, "uniform"]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from genome.report.figures.lines import draw_lines
 from genome.report.figures.style import pictures
 from genome.report.layout import Column, Method, Style
 from genome.report.uncertainty import uncertainty
+from genome.workflow.names import draw_of
 
 log = logging.getLogger("genome")
 
@@ -30,6 +31,13 @@ def write(settings: Mapping[str, Any], inputs: Mapping[str, Any], outputs: Mappi
     log.info("%d methods on %d tests with %d numbers of samples", len(lines), len(settings["whole"]), len(sizes))
 
 
+def by_draw(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return scores in which a run on TASK@NUMBER.DRAW is one on TASK@NUMBER, of the seed DRAW."""
+    draws = scores["tasks"].map(draw_of).astype("Int64")
+    parts = scores["tasks"].where(draws.isna(), scores["tasks"].str.rpartition(".")[0])
+    return scores.assign(tasks=parts, seed=draws.fillna(scores["seed"]))
+
+
 def learning_curve(
     scores: pd.DataFrame,
     lines: Sequence[Method],
@@ -43,10 +51,9 @@ def learning_curve(
     `sizes` are numbers of samples, each with the columns of runs on that many; levels are of the `whole` columns, and
     their `samples` are missing. A score is the mean over seeds; it has no row if one of its seeds is missing.
     """
-    found = [
-        uncertainty(scores, methods, columns, seeds, WITHOUT_GAINS).assign(samples=samples)
-        for samples, methods, columns in (*((size, lines, of_size) for size, of_size in sizes), (None, levels, whole))
-    ]
+    drawn = by_draw(scores)
+    found = [uncertainty(drawn, lines, columns, seeds, WITHOUT_GAINS).assign(samples=size) for size, columns in sizes]
+    found.append(uncertainty(scores, levels, whole, seeds, WITHOUT_GAINS).assign(samples=None))
     table = pd.concat([each[each["versus"] == ""] for each in found if len(each)])
     return table.astype({"samples": "Int64"})[ORDER].reset_index(drop=True)
 

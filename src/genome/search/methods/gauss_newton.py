@@ -80,8 +80,8 @@ class GaussNewtonSettings(EvolvingObjective):
     )
     finalists: int = setting(
         3,
-        "How many of the search's best, the mean of the experts among them, are compared by the metric on all "
-        "validation samples, with the base model and the best expert, if `result` is best_of.",
+        "How many of the search's best are compared by the metric on all validation samples, with the base model and "
+        "the best expert, if `result` is best_of; 3 or more: the mean of the experts is always among them.",
         reporting=True,
         ge=1,
     )
@@ -298,9 +298,19 @@ def _numbers(value: Any, place: str) -> tuple[float, ...]:
     return tuple(fields.number(each, place) for each in fields.sequence(value, place))
 
 
-def _cost(settings: GaussNewtonSettings, size: int, experts: int) -> float:
-    """Return the evaluations of a generation; without those of the first one for scales and probes."""
+def _cost(settings: GaussNewtonSettings, size: int, experts: int) -> int:
+    """Return the evaluations of a generation that proposes steps: those, and with `redraw` its own Jacobian."""
     return len(settings.damping) + (min(experts, settings.directions) if settings.redraw else 0)
+
+
+def _first(settings: GaussNewtonSettings, experts: int) -> int:
+    """Return the evaluations of scales, which only the first generation has, and of the Jacobian that all share."""
+    mean = Point(mixture([1 / experts] * experts).coefficients, ())
+    return len(_scales(mean, settings)) + (0 if settings.redraw else min(experts, settings.directions))
+
+
+def _most(settings: GaussNewtonSettings, size: int, experts: int, seed: int, generation: int) -> int:
+    return _cost(settings, size, experts) + (_first(settings, experts) if generation == 1 else 0)
 
 
 METHOD = Method(
@@ -310,6 +320,8 @@ METHOD = Method(
     settings=GaussNewtonSettings,
     run=generation,
     cost=_cost,
+    first=_first,
+    most=_most,
     group="beyond",
     seeded=True,
     operators={"scale": ("s", 18, 0.0), "probe": (".", 18, 0.0), "step": ("D", 18, 0.0)},

@@ -180,7 +180,7 @@ def evaluations(settings: GenomeSettings, size: int, experts: int) -> float:
     return children + mutated + (size if settings.succession else 0)
 
 
-def most(settings: GenomeSettings, size: int, seed: int, generation: int) -> int:
+def most(settings: GenomeSettings, size: int, experts: int, seed: int, generation: int) -> int:
     """Return how many genotypes a generation scores if none is a copy: whether a trial has a child is drawn alone."""
     trials = [stream(seed, "crossover", generation, trial).random() for trial in range(size // 2)]
     children = sum(drawn < settings.crossover_rate for drawn in trials)
