@@ -6,11 +6,13 @@
 import atexit
 import subprocess
 
+from snakemake import benchmark as benchmarks
 from snakemake.logging import logger
 from snakemake.shell import shell
 
 from genome.forecast import forecast, headline, measure
 from genome.warm import is_worth, start_worker
+from genome.warm.measuring import leave_out_clients
 from genome.workflow.costs import hand_over, jobs_of, setting_of
 
 
@@ -55,6 +57,7 @@ def warm_up():
     rules = [job.rule.name for job in workflow.dag.needrun_jobs()]
     if workflow.local_exec and is_worth(len(rules)):
         shell.prefix(start_worker(rules))
+        leave_out_clients(benchmarks)
 
 
 def announce_plan():
