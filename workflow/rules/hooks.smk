@@ -11,8 +11,7 @@ from snakemake.logging import logger
 from snakemake.shell import shell
 
 from genome.forecast import forecast, headline, measure
-from genome.warm import is_worth, start_worker
-from genome.warm.measuring import leave_out_clients
+from genome.warm import is_worth, leave_out_clients, start_worker
 from genome.workflow.costs import hand_over, jobs_of, setting_of
 
 

@@ -20,6 +20,9 @@ from itertools import chain
 from pathlib import Path
 
 from genome.warm.client import WORKER
+from genome.warm.measuring import leave_out_clients
+
+__all__ = ["is_worth", "leave_out_clients", "start_worker"]
 
 COLD = "GENOME_COLD"
 """The environment variable that makes every script start a separate Python, to compare or to look for a mistake."""

@@ -1,9 +1,9 @@
 """Snakemake's measuring of jobs, without what it costs in a run with a worker.
 
 For a benchmark file, Snakemake looks at a job as it starts and then twice a second. Each time it reads of all processes
-of the machine which ones the job has started. With jobs of 0.02 s this is a third of the main process's work, and it
-grows with the number of jobs that wait for an engine. A script that the worker runs is not among these processes:
-what is measured is its client.
+of the machine which ones the job has started. With jobs of 0.02 s this is a quarter of the main process's work, and it
+grows with the number of jobs that wait for an engine. A script that the worker runs is not among these processes: what
+is measured is its client.
 """
 
 from pathlib import Path
