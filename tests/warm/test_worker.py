@@ -1,6 +1,7 @@
 """Scripts in forks of a worker: they do the same as in a separate Python, and no stale worker answers."""
 
 import importlib.util
+import marshal
 import os
 import re
 import shutil
@@ -232,6 +233,20 @@ def test_a_client_that_ends_before_it_has_asked_disturbs_no_other(started):
         with socket(AF_UNIX) as client:
             client.connect(str(started.workers / LIGHT))
             client.send(sent)
+    assert started.run(IS_WARM).stdout == "True\n"
+
+
+def test_a_client_that_is_killed_once_it_has_asked_disturbs_no_other(started):
+    from socket import AF_UNIX, SO_PEERCRED, SOL_SOCKET, send_fds, socket
+
+    request = marshal.dumps((str(started.folder / "none.py"), str(started.folder), {}))
+    with socket(AF_UNIX) as client, Path(os.devnull).open() as file:
+        client.connect(str(started.workers / LIGHT))
+        worker = int.from_bytes(client.getsockopt(SOL_SOCKET, SO_PEERCRED, 4), sys.byteorder)
+        os.kill(worker, signal.SIGSTOP)
+        send_fds(client, [len(request).to_bytes(4, "big")], [file.fileno()] * 3)
+        client.sendall(request)
+    os.kill(worker, signal.SIGCONT)
     assert started.run(IS_WARM).stdout == "True\n"
 
 

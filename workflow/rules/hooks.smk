@@ -7,12 +7,13 @@
 import atexit
 import subprocess
 
+from snakemake import benchmark as benchmarks
 from snakemake.logging import logger
 from snakemake.shell import shell
 
 from genome.forecast import forecast, headline, measure
 from genome.tracking import end_watcher, missing_problems, start_watcher
-from genome.warm import is_worth, start_workers
+from genome.warm import is_worth, leave_out_clients, start_workers
 from genome.workflow.costs import hand_over, jobs_of, setting_of
 from genome.workflow.trackers import remade_by, runs_of, settings_of, tracked
 
@@ -58,6 +59,7 @@ def warm_up():
     rules = [job.rule.name for job in workflow.dag.needrun_jobs()]
     if workflow.local_exec and is_worth(len(rules)):
         shell.prefix(start_workers(rules))
+        leave_out_clients(benchmarks)
 
 
 def start_trackers():

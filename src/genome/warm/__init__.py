@@ -23,6 +23,9 @@ from itertools import chain
 from pathlib import Path
 
 from genome.warm.client import HEAVY, LIGHT, WORKERS
+from genome.warm.measuring import leave_out_clients
+
+__all__ = ["is_worth", "leave_out_clients", "start_workers"]
 
 COLD = "GENOME_COLD"
 """The environment variable that makes every script start a separate Python, to compare or to look for a mistake."""

@@ -77,9 +77,14 @@ def run(request: Request) -> None:
         sys.exit(1)
 
 
-def _begin(client: socket, request: Request, selector: selectors.BaseSelector) -> ForkProcess:
-    """Start a script for a client, and watch both."""
-    client.send(TAKEN)
+def _begin(client: socket, request: Request, selector: selectors.BaseSelector) -> ForkProcess | None:
+    """Start a script for a client, and watch both; None if the client has been killed since it asked."""
+    try:
+        client.send(TAKEN)
+    except OSError:
+        _close(request.files)
+        client.close()
+        return None
     script = get_context("fork").Process(target=run, args=(request,))
     script.start()
     assert script.pid is not None
@@ -132,8 +137,8 @@ def serve(listener: socket, loaded: dict[str, tuple[int, int]]) -> None:
                 selector.unregister(listener)
                 listener.close()
                 client.close()
-            elif request := read_request(client):
-                scripts[client] = _begin(client, request, selector)
+            elif (request := read_request(client)) and (script := _begin(client, request, selector)):
+                scripts[client] = script
 
 
 def main() -> None:
