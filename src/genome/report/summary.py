@@ -39,7 +39,7 @@ def write(settings: Mapping[str, Any], inputs: Mapping[str, Any], outputs: Mappi
     draw_scores(table, [outputs["scores"]])
     draw_cost(table, [outputs["cost"]])
     pictures = [Path(outputs[name]).read_bytes() for name in ("scores", "cost")]
-    sizes = scores.groupby("test_task")["n"].max()
+    sizes = scores.groupby("test_task")["n"].max().tolist()
     write_text(outputs["page"], page(table, pictures, len(settings["columns"]), settings["seeds"], sizes))
     log.info("%d methods on %d tests", *map(len, layout[:2]))
 

@@ -29,7 +29,9 @@ def _searches(plan: Plan, shown: Comparison) -> list[RunName]:
 
 def _files(plan: Plan, shown: Comparison) -> Files:
     """Return what Table 2 is made from, and the costs of its runs."""
-    return {**dict(TABLE.inputs(plan, shown)), "records": runs.records_of(plan, _searches(plan, shown))}
+    behind = TABLE.inputs(plan, shown)
+    assert isinstance(behind, Mapping)
+    return {**behind, "records": runs.records_of(plan, _searches(plan, shown))}
 
 
 def _settings(plan: Plan, shown: Comparison) -> Mapping[str, JSON]:

@@ -61,8 +61,8 @@ def draw_cost(table: pd.DataFrame, out: Iterable[Path | str]) -> None:
         axes.minorticks_off()
         axes.margins(y=0.1)
         for row, is_named in zip(rows_of(placed), front | placed["name"].isin(BASELINES), strict=True):
-            look = {"ms": 4} if is_named else {"ms": 3, "alpha": 0.5}
-            axes.plot(row.place, row.score, "o", color=_colour(row, scored), **look)
+            size, alpha = (4, 1.0) if is_named else (3, 0.5)
+            axes.plot(row.place, row.score, "o", color=_colour(row, scored), ms=size, alpha=alpha)
         _name(axes, placed[front], placed[~front & placed["name"].isin(BASELINES)], nothing)
 
 
