@@ -61,6 +61,7 @@ onstart:
     schedule_at_once()
     start_trackers()
     own_engine()
+    keep_tables()
     warm_up()
     announce_plan()
 

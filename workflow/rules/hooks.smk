@@ -1,6 +1,6 @@
 # Requires: `plan`, Snakemake's workflow object, and the jobs that it has planned.
 # Provides: the actions at the start and the end of a run: owning and stopping the engine, starting the workers that run
-#   scripts, sending metrics to trackers, and a forecast of the costs.
+#   scripts, sending metrics to trackers, keeping larger tables, and a forecast of the costs.
 #   With GENOME_PLAN in the environment, the planned jobs are written to that file: `genome plan` makes a dry run for it,
 #   `genome evolve` forecasts the time that is left.
 
@@ -15,6 +15,7 @@ from genome.forecast import forecast, headline, measure
 from genome.tracking import end_watcher, missing_problems, start_watcher
 from genome.warm import is_worth, leave_out_clients, start_workers
 from genome.workflow.costs import hand_over, jobs_of, setting_of
+from genome.workflow.keeping import keep_larger
 from genome.workflow.trackers import remade_by, runs_of, settings_of, tracked
 
 
@@ -70,6 +71,12 @@ def start_trackers():
     if trackers:
         jobs = list(workflow.dag.needrun_jobs())
         start_watcher(trackers, tracked(plan, runs_of(jobs)), remade_by(jobs))
+
+
+def keep_tables():
+    """Keep tables in whose place the planned jobs make smaller ones."""
+    for folder in keep_larger(workflow.dag.needrun_jobs()):
+        logger.info(f"{folder}: the table before this run, which had other methods or tests too")
 
 
 def announce_plan():
