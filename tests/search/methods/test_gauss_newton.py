@@ -259,7 +259,7 @@ def test_result_is_never_worse_on_validation_data_than_the_mean_the_best_expert_
         assert best.score >= max(each.value for each in judged.judge(others)) - 1e-12
 
 
-def test_mean_is_a_finalist_even_if_a_budget_ended_the_run_with_a_better_model_that_is_no_member():
+def test_mean_is_a_finalist_even_if_a_budget_ended_the_run_with_a_better_model_outside_the_population():
     found = run(samples := Samples(target=BELOW), 1)[-1]
     assert [each.name for each in found.members[1:]] == ["uniform"]
     better = replace(found.best, name="g02-step0", genotype=mixture(BELOW, "product"), fitness=Fitness(1.0, {"t": 1.0}))
