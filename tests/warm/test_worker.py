@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,9 @@ class Run:
         )
 
     def start(self, source: str) -> subprocess.Popen:
-        return subprocess.Popen(self.script(source), cwd=self.folder, env=self.environment())
+        # Where tests run in the background, the shell has them ignore interrupts, and what they start inherits this.
+        heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        return subprocess.Popen(self.script(source), cwd=self.folder, env=self.environment(), preexec_fn=heed)
 
 
 START = """
