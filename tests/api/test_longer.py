@@ -47,11 +47,6 @@ def test_what_is_left_out_changes_nothing(given, tmp_path):
         ({"budget": "5000 samples"}, {"budget": "1 M tokens"}, "has 5,000 samples; choose more samples"),
         ({"budget": "5000 samples"}, {"budget": "much"}, "expected a whole number of samples or tokens"),
         ({"budget": "1 M tokens"}, {"budget": "2 M tokens"}, "would begin again; choose another --out, or change"),
-        (
-            {"budget": "5k samples", "method": "gauss_newton"},
-            {"budget": "6k samples"},
-            "what gauss_newton spends in a generation is known only afterwards",
-        ),
         ({"method": "lorahub"}, {"generations": 12}, r"--generations: lorahub has none; .*\(methods.lorahub\)"),
     ],
 )

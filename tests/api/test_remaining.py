@@ -11,6 +11,7 @@ from genome.files import write_json, write_text
 from genome.forecast import Job, Setting
 from genome.workflow import settings
 from genome.workflow.names import RunName
+from genome.workflow.plan import canonical
 from plan.plans import plan_of
 
 RUN = "sums/cma_es/n10/seed1"
@@ -58,7 +59,13 @@ def jobs_of_a_run():
             "initial_population", "runs/sums/initial", whole, **{**parts, "scheme": "pairs"}, text='{"samples": null}'
         ),
         generations[0],
-        simulated("validation_lora", "runs/sums/validation_lora/seed1", other=TRAINING, tasks="sums"),
+        simulated(
+            "validation_lora",
+            "runs/sums/validation_lora/seed1",
+            other=TRAINING,
+            text=canonical(settings.of_validation_lora(plan, ("sums",), "validation_lora")),
+            **{**parts, "variant": "validation_lora"},
+        ),
         *generations[1:],
         simulated("answer_test", "test/sums/responses", TEST, text='{"members": 0, "max_tokens": 3}', **test),
         simulated("score_test", "test/sums/scores", **test),

@@ -95,7 +95,7 @@ def test_a_budget_in_tokens_needs_the_records_before_generation_1(plan):
         ("genome", {}, True),
         ("genome_plus", {}, True),
         ("model_swarms", {}, True),
-        ("gauss_newton", {}, False),
+        ("gauss_newton", {}, True),
         ("cma_es", {"samples": 20, "redraw": True}, False),
     ],
 )
