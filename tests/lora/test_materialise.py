@@ -369,4 +369,4 @@ def test_materialise_refuses_weights_that_are_not_finite(make_experts, tmp_path,
         GenomeError, match=rf"^g01-b: tensor \S+\.lora_[AB]\.weight is not finite as {dtype}; its coeff"
     ):
         store_genotypes(genotypes, experts, tmp_path / "store", ["g01-a", "g01-b"])
-    assert not list((tmp_path / "store").iterdir())
+    assert not list((tmp_path / "store").glob("[!.]*"))

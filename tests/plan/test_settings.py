@@ -67,7 +67,7 @@ REPEATING = {"initial experts", "initial experts-product", "initial experts-shar
 INITIAL = {"initial pairs", "initial populated", *REPEATING}
 OF_FITNESS = {"experts", "experts of both", *INITIAL, *SEARCHES, "responses genome_plus-team"}
 OF_SCORES = {"scores genome_plus", "scores genome_plus-team"}
-SHOWN = {f"table{number}" for number in (2, 3, 4, 5, 6, 7, 8)} | {"figure2", "learning_curve", "efficiency"}
+SHOWN = {f"table{number}" for number in (2, 3, 4, 5, 6, 7, 8)} | {"figure2", "learning_curve", "efficiency", "summary"}
 
 
 @pytest.mark.parametrize(
@@ -164,10 +164,10 @@ SHOWN = {f"table{number}" for number in (2, 3, 4, 5, 6, 7, 8)} | {"figure2", "le
         ),
         (
             {"methods": {"genome": {"ensemble": {"k": 2}}}},
-            {"figure2", "table2"},
+            {"figure2", "table2", "summary"},
         ),
         ({"labels": {"genome_plus": "Ours"}}, {*SHOWN, "portrait", "export"}),
-        ({"labels": {"lorahub": "Hub"}}, {"table2", "table5", "table7", "efficiency"}),
+        ({"labels": {"lorahub": "Hub"}}, {"table2", "summary", "table5", "table7", "efficiency"}),
         (
             {"similarity": {"metric": "bertscore", "model": "some/encoder", "layer": 3}},
             {"responses genome_plus-team", *OF_SCORES, "protocol", "ensemble_by_k"},
@@ -182,6 +182,7 @@ SHOWN = {f"table{number}" for number in (2, 3, 4, 5, 6, 7, 8)} | {"figure2", "le
                 "protocol",
                 "ensemble_by_k",
                 "efficiency",
+                "summary",
                 "table7",
                 "study",
                 "table10",
@@ -190,7 +191,7 @@ SHOWN = {f"table{number}" for number in (2, 3, 4, 5, 6, 7, 8)} | {"figure2", "le
             },
         ),
         # Tables.
-        ({"table2": {"tasks": ["sums"]}}, {"table2"}),
+        ({"table2": {"tasks": ["sums"]}}, {"table2", "summary"}),
         ({"table8": {"without": ["genome_plus-no_ensemble"]}}, {"table8"}),
         ({"figure2": {"sizes": [4]}}, {"figure2"}),
         ({"learning_curve": {"sizes": [10]}}, {"learning_curve"}),
