@@ -15,9 +15,10 @@ PROMPTS = [[2, number] for number in range(25)]
 
 @dataclass
 class FakeEngine:
-    """Answers with the model's name and the prompt; `wrong` says how it errs."""
+    """Answers with the model's name and the prompt; `wrong` says how it errs, `alike` that experts do not differ."""
 
     wrong: str = ""
+    alike: bool = False
 
     def serving(self, folders):
         return nullcontext()
@@ -29,6 +30,8 @@ class FakeEngine:
             names = [max(set(names) - {name}) for name in names]
         if self.wrong == "base":
             names = ["base"] * len(names)
+        if self.alike:
+            names = ["base" if name == "base" else "expert" for name in names]
         texts = [[f" {name} {prompt[1]}" for prompt in r.prompts] for name, r in zip(names, requests, strict=True)]
         return [[text[::-1] for text in by_request] for by_request in texts] if self.wrong == "attention" else texts
 
@@ -37,13 +40,19 @@ class FakeEngine:
 
 
 @pytest.fixture
-def check(make_experts, tmp_path, monkeypatch):
+def alike() -> bool:
+    """Whether both experts give the same answers."""
+    return False
+
+
+@pytest.fixture
+def check(make_experts, tmp_path, monkeypatch, alike):
     experts = make_experts(2)
     monkeypatch.chdir(tmp_path)
     write_jsonl("prompts.jsonl", [{"tokens": prompt} for prompt in PROMPTS])
 
     def reference(base, adapters, prompts, max_tokens):
-        names = ["base" if adapter is None else adapter.name for adapter in adapters]
+        names = ["base" if adapter is None else "expert" if alike else adapter.name for adapter in adapters]
         return [([f"{name} {prompt[1]}" for prompt in prompts], 2.7182) for name in names]
 
     monkeypatch.setattr(merged, "reference", reference)
@@ -60,7 +69,9 @@ def check(make_experts, tmp_path, monkeypatch):
         def connect(self):
             return self.fake
 
-    return lambda wrong: engine_check(Site({"backend": "vllm"}, FakeEngine(wrong)), "prompts.jsonl", "report.txt")
+    return lambda wrong: engine_check(
+        Site({"backend": "vllm"}, FakeEngine(wrong, alike)), "prompts.jsonl", "report.txt"
+    )
 
 
 def test_a_good_engine_gets_a_report(check, tmp_path):
@@ -68,6 +79,14 @@ def test_a_good_engine_gets_a_report(check, tmp_path):
     report = (tmp_path / "report.txt").read_text()
     assert report.count("20 of 20") == 5
     assert report.endswith("All checks passed.\n")
+
+
+@pytest.mark.parametrize("alike", [True])
+def test_experts_that_answer_alike_are_told_apart_by_perplexity_alone(check, tmp_path):
+    check("")
+    assert "Both experts answer all prompts alike" in (tmp_path / "report.txt").read_text()
+    with pytest.raises(GenomeError, match="does not answer as transformers does"):
+        check("perplexity")
 
 
 @pytest.mark.parametrize(
