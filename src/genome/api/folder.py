@@ -17,7 +17,7 @@ import yaml
 from genome.api.guess import Said, guess_task
 from genome.api.length import LENGTH, check_length, length_in, of_length
 from genome.config.anchors import anchored, map_paths
-from genome.config.check import check_paths, read_config, read_task_files
+from genome.config.check import check_present, read_config, read_task_files
 from genome.config.values import overlay
 from genome.errors import GenomeError, nearest
 from genome.files import is_file, write_text
@@ -167,7 +167,8 @@ def contents(out: Path, wanted: Wanted) -> dict[str, str]:
     defaults = read_yaml(project() / CONFIG)
     config = _config(out, wanted, name, rows, defaults)
     tasks = read_task_files(project() / TASKS) | ({name: _placed(out, definition)} if definition else {})
-    check_paths(read_config(_placed(out, overlay(defaults, config)), tasks), tasks)  # refuses what is not valid
+    # Refuses what is not valid. Whether a run in `out` would write over what is named, it sees itself.
+    check_present(read_config(_placed(out, overlay(defaults, config)), tasks), tasks)
     return {CONFIG: _commented(config), **({f"{TASKS}/{name}.yaml": task_text} if definition else {})}
 
 

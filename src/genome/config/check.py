@@ -51,8 +51,13 @@ def read_config(raw: Mapping[str, Any], task_files: Tasks) -> Config:
 
 def check_paths(config: Config, task_files: Tasks) -> None:
     """Raise GenomeError, one problem per line, if a path of the config would be lost, is missing, or does not fit."""
+    refuse(overlap_problems(config, task_definitions(config, task_files), task_files))
+    check_present(config, task_files)
+
+
+def check_present(config: Config, task_files: Tasks) -> None:
+    """Raise GenomeError, one problem per line, if a path of the config is missing, or does not fit."""
     tasks = task_definitions(config, task_files)
-    refuse(overlap_problems(config, tasks, task_files))
     refuse(missing_problems(config, task_files, {name: tasks[name] for name in _used_tasks(config, tasks)}))
 
 
