@@ -15,10 +15,10 @@ PROMPTS = [[2, number] for number in range(25)]
 
 @dataclass
 class FakeEngine:
-    """Answers with the model's name and the prompt; `wrong` says how it errs, `alike` that experts do not differ."""
+    """Answers with the model's name and the prompt; `wrong` says how it errs, `equal` that experts do not differ."""
 
     wrong: str = ""
-    alike: bool = False
+    equal: bool = False
 
     def serving(self, folders):
         return nullcontext()
@@ -30,7 +30,7 @@ class FakeEngine:
             names = [max(set(names) - {name}) for name in names]
         if self.wrong == "base":
             names = ["base"] * len(names)
-        if self.alike:
+        if self.equal:
             names = ["base" if name == "base" else "expert" for name in names]
         texts = [[f" {name} {prompt[1]}" for prompt in r.prompts] for name, r in zip(names, requests, strict=True)]
         return [[text[::-1] for text in by_request] for by_request in texts] if self.wrong == "attention" else texts
@@ -40,19 +40,19 @@ class FakeEngine:
 
 
 @pytest.fixture
-def alike() -> bool:
+def equal() -> bool:
     """Whether both experts give the same answers."""
     return False
 
 
 @pytest.fixture
-def check(make_experts, tmp_path, monkeypatch, alike):
+def check(make_experts, tmp_path, monkeypatch, equal):
     experts = make_experts(2)
     monkeypatch.chdir(tmp_path)
     write_jsonl("prompts.jsonl", [{"tokens": prompt} for prompt in PROMPTS])
 
     def reference(base, adapters, prompts, max_tokens):
-        names = ["base" if adapter is None else "expert" if alike else adapter.name for adapter in adapters]
+        names = ["base" if adapter is None else "expert" if equal else adapter.name for adapter in adapters]
         return [([f"{name} {prompt[1]}" for prompt in prompts], 2.7182) for name in names]
 
     monkeypatch.setattr(merged, "reference", reference)
@@ -70,7 +70,7 @@ def check(make_experts, tmp_path, monkeypatch, alike):
             return self.fake
 
     return lambda wrong: engine_check(
-        Site({"backend": "vllm"}, FakeEngine(wrong, alike)), "prompts.jsonl", "report.txt"
+        Site({"backend": "vllm"}, FakeEngine(wrong, equal)), "prompts.jsonl", "report.txt"
     )
 
 
@@ -81,10 +81,10 @@ def test_a_good_engine_gets_a_report(check, tmp_path):
     assert report.endswith("All checks passed.\n")
 
 
-@pytest.mark.parametrize("alike", [True])
-def test_experts_that_answer_alike_are_told_apart_by_perplexity_alone(check, tmp_path):
+@pytest.mark.parametrize("equal", [True])
+def test_experts_with_equal_answers_are_told_apart_by_perplexity_alone(check, tmp_path):
     check("")
-    assert "Both experts answer all prompts alike" in (tmp_path / "report.txt").read_text()
+    assert "Both experts have the same answers to all prompts" in (tmp_path / "report.txt").read_text()
     with pytest.raises(GenomeError, match="does not answer as transformers does"):
         check("perplexity")
 

@@ -66,13 +66,15 @@ def engine_check(site: Site, prompts: str, report: str) -> None:
         if agreeing < least or abs(ours / perplexity - 1) > TOLERANCE:
             problems.append(f"{label} does not answer as transformers does; try another attention backend")
     lines.append("")
-    alike = _same(*(_stripped(theirs) for theirs, _ in expected[1:])) == n
-    if alike:
-        lines.append("Both experts answer all prompts alike, so that only their perplexities tell them apart.")
+    equal = _same(*(_stripped(theirs) for theirs, _ in expected[1:])) == n
+    if equal:
+        lines.append(
+            "Both experts have the same answers to all prompts, so that only their perplexities tell them apart."
+        )
     for own, label in enumerate(labels[1:]):
         as_itself, as_other = _same(mixed[own], alone[1 + own]), _same(mixed[own], alone[2 - own])
         lines.append(f"{label} with {labels[2 - own]}: {as_itself} of {n} answers as alone, {as_other} as the other's")
-        if as_itself < least or (as_itself <= as_other and not alike):
+        if as_itself < least or (as_itself <= as_other and not equal):
             problems.append(f"{label} does not answer as itself next to {labels[2 - own]}, or answers as that one does")
     lines += ["", *(problems or ["All checks passed."])]
     log.info("%s", "\n".join(lines))
