@@ -6,7 +6,7 @@ prompt and a reference, and how a response is judged.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, JsonValue, Tag, ValidationError, model_validator
@@ -296,10 +296,7 @@ def check_task(name: str, definition: Any) -> Task:
         given["source"] = {key: value for key, value in source.items() if value is not None}
     problems = unreadable(given, "")
     if not problems:
-        try:
-            TaskFile.model_validate_json(json.dumps(given))
-        except ValidationError as error:
-            problems = explained(error, TaskFile, "")
+        problems = _model_problems(given, TaskFile)
         problems += _kind_problems(given)
         problems += _likelihood_problems(given)
         if not problems and given.get("labels"):
@@ -307,22 +304,29 @@ def check_task(name: str, definition: Any) -> Task:
             labels = by_letter(given["labels"])
             problems = _label_problems(labels, generated and given.get("pattern") is None)
             problems += _synonym_problems(labels, given.get("synonyms") or {})
-    if problems:
-        raise GenomeError(f"task {name}: " + "; ".join(problem.lstrip(".:").strip() for problem in problems))
+    _refuse(name, problems)
     return parse_task(name, given)
 
 
 def _check_harness_task(name: str, given: Mapping[str, Any]) -> Task:
     """Return a task of lm-evaluation-harness; GenomeError as `check_task`. The harness is not asked."""
-    problems = unreadable(given, "")
-    if not problems:
-        try:
-            HarnessTask.model_validate_json(json.dumps(given))
-        except ValidationError as error:
-            problems = explained(error, HarnessTask, "")
+    _refuse(name, unreadable(given, "") or _model_problems(given, HarnessTask))
+    return parse_task(name, expanded(given))
+
+
+def _model_problems(given: Mapping[str, Any], model: type[Section]) -> list[str]:
+    """Return what is wrong with single fields of a definition."""
+    try:
+        model.model_validate_json(json.dumps(given))
+    except ValidationError as error:
+        return explained(error, model, "")
+    return []
+
+
+def _refuse(name: str, problems: Sequence[str]) -> None:
+    """Raise GenomeError, in one line, if there are problems."""
     if problems:
         raise GenomeError(f"task {name}: " + "; ".join(problem.lstrip(".:").strip() for problem in problems))
-    return parse_task(name, expanded(given))
 
 
 def _kind_problems(given: Mapping[str, Any]) -> list[str]:

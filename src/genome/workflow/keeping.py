@@ -1,12 +1,12 @@
 """Tables that would lose rows or columns when they are made again: their files are kept."""
 
 import csv
-import hashlib
 import json
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from genome.files import copy_file, replacing_directory, sha256
 
 KEPT = "kept"
 """The folder, next to a table, of its former files."""
@@ -40,9 +40,9 @@ def _lost(uncertainty: Path, settings: Mapping[str, Any]) -> bool:
 def _keep(files: Iterable[Path]) -> Path:
     """Copy a table's files; the first is the table."""
     found = [file for file in files if file.is_file()]
-    digest = hashlib.sha256(found[0].read_bytes()).hexdigest()[:8]
-    folder = found[0].parent / KEPT / digest
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in found:
-        shutil.copy2(file, folder / file.name)
+    folder = found[0].parent / KEPT / sha256(found[0])[:8]
+    if not folder.is_dir():
+        with replacing_directory(folder) as new:
+            for file in found:
+                copy_file(file, new / file.name)
     return folder
